@@ -1,0 +1,141 @@
+"""From a training run's folder to a checked bundle."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from convert.graph import convert_graph
+from device.bundle import Bundle, Contents, write_bundle
+from device.decode import beam_search
+from device.errors import PicaptionError
+from device.pictures import list_pictures, read_picture, resize
+from models.batches import windows
+from models.run import KerasModel
+
+log = logging.getLogger("picaption")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a bundle is from its float models on the same pictures; means over pictures.
+
+    features: 1 - cosine; words: Kullback-Leibler divergence of the next word's distribution, in nats a word
+    of the float model's own captions; classes: absolute difference of the probabilities. caption: share of
+    pictures whose caption is the very same.
+    """
+
+    features: float
+    words: float
+    classes: float
+    caption: float
+
+
+#: A bundle beyond these is not written. Captions are reported only: one flipped word makes another sentence.
+BOUNDS = Agreement(features=0.03, words=0.08, classes=0.02, caption=0.0)
+
+
+def convert(run, output, representative, count=200, held_out=50, seed=1, quantize=True):
+    """Convert the training run in the folder `run` to a bundle at `output`; returns its Agreement.
+
+    representative: a folder of pictures like those that the device will see; `count` of them, drawn with
+    `seed`, give the ranges for int8, and `held_out` others check the result. Raises PicaptionError where the
+    run or the pictures are unusable, or float and int8 disagree beyond BOUNDS; `output` is then as it was.
+    """
+    model = KerasModel(run)
+    paths = list_pictures(representative)
+    if len(paths) < 10:
+        raise PicaptionError(f"{representative}: {len(paths)} pictures are too few for a representative dataset; "
+                             "give 10 or more, better 200")
+    order = np.random.default_rng(seed).permutation(len(paths))
+    held_out = min(held_out, len(paths) // 5)
+    pictures = load([paths[index] for index in order[:count + held_out]], model)
+    checked, pictures = pictures[:held_out], pictures[held_out:]
+    examples = representative_examples(model, pictures) if quantize else None
+    graph = convert_graph(model, model.metadata.beam.width, examples)
+    partial = Path(f"{output}.unchecked")
+    try:
+        write_bundle(partial, Contents(graph, model.metadata, model.labels, model.vocabulary))
+        agreement = compare(model, Bundle(partial), checked)
+        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, partial.stat().st_size / 1e6,
+                 "int8" if quantize else "float32", len(checked), agreement)
+        for name in ("features", "words", "classes"):
+            if not getattr(agreement, name) <= getattr(BOUNDS, name):
+                raise PicaptionError(f"{output} is not written: its {name} differ from the float model by "
+                                     f"{getattr(agreement, name):.4f}, more than {getattr(BOUNDS, name)}; give more "
+                                     "representative pictures, like those it was trained on")
+        os.replace(partial, output)
+    finally:
+        partial.unlink(missing_ok=True)
+    return agreement
+
+
+def load(paths, model):
+    """Return the pictures at `paths` as uint8 [H, W, 3] in the model's shape; broken ones are logged and left out."""
+    size, pictures = model.metadata.input, []
+    for path in paths:
+        try:
+            pictures.append(resize(read_picture(path), size.height, size.width, size.resize))
+        except PicaptionError as error:
+            log.warning("left out %s", error)
+    return pictures
+
+
+def captions_of(model, context):
+    """Return the beam search's captions for one picture's context, best first, as lists of word numbers."""
+    found = beam_search(lambda history: model.next_word(history, context), model.metadata.order, model.metadata.beam)
+    return [hypothesis.words for hypothesis in found]
+
+
+def bag(words, size):
+    """Return a caption's words as a bag of words, float32 [1, size]."""
+    said = np.zeros((1, size), np.float32)
+    said[0, list(words)] = 1
+    return said
+
+
+def representative_examples(model, pictures):
+    """Return what the signatures will be given for `pictures`, as (signature, {input: array}) for calibration."""
+    width, examples = model.metadata.beam.width, []
+    for picture in tqdm(pictures, "representative dataset", disable=None):
+        encoded = model.encode(picture)
+        examples.append(("encode", {"image": picture[None]}))
+        said = {}
+        if model.captioner:
+            captions = captions_of(model, encoded.context)
+            histories = np.concatenate([windows(words, model.metadata.order)[0] for words in captions])
+            for start in range(0, len(histories) - width + 1, width):
+                examples.append(("next_word", {"history": histories[start:start + width], "context": encoded.context}))
+            said = {"caption": bag(captions[0], len(model.vocabulary))}
+        if model.labels:
+            examples.append(("classify", {"features": encoded.features} | said))
+    return examples
+
+
+def compare(model, bundle, pictures):
+    """Return the Agreement of a Keras model and a bundle on `pictures`."""
+    rows = [compare_picture(model, bundle, picture) for picture in pictures]
+    return Agreement(*(round(float(np.mean(column)), 5) for column in zip(*rows)))
+
+
+def compare_picture(model, bundle, picture):
+    """Return (features, words, classes, caption) as in Agreement, for one picture."""
+    exact, found = model.encode(picture), bundle.encode(picture)
+    cosine = (exact.features @ found.features.T).item() / (
+        np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
+    divergence, same, words = 0.0, 1.0, ()
+    if model.captioner:
+        words = captions_of(model, exact.context)[0]
+        same = float(words == captions_of(bundle, found.context)[0])
+        history = windows(words, model.metadata.order)[0]
+        expected, told = model.next_word(history, exact.context), bundle.next_word(history, found.context)
+        told = told - np.log(np.exp(told).sum(1, keepdims=True))
+        divergence = float((np.exp(expected) * (expected - told)).sum(1).mean())
+    difference = 0.0
+    if model.labels:
+        said = bag(words, len(model.vocabulary) if model.vocabulary else 0)
+        difference = np.abs(model.classify(exact.features, said) - bundle.classify(found.features, said)).mean()
+    return 1 - cosine, divergence, difference, same

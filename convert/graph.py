@@ -1,0 +1,85 @@
+"""A trained run's Keras models as one TFLite graph with a signature for each step.
+
+Two traps shape this file. Variables of a model with several signatures reach the graph uninitialised, so
+every step is frozen to constants first. And a while-loop crashes the int8 converter, so a step is one
+word, and the beam search is the device's.
+"""
+
+import tempfile
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+
+def convert_graph(model, beam, examples=None):
+    """Return the TFLite flatbuffer of a models.run.KerasModel, as bytes; see device.bundle for its signatures.
+
+    beam: hypotheses that `next_word` takes at once. examples: the representative dataset, a list of
+    (signature, {input: array}); all is then quantized to int8 with the ranges found in it. Without, it
+    stays float32.
+    """
+    functions = signature_functions(model, beam)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, signatures=functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
+        if examples is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: iter(examples)
+            # The second set is for the one cast from the picture's uint8.
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+        return converter.convert()
+
+
+def signature_functions(model, beam):
+    """Return the bundle's signatures as tf.functions by name, their weights frozen to constants."""
+    size, spec = model.metadata.input, tf.TensorSpec
+    captioner = model.captioner
+    features = spec((1, model.encoder.output_shape[-1]), tf.float32, "features")
+
+    def encode(image):
+        seen = model.encoder(tf.cast(image, tf.float32))
+        if not captioner:
+            return {"features": seen}
+        return {"features": seen, "context": captioner.context(seen), "tags": tf.sigmoid(captioner.tagger(seen))}
+
+    functions = {"encode": freeze(encode, spec((1, size.height, size.width, 3), tf.uint8, "image"))}
+    if captioner:
+        words = len(model.vocabulary)
+        context = spec((1, captioner.context.output_shape[-1]), tf.float32, "context")
+        history = spec((beam, model.metadata.order - 1), tf.int32, "history")
+
+        def next_word(history, context):
+            # One context serves every hypothesis, so it is added, not repeated.
+            return {"log_probabilities": tf.nn.log_softmax(step(captioner.next_word, history, context))}
+
+        functions["next_word"] = freeze(next_word, history, context)
+    if model.labels:
+        squash = tf.sigmoid if model.metadata.head == "multi-label" else tf.nn.softmax
+
+        def classify(features, caption=None):
+            return {"scores": squash(model.classifier([features, caption] if captioner else features))}
+
+        caption = [spec((1, words), tf.float32, "caption")] if captioner else []
+        functions["classify"] = freeze(classify, features, *caption)
+    return functions
+
+
+def step(next_word, history, context):
+    """Return logits [beam, V] from the captioner's `next_word` model with one context [1, H] for all of `history`."""
+    layers = {name: next_word.get_layer(name) for name in ("embedding", "hidden", "logits")}
+    embedded = layers["embedding"](history)
+    embedded = tf.reshape(embedded, (-1, embedded.shape[1] * embedded.shape[2]))
+    return layers["logits"](tf.nn.relu(layers["hidden"](embedded) + context))
+
+
+def freeze(function, *specs):
+    """Return `function`, which gives a dict of tensors, as a tf.function of `specs` without variables."""
+    concrete = tf.function(function).get_concrete_function(*specs)
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    names = list(concrete.structured_outputs)
+
+    @tf.function(input_signature=specs)
+    def signature(*inputs):
+        # The frozen function gives a flat list in the order of the names, sorted as TensorFlow flattens a dict.
+        return dict(zip(sorted(names), tf.nest.flatten(frozen(*inputs))))
+    return signature

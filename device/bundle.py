@@ -1,0 +1,203 @@
+"""The bundle: one .tflite file that holds everything picaption needs to say what a picture shows.
+
+A TFLite flatbuffer with up to three signatures,
+
+    encode    image uint8 [1, H, W, 3]                        -> features [1, F], context [1, C], tags [1, T]
+    next_word history int32 [beam, order-1], context [1, C]   -> log_probabilities [beam, V]
+    classify  features [1, F], caption [1, V]                 -> scores [1, classes]
+
+with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
+the file as a graph, and `unzip -l` as an archive. Without a captioner there is no `next_word`, `encode` gives
+features alone and `classify` takes them alone; without labels there is no `classify`.
+"""
+
+import hashlib
+import importlib.util
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from device.errors import PicaptionError
+from device.metadata import Metadata, from_json, to_json
+from device.runtime import make_interpreter
+from device.vocabulary import Vocabulary
+
+MEMBERS = ("metadata.json", "labels.txt", "vocabulary.txt")
+HASH = "sha256.txt"
+#: No archive member of an honest bundle is larger.
+MAX_MEMBER = 4 << 20
+#: The first bytes of an archive member, and the flatbuffer's own file identifier.
+ZIP_MAGIC, GRAPH_MAGIC = b"PK\x03\x04", b"TFL3"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What `encode` gives for one picture: float32 features [1, F], the captioner's context [1, C] and the
+    tags' probabilities [T]; the last two are None without a captioner."""
+
+    features: np.ndarray
+    context: np.ndarray | None
+    tags: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A bundle's parts as stored; vocabulary is None without a captioner."""
+
+    graph: bytes
+    metadata: Metadata
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary | None
+
+
+def default_bundle():
+    """Return the path of the shipped bundle; raises PicaptionError where it is not installed."""
+    package = importlib.util.find_spec("models")  # Found, not imported: models needs TensorFlow.
+    for folder in package.submodule_search_locations if package else ():
+        path = Path(folder, "pretrained", "everyday.tflite")
+        if path.is_file():
+            return path
+    raise PicaptionError("the shipped bundle is not installed: reinstall picaption, or name a bundle with --bundle")
+
+
+def digest(graph, members):
+    """Return the SHA-256 of a bundle's graph and of its members' names and bytes, in hexadecimal."""
+    total = hashlib.sha256(graph)
+    for name in sorted(members):
+        total.update(f"\0{name}\0{len(members[name])}\0".encode() + members[name])
+    return total.hexdigest()
+
+
+def write_bundle(path, contents):
+    """Write Contents to `path`, whole or not at all; equal contents give equal bytes."""
+    words = contents.vocabulary.words if contents.vocabulary else ()
+    members = {
+        "metadata.json": to_json(contents.metadata).encode(),
+        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
+        "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
+    }
+    file = io.BytesIO(contents.graph)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in (members | {HASH: digest(contents.graph, members).encode()}).items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
+    partial = Path(f"{path}.partial")
+    try:
+        partial.write_bytes(file.getbuffer())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
+
+
+def read_bundle(path):
+    """Return the Contents of the bundle at `path`; raises PicaptionError where it is not whole and unaltered."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot read the bundle: {error.strerror}; check the path") from None
+    if data[4:8] != GRAPH_MAGIC:
+        raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
+    try:
+        graph, members = _split(data)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, NotImplementedError, zipfile.zlib.error):
+        if ZIP_MAGIC not in data:
+            raise PicaptionError(f"{path}: a .tflite file, but no bundle: make one with picaption convert") from None
+        raise PicaptionError(f"{path}: the bundle is cut short or damaged; copy it again") from None
+    # The version comes first: a newer format may hash otherwise.
+    metadata = from_json(members["metadata.json"], path)
+    if members.pop(HASH).decode("ascii", "replace").strip() != digest(graph, members):
+        raise PicaptionError(f"{path}: the bundle was altered: its content does not match its hash; copy it again")
+    words = tuple(members["vocabulary.txt"].decode().splitlines())
+    try:
+        vocabulary = Vocabulary(words) if words else None
+    except ValueError as error:
+        raise PicaptionError(f"{path}: its vocabulary is not valid: {error}") from None
+    return Contents(graph, metadata, tuple(members["labels.txt"].decode().splitlines()), vocabulary)
+
+
+def _split(data):
+    """Return a bundle's graph and its archive's members as bytes."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = {name: archive.getinfo(name) for name in (*MEMBERS, HASH)}
+        if any(info.file_size > MAX_MEMBER for info in infos.values()):
+            raise ValueError("a member is too large")
+        start = min(info.header_offset for info in archive.infolist())
+        return data[:start], {name: archive.read(info) for name, info in infos.items()}
+
+
+class Bundle:
+    """A bundle, opened and checked: its metadata, labels and vocabulary, and its signatures as methods.
+
+    Raises PicaptionError where the file is not a whole, unaltered bundle of a format that is known here, or
+    its graph does not fit its words.
+    """
+
+    def __init__(self, path, threads=None):
+        contents = read_bundle(path)
+        self.path, self.metadata = Path(path), contents.metadata
+        self.labels, self.vocabulary = contents.labels, contents.vocabulary
+        try:
+            self.interpreter = make_interpreter(contents.graph, threads)
+            names = self.interpreter.get_signature_list()
+            self._runners = {name: self.interpreter.get_signature_runner(name) for name in names}
+        except (ValueError, RuntimeError) as error:
+            raise PicaptionError(f"{path}: its graph cannot be used here: {str(error).splitlines()[0]}") from None
+        self._check()
+
+    def encode(self, image):
+        """Return the Encoded of one picture, uint8 [height, width, 3] of the shape in the metadata."""
+        outputs = self._runners["encode"](image=image[None])
+        tags = outputs.get("tags")
+        return Encoded(outputs["features"], outputs.get("context"), tags if tags is None else tags[0])
+
+    def next_word(self, history, context):
+        """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
+        return self._runners["next_word"](history=history, context=context)["log_probabilities"]
+
+    def classify(self, features, caption):
+        """Return the classes' probabilities, float32 [classes]; caption: float32 [1, V], a bag of words."""
+        said = {"caption": caption} if self.vocabulary else {}
+        return self._runners["classify"](features=features, **said)["scores"][0]
+
+    def _check(self):
+        """Raise PicaptionError where signatures, shapes or dtypes are not what metadata and words promise."""
+        wanted = self.metadata.input
+        shapes = {"encode": {"image": (np.uint8, (1, wanted.height, wanted.width, 3)), "features": (np.float32, None)}}
+        if self.vocabulary:
+            words = len(self.vocabulary)
+            shapes["encode"] |= {"context": (np.float32, None), "tags": (np.float32, (1, len(self.metadata.tags)))}
+            shapes["next_word"] = {"history": (np.int32, (None, self.metadata.order - 1)),
+                                   "context": (np.float32, self._shape("encode", "context")),
+                                   "log_probabilities": (np.float32, (None, words))}
+        if self.labels:
+            shapes["classify"] = {"features": (np.float32, self._shape("encode", "features")),
+                                  "scores": (np.float32, (1, len(self.labels)))}
+            if self.vocabulary:
+                shapes["classify"]["caption"] = (np.float32, (1, words))
+        for signature, tensors in shapes.items():
+            for name, (dtype, shape) in tensors.items():
+                found = self._tensor(signature, name)
+                self._need(found is not None, f"its graph has no {name} in a signature {signature}")
+                actual = tuple(found["shape_signature"])
+                fits = shape is None or len(actual) == len(shape) and all(
+                    expected in (None, size) for size, expected in zip(actual, shape))
+                self._need(found["dtype"] == dtype and fits,
+                           f"{signature}'s {name} is {np.dtype(found['dtype']).name} {list(actual)}, its metadata, labels "
+                           f"and vocabulary promise {np.dtype(dtype).name} {list(shape or ())}")
+
+    def _need(self, condition, what):
+        if not condition:
+            raise PicaptionError(f"{self.path}: the bundle contradicts itself: {what}; convert it again")
+
+    def _tensor(self, signature, name):
+        runner = self._runners.get(signature)
+        return runner and (runner.get_input_details() | runner.get_output_details()).get(name)
+
+    def _shape(self, signature, name):
+        found = self._tensor(signature, name)
+        return found and tuple(found["shape_signature"])

@@ -1,0 +1,134 @@
+"""The device's commands. What a command works with is imported when it runs."""
+
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from device.errors import PicaptionError
+
+bundle_option = click.option("--bundle", type=click.Path(path_type=Path), metavar="PATH",
+                             help="The bundle to recognise with.  [default: the shipped one]")
+threads_option = click.option("--threads", type=click.IntRange(1, 64), metavar="N",
+                              help="Threads to compute with.  [default: a thread a core, at most 4]")
+
+
+def open_recognizer(bundle, threads, beam=None):
+    """Return the Recognizer of the bundle at that path, the shipped one for None, with a beam that wide."""
+    from device import Bundle, Recognizer, default_bundle
+    model = Bundle(bundle or default_bundle(), threads)
+    return Recognizer(model, beam=beam and dataclasses.replace(model.metadata.beam, width=beam))
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@bundle_option
+@threads_option
+@click.option("--beam", type=click.IntRange(1, 64), metavar="N",
+              help="Width of the beam search for the caption.  [default: the bundle's]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--save", type=click.Path(path_type=Path), metavar="PATH",
+              help="Write the annotated picture to PATH; for several, PATH is a folder.")
+def image(files, bundle, threads, beam, as_json, save):
+    """Caption pictures and name what they show."""
+    from device.overlay import annotate
+    from device.pictures import read_picture, write_picture
+    targets = saved_paths(files, save) if save else [None] * len(files)
+    recognizer = open_recognizer(bundle, threads, beam)
+    failures = 0
+    for file, target in zip(files, targets):
+        try:
+            picture = read_picture(file)
+            recognition = recognizer(picture)
+            if target:
+                write_picture(target, annotate(picture, recognition))
+        except PicaptionError as error:
+            failures += 1
+            print(f"picaption: {error}", file=sys.stderr)
+            continue
+        print(json.dumps({"file": str(file)} | recognition.to_json()) if as_json else describe(file, recognition),
+              flush=True)
+    if failures:
+        sys.exit(2)
+
+
+def saved_paths(files, save):
+    """Return where `image` writes the annotated picture of each file: `save` itself, or, where it is a folder or
+    there are several files, NAME.captioned.jpg in it, which is then made. Nothing given is ever written over."""
+    if len(files) == 1 and not save.is_dir():
+        if save.exists() and files[0].exists() and save.samefile(files[0]):
+            raise PicaptionError(f"--save {save} would overwrite the picture itself; give another path")
+        return [save]
+    names = [f"{file.stem}.captioned.jpg" for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise PicaptionError(f"two pictures would be saved as {twice}; save them into different folders")
+    try:
+        save.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PicaptionError(f"{save} cannot be made a folder ({error.strerror}); give a folder's path") from None
+    return [save / name for name in names]
+
+
+def describe(file, recognition):
+    """Return a Recognition as lines for a terminal: caption, classes, tags and timings under the file's name."""
+    def scores(items):
+        return ", ".join(f"{item.name} {item.score:.2f}" for item in items)
+    rows = {
+        "caption": recognition.caption and recognition.caption.text,
+        "classes": scores(recognition.classes),
+        "tags": scores(recognition.tags),
+        "time": f"{recognition.timings['total']:.1f} ms: " + ", ".join(
+            f"{stage} {spent:.1f}" for stage, spent in recognition.timings.items() if stage != "total"),
+    }
+    return "\n".join([str(file), *(f"  {name:8} {text}" for name, text in rows.items() if text)])
+
+
+def parse_size(ctx, option, text):
+    """Return WIDTHxHEIGHT as (width, height); raises click.BadParameter."""
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text.lower())
+    if not match or not all(32 <= int(side) <= 4096 for side in match.groups()):
+        raise click.BadParameter(f"{text} is not WIDTHxHEIGHT, each from 32 to 4096, such as 640x480")
+    return int(match[1]), int(match[2])
+
+
+@click.command()
+@click.option("--source", default="auto", show_default=True, metavar="SOURCE",
+              help="auto, picamera2, a USB camera (usb:0, /dev/video0), a video file, a folder of pictures, or demo.")
+@bundle_option
+@click.option("--json", "json_path", metavar="FILE", help="Write JSON lines to FILE; - is standard output.")
+@click.option("--video", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the annotated video to FILE: .mp4, .avi or .webm.")
+@click.option("--size", default="640x480", show_default=True, callback=parse_size, metavar="WxH",
+              help="Frame size that cameras and the demo are asked for.")
+@threads_option
+@click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
+@click.option("--quiet", is_flag=True, help="Show nothing but errors.")
+def live(source, bundle, json_path, video, size, threads, frames, seconds, quiet):
+    """Say what a camera sees, several times a second, until ctrl-C."""
+    from device.live import run
+    from device.sinks import JsonLines, Terminal, Video
+    from device.sources import open_source
+    recognizer = open_recognizer(bundle, threads)
+    camera = open_source(source, size)
+    sinks = []
+    try:
+        if video:
+            sinks.append(Video(video, camera.rate if not camera.live else None))
+        if json_path:
+            sinks.append(JsonLines(json_path))
+        if not quiet and json_path != "-":
+            sinks.append(Terminal())
+    except PicaptionError:
+        camera.close()
+        raise
+    if not quiet:
+        found = " (no camera found)" if source == "auto" and camera.name == "demo" else ""
+        print(f"source: {camera.name}{found}; stop with ctrl-C", file=sys.stderr)
+    summary = run(camera, recognizer, sinks, frames, seconds)
+    if not quiet:
+        print(summary, file=sys.stderr)

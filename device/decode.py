@@ -1,0 +1,73 @@
+"""Beam search over an n-gram model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from device.vocabulary import END, START, UNKNOWN
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A caption's word numbers, without start and end, and its log-probability, that of the end included."""
+
+    words: tuple[int, ...]
+    log_probability: float
+
+
+def beam_search(next_word, order, beam):
+    """Return up to `beam.width` captions as Hypothesis, best first.
+
+    next_word: history int32 [width, order-1] -> log-probabilities float32 [width, V]
+    beam: device.metadata.Beam. A caption's score is its log-probability divided by its length, end
+    counted, to the power of `length_penalty`. No word pair stands twice in a caption, and none ends
+    before `min_words`.
+    """
+    width, minimum, maximum = beam.width, beam.min_words, beam.max_words
+    history = np.full((width, order - 1), START, np.int32)
+    totals = np.full(width, -np.inf, np.float32)
+    totals[0] = 0
+    words = [()] * width
+    finished = []
+    for length in range(maximum + 1):
+        scores = next_word(history)
+        scores[:, (START, UNKNOWN)] = -np.inf
+        if length < minimum:
+            scores[:, END] = -np.inf
+        for row, said in enumerate(words):
+            if length > 1:
+                scores[row, [after for before, after in zip(said, said[1:]) if before == said[-1]]] = -np.inf
+        if length == maximum:
+            ends = totals + scores[:, END]
+            finished += [_finish(said, total, beam) for said, total in zip(words, ends) if np.isfinite(total)]
+            break
+        scores += totals[:, None]
+        size, flat = scores.shape[1], scores.ravel()
+        # At most `width` of the best can be ends, so twice the width always fills the next beam.
+        best = np.argpartition(flat, -2 * width)[-2 * width:]
+        best = best[np.argsort(-flat[best], kind="stable")]
+        rows, numbers, kept = best // size, best % size, []
+        for row, number, total in zip(rows.tolist(), numbers.tolist(), flat[best].tolist()):
+            if total == -np.inf:
+                break
+            if number == END:
+                finished.append(_finish(words[row], total, beam))
+            elif len(kept) < width:
+                kept.append((row, number, total))
+        # Nothing still open can beat what is finished: log-probabilities only fall.
+        if not kept or len(finished) >= width and kept[0][2] / (maximum + 1) ** beam.length_penalty < sorted(
+                score for score, _ in finished)[-width]:
+            break
+        rows = [row for row, _, _ in kept]
+        history[:len(kept), :-1] = history[rows, 1:]
+        history[:len(kept), -1] = [number for _, number, _ in kept]
+        words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
+        totals.fill(-np.inf)
+        totals[:len(kept)] = [total for _, _, total in kept]
+    finished.sort(key=lambda item: -item[0])
+    return [hypothesis for _, hypothesis in finished[:width]]
+
+
+def _finish(words, log_probability, beam):
+    score = log_probability / (len(words) + 1) ** beam.length_penalty
+    return score, Hypothesis(words, float(log_probability))

@@ -1,0 +1,143 @@
+"""Pictures: read from files, written to files, and brought to the size a network takes.
+
+A picture is uint8 RGB [height, width, 3] everywhere in picaption; OpenCV's B,G,R stays in this file.
+"""
+
+import os
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+#: Pictures beyond this many pixels are refused: decoded, they would fill a small board's memory.
+MAX_PIXELS = 100_000_000
+
+# OpenCV reads these once, when it is loaded. What it would print, picaption says in its own one line.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+from device.errors import PicaptionError  # noqa: E402
+
+#: File names that are taken for pictures in a folder.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
+
+_stderr_lock = threading.Lock()
+
+
+def read_picture(path):
+    """Return the picture at `path` as uint8 RGB [height, width, 3].
+
+    Grey, CMYK and 16-bit pictures are converted (16 bits scaled to 8), an alpha channel is dropped, the
+    EXIF orientation of a JPEG or PNG is applied, and of an animation the first frame is taken. Raises
+    PicaptionError where there is no picture, or only a part of one.
+    """
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise PicaptionError(f"there is no picture at {path}; check the path")
+        if not path.is_file():
+            raise PicaptionError(f"{path} is not a file; give the path of one picture")
+        if path.stat().st_size == 0:
+            raise PicaptionError(f"{path} is empty (0 bytes); copy it again")
+        image = _decode(path)
+    except OSError as error:
+        raise PicaptionError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def write_picture(path, image):
+    """Write uint8 RGB [height, width, 3] to `path`, whole or not at all; its ending chooses the format.
+
+    Raises PicaptionError where the ending is no picture's or the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        raise PicaptionError(f"{path} has no ending of a picture that can be written; use .jpg or .png") from None
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise PicaptionError(f"{path} cannot be written ({error.strerror}); check the folder") from None
+
+
+def list_pictures(folder):
+    """Return the paths of the pictures in `folder` (not below it), sorted by name.
+
+    Raises PicaptionError where there is no such folder or no picture in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PicaptionError(f"there is no folder {folder}; check the path")
+    try:
+        paths = sorted(path for path in folder.iterdir()
+                       if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir())
+    except OSError as error:
+        raise PicaptionError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
+    if not paths:
+        raise PicaptionError(f"the folder {folder} holds no pictures; put files ending in {' '.join(SUFFIXES)} there")
+    return paths
+
+
+def resize(image, height, width, rule):
+    """Return uint8 RGB [height, width, 3]: the whole of `image` squashed to the shape, or its centre cropped to it.
+
+    `rule` is "squash" or "crop". Shrinking averages areas, enlarging interpolates linearly. An `image`
+    of that size already is returned itself, not a copy.
+    """
+    rows, columns = image.shape[:2]
+    if (rows, columns) == (height, width):
+        return image
+    if rule == "crop":
+        scale = max(height / rows, width / columns)
+        kept_rows, kept_columns = min(rows, round(height / scale)), min(columns, round(width / scale))
+        top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
+        image = image[top:top + kept_rows, left:left + kept_columns]
+    elif rule != "squash":
+        raise ValueError(f"the resize rule is 'squash' or 'crop', not {rule!r}")
+    shrinking = height * width < image.shape[0] * image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+
+
+def _decode(path):
+    """Return the file's picture as uint8 BGR; raise PicaptionError where it is none, damaged or too large."""
+    with open(path, "rb") as file:
+        gif = file.read(3) == b"GIF"
+    with quiet_stderr():
+        known = cv2.haveImageReader(str(path))
+        try:
+            if known:
+                # From memory a picture cut short fails; from a file, some decoders fill it up with grey.
+                image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+            else:
+                # OpenCV before 4.12 knows a GIF as a video only.
+                image = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()[1] if gif else None
+        except cv2.error as error:
+            if "MAX_IMAGE" in str(error):
+                raise PicaptionError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; "
+                                     "scale it down first") from None
+            image = None
+    if image is None and (known or gif):
+        raise PicaptionError(f"{path} is cut short or damaged; copy it again")
+    if image is None:
+        raise PicaptionError(f"{path} is not a picture that can be read; give a JPEG, PNG, WebP, BMP or TIFF file")
+    return image
+
+
+@contextmanager
+def quiet_stderr():
+    """Keep what libjpeg and libpng print from the process' standard error, which they write to directly."""
+    with _stderr_lock, open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

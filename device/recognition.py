@@ -1,0 +1,56 @@
+"""What picaption says about one picture: plain, frozen values that every output gets alike."""
+
+from dataclasses import dataclass
+
+#: Version of the JSON form; it changes when a field changes its meaning or goes away.
+JSON_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """A name (tag or class) and its score, 0 to 1."""
+
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence, its words, and its log-probability (natural logarithm, summed over words and sentence end)."""
+
+    text: str
+    words: tuple[str, ...]
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """One picture's caption, tags and classes (best first), and what they cost.
+
+    `timings` holds milliseconds for each stage and their `total`; `captured_at` is seconds since the
+    epoch. `caption` is None where the bundle has no captioner.
+    """
+
+    caption: Caption | None
+    tags: tuple[Score, ...]
+    classes: tuple[Score, ...]
+    timings: dict[str, float]
+    frame: int = 0
+    captured_at: float = 0.0
+
+    def to_json(self):
+        """Return the versioned JSON form: a dict of plain strings, numbers and lists."""
+        caption = self.caption and {
+            "text": self.caption.text,
+            "words": list(self.caption.words),
+            "log_probability": round(self.caption.log_probability, 4),
+        }
+        return {
+            "version": JSON_VERSION,
+            "frame": self.frame,
+            "captured_at": round(self.captured_at, 3),
+            "caption": caption,
+            "tags": [{"name": tag.name, "score": round(tag.score, 4)} for tag in self.tags],
+            "classes": [{"name": label.name, "score": round(label.score, 4)} for label in self.classes],
+            "timings_ms": {stage: round(milliseconds, 3) for stage, milliseconds in self.timings.items()},
+        }

@@ -1,0 +1,88 @@
+"""From a picture to a Recognition: the one way a frame takes, here and in training code."""
+
+import time
+
+import numpy as np
+
+from device.bundle import Bundle
+from device.decode import beam_search
+from device.pictures import resize
+from device.recognition import Caption, Recognition, Score
+from device.vocabulary import sentence
+
+#: How many classes and at most how many tags a Recognition names.
+TOP_CLASSES, TOP_TAGS = 3, 5
+
+
+def best_caption(model, context, beam=None):
+    """Return the best Hypothesis of the beam search for the picture that `context` comes from."""
+    return beam_search(lambda history: model.next_word(history, context), model.metadata.order,
+                       beam or model.metadata.beam)[0]
+
+
+class Recognizer:
+    """Says what a picture shows: `Recognizer(path)(image) -> Recognition`.
+
+    `model` is the path of a bundle or an object with the interface of device.bundle.Bundle; `threads` is
+    how many the runtime may use (None: its own choice). Raises PicaptionError where the bundle is unusable.
+    """
+
+    def __init__(self, model, threads=None, beam=None):
+        self.model = model if hasattr(model, "encode") else Bundle(model, threads)
+        self.beam = beam or self.model.metadata.beam
+        vocabulary = self.model.vocabulary
+        self._said = np.zeros((1, len(vocabulary) if vocabulary else 0), np.float32)
+
+    def __call__(self, image, frame=0, captured_at=None):
+        """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
+        model, clock = self.model, time.perf_counter
+        captured_at = time.time() if captured_at is None else captured_at
+        start = clock()
+        picture = self.prepare(image)
+        resized = clock()
+        encoded = model.encode(picture)
+        seen = clock()
+        caption = said = None
+        if encoded.context is not None:
+            said = best_caption(model, encoded.context, self.beam)
+            words = model.vocabulary.decode(said.words)
+            caption = Caption(sentence(words), words, said.log_probability)
+        told = clock()
+        scores = self._classify(encoded.features, said.words if said else ())
+        done = clock()
+        timings = {"preprocess": resized - start, "encode": seen - resized, "caption": told - seen,
+                   "classify": done - told, "total": done - start}
+        return Recognition(caption, self._tags(encoded), best_scores(model.labels, scores, TOP_CLASSES),
+                           {stage: seconds * 1e3 for stage, seconds in timings.items()}, frame, captured_at)
+
+    def class_scores(self, image, fused=True):
+        """Return the classes' probabilities for `image`, float32 [classes]; from the image alone unless `fused`."""
+        encoded = self.model.encode(self.prepare(image))
+        words = ()
+        if fused and encoded.context is not None:
+            words = best_caption(self.model, encoded.context, self.beam).words
+        return self._classify(encoded.features, words)
+
+    def prepare(self, image):
+        """Return `image` in the shape that `encode` takes."""
+        wanted = self.model.metadata.input
+        return resize(image, wanted.height, wanted.width, wanted.resize)
+
+    def _classify(self, features, words):
+        if not self.model.labels:
+            return np.empty(0, np.float32)
+        self._said.fill(0)
+        self._said[0, list(words)] = 1
+        return self.model.classify(features, self._said)
+
+    def _tags(self, encoded):
+        if encoded.tags is None:
+            return ()
+        return tuple(tag for tag in best_scores(self.model.metadata.tags, encoded.tags, TOP_TAGS)
+                     if tag.score >= self.model.metadata.tag_threshold)
+
+
+def best_scores(names, scores, count):
+    """Return the `count` highest of `scores` with their names, best first, as a tuple of Score."""
+    order = np.argsort(-scores, kind="stable")[:count]
+    return tuple(Score(names[index], float(scores[index])) for index in order)

@@ -1,0 +1,1 @@
+"""Definitions, training and evaluation of the models, and the shipped bundle."""

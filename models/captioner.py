@@ -1,0 +1,85 @@
+"""The image-conditioned n-gram captioner, the tagger and the classifier, as Keras models.
+
+The captioner is a feed-forward n-gram language model (Bengio et al., JMLR 3, 2003) whose hidden layer
+also sees the picture: with e the embedding of the n-1 words before, and f the picture's features,
+
+    h = relu(W [e(w_{i-n+1}); ...; e(w_{i-1})] + C f + b)        P(w_i | ...) = softmax(U h + u)
+
+C f + b depends on the picture alone. It is computed once a picture (`context`), so that a step of the
+beam search costs a table look-up and two matrix products (`next_word`).
+"""
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """The captioner's parts, which share no weights.
+
+    context: features [batch, F] -> [batch, H]
+    next_word: history int32 [batch, n-1], context [batch, H] -> logits [batch, V]
+    tagger: features [batch, F] -> logits [batch, tags]
+    """
+
+    context: keras.Model
+    next_word: keras.Model
+    tagger: keras.Model
+
+
+def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, dropout=0.4):
+    """Build an untrained Captioner for `features` features, `words` words, `tags` tags and n-grams of `order`."""
+    inputs = keras.Input((features,), name="features")
+    dropped = layers.Dropout(dropout)(inputs)
+    context = keras.Model(inputs, layers.Dense(hidden, name="context")(dropped), name="context")
+    tagger = keras.Model(inputs, layers.Dense(tags, name="tags")(dropped), name="tagger")
+
+    history = keras.Input((order - 1,), dtype="int32", name="history")
+    given = keras.Input((hidden,), name="context")
+    embedded = layers.Flatten()(layers.Embedding(words, embedding, name="embedding")(history))
+    embedded = layers.Dropout(dropout / 2)(embedded)
+    summed = layers.Add()([layers.Dense(hidden, use_bias=False, name="hidden")(embedded), given])
+    logits = layers.Dense(words, name="logits")(layers.Dropout(dropout)(layers.ReLU()(summed)))
+    return Captioner(context, keras.Model([history, given], logits, name="next_word"), tagger)
+
+
+def build_classifier(features, words, classes, embedding=64, dropout=0.3):
+    """Build the classifier that fuses caption and features.
+
+    Takes features [batch, F] and the caption as a bag of words [batch, V] (1 for each word in it, all
+    zeros for no caption); gives logits [batch, classes]. With no `words` it takes features alone.
+    """
+    inputs = keras.Input((features,), name="features")
+    if not words:
+        return keras.Model(inputs, layers.Dense(classes, name="classes")(layers.Dropout(dropout)(inputs)), name="classifier")
+    caption = keras.Input((words,), name="caption")
+    said = layers.ReLU()(layers.Dense(embedding, name="words")(caption))
+    joined = layers.Concatenate()([layers.Dropout(dropout)(inputs), layers.Dropout(dropout)(said)])
+    return keras.Model([inputs, caption], layers.Dense(classes, name="classes")(joined), name="classifier")
+
+
+def build_encoder(network):
+    """Return the encoder: RGB float32 or uint8 [batch, size, size, 3] in 0..255 -> features [batch, F].
+
+    `network` is a convolutional network that gives a feature map; its mean over the grid is the features.
+    """
+    image = keras.Input(network.input_shape[1:], name="image")
+    scaled = layers.Rescaling(1 / 127.5, -1)(image)
+    return keras.Model(image, layers.GlobalAveragePooling2D(name="features")(network(scaled)), name="encoder")
+
+
+def classic_cnn(size=96, classes=None):
+    """Build the classic small network: Conv 32-64-128 with 2x2 max pooling, Dense 512, softmax.
+
+    Takes RGB in 0..255 [batch, size, size, 3]. Gives the 512 features, or with `classes` their logits.
+    """
+    image = x = keras.Input((size, size, 3), name="image")
+    x = layers.Rescaling(1 / 127.5, -1)(x)
+    for filters in (32, 64, 128):
+        x = layers.MaxPooling2D(2)(layers.Conv2D(filters, 3, activation="relu")(x))
+    x = layers.Dense(512, activation="relu", name="features")(layers.Flatten()(x))
+    if classes:
+        x = layers.Dense(classes, name="logits")(layers.Dropout(0.5)(x))
+    return keras.Model(image, x, name="classic_cnn")

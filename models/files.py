@@ -1,0 +1,20 @@
+"""Files that are written whole or not at all."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+def write_text(path, text):
+    """Write `text` to `path` whole or not at all."""
+    temporary = Path(f"{path}.partial")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def save_array(path, array):
+    """Write `array` to the .npy file `path`, whole or not at all."""
+    with open(f"{path}.partial", "wb") as file:
+        np.save(file, array, allow_pickle=False)
+    os.replace(f"{path}.partial", path)

@@ -1,0 +1,66 @@
+"""Fitting captioner, tagger and encoder together."""
+
+import sys
+
+import keras
+from keras import layers, ops
+
+
+def smoothed_cross_entropy(smoothing):
+    """Return a loss: cross-entropy of word numbers against logits, `smoothing` of it spread over all words."""
+    def loss(words, logits):
+        log_probabilities = ops.log_softmax(logits)
+        told = ops.take_along_axis(log_probabilities, ops.cast(words, "int32")[:, None], axis=1)[:, 0]
+        return -(1 - smoothing) * told - smoothing * ops.mean(log_probabilities, axis=1)
+    return loss
+
+
+def joint_model(captioner, encoder=None, classes=0):
+    """Return a model over the batches of `models.batches.Batches`.
+
+    Without `encoder` it takes cached features; with it, pictures, and the encoder is trained too. With
+    `classes`, a linear head over the features learns the labels beside the captions.
+    """
+    source = encoder or captioner.context
+    image = keras.Input(source.input_shape[1:], name="image")
+    history = keras.Input(captioner.next_word.input_shape[0][1:], dtype="int32", name="history")
+    row = keras.Input((), dtype="int32", name="row")
+    features = encoder(image) if encoder else image
+    context = ops.take(captioner.context(features), row, axis=0)
+    outputs = {"words": captioner.next_word([history, context]), "tags": captioner.tagger(features)}
+    if classes:
+        outputs["labels"] = layers.Dense(classes, name="labels")(layers.Dropout(0.3)(features))
+    return keras.Model({"image": image, "history": history, "row": row}, outputs)
+
+
+def compile_joint(model, learning_rate, smoothing, labels=False):
+    """Compile a joint model: words by smoothed cross-entropy, tags and `labels` by binary cross-entropy.
+
+    The weights bring the three, which are means over words, tags and classes, to a like size.
+    """
+    binary = keras.losses.BinaryCrossentropy(from_logits=True)
+    losses = {"words": smoothed_cross_entropy(smoothing), "tags": binary}
+    weights = {"words": 1.0, "tags": 20.0}
+    if labels:
+        losses["labels"], weights["labels"] = binary, 30.0
+    model.compile(
+        keras.optimizers.AdamW(learning_rate, weight_decay=1e-4, clipnorm=1.0), loss=losses, loss_weights=weights,
+        jit_compile=False,  # XLA's depthwise convolutions are slow on a CPU.
+    )
+
+
+def fit(model, batches, dev, epochs, patience, folder):
+    """Fit `model`, keeping the weights of the epoch with the lowest dev loss (the last one without `dev`).
+
+    After every epoch all that is needed to go on is kept in `folder`, and its figures in history.csv; an
+    interrupted fit that is called again goes on with the next epoch.
+    """
+    folder.mkdir(exist_ok=True)
+    callbacks = [
+        keras.callbacks.BackupAndRestore(folder / "backup"),
+        keras.callbacks.CSVLogger(folder / "history.csv", append=True),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    if dev:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True))
+    model.fit(batches, epochs=epochs, validation_data=dev, callbacks=callbacks, verbose=1 if sys.stderr.isatty() else 2)

@@ -1,0 +1,193 @@
+"""Data sets of pictures with captions or labels, from the layouts they are commonly found in.
+
+Every reader gives the same records. What cannot be used is left out and named in `skipped`; a file that
+does not hold what it should is an error with the line it stands in.
+"""
+
+import csv
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from device.errors import PicaptionError
+from device.pictures import SUFFIXES, read_picture, resize
+
+
+@dataclass(frozen=True)
+class Record:
+    """A picture with what people said of it: captions, or the names of its classes."""
+
+    name: str
+    path: Path
+    captions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Records, the class names in order, and a line "name: reason" for each picture or caption left out."""
+
+    records: tuple[Record, ...]
+    classes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+def read_captions(captions, images, split=None):
+    """Read captions in Flickr8k's, Kaggle's or COCO's layout, told apart by content; returns a Dataset.
+
+    captions: the captions file; images: the pictures' folder; split: a file with one picture name a line,
+    or None for all. Raises PicaptionError on malformed input and where nothing is left.
+    """
+    text = read_text(captions, "captions")
+    if text.lstrip().startswith("{"):
+        told = read_coco(captions, text)
+    elif text.splitlines()[0].strip().lower().replace(" ", "") == "image,caption":
+        told = read_kaggle(captions, text)
+    else:
+        told = read_flickr8k(captions, text)
+    return collect(told, images, split, captions, "captions")
+
+
+def read_flickr8k(path, text):
+    """Return {picture: [caption, ...]} of Flickr8k.token.txt: `picture.jpg#number<TAB>caption`."""
+    told = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        key, tab, caption = line.partition("\t")
+        name, mark, _ = key.rpartition("#")
+        if not tab or not mark or not name or not caption.strip():
+            raise PicaptionError(f"{path}, line {number}: a line is picture.jpg#0, a tab, and a caption; "
+                                 f"this one is {line[:60]!r}")
+        told.setdefault(name, []).append(caption.strip())
+    return told
+
+
+def read_kaggle(path, text):
+    """Return {picture: [caption, ...]} of Kaggle's captions.txt: CSV with the header `image,caption`."""
+    told, rows = {}, csv.reader(text.splitlines())
+    next(rows)
+    for row in rows:
+        if not row:
+            continue
+        # Some captions hold commas without quotes.
+        name, caption = row[0].strip(), ",".join(row[1:]).strip()
+        if not name or not caption:
+            raise PicaptionError(f"{path}, line {rows.line_num}: a line is picture.jpg,caption; this one is "
+                                 f"{','.join(row)[:60]!r}")
+        told.setdefault(name, []).append(caption)
+    return told
+
+
+def read_coco(path, text):
+    """Return {picture: [caption, ...]} of COCO's captions JSON, with its `images` and `annotations`."""
+    try:
+        content = json.loads(text)
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        told = {name: [] for name in names.values()}
+        for annotation in content["annotations"]:
+            told[names[annotation["image_id"]]].append(annotation["caption"].strip())
+    except json.JSONDecodeError as error:
+        raise PicaptionError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PicaptionError(f"{path}: not in the layout of COCO captions (images with id and file_name, annotations with "
+                             f"image_id and caption): {type(error).__name__} {error}") from None
+    return told
+
+
+def read_labels(labels, images, split=None, classes=None):
+    """Read a multi-label list, `picture<TAB>label,label` a line; returns a Dataset.
+
+    classes: a file with one class name a line, in order; without it, all labels found, sorted.
+    """
+    named, order = {}, None
+    if classes:
+        order = tuple(name.strip() for name in read_text(classes, "classes").splitlines() if name.strip())
+    skipped = []
+    for number, line in enumerate(read_text(labels, "labels").splitlines(), 1):
+        if not line.strip():
+            continue
+        name, tab, rest = line.partition("\t")
+        if not tab or not name.strip():
+            raise PicaptionError(f"{labels}, line {number}: a line is picture.jpg, a tab, and label,label; "
+                                 f"this one is {line[:60]!r}")
+        found = tuple(dict.fromkeys(label.strip() for label in rest.split(",") if label.strip()))
+        if order:
+            skipped += [f"{name}: its label {label!r} is not among the classes" for label in found if label not in order]
+            found = tuple(label for label in found if label in order)
+        named[name.strip()] = found
+    order = order or tuple(sorted({label for found in named.values() for label in found}))
+    return replace(collect(named, images, split, labels, "labels", tuple(skipped)), classes=order)
+
+
+def read_folders(root):
+    """Read class folders, `root/class_name/picture.jpg`; returns a Dataset with the classes sorted by name."""
+    root = Path(root)
+    if not root.is_dir():
+        raise PicaptionError(f"{root}: there is no such folder of class folders; check the path")
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    records, skipped = [], []
+    for folder in folders:
+        pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        if not pictures:
+            skipped.append(f"{folder.name}: no pictures in this class folder")
+        records += [Record(f"{folder.name}/{path.name}", path, (), (folder.name,)) for path in pictures]
+    classes = tuple(sorted({record.labels[0] for record in records}))
+    if len(classes) < 2:
+        raise PicaptionError(f"{root}: {len(classes)} class folder{'' if len(classes) == 1 else 's'} with pictures; "
+                             "a classifier needs at least two, one folder a class")
+    return Dataset(tuple(records), classes, tuple(skipped))
+
+
+def load_pictures(dataset, height, width, rule):
+    """Return (Dataset, pictures uint8 [N, height, width, 3]) with the broken pictures dropped and named."""
+    pictures = np.empty((len(dataset.records), height, width, 3), np.uint8)
+    records, skipped = [], list(dataset.skipped)
+    for record in dataset.records:
+        try:
+            pictures[len(records)] = resize(read_picture(record.path), height, width, rule)
+            records.append(record)
+        except PicaptionError as error:
+            skipped.append(f"{record.name}: {error}")
+    if not records:
+        raise PicaptionError(f"none of {len(dataset.records)} pictures can be read; the first: {skipped[0]}")
+    return replace(dataset, records=tuple(records), skipped=tuple(skipped)), pictures[:len(records)]
+
+
+def read_text(path, what):
+    """Return the text of the file at `path`; raises PicaptionError where it is missing, empty or no text."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot read the {what}: {error.strerror}; check the path") from None
+    except UnicodeDecodeError:
+        raise PicaptionError(f"{path}: the {what} are not UTF-8 text") from None
+    if not text.strip():
+        raise PicaptionError(f"{path}: the {what} file is empty")
+    return text
+
+
+def collect(told, images, split, source, what, skipped=()):
+    """Return the Dataset of the pictures named in `told` (and in `split`, if given) that are in the folder `images`."""
+    images, records, skipped = Path(images), [], list(skipped)
+    if not images.is_dir():
+        raise PicaptionError(f"{images}: there is no such folder of pictures; check the path")
+    names = told
+    if split:
+        names = dict.fromkeys(line.strip() for line in read_text(split, "split list").splitlines() if line.strip())
+    for name in names:
+        path = images / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise PicaptionError(f"{split or source}: the picture name {name!r} leads out of {images}; correct it")
+        if not told.get(name):
+            skipped.append(f"{name}: it has no {what} in {source}")
+        elif not path.is_file():
+            skipped.append(f"{name}: there is no such picture in {images}")
+        else:
+            records.append(Record(name, path, **{what: tuple(told[name])}))
+    if not records:
+        raise PicaptionError(f"{split or source}: none of its {len(names)} pictures is in {images} with {what}; "
+                             f"the first: {(skipped or ['none'])[0]}")
+    return Dataset(tuple(records), (), tuple(skipped))

@@ -1,0 +1,101 @@
+"""A training run's folder: the Keras models, the words and labels, and what a bundle will say of itself.
+
+The folder holds metadata.json, labels.txt and vocabulary.txt as a bundle does, and encoder.keras,
+classifier.keras, and, with a captioner, context.keras, next_word.keras and tagger.keras.
+"""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from device.bundle import Encoded
+from device.errors import PicaptionError
+from device.metadata import from_json, to_json
+from device.vocabulary import Vocabulary
+from models.captioner import Captioner
+from models.files import write_text
+
+PARTS = ("context", "next_word", "tagger")
+
+
+def save_model(model, path):
+    """Write a Keras model to `path`, which ends in .keras, whole or not at all."""
+    temporary = Path(path).with_suffix(".partial.keras")
+    model.save(temporary)
+    os.replace(temporary, path)
+
+
+def load_model(path):
+    """Read a Keras model; raises PicaptionError where it is missing or not one."""
+    if not Path(path).is_file():
+        raise PicaptionError(f"{path} is missing: the folder is no finished training run; run picaption train again")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise PicaptionError(f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}") from None
+
+
+def save_words(folder, metadata, labels, vocabulary):
+    """Write a run's metadata.json, labels.txt and vocabulary.txt."""
+    write_text(Path(folder, "metadata.json"), to_json(metadata))
+    write_text(Path(folder, "labels.txt"), "".join(f"{label}\n" for label in labels))
+    write_text(Path(folder, "vocabulary.txt"), "".join(f"{word}\n" for word in vocabulary.words) if vocabulary else "")
+
+
+def load_captioner(folder):
+    """Return a run's Captioner."""
+    return Captioner(*(load_model(Path(folder, f"{part}.keras")) for part in PARTS))
+
+
+def save_captioner(captioner, folder):
+    """Write a Captioner's parts into a run's folder."""
+    for part in PARTS:
+        save_model(getattr(captioner, part), Path(folder, f"{part}.keras"))
+
+
+class KerasModel:
+    """A training run behind the interface of device.bundle.Bundle, in float32.
+
+    `whole` is false while the run's classifier is still to be trained.
+    """
+
+    def __init__(self, folder, whole=True):
+        folder = Path(folder)
+        if not (folder / "metadata.json").is_file():
+            raise PicaptionError(f"{folder}: no metadata.json in it: it is no finished training run")
+        self.metadata = from_json((folder / "metadata.json").read_text(encoding="utf-8"), folder / "metadata.json")
+        self.labels = tuple((folder / "labels.txt").read_text(encoding="utf-8").splitlines())
+        words = (folder / "vocabulary.txt").read_text(encoding="utf-8").splitlines()
+        self.vocabulary = Vocabulary(words) if words else None
+        self.encoder = load_model(folder / "encoder.keras")
+        self.classifier = load_model(folder / "classifier.keras") if self.labels and whole else None
+        self.captioner = load_captioner(folder) if words else None
+        self._encode = tf.function(lambda image: self.encoder(image))
+        if self.captioner:
+            self._next_word = tf.function(lambda history, context: tf.nn.log_softmax(self.captioner.next_word(
+                [history, tf.repeat(context, tf.shape(history)[0], 0)])), reduce_retracing=True)
+
+    def encode(self, image):
+        """Return the Encoded of one picture, uint8 [height, width, 3]."""
+        return self.describe(self._encode(tf.constant(image[None], tf.float32)).numpy())
+
+    def describe(self, features):
+        """Return the Encoded of cached features, float32 [1, F]."""
+        if self.captioner is None:
+            return Encoded(features, None, None)
+        context = self.captioner.context(features).numpy()
+        return Encoded(features, context, tf.sigmoid(self.captioner.tagger(features)).numpy()[0])
+
+    def next_word(self, history, context):
+        """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
+        return self._next_word(tf.constant(history), tf.constant(context)).numpy()
+
+    def classify(self, features, caption):
+        """Return the classes' probabilities, float32 [classes]; caption: float32 [1, V], a bag of words."""
+        inputs = [features, caption] if self.captioner else features
+        logits = self.classifier(inputs)[0]
+        squash = tf.sigmoid if self.metadata.head == "multi-label" else tf.nn.softmax
+        return squash(logits).numpy().astype(np.float32)

@@ -1,0 +1,142 @@
+"""Everything that a training run can be told, in one place; a TOML file fills it."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+
+from device.errors import PicaptionError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of `picaption train`; paths are relative to its --data folder, an empty one means: not used."""
+
+    name: str = "picaption"
+    licence: str = "unstated"
+    seed: int = 1
+
+    # Captioned pictures: captions file (Flickr8k, Kaggle or COCO layout), picture folder, split lists.
+    captions: str = ""
+    images: str = ""
+    train: str = ""
+    dev: str = ""
+    # Classes: either a multi-label list with its pictures and splits, or folders of one class each.
+    labels: str = ""
+    label_images: str = ""
+    label_train: str = ""
+    label_dev: str = ""
+    label_classes: str = ""
+    folders: str = ""
+    folders_dev: str = ""
+
+    # The convolutional network: "mobilenet_v2" or "classic". Weights: an .npz of folded ones, "imagenet"
+    # (downloaded by keras.applications), or none for training from scratch.
+    network: str = "mobilenet_v2"
+    weights: str = ""
+    size: int = 224
+    alpha: float = 1.0
+    resize: str = "squash"
+
+    # Words: those told at least min_count times; tags: the most frequent ones that say something.
+    min_count: int = 5
+    tags: int = 300
+
+    # The captioner, an n-gram model of this order.
+    order: int = 5
+    embedding: int = 112
+    hidden: int = 448
+    dropout: float = 0.4
+    smoothing: float = 0.1
+    batch: int = 64
+    epochs: int = 15
+    patience: int = 3
+    learning_rate: float = 1e-3
+
+    # Fine-tuning of the whole network, on captions, tags and labels together; none with 0 epochs.
+    tune_epochs: int = 0
+    tune_batch: int = 32
+    tune_learning_rate: float = 1e-4
+
+    # Self-critical training of the captioner; none with 0 epochs.
+    reward_epochs: int = 0
+    reward_learning_rate: float = 1e-4
+    reward_samples: int = 5
+
+    # The classifier.
+    class_epochs: int = 60
+    class_patience: int = 6
+    class_learning_rate: float = 1e-3
+
+    # How the bundle decodes.
+    beam_width: int = 3
+    min_words: int = 4
+    max_words: int = 18
+    length_penalty: float = 0.7
+
+
+def read_settings(path, overrides=()):
+    """Return the Settings that the TOML file `path` (None: the defaults) and `key=value` overrides make.
+
+    Raises PicaptionError on a missing or malformed file, an unknown setting and a value of the wrong type.
+    """
+    values = {}
+    if path:
+        try:
+            with open(path, "rb") as file:
+                values = tomllib.load(file)
+        except OSError as error:
+            raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise PicaptionError(f"{path}: not a TOML file: {error}") from None
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise PicaptionError(f"--set {override}: write it as name=value, such as --set epochs=5")
+        values[key.strip()] = _parse(text.strip())
+    known = {field.name: field.type for field in dataclasses.fields(Settings)}
+    for name, value in values.items():
+        if name not in known:
+            raise PicaptionError(f"{path or '--set'}: no setting is called {name!r}; the settings are: {', '.join(known)}")
+        values[name] = _checked(name, value, known[name])
+    settings = Settings(**values)
+    check(settings)
+    return settings
+
+
+def _parse(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text.strip("\"'")
+
+
+def _checked(name, value, kind):
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise PicaptionError(f"the setting {name} takes a {'number' if kind in (int, float) else 'text'}, not {value!r}")
+    return value
+
+
+def check(settings):
+    """Raise PicaptionError where settings contradict each other or make no sense."""
+    def need(condition, text):
+        if not condition:
+            raise PicaptionError(text)
+    need(settings.network in ("mobilenet_v2", "classic"),
+         f"network = {settings.network!r}: it is \"mobilenet_v2\" or \"classic\"")
+    need(settings.resize in ("squash", "crop"), f"resize = {settings.resize!r}: it is \"squash\" or \"crop\"")
+    need(settings.size % 32 == 0 and 32 <= settings.size <= 512,
+         f"size = {settings.size}: it is a multiple of 32 from 32 to 512")
+    need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")
+    need(0 < settings.alpha <= 2, f"alpha = {settings.alpha}: it is above 0 and at most 2")
+    need(not (settings.labels and settings.folders), "give either labels or folders, not both: a bundle has one kind of head")
+    need(settings.captions or settings.labels or settings.folders, "nothing to learn from: set captions, labels or folders")
+    need(not settings.captions or settings.images, "captions need the folder of their pictures: set images")
+    need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
+    for name in ("batch", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
+        need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
+    need(settings.network != "classic" or settings.tune_epochs or settings.weights,
+         "the classic network starts from nothing: set tune_epochs to train it")
