@@ -73,6 +73,8 @@ def main(arguments=None):
         _fail(error)
     except ImportError as error:
         _fail(missing(error))
+    except OSError as error:  # a full disk, a device taken away
+        _fail(f"the system reports: {error}")
 
 
 def _fail(message):

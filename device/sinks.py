@@ -131,7 +131,8 @@ class Video:
         self._size = tuple(max(16, side // 2 * 2) for side in picture.shape[1::-1])
         codec = cv2.VideoWriter_fourcc(*CODECS[self._suffix])
         with quiet_stderr():
-            self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, codec, self._rate or LIVE_RATE, self._size)
+            self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, codec, self._rate or LIVE_RATE,
+                                           self._size)
         if not self._writer.isOpened():
             raise PicaptionError(f"{self._path} cannot be written as {self._size[0]}x{self._size[1]} video; "
                                  "try another ending or size")

@@ -39,19 +39,23 @@ def train(recipe, data, out, overrides):
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, allow_dash=True),
               help="Write the figures as JSON to this file (-: standard output).")
+@click.option("--record", metavar="NAME", help="Store the figures in the bundle itself, as measured on NAME.")
 @click.option("--predictions", type=FILE, help="Write what was said of each picture to this file, a JSON line each.")
-def evaluate(model, captions, labels, folders, images, split, classes, beam, threads, limit, json_file, predictions):
+def evaluate(model, captions, labels, folders, images, split, classes, beam, threads, limit, json_file, record, predictions):
     """Measure how good MODEL is, a bundle or the folder of a training run.
 
     Give the data by one of --captions, --labels and --folders.
     """
     import dataclasses
     import json
+    import os
     from device.errors import PicaptionError
     if sum(map(bool, (captions, labels, folders))) != 1:
         raise PicaptionError("give the data by exactly one of --captions, --labels and --folders")
     if not folders and not images:
         raise PicaptionError("give the folder of the pictures with --images")
+    if record and os.path.isdir(model):
+        raise PicaptionError("--record stores figures in a bundle; this is a folder")
     from models import evaluate, readers
     from models.files import write_text
     if captions:
@@ -74,5 +78,7 @@ def evaluate(model, captions, labels, folders, images, split, classes, beam, thr
     if json_file:
         text = json.dumps(figures, indent=1) + "\n"
         click.echo(text, nl=False) if json_file == "-" else write_text(json_file, text)
+    if record:
+        evaluate.record(model, record, figures)
     if predictions:
         write_text(predictions, "".join(json.dumps(each) + "\n" for each in told))

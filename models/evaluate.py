@@ -1,11 +1,13 @@
 """How good a bundle or a training run is, measured through the very code that runs on the device."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from device import PicaptionError, Recognizer
+from device.bundle import read_bundle, write_bundle
 from device.pictures import read_picture
 from models.metrics import caption_scores, mean_average_precision, style, top_k_accuracy
 
@@ -91,6 +93,14 @@ def need_some(found, skipped):
     """Raise PicaptionError where no picture could be evaluated."""
     if not found:
         raise PicaptionError(f"no picture could be evaluated; the first: {skipped[0]}")
+
+
+def record(path, name, figures):
+    """Store `figures` in the metadata of the bundle at `path`, as measured on the data called `name`."""
+    contents = read_bundle(path)
+    kept = {key: value for key, value in figures.items() if key not in ("model", "milliseconds", "classes", "skipped")}
+    metadata = replace(contents.metadata, measured=contents.metadata.measured | {name: kept})
+    write_bundle(path, replace(contents, metadata=metadata))
 
 
 def table(figures):

@@ -98,7 +98,8 @@ def train_on_reward(captioner, settings, train, dev, folder):
     Keeps its weights and figures in `folder` after every epoch and goes on from there.
     """
     folder.mkdir(exist_ok=True)
-    model = fit.joint_model(captioner)
+    joint = fit.joint_model(captioner)
+    model = keras.Model(joint.input, {"words": joint.output["words"]})
     model.compile(keras.optimizers.Adam(settings.reward_learning_rate, clipnorm=1.0),
                   loss={"words": fit.smoothed_cross_entropy(0.0)}, jit_compile=False)
     cider, cider_dev = CiderD(train.captions), CiderD(dev.captions)

@@ -176,6 +176,11 @@ def build_network(settings, data_root):
             load_folded(network, path)
         except (OSError, ValueError, KeyError) as error:
             raise PicaptionError(f"{path}: cannot load these weights: {error}") from None
+    first = f"block_{settings.tune_from:02}_"
+    for layer in network.layers:
+        if layer.name.startswith(first):
+            break
+        layer.trainable = not settings.weights
     return build_encoder(network)
 
 

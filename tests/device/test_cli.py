@@ -41,7 +41,7 @@ cli.main()
 
 def picaption(*arguments, **options):
     """Run `picaption` with the shipped bundle in a process of its own; returns the CompletedProcess."""
-    return subprocess.call([sys.executable, "-c", PROGRAM, *map(str, arguments)], capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)], capture_output=True, text=True,
                           cwd=ROOT, timeout=60, **options)
 
 
@@ -153,7 +153,8 @@ def talk():
         print("something to say")
 cli.find_commands = lambda: {"talk": SimpleNamespace(load=lambda: talk)}
 cli.main(["talk"])""")
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
@@ -184,7 +185,8 @@ def test_a_bad_picture_among_good_ones_is_named_and_the_rest_done(call, tmp_path
     assert code == 2
     assert [json.loads(line)["file"] for line in out.splitlines()] == [str(CAT)] * 2
     assert [line.split(";")[0] for line in err.splitlines()] == [
-        f"picaption: {tmp_path}/bad.jpg is cut short or damaged", f"picaption: there is no picture at {tmp_path}/none.jpg"]
+        f"picaption: {tmp_path}/bad.jpg is cut short or damaged",
+        f"picaption: there is no picture at {tmp_path}/none.jpg"]
 
 
 def test_save_writes_the_annotated_picture(call, tmp_path):
@@ -267,6 +269,12 @@ def test_live_fails_in_one_line(call, arguments, message):
     code, out, err = call("live", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith(f"picaption: {message}") and err.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_is_one_line(call):
+    code, out, err = call("live", "--source", "demo", "--json", "/dev/full", "--quiet")
+    assert (code, out) == (2, "") and "No space left on device" in err and err.count("\n") == 1
 
 
 def test_a_camera_that_vanishes_ends_live_in_one_line_and_the_video_is_whole(call, tmp_path, monkeypatch):

@@ -1,0 +1,65 @@
+"""n-grams and batches, by hand."""
+
+import numpy as np
+
+from device.vocabulary import END, START
+from models.batches import Batches, Captioned, Labelled, augment, windows
+
+
+def test_windows_are_every_ngram_with_padding_and_end():
+    history, following = windows([7, 8, 9], 3)
+    assert history.tolist() == [[START, START], [START, 7], [7, 8], [8, 9]]
+    assert following.tolist() == [7, 8, 9, END]
+
+
+def test_an_empty_caption_only_ends():
+    history, following = windows([], 2)
+    assert history.tolist() == [[START]]
+    assert following.tolist() == [END]
+
+
+def captioned(count):
+    features = np.arange(count, dtype=np.float32)[:, None]
+    return Captioned(features, [[[10 + row], [20 + row, 30 + row]] for row in range(count)],
+                     np.ones((count, 2), np.float32), np.zeros(count, bool))
+
+
+def test_every_picture_comes_once_an_epoch_and_rows_point_at_it():
+    batches = Batches(captioned(7), order=2, batch=3)
+    seen = []
+    for index in range(len(batches)):
+        inputs, targets, _ = batches[index]
+        pictures = inputs["image"][:, 0].astype(int)
+        seen += pictures.tolist()
+        words = [number for number in targets["words"].tolist() if number != END]
+        told = [int(pictures[row]) for row, number in zip(inputs["row"], targets["words"]) if number != END]
+        assert [number % 10 for number in words] == told
+    assert sorted(seen) == list(range(7))
+
+
+def test_labelled_pictures_have_no_say_in_words_and_tags():
+    labelled = Labelled(np.full((5, 1), 100, np.float32), np.eye(5, dtype=np.float32))
+    inputs, targets, weights = Batches(captioned(4), 2, labelled, batch=4)[0]
+    assert inputs["image"].shape == (9, 1)
+    assert inputs["row"].max() == 3
+    assert weights["tags"].tolist() == [1] * 4 + [0] * 5
+    assert weights["labels"].tolist() == [0] * 4 + [1] * 5
+    assert targets["labels"][4:].sum() == 5
+
+
+def test_epochs_differ_and_seeds_repeat():
+    first, again, other = (Batches(captioned(16), 2, batch=16, seed=seed) for seed in (1, 1, 2))
+    order = first[0][0]["image"].tolist()
+    assert order == again[0][0]["image"].tolist()
+    assert order != other[0][0]["image"].tolist()
+    first.on_epoch_end()
+    assert order != first[0][0]["image"].tolist()
+
+
+def test_augmentation_mirrors_only_where_that_keeps_captions_true(photos):
+    image = photos["cat"][:300, :300].copy()
+    image[:, :150], image[:, 150:] = 0, 255
+    sides = {mirror: [augment(image, np.random.default_rng(seed), mirror)[:, :60].mean() < 128 for seed in range(20)]
+             for mirror in (True, False)}
+    assert all(sides[False])
+    assert any(sides[True]) and not all(sides[True])

@@ -1,0 +1,57 @@
+"""The captioner is a true n-gram model, and knows the picture through its context alone."""
+
+import numpy as np
+import pytest
+
+from device.decode import beam_search
+from device.metadata import Beam
+from models.captioner import build_captioner, build_classifier, classic_cnn
+
+
+def test_shapes():
+    captioner = build_captioner(8, words=20, tags=5, order=4, embedding=6, hidden=7)
+    context = np.asarray(captioner.context(np.zeros((3, 8), np.float32)))
+    assert context.shape == (3, 7)
+    assert captioner.next_word([np.zeros((3, 3), np.int32), context]).shape == (3, 20)
+    assert captioner.tagger(np.zeros((3, 8), np.float32)).shape == (3, 5)
+
+
+def test_logits_are_the_formula():
+    captioner = build_captioner(2, words=6, tags=1, order=3, embedding=2, hidden=4)
+    history, context = np.array([[1, 5]]), np.array([[0.3, -0.2, 0.1, 5]], np.float32)
+    embedding, = captioner.next_word.get_layer("embedding").get_weights()
+    hidden, = captioner.next_word.get_layer("hidden").get_weights()
+    output, bias = captioner.next_word.get_layer("logits").get_weights()
+    h = np.maximum(0, np.concatenate([embedding[1], embedding[5]]) @ hidden + context[0])
+    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], h @ output + bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", (2, 5))
+def test_words_before_the_last_ones_change_nothing(order):
+    captioner = build_captioner(4, words=30, tags=2, order=order, embedding=8, hidden=16)
+    context = np.asarray(captioner.context(np.ones((1, 4), np.float32)))
+    told = []
+
+    def next_word(history):
+        assert history.shape == (2, order - 1)
+        logits = np.asarray(captioner.next_word([history, np.repeat(context, 2, 0)]))
+        told.append((history.copy(), logits))
+        return np.array(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+    beam_search(next_word, order, Beam(2, 12, 12, 0.7))
+    by_history = {}
+    for histories, logits in told:
+        for history, row in zip(histories, logits):
+            np.testing.assert_allclose(by_history.setdefault(tuple(history), row), row, atol=1e-5)
+
+
+def test_without_a_caption_the_classifier_still_answers():
+    classifier = build_classifier(4, words=9, classes=3)
+    assert classifier([np.ones((1, 4), np.float32), np.zeros((1, 9), np.float32)]).shape == (1, 3)
+    assert build_classifier(4, words=0, classes=3)(np.ones((1, 4), np.float32)).shape == (1, 3)
+
+
+def test_classic_network_has_its_layers():
+    network = classic_cnn(96, classes=10)
+    kinds = [(type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", None))) for layer in network.layers]
+    assert [each for each in kinds if each[1]] == [("Conv2D", 32), ("Conv2D", 64), ("Conv2D", 128), ("Dense", 512),
+                                                   ("Dense", 10)]

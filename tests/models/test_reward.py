@@ -1,0 +1,52 @@
+"""CIDEr-D against the reference implementation, and what self-critical training does with it."""
+
+import numpy as np
+import pytest
+
+from device.vocabulary import END
+from models.batches import Captioned
+from models.captioner import build_captioner
+from models.reward import CiderD, draw, rewarded_batch
+from models.settings import Settings
+
+TOLD = [[["a", "dog", "runs", "fast"], ["the", "dog", "runs"]], [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],
+        [["two", "men", "talk"], ["men", "in", "a", "street"]]]
+
+
+def test_equal_to_pycocoevalcap_with_the_end_as_a_word():
+    scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
+    said = [["a", "dog", "runs"], ["a", "cat", "on", "the", "sofa"], ["a", "a", "a"]]
+    end = str(END)
+    _, expected = scorer.compute_score(
+        {row: [" ".join([*caption, end]) for caption in captions] for row, captions in enumerate(TOLD)},
+        {row: [" ".join([*caption, end])] for row, caption in enumerate(said)})
+    cider = CiderD([[[*caption] for caption in captions] for captions in TOLD])
+    np.testing.assert_allclose([cider.score(row, caption) for row, caption in enumerate(said)], expected, atol=1e-6)
+
+
+def test_a_caption_that_trails_off_is_worth_less():
+    cider = CiderD(TOLD)
+    whole = cider.score(0, ["a", "dog", "runs", "fast"])
+    assert whole > cider.score(0, ["a", "dog", "runs", "fast", "in", "a"])
+
+
+def test_draw_is_greedy_or_sampled_and_never_says_special_words():
+    captioner = build_captioner(4, words=12, tags=2, order=3, embedding=4, hidden=8)
+    contexts = np.asarray(captioner.context(np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)))
+    assert draw(captioner, contexts, 3, 6) == draw(captioner, contexts, 3, 6)
+    drawn = draw(captioner, contexts, 3, 6, np.random.default_rng(1))
+    assert drawn != draw(captioner, contexts, 3, 6, np.random.default_rng(2))
+    assert all(number > 2 and len(words) <= 6 for words in drawn for number in words)
+
+
+def test_advantages_of_a_picture_sum_to_zero():
+    captions = [[[3, 4, 5]], [[6, 7]]]
+    train = Captioned(np.eye(2, 4, dtype=np.float32), captions, np.zeros((2, 1), np.float32), np.zeros(2, bool))
+    captioner = build_captioner(4, words=9, tags=1, order=3, embedding=4, hidden=8)
+    settings = Settings(captions="x", order=3, reward_samples=4, max_words=5)
+    (inputs, words), weights, mean = rewarded_batch(
+        captioner, settings, train, np.array([1, 0]), CiderD(captions), np.random.default_rng(0))
+    starts = np.flatnonzero((inputs["history"] == 0).all(1))
+    assert len(starts) == 8 and mean >= 0
+    np.testing.assert_allclose(weights[starts].reshape(2, 4).sum(1), 0, atol=1e-5)
+    assert len(words) == len(weights) == len(inputs["row"])

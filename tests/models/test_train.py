@@ -1,0 +1,74 @@
+"""Training from end to end on a small real data set: what it leaves, how it goes on, how it refuses."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from device import Bundle, PicaptionError, Recognizer
+from models import train as training
+from models.run import KerasModel
+from models.settings import Settings
+
+
+def test_a_run_says_what_its_bundle_says(run, bundle, photos):
+    in_training, on_device = Recognizer(KerasModel(run)), Recognizer(bundle)
+    same = [in_training(image).caption.text == on_device(image).caption.text for image in photos.values()]
+    assert sum(same) >= len(same) - 1  # up to quantization
+    for image in photos.values():
+        np.testing.assert_allclose(in_training.class_scores(image), on_device.class_scores(image), atol=0.05)
+
+
+def test_a_finished_run_is_not_trained_again(run, data, settings):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*.keras")}
+    training.train(settings, data, run)
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*.keras")}
+
+
+def test_an_interrupted_run_goes_on_with_the_stage_that_is_missing(run, data, settings, tmp_path):
+    import shutil
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "classifier.keras").unlink()
+    kept = (folder / "encoder.keras").stat().st_mtime_ns
+    training.train(settings, data, folder)
+    assert (folder / "classifier.keras").exists()
+    assert (folder / "encoder.keras").stat().st_mtime_ns == kept
+
+
+def test_a_folder_of_another_run_is_refused(run, data, settings):
+    with pytest.raises(PicaptionError, match="other settings"):
+        training.train(dataclasses.replace(settings, seed=99), data, run)
+
+
+def test_class_folders_give_a_single_label_bundle_without_captions(data, tmp_path, photos):
+    from convert.convert import convert
+    settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=4, tune_batch=8,
+                        tune_learning_rate=1e-3, class_epochs=30)
+    training.train(settings, data, tmp_path / "run")
+    convert(tmp_path / "run", tmp_path / "folders.tflite", data / "images")
+    recognizer = Recognizer(tmp_path / "folders.tflite")
+    assert recognizer.model.metadata.head == "single-label"
+    assert recognizer.model.labels == ("astronaut", "cat", "coffee")
+    found = recognizer(photos["coffee"])
+    assert found.caption is None and found.tags == ()
+    assert sum(score.score for score in found.classes) == pytest.approx(1, abs=0.02)
+
+
+def test_vocabulary_and_tags_are_the_frequent_words(data):
+    from models.readers import read_captions
+    records = read_captions(data / "captions.token.txt", data / "images").records
+    vocabulary = training.learn_vocabulary(records, 16)
+    assert "a" in vocabulary.numbers and "spoon" not in vocabulary.numbers
+    assert training.learn_tags(records, training.learn_vocabulary(records, 1), 3) == ("camera", "astronaut", "brown")
+
+
+def test_best_threshold_by_hand():
+    scores, truth = np.array([[0.9, 0.2], [0.4, 0.3]]), np.array([[1, 0], [1, 0]])
+    assert 0.3 < training.best_threshold(scores, truth) <= 0.4
+
+
+def test_bundle_has_the_words_of_its_run(run, bundle):
+    model, found = KerasModel(run), Bundle(bundle)
+    assert found.labels == model.labels and found.vocabulary.words == model.vocabulary.words
+    assert found.metadata == model.metadata
