@@ -132,7 +132,7 @@ def _decode(path):
 
 @contextmanager
 def quiet_stderr():
-    """Keep what libjpeg and libpng print from the process' standard error, which they write to directly."""
+    """Keep what libraries print from the process' standard error, which they write to directly."""
     with _stderr_lock, open(os.devnull, "wb") as nowhere:
         kept = os.dup(2)
         os.dup2(nowhere.fileno(), 2)

@@ -7,6 +7,7 @@ import os
 import sys
 
 from device.errors import PicaptionError
+from device.pictures import quiet_stderr
 
 #: Interpreter modules and the distributions they come in, best first.
 RUNTIMES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
@@ -38,5 +39,7 @@ def make_interpreter(graph, threads=None):
 
     Raises ValueError where the bytes are no TFLite graph.
     """
-    interpreter, _ = load_runtime()
-    return interpreter(model_content=graph, num_threads=threads or min(4, os.cpu_count() or 1))
+    interpreter = load_runtime()[0](model_content=graph, num_threads=threads or min(4, os.cpu_count() or 1))
+    with quiet_stderr():  # LiteRT tells there of its delegate.
+        interpreter.allocate_tensors()
+    return interpreter
