@@ -187,8 +187,8 @@ class Bundle:
                 fits = shape is None or len(actual) == len(shape) and all(
                     expected in (None, size) for size, expected in zip(actual, shape))
                 self._need(found["dtype"] == dtype and fits,
-                           f"{signature}'s {name} is {np.dtype(found['dtype']).name} {list(actual)}, its metadata, labels "
-                           f"and vocabulary promise {np.dtype(dtype).name} {list(shape or ())}")
+                           f"{signature}'s {name} is {np.dtype(found['dtype']).name} {list(actual)}, its metadata, "
+                           f"labels and vocabulary promise {np.dtype(dtype).name} {list(shape or ())}")
 
     def _need(self, condition, what):
         if not condition:

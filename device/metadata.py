@@ -56,7 +56,8 @@ class Metadata:
 
 def to_json(metadata):
     """Return metadata.json's text."""
-    return json.dumps({"format_version": FORMAT_VERSION} | dataclasses.asdict(metadata), indent=1, sort_keys=True) + "\n"
+    values = {"format_version": FORMAT_VERSION} | dataclasses.asdict(metadata)
+    return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
 
 def from_json(text, where):

@@ -25,7 +25,7 @@ def load_runtime():
             continue
         return interpreter, f"{distribution} {importlib.metadata.version(distribution)}"
     if sys.maxsize <= 2**32:
-        raise PicaptionError("this is a 32-bit Python, for which there is no TFLite runtime: use a 64-bit operating system")
+        raise PicaptionError("this is a 32-bit Python, for which there is no TFLite runtime: use a 64-bit system")
     raise PicaptionError("; ".join(failures) or "no TFLite runtime is installed: pip install ai-edge-litert")
 
 

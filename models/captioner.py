@@ -53,7 +53,8 @@ def build_classifier(features, words, classes, embedding=64, dropout=0.3):
     """
     inputs = keras.Input((features,), name="features")
     if not words:
-        return keras.Model(inputs, layers.Dense(classes, name="classes")(layers.Dropout(dropout)(inputs)), name="classifier")
+        logits = layers.Dense(classes, name="classes")(layers.Dropout(dropout)(inputs))
+        return keras.Model(inputs, logits, name="classifier")
     caption = keras.Input((words,), name="caption")
     said = layers.ReLU()(layers.Dense(embedding, name="words")(caption))
     joined = layers.Concatenate()([layers.Dropout(dropout)(inputs), layers.Dropout(dropout)(said)])

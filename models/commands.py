@@ -41,7 +41,8 @@ def train(recipe, data, out, overrides):
               help="Write the figures as JSON to this file (-: standard output).")
 @click.option("--record", metavar="NAME", help="Store the figures in the bundle itself, as measured on NAME.")
 @click.option("--predictions", type=FILE, help="Write what was said of each picture to this file, a JSON line each.")
-def evaluate(model, captions, labels, folders, images, split, classes, beam, threads, limit, json_file, record, predictions):
+def evaluate(model, captions, labels, folders, images, split, classes, beam, threads, limit, json_file, record,
+             predictions):
     """Measure how good MODEL is, a bundle or the folder of a training run.
 
     Give the data by one of --captions, --labels and --folders.

@@ -92,8 +92,8 @@ def read_coco(path, text):
     except json.JSONDecodeError as error:
         raise PicaptionError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise PicaptionError(f"{path}: not in the layout of COCO captions (images with id and file_name, annotations with "
-                             f"image_id and caption): {type(error).__name__} {error}") from None
+        raise PicaptionError(f"{path}: not in the layout of COCO captions (images with id and file_name, annotations "
+                             f"with image_id and caption): {type(error).__name__} {error}") from None
     return told
 
 
@@ -115,7 +115,8 @@ def read_labels(labels, images, split=None, classes=None):
                                  f"this one is {line[:60]!r}")
         found = tuple(dict.fromkeys(label.strip() for label in rest.split(",") if label.strip()))
         if order:
-            skipped += [f"{name}: its label {label!r} is not among the classes" for label in found if label not in order]
+            skipped += [f"{name}: its label {label!r} is not among the classes"
+                        for label in found if label not in order]
             found = tuple(label for label in found if label in order)
         named[name.strip()] = found
     order = order or tuple(sorted({label for found in named.values() for label in found}))

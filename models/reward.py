@@ -142,7 +142,8 @@ def rewarded_batch(captioner, settings, train, rows, cider, random):
     advantages = ((each - each.mean(1, keepdims=True)) * samples / (samples - 1)).ravel()
     histories, following = zip(*(windows(words, settings.order) for words in drawn))
     lengths = [len(words) for words in following]
-    inputs = {"image": features, "history": np.concatenate(histories), "row": np.repeat(owners, lengths).astype(np.int32)}
+    rows = np.repeat(owners, lengths).astype(np.int32)
+    inputs = {"image": features, "history": np.concatenate(histories), "row": rows}
     return (inputs, np.concatenate(following)), np.repeat(advantages, lengths).astype(np.float32), rewards.mean()
 
 

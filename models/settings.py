@@ -98,7 +98,7 @@ def read_settings(path, overrides=()):
     known = {field.name: field.type for field in dataclasses.fields(Settings)}
     for name, value in values.items():
         if name not in known:
-            raise PicaptionError(f"{path or '--set'}: no setting is called {name!r}; the settings are: {', '.join(known)}")
+            raise PicaptionError(f"{path or '--set'}: no setting is called {name!r}; there are: {', '.join(known)}")
         values[name] = _checked(name, value, known[name])
     settings = Settings(**values)
     check(settings)
@@ -118,7 +118,8 @@ def _checked(name, value, kind):
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise PicaptionError(f"the setting {name} takes a {'number' if kind in (int, float) else 'text'}, not {value!r}")
+        wanted = "a text" if kind is str else "a whole number" if kind is int else "a number"
+        raise PicaptionError(f"the setting {name} takes {wanted}, not {value!r}")
     return value
 
 
@@ -134,8 +135,10 @@ def check(settings):
          f"size = {settings.size}: it is a multiple of 32 from 32 to 512")
     need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")
     need(0 < settings.alpha <= 2, f"alpha = {settings.alpha}: it is above 0 and at most 2")
-    need(not (settings.labels and settings.folders), "give either labels or folders, not both: a bundle has one kind of head")
-    need(settings.captions or settings.labels or settings.folders, "nothing to learn from: set captions, labels or folders")
+    need(not (settings.labels and settings.folders),
+         "give either labels or folders, not both: a bundle has one kind of head")
+    need(settings.captions or settings.labels or settings.folders,
+         "nothing to learn from: set captions, labels or folders")
     need(not settings.captions or settings.images, "captions need the folder of their pictures: set images")
     need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
     for name in ("batch", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):

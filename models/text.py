@@ -13,7 +13,8 @@ have has having he head her him his holds holding holding i in inside into is it
 looking look near next not of off on onto one other others out outside over past several side some something that
 the their them themselves there they these this through to top toward towards two three four five six under up
 upon using very view was way wearing wears were what which while who with without 's look group many few set
-different doing all am be do does go goes going lot make makes making most no or same she take takes taking turn large small big little can where together trying try
+different doing all am be do does go goes going lot make makes making most no or same she
+take takes taking turn large small big little can where together trying try
 """.split())
 
 

@@ -8,8 +8,6 @@ where it stopped: features -> captioner -> (the whole network, tuned -> features
 import dataclasses
 import json
 import logging
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -20,35 +18,16 @@ from device.errors import PicaptionError
 from device.metadata import Beam, Input, Metadata
 from device.recognizer import best_caption
 from device.vocabulary import SPECIAL, Vocabulary
-from models import fit, readers
-from models.batches import SIDED, Batches, Captioned, Labelled, Pictures
+from models import fit
+from models.batches import Batches, Labelled, Pictures
 from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn
+from models.data import Data, captioned, label_matrix, learn_tags, learn_vocabulary, load_data
 from models.files import save_array, write_text
 from models.mobilenet import load_applications, load_folded, mobilenet_v2
 from models.reward import train_on_reward
 from models.run import KerasModel, load_captioner, load_model, save_captioner, save_model, save_words
-from models.text import STOP_WORDS, tokenize
 
 log = logging.getLogger("picaption")
-
-
-@dataclass(frozen=True)
-class Split:
-    """Records of a data set and their pictures, uint8 [N, S, S, 3]; the two go by the same index."""
-
-    records: tuple
-    pictures: np.ndarray
-    classes: tuple = ()
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a run learns from; a Split is None where the settings name no such data."""
-
-    captions: Split | None
-    captions_dev: Split | None
-    labels: Split | None
-    labels_dev: Split | None
 
 
 def train(settings, data_folder, folder):
@@ -76,12 +55,11 @@ def train(settings, data_folder, folder):
         input=Input(settings.size, settings.size, settings.resize),
         beam=Beam(settings.beam_width, settings.min_words, settings.max_words, settings.length_penalty),
         provenance={"settings": dataclasses.asdict(settings), "pictures": {
-            field.name: len(split.records) for field in dataclasses.fields(data) if (split := getattr(data, field.name))}},
+            name: len(split.records) for name, split in vars(data).items() if split}},
     )
     build_encoder_stage(settings, Path(data_folder), folder, data, vocabulary, tags)
     encoder = load_model(folder / "encoder.keras")
-    features = Data(*(cached_features(encoder, getattr(data, field.name), folder / f"{field.name}.npy")
-                      for field in dataclasses.fields(Data)))
+    features = Data(*(cached_features(encoder, split, folder / f"{name}.npy") for name, split in vars(data).items()))
     if data.captions:
         captions, captions_dev = (split and captioned(split, inputs, vocabulary, tags) for split, inputs in (
             (data.captions, features.captions), (data.captions_dev, features.captions_dev)))
@@ -97,69 +75,6 @@ def train(settings, data_folder, folder):
         train_classifier(settings, folder, features, data)
     save_words(folder, with_thresholds(metadata, folder, features, data), classes, vocabulary)
     log.info("%s: done; make a bundle of it with: picaption convert %s", folder, folder)
-
-
-def load_data(settings, root):
-    """Read the pictures, captions and labels that `settings` name; what is left out is logged by name."""
-    def path(name):
-        return root / name if name else None
-
-    def load(dataset):
-        dataset, pictures = readers.load_pictures(dataset, settings.size, settings.size, settings.resize)
-        for line in dataset.skipped:
-            log.warning("left out %s", line)
-        return Split(dataset.records, pictures, dataset.classes)
-
-    captions = captions_dev = labels = labels_dev = None
-    if settings.captions:
-        sources = path(settings.captions), path(settings.images)
-        captions = load(readers.read_captions(*sources, path(settings.train)))
-        captions_dev = settings.dev and load(readers.read_captions(*sources, path(settings.dev))) or None
-    if settings.labels:
-        sources = path(settings.labels), path(settings.label_images)
-        labels = load(readers.read_labels(*sources, path(settings.label_train), path(settings.label_classes)))
-        labels_dev = settings.label_dev and load(
-            readers.read_labels(*sources, path(settings.label_dev), path(settings.label_classes))) or None
-    elif settings.folders:
-        labels = load(readers.read_folders(path(settings.folders)))
-        labels_dev = settings.folders_dev and load(readers.read_folders(path(settings.folders_dev))) or None
-    if labels_dev and labels_dev.classes != labels.classes:
-        raise PicaptionError("the training and dev pictures have different classes: "
-                             + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes))))
-    return Data(captions, captions_dev, labels, labels_dev)
-
-
-def learn_vocabulary(records, min_count):
-    """Return the Vocabulary of the words that the captions of `records` use at least `min_count` times."""
-    counts = Counter(word for record in records for caption in record.captions for word in tokenize(caption))
-    words = sorted((word for word, count in counts.items() if count >= min_count), key=lambda word: (-counts[word], word))
-    if not words:
-        raise PicaptionError(f"no word stands {min_count} times in the captions: lower min_count or give more captions")
-    return Vocabulary(SPECIAL + tuple(words))
-
-
-def learn_tags(records, vocabulary, count):
-    """Return the `count` words that say something and that the captions of the most pictures use."""
-    pictures = Counter()
-    for record in records:
-        pictures.update({word for caption in record.captions for word in tokenize(caption)})
-    telling = [word for word in pictures if word in vocabulary.numbers and word not in STOP_WORDS]
-    return tuple(sorted(telling, key=lambda word: (-pictures[word], word))[:count])
-
-
-def captioned(split, inputs, vocabulary, tags):
-    """Return `split` as training data over `inputs`, its pictures or their features."""
-    told = [[tokenize(caption) for caption in record.captions] for record in split.records]
-    said = [set().union(*captions) for captions in told]
-    return Captioned(
-        inputs, [[vocabulary.encode(caption) for caption in captions] for captions in told],
-        np.array([[tag in words for tag in tags] for words in said], np.float32),
-        np.array([bool(words & SIDED) for words in said]))
-
-
-def label_matrix(split):
-    """Return the labels of `split`'s pictures, float32 [N, classes] of 0 and 1."""
-    return np.array([[name in record.labels for name in split.classes] for record in split.records], np.float32)
 
 
 def build_network(settings, data_root):
@@ -191,7 +106,8 @@ def cached_features(encoder, split, path):
     if path.exists():
         return np.load(path, allow_pickle=False)
     starts = tqdm(range(0, len(split.pictures), 32), f"features of {path.stem}", disable=None)
-    features = np.concatenate([encoder(split.pictures[start:start + 32].astype(np.float32)).numpy() for start in starts])
+    features = np.concatenate([
+        np.asarray(encoder(split.pictures[start:start + 32].astype(np.float32))) for start in starts])
     save_array(path, features)
     return features
 
@@ -225,8 +141,10 @@ def train_captioner(settings, folder, train, dev, words, start=None):
 
 
 def tune(settings, folder, encoder, data, vocabulary, tags):
-    """Tune encoder, captioner and tagger together; a captioner on the untuned features comes first, and makes
-    the first gradients that reach the encoder meaningful."""
+    """Tune encoder, captioner and tagger together.
+
+    A captioner on the untuned features comes first, so that gradients that reach the encoder mean something.
+    """
     first = folder / "first"
     first.mkdir(exist_ok=True)
     inputs = [cached_features(encoder, split, first / f"{name}.npy")
@@ -256,27 +174,29 @@ def train_on_labels(settings, folder, encoder, data):
     """Train the encoder on classes alone, with a linear head that is then left behind."""
     logits = keras.layers.Dense(len(data.labels.classes))(keras.layers.Dropout(0.5)(encoder.output))
     model = keras.Model(encoder.input, logits)
-    multi = bool(settings.labels)
-    model.compile(
-        keras.optimizers.Adam(settings.tune_learning_rate),
-        keras.losses.BinaryCrossentropy(True) if multi else keras.losses.CategoricalCrossentropy(True), jit_compile=False)
+    model.compile(keras.optimizers.Adam(settings.tune_learning_rate), class_loss(settings), jit_compile=False)
     train, dev = (split and Pictures(Labelled(split.pictures, label_matrix(split)), settings.tune_batch, seed)
                   for split, seed in ((data.labels, settings.seed), (data.labels_dev, None)))
     fit.fit(model, train, dev, settings.tune_epochs, settings.patience, folder / "tuned")
+
+
+def class_loss(settings):
+    """Return the loss of the classes' logits: a sigmoid each for multi-label data, softmax for class folders."""
+    return keras.losses.BinaryCrossentropy(True) if settings.labels else keras.losses.CategoricalCrossentropy(True)
 
 
 def train_classifier(settings, folder, features, data):
     """Train the classifier on cached features and on what the captioner says of each picture."""
     if (folder / "classifier.keras").exists():
         return
-    captioner = data.captions and KerasModel(folder, whole=False) or None
+    captioner = KerasModel(folder, whole=False) if data.captions else None
     train, dev = (split and (class_inputs(captioner, inputs, folder / f"said_{name}.npy"), label_matrix(split))
                   for name, split, inputs in (("labels", data.labels, features.labels),
                                               ("labels_dev", data.labels_dev, features.labels_dev)))
     words = len(captioner.vocabulary) if captioner else 0
     model = build_classifier(features.labels.shape[1], words, train[1].shape[1])
-    loss = keras.losses.BinaryCrossentropy(True) if settings.labels else keras.losses.CategoricalCrossentropy(True)
-    model.compile(keras.optimizers.AdamW(settings.class_learning_rate, weight_decay=1e-3), loss, jit_compile=False)
+    optimizer = keras.optimizers.AdamW(settings.class_learning_rate, weight_decay=1e-3)
+    model.compile(optimizer, class_loss(settings), jit_compile=False)
     stop = [keras.callbacks.EarlyStopping("val_loss", patience=settings.class_patience, restore_best_weights=True)]
     model.fit(*train, settings.batch, settings.class_epochs, validation_data=dev, verbose=2,
               callbacks=stop if dev else [])
@@ -304,15 +224,17 @@ def with_thresholds(metadata, folder, features, data):
         scores = keras.ops.sigmoid(load_captioner(folder).tagger(features.captions_dev))
         metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(np.asarray(scores), said))
     if data.labels_dev and metadata.head == "multi-label":
-        inputs = class_inputs(data.captions and KerasModel(folder) or None, features.labels_dev, folder / "said_labels_dev.npy")
-        scores = keras.ops.sigmoid(load_model(folder / "classifier.keras")(inputs))
-        metadata = dataclasses.replace(metadata, label_threshold=best_threshold(np.asarray(scores), label_matrix(data.labels_dev)))
+        model = KerasModel(folder) if data.captions else None
+        inputs = class_inputs(model, features.labels_dev, folder / "said_labels_dev.npy")
+        scores = np.asarray(keras.ops.sigmoid(load_model(folder / "classifier.keras")(inputs)))
+        threshold = best_threshold(scores, label_matrix(data.labels_dev))
+        metadata = dataclasses.replace(metadata, label_threshold=threshold)
     return metadata
 
 
 def best_threshold(scores, truth):
-    """Return the threshold, in steps of 0.01, above which `scores` [N, C] agree best with `truth` [N, C]: by F1, all
-    classes taken together."""
+    """Return the threshold, in steps of 0.01, from which on `scores` [N, C] agree best with `truth` [N, C]: by F1,
+    all classes taken together."""
     def f1(threshold):
         found = scores >= threshold
         return 2 * (found * truth).sum() / max(1, found.sum() + truth.sum())

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from convert import convert
 from device import Bundle, PicaptionError, Recognizer
+from device.pictures import write_picture
 from models.run import KerasModel
 
 
@@ -35,3 +37,34 @@ def test_next_word_takes_any_beam_width(bundle, photos):
         scores = recognizer.model.next_word(np.zeros((width, 2), np.int32), context)
         assert scores.shape == (width, len(recognizer.model.vocabulary))
         np.testing.assert_allclose(np.exp(scores).sum(1), 1, atol=0.1)
+
+
+def test_float32_bundle_is_the_float_models(run, data, tmp_path, photos):
+    agreement = convert.convert(run, tmp_path / "float.tflite", data / "images", quantize=False)
+    assert agreement.features < 1e-5 and agreement.words < 1e-5 and agreement.classes < 1e-5 and agreement.caption == 1
+
+
+def test_the_same_run_converts_to_the_same_bytes(run, bundle, data, tmp_path):
+    convert.convert(run, tmp_path / "again.tflite", data / "images")
+    assert (tmp_path / "again.tflite").read_bytes() == bundle.read_bytes()
+
+
+def test_disagreement_beyond_the_bound_writes_nothing(run, data, tmp_path, monkeypatch):
+    output = tmp_path / "old.tflite"
+    output.write_text("what was there")
+    monkeypatch.setattr(convert, "BOUNDS", convert.Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0))
+    with pytest.raises(PicaptionError, match="is not written: its features differ from the float model"):
+        convert.convert(run, output, data / "images")
+    assert output.read_text() == "what was there"
+    assert [path.name for path in tmp_path.iterdir()] == ["old.tflite"]
+
+
+def test_too_few_representative_pictures(run, tmp_path, photos):
+    write_picture(tmp_path / "one.jpg", photos["cat"])
+    with pytest.raises(PicaptionError, match="1 pictures are too few for a representative dataset"):
+        convert.convert(run, tmp_path / "out.tflite", tmp_path)
+
+
+def test_a_folder_that_is_no_run(tmp_path, data):
+    with pytest.raises(PicaptionError, match="no finished training run"):
+        convert.convert(tmp_path, tmp_path / "out.tflite", data / "images")

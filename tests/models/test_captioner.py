@@ -52,6 +52,7 @@ def test_without_a_caption_the_classifier_still_answers():
 
 def test_classic_network_has_its_layers():
     network = classic_cnn(96, classes=10)
-    kinds = [(type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", None))) for layer in network.layers]
+    kinds = [(type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", None)))
+             for layer in network.layers]
     assert [each for each in kinds if each[1]] == [("Conv2D", 32), ("Conv2D", 64), ("Conv2D", 128), ("Dense", 512),
                                                    ("Dense", 10)]

@@ -49,7 +49,7 @@ def test_weights_of_another_network_are_refused():
         set_weights(network.get_layer("stem"), np.zeros((3, 3, 3, 32), np.float32), np.zeros(32, np.float32))
 
 
-@pytest.mark.skipif(not (WEIGHTS and PICTURES), reason="set PICAPTION_WEIGHTS and PICAPTION_DATA to the weights and data")
+@pytest.mark.skipif(not (WEIGHTS and PICTURES), reason="set PICAPTION_WEIGHTS and PICAPTION_DATA")
 def test_folded_weights_agree_with_the_int8_reference_on_real_pictures():
     from device.runtime import make_interpreter
     network = mobilenet_v2(224, 1.0, classes=1001)

@@ -9,7 +9,8 @@ from models.captioner import build_captioner
 from models.reward import CiderD, draw, rewarded_batch
 from models.settings import Settings
 
-TOLD = [[["a", "dog", "runs", "fast"], ["the", "dog", "runs"]], [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],
+TOLD = [[["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
+        [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],
         [["two", "men", "talk"], ["men", "in", "a", "street"]]]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from device import Bundle, PicaptionError, Recognizer
+from models import data as reading
 from models import train as training
 from models.run import KerasModel
 from models.settings import Settings
@@ -58,9 +59,9 @@ def test_class_folders_give_a_single_label_bundle_without_captions(data, tmp_pat
 def test_vocabulary_and_tags_are_the_frequent_words(data):
     from models.readers import read_captions
     records = read_captions(data / "captions.token.txt", data / "images").records
-    vocabulary = training.learn_vocabulary(records, 16)
+    vocabulary = reading.learn_vocabulary(records, 16)
     assert "a" in vocabulary.numbers and "spoon" not in vocabulary.numbers
-    assert training.learn_tags(records, training.learn_vocabulary(records, 1), 3) == ("camera", "astronaut", "brown")
+    assert reading.learn_tags(records, reading.learn_vocabulary(records, 1), 3) == ("camera", "astronaut", "brown")
 
 
 def test_best_threshold_by_hand():

@@ -1,0 +1,98 @@
+"""What a training run learns from: pictures in memory, their words, tags and labels."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from device.errors import PicaptionError
+from device.vocabulary import SPECIAL, Vocabulary
+from models import readers
+from models.batches import SIDED, Captioned
+from models.text import STOP_WORDS, tokenize
+
+log = logging.getLogger("picaption")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Records of a data set and their pictures, uint8 [N, S, S, 3]; the two go by the same index."""
+
+    records: tuple
+    pictures: np.ndarray
+    classes: tuple = ()
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run learns from; a Split is None where the settings name no such data."""
+
+    captions: Split | None
+    captions_dev: Split | None
+    labels: Split | None
+    labels_dev: Split | None
+
+
+def load_data(settings, root):
+    """Read the pictures, captions and labels that `settings` name; what is left out is logged by name."""
+    def path(name):
+        return root / name if name else None
+
+    def load(dataset):
+        dataset, pictures = readers.load_pictures(dataset, settings.size, settings.size, settings.resize)
+        for line in dataset.skipped:
+            log.warning("left out %s", line)
+        return Split(dataset.records, pictures, dataset.classes)
+
+    captions = captions_dev = labels = labels_dev = None
+    if settings.captions:
+        sources = path(settings.captions), path(settings.images)
+        captions = load(readers.read_captions(*sources, path(settings.train)))
+        captions_dev = settings.dev and load(readers.read_captions(*sources, path(settings.dev))) or None
+    if settings.labels:
+        sources = path(settings.labels), path(settings.label_images)
+        labels = load(readers.read_labels(*sources, path(settings.label_train), path(settings.label_classes)))
+        labels_dev = settings.label_dev and load(
+            readers.read_labels(*sources, path(settings.label_dev), path(settings.label_classes))) or None
+    elif settings.folders:
+        labels = load(readers.read_folders(path(settings.folders)))
+        labels_dev = settings.folders_dev and load(readers.read_folders(path(settings.folders_dev))) or None
+    if labels_dev and labels_dev.classes != labels.classes:
+        raise PicaptionError("the training and dev pictures have different classes: "
+                             + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes))))
+    return Data(captions, captions_dev, labels, labels_dev)
+
+
+def learn_vocabulary(records, min_count):
+    """Return the Vocabulary of the words that the captions of `records` use at least `min_count` times."""
+    counts = Counter(word for record in records for caption in record.captions for word in tokenize(caption))
+    frequent = [word for word, count in counts.items() if count >= min_count]
+    words = sorted(frequent, key=lambda word: (-counts[word], word))
+    if not words:
+        raise PicaptionError(f"no word stands {min_count} times in the captions: lower min_count or give more captions")
+    return Vocabulary(SPECIAL + tuple(words))
+
+
+def learn_tags(records, vocabulary, count):
+    """Return the `count` words that say something and that the captions of the most pictures use."""
+    pictures = Counter()
+    for record in records:
+        pictures.update({word for caption in record.captions for word in tokenize(caption)})
+    telling = [word for word in pictures if word in vocabulary.numbers and word not in STOP_WORDS]
+    return tuple(sorted(telling, key=lambda word: (-pictures[word], word))[:count])
+
+
+def captioned(split, inputs, vocabulary, tags):
+    """Return `split` as training data over `inputs`, its pictures or their features."""
+    told = [[tokenize(caption) for caption in record.captions] for record in split.records]
+    said = [set().union(*captions) for captions in told]
+    return Captioned(
+        inputs, [[vocabulary.encode(caption) for caption in captions] for captions in told],
+        np.array([[tag in words for tag in tags] for words in said], np.float32),
+        np.array([bool(words & SIDED) for words in said]))
+
+
+def label_matrix(split):
+    """Return the labels of `split`'s pictures, float32 [N, classes] of 0 and 1."""
+    return np.array([[name in record.labels for name in split.classes] for record in split.records], np.float32)
