@@ -15,6 +15,9 @@ bundle_option = click.option("--bundle", type=click.Path(path_type=Path), metava
 threads_option = click.option("--threads", type=click.IntRange(1, 64), metavar="N",
                               help="Threads to compute with.  [default: a thread a core, at most 4]")
 
+beam_option = click.option("--beam", type=click.IntRange(1, 64), metavar="N",
+                           help="Width of the beam search for the caption.  [default: the bundle's]")
+
 
 def open_recognizer(bundle, threads, beam=None):
     """Return the Recognizer of the bundle at that path, the shipped one for None, with a beam that wide."""
@@ -27,8 +30,7 @@ def open_recognizer(bundle, threads, beam=None):
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @bundle_option
 @threads_option
-@click.option("--beam", type=click.IntRange(1, 64), metavar="N",
-              help="Width of the beam search for the caption.  [default: the bundle's]")
+@beam_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="PATH",
               help="Write the annotated picture to PATH; for several, PATH is a folder.")
@@ -132,3 +134,17 @@ def live(source, bundle, json_path, video, size, threads, frames, seconds, quiet
     summary = run(camera, recognizer, sinks, frames, seconds)
     if not quiet:
         print(summary, file=sys.stderr)
+
+
+@click.command()
+@bundle_option
+@threads_option
+@beam_option
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=10, show_default=True, metavar="S",
+              help="How long to measure.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+def bench(bundle, threads, beam, seconds, as_json):
+    """Measure what a frame costs here, step by step, beside the bare encoder."""
+    from device.bench import bench, table
+    figures = bench(open_recognizer(bundle, threads, beam), threads, seconds)
+    print(json.dumps(figures) if as_json else "\n".join(table(figures)))

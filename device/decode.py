@@ -54,9 +54,9 @@ def beam_search(next_word, order, beam):
                 finished.append(_finish(words[row], total, beam))
             elif len(kept) < width:
                 kept.append((row, number, total))
-        # Nothing still open can beat what is finished: log-probabilities only fall.
-        if not kept or len(finished) >= width and kept[0][2] / (maximum + 1) ** beam.length_penalty < sorted(
-                score for score, _ in finished)[-width]:
+        # What is open would not beat the best that is finished, could it end now and for nothing.
+        if not kept or finished and kept[0][2] / (length + 2) ** beam.length_penalty < max(
+                score for score, _ in finished):
             break
         rows = [row for row, _, _ in kept]
         history[:len(kept), :-1] = history[rows, 1:]

@@ -1,5 +1,6 @@
 """From a picture to a Recognition: the one way a frame takes, here and in training code."""
 
+import os
 import time
 
 import numpy as np
@@ -28,7 +29,7 @@ class Recognizer:
     """
 
     def __init__(self, model, threads=None, beam=None):
-        self.model = model if hasattr(model, "encode") else Bundle(model, threads)
+        self.model = Bundle(model, threads) if isinstance(model, (str, os.PathLike)) else model
         self.beam = beam or self.model.metadata.beam
         vocabulary = self.model.vocabulary
         self._said = np.zeros((1, len(vocabulary) if vocabulary else 0), np.float32)

@@ -70,7 +70,7 @@ def _first_camera(size):
 
 
 class Demo:
-    """Pans and zooms over the photographs in device/demo, for ever; a frame depends on its number alone."""
+    """Pans and zooms over the `count` photographs in device/demo, for ever; a frame depends on its number alone."""
 
     name, live, rate = "demo", True, 25
 
@@ -80,6 +80,7 @@ class Demo:
     def __init__(self, size=SIZE):
         self._size = size
         self._pictures = [read_picture(path) for path in list_pictures(DEMO_PICTURES)]
+        self.count = len(self._pictures)
         self._number, self._due = 0, time.monotonic()
 
     def read(self, into=None):
@@ -93,7 +94,7 @@ class Demo:
         """Return frame `number`, at any time."""
         length = self.SECONDS * self.rate
         shot, step = divmod(number, length)
-        picture = self._pictures[shot % len(self._pictures)]
+        picture = self._pictures[shot % self.count]
         progress = (1 - np.cos(np.pi * step / (length - 1))) / 2
         if shot % 2:
             progress = 1 - progress
