@@ -70,7 +70,7 @@ class Batches(keras.utils.PyDataset):
     `labelled`, `labels`. `each` captions a picture are drawn anew for every batch.
     """
 
-    def __init__(self, captioned, order, labelled=None, batch=32, each=5, training=True, seed=0, **workers):
+    def __init__(self, captioned, order, labelled=None, batch=32, each=3, training=True, seed=0, **workers):
         super().__init__(**workers)
         self.captioned, self.labelled, self.order, self.each = captioned, labelled, order, each
         self.training, self.seed, self.epoch = training, seed, 0

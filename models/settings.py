@@ -48,12 +48,16 @@ class Settings:
     dropout: float = 0.4
     smoothing: float = 0.1
     batch: int = 64
+    # Captions a picture in an epoch, drawn anew for each.
+    each: int = 3
     epochs: int = 15
     patience: int = 3
     learning_rate: float = 1e-3
 
     # Fine-tuning of the network, on captions, tags and labels together; none with 0 epochs. MobileNetV2's
-    # blocks before tune_from stay as they are: they see edges and colours, and cost half the time.
+    # blocks before tune_from stay as they are: they see edges and colours, and cost half the time. A captioner
+    # on the untuned features comes first, so that gradients that reach the network mean something.
+    warm_up_epochs: int = 6
     tune_epochs: int = 0
     tune_from: int = 6
     tune_batch: int = 32
@@ -141,7 +145,7 @@ def check(settings):
          "nothing to learn from: set captions, labels or folders")
     need(not settings.captions or settings.images, "captions need the folder of their pictures: set images")
     need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
-    for name in ("batch", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
+    for name in ("batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
         need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
     need(settings.network != "classic" or settings.tune_epochs or settings.weights,
          "the classic network starts from nothing: set tune_epochs to train it")

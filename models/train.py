@@ -18,7 +18,7 @@ from device.errors import PicaptionError
 from device.metadata import Beam, Input, Metadata
 from device.recognizer import best_caption
 from device.vocabulary import SPECIAL, Vocabulary
-from models import fit
+from models import fit, ngram
 from models.batches import Batches, Labelled, Pictures
 from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn
 from models.data import Data, captioned, label_matrix, learn_tags, learn_vocabulary, load_data
@@ -64,7 +64,8 @@ def train(settings, data_folder, folder):
         captions, captions_dev = (split and captioned(split, inputs, vocabulary, tags) for split, inputs in (
             (data.captions, features.captions), (data.captions_dev, features.captions_dev)))
         start = folder / "tuned" if settings.tune_epochs else None
-        train_captioner(settings, folder / "worded", captions, captions_dev, len(vocabulary), start)
+        train_captioner(settings, folder / "worded", captions, captions_dev, len(vocabulary), settings.epochs,
+                        start)
         if not (folder / "tagger.keras").exists():
             captioner = load_captioner(folder / "worded")
             if settings.reward_epochs:
@@ -73,7 +74,10 @@ def train(settings, data_folder, folder):
     save_words(folder, metadata, classes, vocabulary)
     if data.labels:
         train_classifier(settings, folder, features, data)
-    save_words(folder, with_thresholds(metadata, folder, features, data), classes, vocabulary)
+    metadata = with_thresholds(metadata, folder, features, data)
+    if data.captions_dev:
+        metadata = with_perplexity(metadata, load_captioner(folder / "worded"), captions, captions_dev, len(vocabulary))
+    save_words(folder, metadata, classes, vocabulary)
     log.info("%s: done; make a bundle of it with: picaption convert %s", folder, folder)
 
 
@@ -124,7 +128,7 @@ def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags):
     save_model(encoder, folder / "encoder.keras")
 
 
-def train_captioner(settings, folder, train, dev, words, start=None):
+def train_captioner(settings, folder, train, dev, words, epochs, start=None):
     """Train the captioner on cached features by cross-entropy; leaves its parts in `folder`."""
     if (folder / "tagger.keras").exists():
         return
@@ -134,24 +138,21 @@ def train_captioner(settings, folder, train, dev, words, start=None):
         settings.dropout)
     model = fit.joint_model(captioner)
     fit.compile_joint(model, settings.learning_rate, settings.smoothing)
-    fit.fit(model, Batches(train, settings.order, batch=settings.batch, seed=settings.seed),
+    fit.fit(model, Batches(train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed),
             dev and Batches(dev, settings.order, batch=settings.batch, training=False),
-            settings.epochs, settings.patience, folder)
+            epochs, settings.patience, folder)
     save_captioner(captioner, folder)
 
 
 def tune(settings, folder, encoder, data, vocabulary, tags):
-    """Tune encoder, captioner and tagger together.
-
-    A captioner on the untuned features comes first, so that gradients that reach the encoder mean something.
-    """
+    """Tune encoder, captioner and tagger together, after a captioner on the untuned features."""
     first = folder / "first"
     first.mkdir(exist_ok=True)
     inputs = [cached_features(encoder, split, first / f"{name}.npy")
               for name, split in (("captions", data.captions), ("captions_dev", data.captions_dev))]
     splits = [split and captioned(split, features, vocabulary, tags)
               for split, features in zip((data.captions, data.captions_dev), inputs)]
-    train_captioner(settings, first, *splits, len(vocabulary))
+    train_captioner(settings, first, *splits, len(vocabulary), settings.warm_up_epochs)
 
     captioner = load_captioner(first)
     pictures, pictures_dev = (split and captioned(split, split.pictures, vocabulary, tags)
@@ -159,7 +160,7 @@ def tune(settings, folder, encoder, data, vocabulary, tags):
     labelled, labelled_dev = (split and Labelled(split.pictures, label_matrix(split))
                               for split in (data.labels, data.labels_dev))
     model = fit.joint_model(captioner, encoder, labelled.labels.shape[1] if labelled else 0)
-    batches = Batches(pictures, settings.order, labelled, settings.tune_batch, each=3, seed=settings.seed)
+    batches = Batches(pictures, settings.order, labelled, settings.tune_batch, settings.each, seed=settings.seed)
     rate = keras.optimizers.schedules.CosineDecay(
         settings.tune_learning_rate / 10, settings.tune_epochs * len(batches), alpha=0.02,
         warmup_target=settings.tune_learning_rate, warmup_steps=len(batches) // 4)
@@ -198,6 +199,9 @@ def train_classifier(settings, folder, features, data):
     optimizer = keras.optimizers.AdamW(settings.class_learning_rate, weight_decay=1e-3)
     model.compile(optimizer, class_loss(settings), jit_compile=False)
     stop = [keras.callbacks.EarlyStopping("val_loss", patience=settings.class_patience, restore_best_weights=True)]
+    if captioner:  # Every picture comes twice, once without its caption: the head is to answer from the image too.
+        (seen, said), truth = train
+        train = [np.tile(seen, (2, 1)), np.concatenate([said, np.zeros_like(said)])], np.tile(truth, (2, 1))
     model.fit(*train, settings.batch, settings.class_epochs, validation_data=dev, verbose=2,
               callbacks=stop if dev else [])
     save_model(model, folder / "classifier.keras")
@@ -230,6 +234,19 @@ def with_thresholds(metadata, folder, features, data):
         threshold = best_threshold(scores, label_matrix(data.labels_dev))
         metadata = dataclasses.replace(metadata, label_threshold=threshold)
     return metadata
+
+
+def with_perplexity(metadata, captioner, train, dev, words):
+    """Return `metadata` with the perplexity of the dev captions in its provenance: by the captioner trained on
+    cross-entropy, and by counted n-grams of the same order, which do not see the picture."""
+    counted = ngram.KneserNey([caption for told in train.captions for caption in told], metadata.order, words)
+    figures = {
+        "captioner": fit.perplexity(captioner, Batches(dev, metadata.order, training=False)),
+        "counted": ngram.perplexity(counted, [caption for told in dev.captions for caption in told]),
+    }
+    figures = {name: round(value, 3) for name, value in figures.items()}
+    log.info("perplexity of the dev captions: %s", figures)
+    return dataclasses.replace(metadata, provenance=metadata.provenance | {"perplexity": figures})
 
 
 def best_threshold(scores, truth):
