@@ -4,28 +4,26 @@ import time
 
 import numpy as np
 
-from device.bundle import read_bundle
-from device.runtime import make_interpreter, runtime_name
+from device.runtime import runtime_name
 from device.sources import Demo
 
 WARM_UP = 10
 
 
-def bench(recognizer, threads=None, seconds=10.0):
+def bench(recognizer, seconds=10.0):
     """Return what recognising the demo's photographs costs, as a dict of plain values.
 
-    `milliseconds` holds, for each step, its `median` and `p90`: `invoke`, the bare encoder's graph with nothing
-    around it; `next_word`, one beam step; the stages of a Recognition; and `frame`, encode, caption and classify
+    `milliseconds` holds, for each step, its `median` and `p90`: `invoke`, the bare encoder, given a picture that is
+    ready for it; `next_word`, one beam step; the stages of a Recognition; and `frame`, encode, caption and classify
     together. The steps take turns, so that a machine that slows down slows them all. `ratio` is the median of
-    `frame` over that of `invoke`. recognizer: a device.Recognizer over a bundle; threads: those it was made with.
+    `frame` over that of `invoke`. recognizer: a device.Recognizer over a bundle.
     """
     bundle, demo = recognizer.model, Demo()
-    # An interpreter of its own: one that serves signatures refuses a plain invoke. Its first graph is encode's.
-    bare = make_interpreter(read_bundle(bundle.path).graph, threads)
     images = [demo.frame(shot * demo.SECONDS * demo.rate) for shot in range(demo.count)]
-    steps = {"invoke": bare.invoke}
+    ready = recognizer.prepare(images[0])
+    steps = {"invoke": lambda: bundle.encode(ready)}
     if bundle.vocabulary:
-        context = bundle.encode(recognizer.prepare(images[0])).context
+        context = bundle.encode(ready).context
         history = np.zeros((recognizer.beam.width, bundle.metadata.order - 1), np.int32)
         steps["next_word"] = lambda: bundle.next_word(history, context)
     rounds, start = [], None
@@ -37,7 +35,7 @@ def bench(recognizer, threads=None, seconds=10.0):
         if start is None and len(rounds) == WARM_UP:
             rounds, start = [], time.perf_counter()
     columns = {name: np.array([spent[name] for spent in rounds]) for name in rounds[0]}
-    milliseconds = {name: {"median": round(float(np.median(column)), 3), "p90": round(float(np.percentile(column, 90)), 3)}
+    milliseconds = {name: dict(zip(("median", "p90"), np.percentile(column, (50, 90)).round(3).tolist()))
                     for name, column in columns.items()}
     return {"bundle": str(bundle.path), "runtime": runtime_name(), "beam": recognizer.beam.width, "rounds": len(rounds),
             "milliseconds": milliseconds,

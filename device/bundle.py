@@ -89,7 +89,8 @@ def write_bundle(path, contents):
         partial.write_bytes(file.getbuffer())
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        if partial.is_file():
+            partial.unlink()
         raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
 
 
@@ -104,20 +105,26 @@ def read_bundle(path):
         raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
     try:
         graph, members = _split(data)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, NotImplementedError, zipfile.zlib.error):
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, RuntimeError, zipfile.zlib.error):
         if ZIP_MAGIC not in data:
-            raise PicaptionError(f"{path}: a .tflite file, but no bundle: make one with picaption convert") from None
+            raise PicaptionError(f"{path}: a .tflite file, but no bundle, or one cut short: copy it again, or make one "
+                                 "with picaption convert") from None
         raise PicaptionError(f"{path}: the bundle is cut short or damaged; copy it again") from None
     # The version comes first: a newer format may hash otherwise.
     metadata = from_json(members["metadata.json"], path)
     if members.pop(HASH).decode("ascii", "replace").strip() != digest(graph, members):
         raise PicaptionError(f"{path}: the bundle was altered: its content does not match its hash; copy it again")
-    words = tuple(members["vocabulary.txt"].decode().splitlines())
     try:
+        words, labels = (_lines(members[name]) for name in ("vocabulary.txt", "labels.txt"))
         vocabulary = Vocabulary(words) if words else None
-    except ValueError as error:
-        raise PicaptionError(f"{path}: its vocabulary is not valid: {error}") from None
-    return Contents(graph, metadata, tuple(members["labels.txt"].decode().splitlines()), vocabulary)
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise PicaptionError(f"{path}: its words are not valid: {error}") from None
+    return Contents(graph, metadata, labels, vocabulary)
+
+
+def _lines(data):
+    """Return the lines of UTF-8 bytes as a tuple; only a line feed ends one."""
+    return tuple(data.decode().removesuffix("\n").split("\n")) if data else ()
 
 
 def _split(data):
@@ -146,7 +153,7 @@ class Bundle:
             names = self.interpreter.get_signature_list()
             self._runners = {name: self.interpreter.get_signature_runner(name) for name in names}
         except (ValueError, RuntimeError) as error:
-            raise PicaptionError(f"{path}: its graph cannot be used here: {str(error).splitlines()[0]}") from None
+            raise PicaptionError(f"{path}: its graph cannot be used here: {str(error).partition(chr(10))[0]}") from None
         self._check()
 
     def encode(self, image):
@@ -179,11 +186,13 @@ class Bundle:
                                   "scores": (np.float32, (1, len(self.labels)))}
             if self.vocabulary:
                 shapes["classify"]["caption"] = (np.float32, (1, words))
+        self._need(bool(self.vocabulary) == ("next_word" in self._runners),
+                   "it has a vocabulary without a captioner, or a captioner without a vocabulary")
         for signature, tensors in shapes.items():
             for name, (dtype, shape) in tensors.items():
                 found = self._tensor(signature, name)
                 self._need(found is not None, f"its graph has no {name} in a signature {signature}")
-                actual = tuple(found["shape_signature"])
+                actual = tuple(found["shape_signature"].tolist())
                 fits = shape is None or len(actual) == len(shape) and all(
                     expected in (None, size) for size, expected in zip(actual, shape))
                 self._need(found["dtype"] == dtype and fits,
@@ -200,4 +209,4 @@ class Bundle:
 
     def _shape(self, signature, name):
         found = self._tensor(signature, name)
-        return found and tuple(found["shape_signature"])
+        return found and tuple(found["shape_signature"].tolist())

@@ -146,5 +146,5 @@ def live(source, bundle, json_path, video, size, threads, frames, seconds, quiet
 def bench(bundle, threads, beam, seconds, as_json):
     """Measure what a frame costs here, step by step, beside the bare encoder."""
     from device.bench import bench, table
-    figures = bench(open_recognizer(bundle, threads, beam), threads, seconds)
+    figures = bench(open_recognizer(bundle, threads, beam), seconds)
     print(json.dumps(figures) if as_json else "\n".join(table(figures)))

@@ -21,7 +21,7 @@ def beam_search(next_word, order, beam):
     next_word: history int32 [width, order-1] -> log-probabilities float32 [width, V]
     beam: device.metadata.Beam. A caption's score is its log-probability divided by its length, end
     counted, to the power of `length_penalty`. No word pair stands twice in a caption, and none ends
-    before `min_words`.
+    before `min_words`. The search is over when no open caption, did it end at once, would beat the best finished one.
     """
     width, minimum, maximum = beam.width, beam.min_words, beam.max_words
     history = np.full((width, order - 1), START, np.int32)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field
 
 from device.errors import PicaptionError
@@ -29,7 +28,7 @@ class Beam:
     width: int = 3
     min_words: int = 4
     max_words: int = 18
-    length_penalty: float = 0.7
+    length_penalty: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def from_json(text, where):
             raise PicaptionError(f"{where}: its metadata is not valid: {what}")
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         need(False, str(error))
     need(isinstance(values, dict), "it is not a JSON object")
     version = values.pop("format_version", None)
@@ -84,8 +83,10 @@ def from_json(text, where):
     need(all(type(tag) is str for tag in metadata.tags), "tags are not words")
     beam = metadata.beam
     need(1 <= beam.width <= 64 and 0 <= beam.min_words <= beam.max_words <= 128, "the beam's settings are absurd")
-    need(all(math.isfinite(number) for number in
-             (beam.length_penalty, metadata.label_threshold, metadata.tag_threshold)), "a number is not finite")
+    need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
+    need(all(0 <= threshold <= 1 for threshold in (metadata.label_threshold, metadata.tag_threshold)),
+         "a threshold is not from 0 to 1")
+    need(metadata.name, "it has no name")
     return metadata
 
 
@@ -106,5 +107,4 @@ def _fill(kind, values, need):
         else:
             need(type(value) in (list, tuple), f"{name} is {value!r}")
         filled[name] = value
-    need("name" in filled or kind is not Metadata, "it has no name")
-    return kind(**filled)
+    return kind(**({"name": ""} if kind is Metadata else {}) | filled)

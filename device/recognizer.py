@@ -7,6 +7,7 @@ import numpy as np
 
 from device.bundle import Bundle
 from device.decode import beam_search
+from device.errors import PicaptionError
 from device.pictures import resize
 from device.recognition import Caption, Recognition, Score
 from device.vocabulary import sentence
@@ -16,9 +17,15 @@ TOP_CLASSES, TOP_TAGS = 3, 5
 
 
 def best_caption(model, context, beam=None):
-    """Return the best Hypothesis of the beam search for the picture that `context` comes from."""
-    return beam_search(lambda history: model.next_word(history, context), model.metadata.order,
-                       beam or model.metadata.beam)[0]
+    """Return the best Hypothesis of the beam search for the picture that `context` comes from.
+
+    Raises PicaptionError where there is none, which takes a vocabulary of next to no words.
+    """
+    found = beam_search(lambda history: model.next_word(history, context), model.metadata.order,
+                        beam or model.metadata.beam)
+    if not found:
+        raise PicaptionError("the captioner knows too few words for captions of min_words; convert it with a lower one")
+    return found[0]
 
 
 class Recognizer:

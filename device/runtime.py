@@ -21,7 +21,7 @@ def load_runtime():
             interpreter = importlib.import_module(module).Interpreter
         except (ImportError, AttributeError) as error:
             if importlib.util.find_spec(module.partition(".")[0]):
-                failures.append(f"{distribution} does not load: {str(error).splitlines()[0]}")
+                failures.append(f"{distribution} does not load: {str(error).partition(chr(10))[0]}")
             continue
         return interpreter, f"{distribution} {importlib.metadata.version(distribution)}"
     if sys.maxsize <= 2**32:

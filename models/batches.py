@@ -81,6 +81,7 @@ class Batches(keras.utils.PyDataset):
         return self.count
 
     def on_epoch_end(self):
+        """Shuffle anew, by seed and epoch."""
         self.random = np.random.default_rng([self.seed, self.epoch])
         self.parts = self._split(len(self.captioned.inputs))
         self.labelled_parts = self.labelled and self._split(len(self.labelled.inputs))
@@ -135,6 +136,7 @@ class Pictures(keras.utils.PyDataset):
         return -(-len(self.order) // self.batch)
 
     def on_epoch_end(self):
+        """Shuffle anew, by seed and epoch."""
         self.random = np.random.default_rng([self.seed or 0, self.epoch])
         total = len(self.labelled.inputs)
         self.order = np.arange(total) if self.seed is None else self.random.permutation(total)

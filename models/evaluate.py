@@ -74,7 +74,8 @@ def evaluate_classes(recognizer, dataset, predictions=None):
         fused.append(recognizer.class_scores(picture))
         alone.append(recognizer.class_scores(picture, fused=False))
         if predictions is not None:
-            predictions.append({"image": record.name, "scores": dict(zip(labels, map(float, fused[-1].round(4))))})
+            predictions.append({"image": record.name, "scores": {
+                label: round(float(score), 4) for label, score in zip(labels, fused[-1])}})
     need_some(truth, skipped)
     truth, figures = np.array(truth), {"pictures": len(truth), "head": recognizer.model.metadata.head}
     for name, scores in (("fused", np.array(fused)), ("image_only", np.array(alone))):

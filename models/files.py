@@ -13,6 +13,17 @@ def write_text(path, text):
     os.replace(temporary, path)
 
 
+def write_lines(path, lines):
+    """Write each of `lines` and a line feed to `path`, whole or not at all."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def read_lines(path):
+    """Return the lines of the file at `path` as a tuple; only a line feed ends one."""
+    text = Path(path).read_text(encoding="utf-8")
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+
+
 def save_array(path, array):
     """Write `array` to the .npy file `path`, whole or not at all."""
     with open(f"{path}.partial", "wb") as file:

@@ -22,7 +22,7 @@ def perplexity(captioner, batches):
     for index in range(len(batches)):
         inputs, targets, _ = batches[index]
         context = ops.take(captioner.context(inputs["image"]), inputs["row"], axis=0)
-        logits = captioner.next_word([inputs["history"], context])
+        logits = captioner.next_word([ops.convert_to_tensor(inputs["history"]), context])
         total += float(ops.sum(ops.sparse_categorical_crossentropy(targets["words"], logits, from_logits=True)))
         count += len(targets["words"])
     return math.exp(total / count)
@@ -62,8 +62,10 @@ def compile_joint(model, learning_rate, smoothing, labels=False):
     )
 
 
-def fit(model, batches, dev, epochs, patience, folder):
+def fit(model, batches, dev, epochs, patience, folder, watched="val_loss"):
     """Fit `model`, keeping the weights of the epoch with the lowest dev loss (the last one without `dev`).
+
+    watched: the figure that stands for it, once it has not fallen for `patience` epochs the fit ends.
 
     After every epoch all that is needed to go on is kept in `folder`, and its figures in history.csv; an
     interrupted fit that is called again goes on with the next epoch.
@@ -75,5 +77,6 @@ def fit(model, batches, dev, epochs, patience, folder):
         keras.callbacks.TerminateOnNaN(),
     ]
     if dev:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True))
+        callbacks.append(keras.callbacks.EarlyStopping(watched, patience=patience, mode="min",
+                                                       restore_best_weights=True))
     model.fit(batches, epochs=epochs, validation_data=dev, callbacks=callbacks, verbose=1 if sys.stderr.isatty() else 2)

@@ -45,7 +45,12 @@ def caption_scores(captions, references):
     bleu, _ = Bleu(4).compute_score(references, told, verbose=0)
     scores = {f"BLEU-{n}": score for n, score in enumerate(bleu, 1)}
     if java:
-        scores["METEOR"] = checked_java(lambda: Meteor().compute_score(references, told)[0])
+        meteor = checked_java(Meteor)
+        try:
+            scores["METEOR"] = checked_java(lambda: meteor.compute_score(references, told)[0])
+        finally:
+            if meteor.lock.locked():  # A compute_score that fails keeps it, and Meteor's end would wait for it.
+                meteor.lock.release()
     scores["ROUGE-L"] = Rouge().compute_score(references, told)[0]
     scores["CIDEr"] = Cider().compute_score(references, told)[0]
     return {name: percent(score) for name, score in scores.items()} | {"tokenizer": "ptb" if java else "simple"}
@@ -62,7 +67,8 @@ def ptb_tokenize(sentences):
     # One line a sentence: whatever else Java takes for the end of a line becomes a space.
     asked = {name: [{"caption": " ".join(sentence.split())} for sentence in each] for name, each in sentences.items()}
     found = checked_java(lambda: PTBTokenizer().tokenize(asked))
-    if {name: len(each) for name, each in found.items()} != {name: len(each) for name, each in asked.items()}:
+    same = {name: len(each) for name, each in found.items()} == {name: len(each) for name, each in asked.items()}
+    if not same or any(map(any, sentences.values())) and not any(map(any, found.values())):
         raise PicaptionError("the tokenizer's Java fails: try `java -version`, and mend it or take it off the PATH")
     return found
 

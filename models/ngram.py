@@ -56,8 +56,9 @@ class KneserNey(MaximumLikelihood):
     From the longest history to none, and at last the uniform distribution over all words but START,
     P(w | h) = max(c(h w) - D, 0) / c(h) + D * N(h) / c(h) * P(w | h without its first word), where N(h) is how
     many words follow h, and D = n1 / (n1 + 2 n2), n1 and n2 being how many n-grams of that order occur once
-    and twice (1/2 where none does, so that nothing is impossible). Below the highest order, c(h w) is not how often h w occurs but after how many different words;
-    an n-gram that begins with START, which nothing precedes, keeps its count.
+    and twice (1/2 where none does, so that nothing is impossible). Below the highest order, c(h w) is not how often
+    h w occurs but after how many different words; an n-gram that begins with START, which nothing precedes, keeps
+    its count.
     """
 
     def __init__(self, captions, order, size):

@@ -5,6 +5,7 @@ does not hold what it should is an error with the line it stands in.
 """
 
 import csv
+import io
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +44,7 @@ def read_captions(captions, images, split=None):
     text = read_text(captions, "captions")
     if text.lstrip().startswith("{"):
         told = read_coco(captions, text)
-    elif text.splitlines()[0].strip().lower().replace(" ", "") == "image,caption":
+    elif text.partition("\n")[0].strip().lower().replace(" ", "") == "image,caption":
         told = read_kaggle(captions, text)
     else:
         told = read_flickr8k(captions, text)
@@ -53,7 +54,7 @@ def read_captions(captions, images, split=None):
 def read_flickr8k(path, text):
     """Return {picture: [caption, ...]} of Flickr8k.token.txt: `picture.jpg#number<TAB>caption`."""
     told = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         key, tab, caption = line.partition("\t")
@@ -67,17 +68,20 @@ def read_flickr8k(path, text):
 
 def read_kaggle(path, text):
     """Return {picture: [caption, ...]} of Kaggle's captions.txt: CSV with the header `image,caption`."""
-    told, rows = {}, csv.reader(text.splitlines())
-    next(rows)
-    for row in rows:
-        if not row:
-            continue
-        # Some captions hold commas without quotes.
-        name, caption = row[0].strip(), ",".join(row[1:]).strip()
-        if not name or not caption:
-            raise PicaptionError(f"{path}, line {rows.line_num}: a line is picture.jpg,caption; this one is "
-                                 f"{','.join(row)[:60]!r}")
-        told.setdefault(name, []).append(caption)
+    told, rows, line = {}, csv.reader(io.StringIO(text, newline=""), strict=True), 2
+    try:
+        next(rows)
+        for row in rows:
+            # Some captions hold commas without quotes.
+            name, caption = "".join(row[:1]).strip(), " ".join(",".join(row[1:]).split())
+            if row and not (name and caption):
+                raise PicaptionError(f"{path}, line {line}: a line is picture.jpg,caption; this one is "
+                                     f"{','.join(row)[:60]!r}")
+            if row:
+                told.setdefault(name, []).append(caption)
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise PicaptionError(f"{path}, line {line}: its quotation marks do not match ({error})") from None
     return told
 
 
@@ -88,9 +92,14 @@ def read_coco(path, text):
         names = {image["id"]: image["file_name"] for image in content["images"]}
         told = {name: [] for name in names.values()}
         for annotation in content["annotations"]:
-            told[names[annotation["image_id"]]].append(annotation["caption"].strip())
+            if annotation["caption"].strip():
+                told[names[annotation["image_id"]]].append(annotation["caption"].strip())
+        if not all(isinstance(name, str) for name in told):
+            raise TypeError("a file_name that is no text")
     except json.JSONDecodeError as error:
         raise PicaptionError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except RecursionError:
+        raise PicaptionError(f"{path}: its JSON is nested too deeply for COCO captions") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise PicaptionError(f"{path}: not in the layout of COCO captions (images with id and file_name, annotations "
                              f"with image_id and caption): {type(error).__name__} {error}") from None
@@ -104,21 +113,21 @@ def read_labels(labels, images, split=None, classes=None):
     """
     named, order = {}, None
     if classes:
-        order = tuple(name.strip() for name in read_text(classes, "classes").splitlines() if name.strip())
+        order = tuple(name.strip() for name in read_text(classes, "classes").split("\n") if name.strip())
     skipped = []
-    for number, line in enumerate(read_text(labels, "labels").splitlines(), 1):
+    for number, line in enumerate(read_text(labels, "labels").split("\n"), 1):
         if not line.strip():
             continue
         name, tab, rest = line.partition("\t")
         if not tab or not name.strip():
             raise PicaptionError(f"{labels}, line {number}: a line is picture.jpg, a tab, and label,label; "
                                  f"this one is {line[:60]!r}")
-        found = tuple(dict.fromkeys(label.strip() for label in rest.split(",") if label.strip()))
+        name, found = name.strip(), tuple(label.strip() for label in rest.split(",") if label.strip())
         if order:
             skipped += [f"{name}: its label {label!r} is not among the classes"
                         for label in found if label not in order]
             found = tuple(label for label in found if label in order)
-        named[name.strip()] = found
+        named[name] = tuple(dict.fromkeys(named.get(name, ()) + found))
     order = order or tuple(sorted({label for found in named.values() for label in found}))
     return replace(collect(named, images, split, labels, "labels", tuple(skipped)), classes=order)
 
@@ -131,7 +140,8 @@ def read_folders(root):
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     records, skipped = [], []
     for folder in folders:
-        pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        pictures = sorted(path for path in folder.iterdir()
+                          if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
         if not pictures:
             skipped.append(f"{folder.name}: no pictures in this class folder")
         records += [Record(f"{folder.name}/{path.name}", path, (), (folder.name,)) for path in pictures]
@@ -177,7 +187,7 @@ def collect(told, images, split, source, what, skipped=()):
         raise PicaptionError(f"{images}: there is no such folder of pictures; check the path")
     names = told
     if split:
-        names = dict.fromkeys(line.strip() for line in read_text(split, "split list").splitlines() if line.strip())
+        names = dict.fromkeys(line.strip() for line in read_text(split, "split list").split("\n") if line.strip())
     for name in names:
         path = images / name
         if Path(name).is_absolute() or ".." in Path(name).parts:

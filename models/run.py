@@ -16,7 +16,7 @@ from device.errors import PicaptionError
 from device.metadata import from_json, to_json
 from device.vocabulary import Vocabulary
 from models.captioner import Captioner
-from models.files import write_text
+from models.files import read_lines, write_lines, write_text
 
 PARTS = ("context", "next_word", "tagger")
 
@@ -41,8 +41,8 @@ def load_model(path):
 def save_words(folder, metadata, labels, vocabulary):
     """Write a run's metadata.json, labels.txt and vocabulary.txt."""
     write_text(Path(folder, "metadata.json"), to_json(metadata))
-    write_text(Path(folder, "labels.txt"), "".join(f"{label}\n" for label in labels))
-    write_text(Path(folder, "vocabulary.txt"), "".join(f"{word}\n" for word in vocabulary.words) if vocabulary else "")
+    write_lines(Path(folder, "labels.txt"), labels)
+    write_lines(Path(folder, "vocabulary.txt"), vocabulary.words if vocabulary else ())
 
 
 def load_captioner(folder):
@@ -67,8 +67,8 @@ class KerasModel:
         if not (folder / "metadata.json").is_file():
             raise PicaptionError(f"{folder}: no metadata.json in it: it is no finished training run")
         self.metadata = from_json((folder / "metadata.json").read_text(encoding="utf-8"), folder / "metadata.json")
-        self.labels = tuple((folder / "labels.txt").read_text(encoding="utf-8").splitlines())
-        words = (folder / "vocabulary.txt").read_text(encoding="utf-8").splitlines()
+        self.labels = read_lines(folder / "labels.txt")
+        words = read_lines(folder / "vocabulary.txt")
         self.vocabulary = Vocabulary(words) if words else None
         self.encoder = load_model(folder / "encoder.keras")
         self.classifier = load_model(folder / "classifier.keras") if self.labels and whole else None

@@ -63,8 +63,10 @@ class Settings:
     tune_batch: int = 32
     tune_learning_rate: float = 1e-4
 
-    # Self-critical training of the captioner; none with 0 epochs.
+    # Self-critical training of the captioner; none with 0 epochs. Its weights are then averaged with those before
+    # it, reward_share of the new ones.
     reward_epochs: int = 0
+    reward_share: float = 0.3
     reward_learning_rate: float = 1e-4
     reward_samples: int = 5
 
@@ -77,7 +79,7 @@ class Settings:
     beam_width: int = 3
     min_words: int = 4
     max_words: int = 18
-    length_penalty: float = 0.7
+    length_penalty: float = 1.0
 
 
 def read_settings(path, overrides=()):
@@ -85,7 +87,7 @@ def read_settings(path, overrides=()):
 
     Raises PicaptionError on a missing or malformed file, an unknown setting and a value of the wrong type.
     """
-    values = {}
+    values, told = {}, {}
     if path:
         try:
             with open(path, "rb") as file:
@@ -98,24 +100,24 @@ def read_settings(path, overrides=()):
         key, equals, text = override.partition("=")
         if not equals:
             raise PicaptionError(f"--set {override}: write it as name=value, such as --set epochs=5")
-        values[key.strip()] = _parse(text.strip())
+        told[key.strip()] = text.strip()
     known = {field.name: field.type for field in dataclasses.fields(Settings)}
-    for name, value in values.items():
-        if name not in known:
-            raise PicaptionError(f"{path or '--set'}: no setting is called {name!r}; there are: {', '.join(known)}")
-        values[name] = _checked(name, value, known[name])
-    settings = Settings(**values)
+    for source, names in ((path, values), ("--set", told)):
+        for name in names:
+            if name not in known:
+                raise PicaptionError(f"{source}: no setting is called {name!r}; there are: {', '.join(known)}")
+    values |= {name: _parse(text, known[name]) for name, text in told.items()}
+    settings = Settings(**{name: _checked(name, value, known[name]) for name, value in values.items()})
     check(settings)
     return settings
 
 
-def _parse(text):
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text.strip("\"'")
+def _parse(text, kind):
+    """Return an override's text as a value of `kind`, or as a text where it is none."""
+    try:
+        return kind(text) if kind is not str else text.strip("\"'")
+    except ValueError:
+        return text
 
 
 def _checked(name, value, kind):
@@ -147,5 +149,18 @@ def check(settings):
     need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
     for name in ("batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
         need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
+    for name in ("warm_up_epochs", "epochs", "patience", "tune_epochs", "tune_from", "reward_epochs", "class_epochs",
+                 "class_patience", "seed"):
+        need(getattr(settings, name) >= 0, f"{name} = {getattr(settings, name)}: it is at least 0")
+    for name in ("dropout", "smoothing"):
+        need(0 <= getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is from 0 to below 1")
+    for name in ("learning_rate", "tune_learning_rate", "reward_learning_rate", "class_learning_rate"):
+        need(0 < getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is between 0 and 1")
+    need(0 <= settings.reward_share <= 1, f"reward_share = {settings.reward_share}: it is from 0 to 1")
+    need(settings.reward_samples >= 2, f"reward_samples = {settings.reward_samples}: it is at least 2")
+    need(settings.beam_width <= 64, f"beam_width = {settings.beam_width}: it is at most 64")
+    need(0 <= settings.min_words <= settings.max_words <= 128,
+         f"min_words = {settings.min_words}, max_words = {settings.max_words}: they are 0 to 128, in that order")
+    need(0 <= settings.length_penalty <= 10, f"length_penalty = {settings.length_penalty}: it is from 0 to 10")
     need(settings.network != "classic" or settings.tune_epochs or settings.weights,
          "the classic network starts from nothing: set tune_epochs to train it")

@@ -2,8 +2,9 @@
 
 import re
 
-WORD = re.compile(r"'s|[a-z0-9]+(?:[-'][a-z0-9]+)*")
-POSSESSIVE = re.compile(r"'s\b")
+WORD = re.compile(r"'s|[^\W_]+(?:[-'][^\W_]+)*")
+QUOTE = re.compile(r"(?<!\w)'(?!s\b)")
+POSSESSIVE = re.compile(r"(?<=\w)'s\b")
 
 #: Words that say nothing about a picture by themselves; they are never tags.
 STOP_WORDS = frozenset("""
@@ -20,4 +21,6 @@ take takes taking turn large small big little can where together trying try
 
 def tokenize(caption):
     """Return the words of `caption`: lower case, no punctuation, "'s" a word of its own, hyphens kept."""
-    return WORD.findall(POSSESSIVE.sub(" 's ", caption.lower()))
+    # A quotation mark is no apostrophe: 's begins quoted words too.
+    text = caption.lower().replace("\u2019", "'")
+    return WORD.findall(POSSESSIVE.sub(" 's ", QUOTE.sub(" ", text)))

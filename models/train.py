@@ -22,10 +22,10 @@ from models import fit, ngram
 from models.batches import Batches, Labelled, Pictures
 from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn
 from models.data import Data, captioned, label_matrix, learn_tags, learn_vocabulary, load_data
-from models.files import save_array, write_text
+from models.files import read_lines, save_array, write_lines, write_text
 from models.mobilenet import load_applications, load_folded, mobilenet_v2
 from models.reward import train_on_reward
-from models.run import KerasModel, load_captioner, load_model, save_captioner, save_model, save_words
+from models.run import PARTS, KerasModel, load_captioner, load_model, save_captioner, save_model, save_words
 
 log = logging.getLogger("picaption")
 
@@ -46,7 +46,9 @@ def train(settings, data_folder, folder):
     data = load_data(settings, Path(data_folder))
     vocabulary = tags = None
     if data.captions:
-        vocabulary = learn_vocabulary(data.captions.records, settings.min_count)
+        if not (folder / "vocabulary.txt").exists():  # A run that goes on keeps the numbers of its words.
+            write_lines(folder / "vocabulary.txt", learn_vocabulary(data.captions.records, settings.min_count).words)
+        vocabulary = Vocabulary(read_lines(folder / "vocabulary.txt"))
         tags = learn_tags(data.captions.records, vocabulary, settings.tags)
     classes = data.labels.classes if data.labels else ()
     metadata = Metadata(
@@ -70,6 +72,7 @@ def train(settings, data_folder, folder):
             captioner = load_captioner(folder / "worded")
             if settings.reward_epochs:
                 train_on_reward(captioner, settings, captions, captions_dev, folder / "rewarded")
+                average(captioner, load_captioner(folder / "worded"), settings.reward_share)
             save_captioner(captioner, folder)
     save_words(folder, metadata, classes, vocabulary)
     if data.labels:
@@ -137,11 +140,24 @@ def train_captioner(settings, folder, train, dev, words, epochs, start=None):
         train.inputs.shape[1], words, train.tags.shape[1], settings.order, settings.embedding, settings.hidden,
         settings.dropout)
     model = fit.joint_model(captioner)
-    fit.compile_joint(model, settings.learning_rate, settings.smoothing)
-    fit.fit(model, Batches(train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed),
-            dev and Batches(dev, settings.order, batch=settings.batch, training=False),
-            epochs, settings.patience, folder)
+    batches = Batches(train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, epochs * len(batches))
+    fit.compile_joint(model, rate, settings.smoothing)
+    fit.fit(model, batches, dev and Batches(dev, settings.order, batch=settings.batch, training=False),
+            epochs, settings.patience, folder, "val_words_loss")
     save_captioner(captioner, folder)
+
+
+def average(captioner, other, share):
+    """Set `captioner` to `share` of its own weights and the rest of those of `other`, the model that it came from.
+
+    Between the two lies a better model than either (Wortsman et al., "Robust fine-tuning of zero-shot models",
+    CVPR 2022): the reward alone makes captions short and alike once a beam searches for them.
+    """
+    for part in PARTS:
+        model, start = getattr(captioner, part), getattr(other, part)
+        model.set_weights([share * own + (1 - share) * first
+                           for own, first in zip(model.get_weights(), start.get_weights())])
 
 
 def tune(settings, folder, encoder, data, vocabulary, tags):
