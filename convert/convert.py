@@ -35,7 +35,7 @@ class Agreement:
 
 
 #: A bundle beyond these is not written. Captions are reported only: one flipped word makes another sentence.
-BOUNDS = Agreement(features=0.03, words=0.08, classes=0.02, caption=0.0)
+BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0)
 
 
 def convert(run, output, representative, count=200, held_out=50, seed=1, quantize=True):

@@ -53,6 +53,8 @@ def evaluate(model, captions, labels, folders, images, split, classes, beam, thr
     from device.errors import PicaptionError
     if sum(map(bool, (captions, labels, folders))) != 1:
         raise PicaptionError("give the data by exactly one of --captions, --labels and --folders")
+    if folders and (images or split or classes):
+        raise PicaptionError("--images, --split and --classes go with --captions or --labels: folders need none of them")
     if not folders and not images:
         raise PicaptionError("give the folder of the pictures with --images")
     if record and os.path.isdir(model):
