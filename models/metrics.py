@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 
@@ -48,9 +49,12 @@ def caption_scores(captions, references):
         meteor = checked_java(Meteor)
         try:
             scores["METEOR"] = checked_java(lambda: meteor.compute_score(references, told)[0])
-        finally:
+        except PicaptionError:
             if meteor.lock.locked():  # A compute_score that fails keeps it, and Meteor's end would wait for it.
                 meteor.lock.release()
+            with suppress(OSError):
+                meteor.meteor_p.stdin.close()
+            raise
     scores["ROUGE-L"] = Rouge().compute_score(references, told)[0]
     scores["CIDEr"] = Cider().compute_score(references, told)[0]
     return {name: percent(score) for name, score in scores.items()} | {"tokenizer": "ptb" if java else "simple"}

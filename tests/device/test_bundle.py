@@ -211,9 +211,10 @@ def test_text_that_is_no_metadata_is_refused(text, message):
     ({"beam": {"width": 0}}, "the beam's settings are absurd"),
     ({"beam": {"min_words": 5, "max_words": 4}}, "the beam's settings are absurd"),
     ({"beam": {"length_penalty": "1"}}, "length_penalty is '1'"),
-    ({"beam": {"length_penalty": float("inf")}}, "a number is not finite"),
+    ({"beam": {"length_penalty": float("inf")}}, "the length penalty is inf"),
     ({"tags": "cat"}, "tags is 'cat'"), ({"tags": ["cat", 1]}, "tags are not words"),
-    ({"tag_threshold": False}, "tag_threshold is False"), ({"label_threshold": float("nan")}, "a number is not finite"),
+    ({"tag_threshold": False}, "tag_threshold is False"), ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
+    ({"tag_threshold": 10 ** 400}, "a threshold is not from 0 to 1"), ({"name": ""}, "it has no name"),
     ({"provenance": []}, r"provenance is \[\]"), ({"measured": 0.5}, "measured is 0.5")])
 def test_metadata_of_another_kind_is_refused(changes, message):
     text = json.dumps(json.loads(to_json(METADATA)) | changes)
