@@ -132,7 +132,6 @@ def compare_picture(model, bundle, picture):
         same = float(words == captions_of(bundle, found.context)[0])
         history = windows(words, model.metadata.order)[0]
         expected, told = model.next_word(history, exact.context), bundle.next_word(history, found.context)
-        told = told - np.log(np.exp(told).sum(1, keepdims=True))
         divergence = float((np.exp(expected) * (expected - told)).sum(1).mean())
     difference = 0.0
     if model.labels:

@@ -50,7 +50,7 @@ def signature_functions(model, beam):
 
         def next_word(history, context):
             # One context serves every hypothesis, so it is added, not repeated.
-            return {"log_probabilities": tf.nn.log_softmax(step(captioner.next_word, history, context))}
+            return {"logits": step(captioner.next_word, history, context)}
 
         functions["next_word"] = freeze(next_word, history, context)
     if model.labels:

@@ -3,7 +3,7 @@
 A TFLite flatbuffer with up to three signatures,
 
     encode    image uint8 [1, H, W, 3]                        -> features [1, F], context [1, C], tags [1, T]
-    next_word history int32 [beam, order-1], context [1, C]   -> log_probabilities [beam, V]
+    next_word history int32 [beam, order-1], context [1, C]   -> logits [beam, V]
     classify  features [1, F], caption [1, V]                 -> scores [1, classes]
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
@@ -164,7 +164,11 @@ class Bundle:
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
-        return self._runners["next_word"](history=history, context=context)["log_probabilities"]
+        logits = self._runners["next_word"](history=history, context=context)["logits"]
+        # Not in the graph: there, int8 log-probabilities would come in steps of 1/16.
+        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return logits
 
     def classify(self, features, caption):
         """Return the classes' probabilities, float32 [classes]; caption: float32 [1, V], a bag of words."""
@@ -180,7 +184,7 @@ class Bundle:
             shapes["encode"] |= {"context": (np.float32, None), "tags": (np.float32, (1, len(self.metadata.tags)))}
             shapes["next_word"] = {"history": (np.int32, (None, self.metadata.order - 1)),
                                    "context": (np.float32, self._shape("encode", "context")),
-                                   "log_probabilities": (np.float32, (None, words))}
+                                   "logits": (np.float32, (None, words))}
         if self.labels:
             shapes["classify"] = {"features": (np.float32, self._shape("encode", "features")),
                                   "scores": (np.float32, (1, len(self.labels)))}

@@ -31,11 +31,11 @@ def beam_search(next_word, order, beam):
     finished = []
     for length in range(maximum + 1):
         scores = next_word(history)
-        scores[:, (START, UNKNOWN)] = -np.inf
+        scores[:, START] = scores[:, UNKNOWN] = -np.inf
         if length < minimum:
             scores[:, END] = -np.inf
         for row, said in enumerate(words):
-            if length > 1:
+            if length > 1 and said and said[-1] in said[:-1]:
                 scores[row, [after for before, after in zip(said, said[1:]) if before == said[-1]]] = -np.inf
         if length == maximum:
             ends = totals + scores[:, END]
@@ -45,11 +45,11 @@ def beam_search(next_word, order, beam):
         size, flat = scores.shape[1], scores.ravel()
         # At most `width` of the best can be ends, so twice the width always fills the next beam.
         best = np.argpartition(flat, -2 * width)[-2 * width:]
-        best = best[np.argsort(-flat[best], kind="stable")]
-        rows, numbers, kept = best // size, best % size, []
-        for row, number, total in zip(rows.tolist(), numbers.tolist(), flat[best].tolist()):
-            if total == -np.inf:
+        kept = []
+        for loss, place in sorted(zip((-flat[best]).tolist(), best.tolist())):
+            if loss == np.inf:
                 break
+            total, (row, number) = -loss, divmod(place, size)
             if number == END:
                 finished.append(_finish(words[row], total, beam))
             elif len(kept) < width:
@@ -58,8 +58,7 @@ def beam_search(next_word, order, beam):
         if not kept or finished and kept[0][2] / (length + 2) ** beam.length_penalty < max(
                 score for score, _ in finished):
             break
-        rows = [row for row, _, _ in kept]
-        history[:len(kept), :-1] = history[rows, 1:]
+        history[:len(kept), :-1] = history[[row for row, _, _ in kept], 1:]
         history[:len(kept), -1] = [number for _, number, _ in kept]
         words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
         totals.fill(-np.inf)

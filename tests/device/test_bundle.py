@@ -174,7 +174,7 @@ def test_a_graph_that_is_none_is_refused(path):
 
 @pytest.mark.parametrize("changes, message", [
     (lambda was: {"labels": was.labels[:-1]}, r"classify's scores is .* promise float32 \[1, 3\]"),
-    (lambda was: {"vocabulary": Vocabulary(was.vocabulary.words[:-1])}, r"next_word's log_probabilities is .* promise"),
+    (lambda was: {"vocabulary": Vocabulary(was.vocabulary.words[:-1])}, r"next_word's logits is .* promise"),
     (lambda was: {"metadata": replace(was.metadata, tags=was.metadata.tags[:-1])}, r"encode's tags is .* \[1, 9\]"),
     (lambda was: {"metadata": replace(was.metadata, order=2)}, r"next_word's history is .* promise int32 \[None, 1\]"),
     (lambda was: {"metadata": replace(was.metadata, input=Input(32, 64))}, r"encode's image is .* \[1, 32, 64, 3\]"),
