@@ -115,16 +115,16 @@ def read_bundle(path):
     if members.pop(HASH).decode("ascii", "replace").strip() != digest(graph, members):
         raise PicaptionError(f"{path}: the bundle was altered: its content does not match its hash; copy it again")
     try:
-        words, labels = (_lines(members[name]) for name in ("vocabulary.txt", "labels.txt"))
+        words, labels = (lines_of(members[name].decode()) for name in ("vocabulary.txt", "labels.txt"))
         vocabulary = Vocabulary(words) if words else None
     except ValueError as error:  # UnicodeDecodeError is one
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
     return Contents(graph, metadata, labels, vocabulary)
 
 
-def _lines(data):
-    """Return the lines of UTF-8 bytes as a tuple; only a line feed ends one."""
-    return tuple(data.decode().removesuffix("\n").split("\n")) if data else ()
+def lines_of(text):
+    """Return the lines of a text as a tuple; only a line feed ends one."""
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
 def _split(data):

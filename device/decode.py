@@ -35,7 +35,7 @@ def beam_search(next_word, order, beam):
         if length < minimum:
             scores[:, END] = -np.inf
         for row, said in enumerate(words):
-            if length > 1 and said and said[-1] in said[:-1]:
+            if said and said[-1] in said[:-1]:
                 scores[row, [after for before, after in zip(said, said[1:]) if before == said[-1]]] = -np.inf
         if length == maximum:
             ends = totals + scores[:, END]

@@ -74,6 +74,7 @@ def from_json(text, where):
     if version > FORMAT_VERSION:
         raise PicaptionError(f"{where}: bundle format {version} is newer than this picaption reads ({FORMAT_VERSION}); "
                              "update picaption")
+    need(values.get("name"), "it has no name")
     metadata = _fill(Metadata, values, need)
     metadata = dataclasses.replace(metadata, tags=tuple(metadata.tags))
     need(metadata.head in HEADS, f"head is {metadata.head!r}")
@@ -86,7 +87,6 @@ def from_json(text, where):
     need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
     need(all(0 <= threshold <= 1 for threshold in (metadata.label_threshold, metadata.tag_threshold)),
          "a threshold is not from 0 to 1")
-    need(metadata.name, "it has no name")
     return metadata
 
 
@@ -107,4 +107,4 @@ def _fill(kind, values, need):
         else:
             need(type(value) in (list, tuple), f"{name} is {value!r}")
         filled[name] = value
-    return kind(**({"name": ""} if kind is Metadata else {}) | filled)
+    return kind(**filled)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from device.bundle import lines_of
+
 
 def write_text(path, text):
     """Write `text` to `path` whole or not at all."""
@@ -19,9 +21,8 @@ def write_lines(path, lines):
 
 
 def read_lines(path):
-    """Return the lines of the file at `path` as a tuple; only a line feed ends one."""
-    text = Path(path).read_text(encoding="utf-8")
-    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+    """Return the lines of the file at `path`, as a bundle's words are read."""
+    return lines_of(Path(path).read_text(encoding="utf-8"))
 
 
 def save_array(path, array):

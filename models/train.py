@@ -66,8 +66,7 @@ def train(settings, data_folder, folder):
         captions, captions_dev = (split and captioned(split, inputs, vocabulary, tags) for split, inputs in (
             (data.captions, features.captions), (data.captions_dev, features.captions_dev)))
         start = folder / "tuned" if settings.tune_epochs else None
-        train_captioner(settings, folder / "worded", captions, captions_dev, len(vocabulary), settings.epochs,
-                        start)
+        train_captioner(settings, folder / "worded", captions, captions_dev, len(vocabulary), settings.epochs, start)
         if not (folder / "tagger.keras").exists():
             captioner = load_captioner(folder / "worded")
             if settings.reward_epochs:

@@ -57,7 +57,7 @@ def test_captions_of_bundle_and_run_agree(bundle, run, data):
         assert [each["image"] for each in predictions] == NAMES
         assert found["distinct"] == len({each["caption"] for each in predictions})
         figures.append(found)
-    # Three epochs leave captions of like words all but equally likely, and int8 may take another.
+    # Little training leaves captions of like words all but equally likely, and int8 may take another.
     assert all(figures[0][name] == pytest.approx(figures[1][name], abs=10) for name in ("BLEU-1", "ROUGE-L"))
 
 
