@@ -1,8 +1,4 @@
-"""Batches for training: pictures or their cached features, with words, tags and labels as targets.
-
-A batch holds captioned and labelled pictures together; a weight of zero takes a picture out of the
-losses that it has no answer for.
-"""
+"""Batches for training: pictures or their cached features, with words, tags and labels as targets."""
 
 from dataclasses import dataclass
 
@@ -17,26 +13,33 @@ SIDED = frozenset(("left", "right"))
 
 
 @dataclass(frozen=True)
-class Captioned:
-    """Pictures (uint8 [N, S, S, 3]) or features (float32 [N, F]) with captions.
+class Examples:
+    """Pictures (uint8 [N, S, S, 3]) or features (float32 [N, F]) with what is known of them.
 
-    captions: for each picture a list of captions, each a list of word numbers without start and end
+    captions: for each picture a list of captions, each a list of word numbers without start and end; it may be empty
     tags: float32 [N, tags], 1 where any of the picture's captions has the word
     sided: bool [N], true where a caption says left or right, so that the picture must not be mirrored
+    labels: float32 [N, classes] of 0 and 1, a row of nan where they are not known; None without classes
     """
 
     inputs: np.ndarray
     captions: list
     tags: np.ndarray
     sided: np.ndarray
+    labels: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Pictures (uint8 [N, S, S, 3]) or features (float32 [N, F]) with labels, float32 [N, classes]."""
-
-    inputs: np.ndarray
-    labels: np.ndarray
+def join(*parts):
+    """Return several Examples as one, None of none; where only some have labels, those of the others are not known."""
+    if not parts:
+        return None
+    classes = next((part.labels.shape[1] for part in parts if part.labels is not None), 0)
+    labels = [np.full((len(part.captions), classes), np.nan, np.float32) if part.labels is None else part.labels
+              for part in parts]
+    return Examples(
+        np.concatenate([part.inputs for part in parts]), [told for part in parts for told in part.captions],
+        np.concatenate([part.tags for part in parts]), np.concatenate([part.sided for part in parts]),
+        np.concatenate(labels) if classes else None)
 
 
 def windows(words, order):
@@ -63,18 +66,20 @@ def augment(image, random, mirror=True):
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled batches of captioned pictures, each with as many labelled ones as go round evenly.
+    """Shuffled batches of Examples.
 
     Inputs: `image` (the pictures or features [B, ...]), `history` int32 [N, order-1] and `row` int32 [N],
-    the picture in the batch that each n-gram speaks of. Targets: `words` int32 [N], `tags`, and, with
-    `labelled`, `labels`. `each` captions a picture are drawn anew for every batch.
+    the picture in the batch that each n-gram speaks of. Targets: `words` int32 [N], `tags`, and, where the
+    examples have them, `labels`; a weight of zero takes a picture out of the losses that it has no answer for.
+    `each` captions a picture are drawn anew for every batch.
     """
 
-    def __init__(self, captioned, order, labelled=None, batch=32, each=3, training=True, seed=0, **workers):
+    def __init__(self, examples, order, batch=64, each=3, training=True, seed=0, **workers):
         super().__init__(**workers)
-        self.captioned, self.labelled, self.order, self.each = captioned, labelled, order, each
+        self.examples, self.order, self.each = examples, order, each
         self.training, self.seed, self.epoch = training, seed, 0
-        self.count = max(1, len(captioned.inputs) // batch if training else -(-len(captioned.inputs) // batch))
+        total = len(examples.inputs)
+        self.count = max(1, total // batch if training else -(-total // batch))
         self.on_epoch_end()
 
     def __len__(self):
@@ -83,53 +88,47 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self):
         """Shuffle anew, by seed and epoch."""
         self.random = np.random.default_rng([self.seed, self.epoch])
-        self.parts = self._split(len(self.captioned.inputs))
-        self.labelled_parts = self.labelled and self._split(len(self.labelled.inputs))
+        total = len(self.examples.inputs)
+        self.parts = np.array_split(self.random.permutation(total) if self.training else np.arange(total), self.count)
         self.epoch += 1
 
-    def _split(self, total):
-        order = self.random.permutation(total) if self.training else np.arange(total)
-        return np.array_split(order, self.count)
-
     def __getitem__(self, index):
-        rows = self.parts[index]
-        images = self._inputs(self.captioned.inputs, rows, self.captioned.sided)
-        grams, words, owners = [], [], []
+        rows, examples = self.parts[index], self.examples
+        history, following = windows([], self.order)  # Of weight zero: a batch without any caption has words too.
+        histories, words, owners, weights = [history], [following], [np.zeros(1, np.int32)], [np.zeros(1, np.float32)]
         for position, row in enumerate(rows):
-            captions = self.captioned.captions[row]
+            captions = examples.captions[row]
             chosen = self.random.permutation(len(captions))[:self.each] if self.training else range(len(captions))
             for caption in chosen:
                 history, following = windows(captions[caption], self.order)
-                grams.append(history)
+                histories.append(history)
                 words.append(following)
                 owners.append(np.full(len(following), position, np.int32))
-        tags, said = self.captioned.tags[rows], np.ones(len(rows), np.float32)
-        targets, weights = {}, {}
-        if self.labelled:
-            more = self.labelled_parts[index]
-            images = np.concatenate([images, self._inputs(self.labelled.inputs, more)])
-            labels = self.labelled.labels[more]
-            targets["labels"] = np.concatenate([np.zeros((len(rows), labels.shape[1]), np.float32), labels])
-            weights["labels"] = np.concatenate([np.zeros(len(rows), np.float32), np.ones(len(more), np.float32)])
-            tags = np.concatenate([tags, np.zeros((len(more), tags.shape[1]), np.float32)])
-            said = np.concatenate([said, np.zeros(len(more), np.float32)])
-        words = np.concatenate(words)
-        targets |= {"words": words, "tags": tags}
-        weights |= {"words": np.ones(len(words), np.float32), "tags": said}
-        return {"image": images, "history": np.concatenate(grams), "row": np.concatenate(owners)}, targets, weights
+                weights.append(np.ones(len(following), np.float32))
+        inputs = {"image": self._inputs(rows), "history": np.concatenate(histories), "row": np.concatenate(owners)}
+        told = np.array([bool(examples.captions[row]) for row in rows], np.float32)
+        targets = {"words": np.concatenate(words), "tags": examples.tags[rows]}
+        weights = {"words": np.concatenate(weights), "tags": told}
+        if examples.labels is not None:
+            labels = examples.labels[rows]
+            weights["labels"] = (~np.isnan(labels[:, 0])).astype(np.float32)
+            targets["labels"] = np.nan_to_num(labels)
+        return inputs, targets, weights
 
-    def _inputs(self, inputs, rows, sided=None):
+    def _inputs(self, rows):
+        inputs, sided = self.examples.inputs, self.examples.sided
         if inputs.ndim == 2 or not self.training:
             return inputs[rows]
-        return np.stack([augment(inputs[row], self.random, sided is None or not sided[row]) for row in rows])
+        return np.stack([augment(inputs[row], self.random, not sided[row]) for row in rows])
 
 
 class Pictures(keras.utils.PyDataset):
-    """Batches of (pictures, labels): shuffled and augmented, or, with `seed` None, as they are."""
+    """Batches of (pictures uint8 [B, S, S, 3], labels float32 [B, classes]): shuffled and augmented, or, with `seed`
+    None, as they are."""
 
-    def __init__(self, labelled, batch, seed, **workers):
+    def __init__(self, pictures, labels, batch, seed, **workers):
         super().__init__(**workers)
-        self.labelled, self.batch, self.seed, self.epoch = labelled, batch, seed, 0
+        self.pictures, self.labels, self.batch, self.seed, self.epoch = pictures, labels, batch, seed, 0
         self.on_epoch_end()
 
     def __len__(self):
@@ -138,13 +137,13 @@ class Pictures(keras.utils.PyDataset):
     def on_epoch_end(self):
         """Shuffle anew, by seed and epoch."""
         self.random = np.random.default_rng([self.seed or 0, self.epoch])
-        total = len(self.labelled.inputs)
+        total = len(self.pictures)
         self.order = np.arange(total) if self.seed is None else self.random.permutation(total)
         self.epoch += 1
 
     def __getitem__(self, index):
         rows = self.order[index * self.batch:(index + 1) * self.batch]
-        pictures = self.labelled.inputs[rows]
+        pictures = self.pictures[rows]
         if self.seed is not None:
             pictures = np.stack([augment(picture, self.random) for picture in pictures])
-        return pictures, self.labelled.labels[rows]
+        return pictures, self.labels[rows]

@@ -2,14 +2,15 @@
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from device.errors import PicaptionError
 from device.vocabulary import SPECIAL, Vocabulary
 from models import readers
-from models.batches import SIDED, Captioned
+from models.batches import SIDED, Examples
+from models.borrow import borrow
 from models.text import STOP_WORDS, tokenize
 
 log = logging.getLogger("picaption")
@@ -48,13 +49,20 @@ def load_data(settings, root):
     captions = captions_dev = labels = labels_dev = None
     if settings.captions:
         sources = path(settings.captions), path(settings.images)
-        captions = load(readers.read_captions(*sources, path(settings.train)))
         captions_dev = settings.dev and load(readers.read_captions(*sources, path(settings.dev))) or None
+        dataset = readers.read_captions(*sources, path(settings.train))
+        if captions_dev and not settings.train:
+            held_back = {record.name for record in captions_dev.records}
+            dataset = replace(dataset, records=tuple(each for each in dataset.records if each.name not in held_back))
+        captions = load(dataset)
     if settings.labels:
         sources = path(settings.labels), path(settings.label_images)
         labels = load(readers.read_labels(*sources, path(settings.label_train), path(settings.label_classes)))
         labels_dev = settings.label_dev and load(
             readers.read_labels(*sources, path(settings.label_dev), path(settings.label_classes))) or None
+        if settings.text:
+            text = readers.read_text_captions(path(settings.text))
+            labels = replace(labels, records=borrow(labels.records, text, settings.seed))
     elif settings.folders:
         labels = load(readers.read_folders(path(settings.folders)))
         labels_dev = settings.folders_dev and load(readers.read_folders(path(settings.folders_dev))) or None
@@ -83,14 +91,15 @@ def learn_tags(records, vocabulary, count):
     return tuple(sorted(telling, key=lambda word: (-pictures[word], word))[:count])
 
 
-def captioned(split, inputs, vocabulary, tags):
+def examples(split, inputs, vocabulary, tags):
     """Return `split` as training data over `inputs`, its pictures or their features."""
     told = [[tokenize(caption) for caption in record.captions] for record in split.records]
     said = [set().union(*captions) for captions in told]
-    return Captioned(
+    return Examples(
         inputs, [[vocabulary.encode(caption) for caption in captions] for captions in told],
         np.array([[tag in words for tag in tags] for words in said], np.float32),
-        np.array([bool(words & SIDED) for words in said]))
+        np.array([bool(words & SIDED) for words in said]),
+        label_matrix(split) if split.classes else None)
 
 
 def label_matrix(split):

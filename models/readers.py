@@ -5,8 +5,10 @@ does not hold what it should is an error with the line it stands in.
 """
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -132,6 +134,22 @@ def read_labels(labels, images, split=None, classes=None):
     return replace(collect(named, images, split, labels, "labels", tuple(skipped)), classes=order)
 
 
+def read_text_captions(path):
+    """Read captions without their pictures, `picture<TAB>label,label<TAB>caption` a line, gzipped or not; returns a
+    tuple of Record, one a picture, with captions and labels and the name for a path."""
+    captions, labels = {}, {}
+    for number, line in enumerate(read_text(path, "captions").split("\n"), 1):
+        if not line.strip():
+            continue
+        name, named, caption = [part.strip() for part in (line + "\t\t").split("\t")[:3]]
+        if line.count("\t") != 2 or not name or not caption:
+            raise PicaptionError(f"{path}, line {number}: a line is a picture's name, a tab, label,label, a tab, and a "
+                                 f"caption; this one is {line[:60]!r}")
+        captions.setdefault(name, []).append(caption)
+        labels[name] = tuple(label.strip() for label in named.split(",") if label.strip())
+    return tuple(Record(name, Path(name), tuple(told), labels[name]) for name, told in captions.items())
+
+
 def read_folders(root):
     """Read class folders, `root/class_name/picture.jpg`; returns a Dataset with the classes sorted by name."""
     root = Path(root)
@@ -168,9 +186,13 @@ def load_pictures(dataset, height, width, rule):
 
 
 def read_text(path, what):
-    """Return the text of the file at `path`; raises PicaptionError where it is missing, empty or no text."""
+    """Return the text of the file at `path`, gzipped where it ends in .gz; raises PicaptionError where it is missing,
+    empty or no text."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        data = Path(path).read_bytes()
+        text = (gzip.decompress(data) if Path(path).suffix == ".gz" else data).decode("utf-8-sig")
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise PicaptionError(f"{path}: cannot read the {what}: it is no whole gzip file; copy it again") from None
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the {what}: {error.strerror}; check the path") from None
     except UnicodeDecodeError:

@@ -93,7 +93,7 @@ def draw(captioner, contexts, order, longest, random=None):
 
 
 def train_on_reward(captioner, settings, train, dev, folder):
-    """Train `captioner` on cached features (models.batches.Captioned) and leave it at its best dev reward.
+    """Train `captioner` on cached features (models.batches.Examples) and leave it at its best dev reward.
 
     Keeps its weights and figures in `folder` after every epoch and goes on from there.
     """

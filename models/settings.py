@@ -15,7 +15,8 @@ class Settings:
     licence: str = "unstated"
     seed: int = 1
 
-    # Captioned pictures: captions file (Flickr8k, Kaggle or COCO layout), picture folder, split lists.
+    # Captioned pictures: captions file (Flickr8k, Kaggle or COCO layout), picture folder, split lists; without
+    # `train`, all are for training that are not in `dev`.
     captions: str = ""
     images: str = ""
     train: str = ""
@@ -26,6 +27,8 @@ class Settings:
     label_train: str = ""
     label_dev: str = ""
     label_classes: str = ""
+    # Captions of pictures that are not there, with their labels: the labelled pictures borrow from them.
+    text: str = ""
     folders: str = ""
     folders_dev: str = ""
 
@@ -146,6 +149,8 @@ def check(settings):
     need(settings.captions or settings.labels or settings.folders,
          "nothing to learn from: set captions, labels or folders")
     need(not settings.captions or settings.images, "captions need the folder of their pictures: set images")
+    need(not settings.text or settings.labels and settings.captions,
+         "text is for labelled pictures beside captioned ones to borrow from: set labels and captions too")
     need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
     for name in ("batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
         need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")

@@ -19,9 +19,9 @@ from device.metadata import Beam, Input, Metadata
 from device.recognizer import best_caption
 from device.vocabulary import SPECIAL, Vocabulary
 from models import fit, ngram
-from models.batches import Batches, Labelled, Pictures
+from models.batches import Batches, Pictures, join
 from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn
-from models.data import Data, captioned, label_matrix, learn_tags, learn_vocabulary, load_data
+from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data
 from models.files import read_lines, save_array, write_lines, write_text
 from models.mobilenet import load_applications, load_folded, mobilenet_v2
 from models.reward import train_on_reward
@@ -46,10 +46,11 @@ def train(settings, data_folder, folder):
     data = load_data(settings, Path(data_folder))
     vocabulary = tags = None
     if data.captions:
+        told = data.captions.records + (data.labels.records if settings.text else ())
         if not (folder / "vocabulary.txt").exists():  # A run that goes on keeps the numbers of its words.
-            write_lines(folder / "vocabulary.txt", learn_vocabulary(data.captions.records, settings.min_count).words)
+            write_lines(folder / "vocabulary.txt", learn_vocabulary(told, settings.min_count).words)
         vocabulary = Vocabulary(read_lines(folder / "vocabulary.txt"))
-        tags = learn_tags(data.captions.records, vocabulary, settings.tags)
+        tags = learn_tags(told, vocabulary, settings.tags)
     classes = data.labels.classes if data.labels else ()
     metadata = Metadata(
         name=settings.name, licence=settings.licence, tags=tags or (), order=settings.order if tags else 0,
@@ -61,10 +62,9 @@ def train(settings, data_folder, folder):
     )
     build_encoder_stage(settings, Path(data_folder), folder, data, vocabulary, tags)
     encoder = load_model(folder / "encoder.keras")
-    features = Data(*(cached_features(encoder, split, folder / f"{name}.npy") for name, split in vars(data).items()))
+    features = features_of(encoder, data, folder)
     if data.captions:
-        captions, captions_dev = (split and captioned(split, inputs, vocabulary, tags) for split, inputs in (
-            (data.captions, features.captions), (data.captions_dev, features.captions_dev)))
+        captions, captions_dev = told_examples(settings, data, features, vocabulary, tags)
         start = folder / "tuned" if settings.tune_epochs else None
         train_captioner(settings, folder / "worded", captions, captions_dev, len(vocabulary), settings.epochs, start)
         if not (folder / "tagger.keras").exists():
@@ -81,6 +81,14 @@ def train(settings, data_folder, folder):
         metadata = with_perplexity(metadata, load_captioner(folder / "worded"), captions, captions_dev, len(vocabulary))
     save_words(folder, metadata, classes, vocabulary)
     log.info("%s: done; make a bundle of it with: picaption convert %s", folder, folder)
+
+
+def told_examples(settings, data, features, vocabulary, tags):
+    """Return (train, dev) Examples of all captions, borrowed ones too, over `features`, a Data of features."""
+    train, dev, borrowed = (split and examples(split, inputs, vocabulary, tags) for split, inputs in (
+        (data.captions, features.captions), (data.captions_dev, features.captions_dev),
+        (settings.text and data.labels or None, features.labels)))
+    return join(train, borrowed) if borrowed else train, dev
 
 
 def build_network(settings, data_root):
@@ -105,6 +113,11 @@ def build_network(settings, data_root):
     return build_encoder(network)
 
 
+def features_of(encoder, data, folder):
+    """Return the Data of the features of `data`'s pictures, computed or as they were kept in `folder`."""
+    return Data(*(cached_features(encoder, split, folder / f"{name}.npy") for name, split in vars(data).items()))
+
+
 def cached_features(encoder, split, path):
     """Return the features of `split`'s pictures, float32 [N, F], from `path` or computed and kept there."""
     if split is None:
@@ -113,7 +126,7 @@ def cached_features(encoder, split, path):
         return np.load(path, allow_pickle=False)
     starts = tqdm(range(0, len(split.pictures), 32), f"features of {path.stem}", disable=None)
     features = np.concatenate([
-        np.asarray(encoder(split.pictures[start:start + 32].astype(np.float32))) for start in starts])
+        encoder.predict_on_batch(split.pictures[start:start + 32].astype(np.float32)) for start in starts])
     save_array(path, features)
     return features
 
@@ -163,26 +176,21 @@ def tune(settings, folder, encoder, data, vocabulary, tags):
     """Tune encoder, captioner and tagger together, after a captioner on the untuned features."""
     first = folder / "first"
     first.mkdir(exist_ok=True)
-    inputs = [cached_features(encoder, split, first / f"{name}.npy")
-              for name, split in (("captions", data.captions), ("captions_dev", data.captions_dev))]
-    splits = [split and captioned(split, features, vocabulary, tags)
-              for split, features in zip((data.captions, data.captions_dev), inputs)]
-    train_captioner(settings, first, *splits, len(vocabulary), settings.warm_up_epochs)
+    features = features_of(encoder, data, first)
+    train_captioner(settings, first, *told_examples(settings, data, features, vocabulary, tags), len(vocabulary),
+                    settings.warm_up_epochs)
 
     captioner = load_captioner(first)
-    pictures, pictures_dev = (split and captioned(split, split.pictures, vocabulary, tags)
-                              for split in (data.captions, data.captions_dev))
-    labelled, labelled_dev = (split and Labelled(split.pictures, label_matrix(split))
-                              for split in (data.labels, data.labels_dev))
-    model = fit.joint_model(captioner, encoder, labelled.labels.shape[1] if labelled else 0)
-    batches = Batches(pictures, settings.order, labelled, settings.tune_batch, settings.each, seed=settings.seed)
+    train, dev = (join(*(examples(split, split.pictures, vocabulary, tags) for split in splits if split))
+                  for splits in ((data.captions, data.labels), (data.captions_dev, data.captions_dev and data.labels_dev)))
+    model = fit.joint_model(captioner, encoder, train.labels.shape[1] if data.labels else 0)
+    batches = Batches(train, settings.order, settings.tune_batch, settings.each, seed=settings.seed)
     rate = keras.optimizers.schedules.CosineDecay(
         settings.tune_learning_rate / 10, settings.tune_epochs * len(batches), alpha=0.02,
         warmup_target=settings.tune_learning_rate, warmup_steps=len(batches) // 4)
-    fit.compile_joint(model, rate, settings.smoothing, bool(labelled))
-    fit.fit(model, batches, pictures_dev and Batches(
-        pictures_dev, settings.order, labelled_dev, settings.tune_batch, training=False),
-        settings.tune_epochs, settings.tune_epochs, folder / "tuned")
+    fit.compile_joint(model, rate, settings.smoothing, bool(data.labels))
+    fit.fit(model, batches, dev and Batches(dev, settings.order, settings.tune_batch, training=False),
+            settings.tune_epochs, settings.tune_epochs, folder / "tuned")
     save_captioner(captioner, folder / "tuned")
 
 
@@ -191,7 +199,7 @@ def train_on_labels(settings, folder, encoder, data):
     logits = keras.layers.Dense(len(data.labels.classes))(keras.layers.Dropout(0.5)(encoder.output))
     model = keras.Model(encoder.input, logits)
     model.compile(keras.optimizers.Adam(settings.tune_learning_rate), class_loss(settings), jit_compile=False)
-    train, dev = (split and Pictures(Labelled(split.pictures, label_matrix(split)), settings.tune_batch, seed)
+    train, dev = (split and Pictures(split.pictures, label_matrix(split), settings.tune_batch, seed)
                   for split, seed in ((data.labels, settings.seed), (data.labels_dev, None)))
     fit.fit(model, train, dev, settings.tune_epochs, settings.patience, folder / "tuned")
 
@@ -239,7 +247,7 @@ def class_inputs(model, features, path):
 def with_thresholds(metadata, folder, features, data):
     """Return `metadata` with the thresholds that serve best on the dev pictures, where there are such."""
     if data.captions_dev:
-        said = captioned(data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags).tags
+        said = examples(data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags).tags
         scores = keras.ops.sigmoid(load_captioner(folder).tagger(features.captions_dev))
         metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(np.asarray(scores), said))
     if data.labels_dev and metadata.head == "multi-label":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from device.vocabulary import END, START
-from models.batches import Batches, Captioned, Labelled, augment, windows
+from models.batches import Batches, Examples, augment, join, windows
 
 
 def test_windows_are_every_ngram_with_padding_and_end():
@@ -20,8 +20,8 @@ def test_an_empty_caption_only_ends():
 
 def captioned(count):
     features = np.arange(count, dtype=np.float32)[:, None]
-    return Captioned(features, [[[10 + row], [20 + row, 30 + row]] for row in range(count)],
-                     np.ones((count, 2), np.float32), np.zeros(count, bool))
+    return Examples(features, [[[10 + row], [20 + row, 30 + row]] for row in range(count)],
+                    np.ones((count, 2), np.float32), np.zeros(count, bool))
 
 
 def test_every_picture_comes_once_an_epoch_and_rows_point_at_it():
@@ -37,14 +37,23 @@ def test_every_picture_comes_once_an_epoch_and_rows_point_at_it():
     assert sorted(seen) == list(range(7))
 
 
-def test_labelled_pictures_have_no_say_in_words_and_tags():
-    labelled = Labelled(np.full((5, 1), 100, np.float32), np.eye(5, dtype=np.float32))
-    inputs, targets, weights = Batches(captioned(4), 2, labelled, batch=4)[0]
-    assert inputs["image"].shape == (9, 1)
-    assert inputs["row"].max() == 3
-    assert weights["tags"].tolist() == [1] * 4 + [0] * 5
-    assert weights["labels"].tolist() == [0] * 4 + [1] * 5
-    assert targets["labels"][4:].sum() == 5
+def test_a_picture_has_no_say_in_what_is_not_known_of_it():
+    labelled = Examples(np.full((5, 1), 100, np.float32), [[]] * 5, np.zeros((5, 2), np.float32), np.zeros(5, bool),
+                        np.eye(5, dtype=np.float32))
+    joined = join(captioned(4), labelled)
+    inputs, targets, weights = Batches(joined, 2, batch=9)[0]
+    told = inputs["image"][:, 0] < 100
+    assert inputs["image"].shape == (9, 1) and told.sum() == 4
+    assert told[inputs["row"][weights["words"] == 1]].all() and weights["words"].sum() == 4 * (2 + 3)
+    assert weights["tags"].tolist() == told.tolist()
+    assert weights["labels"].tolist() == (~told).tolist()
+    assert targets["labels"][~told].sum() == 5 and np.isfinite(targets["labels"]).all()
+
+
+def test_a_batch_without_any_caption_has_words_of_no_weight():
+    silent = Examples(np.ones((2, 1), np.float32), [[], []], np.zeros((2, 1), np.float32), np.zeros(2, bool))
+    _, targets, weights = Batches(silent, 3)[0]
+    assert len(targets["words"]) == 1 and weights["words"].tolist() == [0] and weights["tags"].tolist() == [0, 0]
 
 
 def test_epochs_differ_and_seeds_repeat():

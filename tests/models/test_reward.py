@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from device.vocabulary import END
-from models.batches import Captioned
+from models.batches import Examples
 from models.captioner import build_captioner
 from models.reward import CiderD, draw, rewarded_batch
 from models.settings import Settings
@@ -42,7 +42,7 @@ def test_draw_is_greedy_or_sampled_and_never_says_special_words():
 
 def test_advantages_of_a_picture_sum_to_zero():
     captions = [[[3, 4, 5]], [[6, 7]]]
-    train = Captioned(np.eye(2, 4, dtype=np.float32), captions, np.zeros((2, 1), np.float32), np.zeros(2, bool))
+    train = Examples(np.eye(2, 4, dtype=np.float32), captions, np.zeros((2, 1), np.float32), np.zeros(2, bool))
     captioner = build_captioner(4, words=9, tags=1, order=3, embedding=4, hidden=8)
     settings = Settings(captions="x", order=3, reward_samples=4, max_words=5)
     (inputs, words), weights, mean = rewarded_batch(
