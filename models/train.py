@@ -88,7 +88,7 @@ def told_examples(settings, data, features, vocabulary, tags):
     train, dev, borrowed = (split and examples(split, inputs, vocabulary, tags) for split, inputs in (
         (data.captions, features.captions), (data.captions_dev, features.captions_dev),
         (settings.text and data.labels or None, features.labels)))
-    return join(train, borrowed) if borrowed else train, dev
+    return dataclasses.replace(join(train, borrowed), labels=None) if borrowed else train, dev
 
 
 def build_network(settings, data_root):

@@ -46,6 +46,9 @@ def data(tmp_path_factory, photos):
             captions += [f"{name}#{number}\t{sentence}\n" for number, sentence in enumerate(sentences)]
             labels.append(f"{name}\t{','.join(classes)}\n")
             names.append(name)
+    (root / "text.tsv").write_text("".join(
+        f"{number}\t{','.join(classes)}\t{sentence}\n" for number in range(3) for sentences, classes in TOLD.values()
+        for sentence in sentences))
     (root / "captions.token.txt").write_text("".join(captions))
     (root / "labels.tsv").write_text("".join(labels))
     (root / "train.txt").write_text("".join(f"{name}\n" for name in names if name[-5] not in "67"))
@@ -59,7 +62,7 @@ def settings():
     from models.settings import Settings
     return Settings(
         name="tiny", captions="captions.token.txt", images="images", train="train.txt", dev="dev.txt",
-        labels="labels.tsv", label_images="images", label_train="train.txt", label_dev="dev.txt",
+        labels="labels.tsv", label_images="images", label_train="train.txt", label_dev="dev.txt", text="text.tsv",
         network="classic", size=64, min_count=1, tags=10, order=3, embedding=16, hidden=32, batch=6, epochs=30,
         learning_rate=1e-2, patience=30, warm_up_epochs=3, tune_epochs=1, tune_batch=6, reward_epochs=1,
         reward_samples=3, class_epochs=5, max_words=8, beam_width=2)
