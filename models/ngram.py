@@ -63,6 +63,9 @@ def kneser_ney(captions, order, size, discounts=None):
     words but START. For the longest n-grams, and for those that begin with START, which nothing precedes, a is how
     often they occur; for all others, how many different words precede them.
 
+    For its discounts, lmplz takes the last n-gram of each order, in its own sorting, by how often it occurs; here it is
+    taken like all others. In a text of few sentences that one n-gram can show.
+
     captions, order, size: as for maximum_likelihood, and what it raises
     discounts: for each order from 1 to n its (D1, D2, D3+), in place of those of estimate_discounts; each is at most
     the count that it is taken from
