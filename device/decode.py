@@ -58,8 +58,8 @@ def beam_search(next_word, order, beam):
         if not kept or finished and kept[0][2] / (length + 2) ** beam.length_penalty < max(
                 score for score, _ in finished):
             break
-        history[:len(kept), :-1] = history[[row for row, _, _ in kept], 1:]
-        history[:len(kept), -1] = [number for _, number, _ in kept]
+        rows, numbers, _ = zip(*kept)
+        history[:len(kept)] = np.column_stack([history[list(rows)], numbers])[:, 1:]
         words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
         totals.fill(-np.inf)
         totals[:len(kept)] = [total for _, _, total in kept]

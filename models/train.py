@@ -262,7 +262,7 @@ def with_thresholds(metadata, folder, features, data):
 def with_perplexity(metadata, captioner, train, dev, words):
     """Return `metadata` with the perplexity of the dev captions in its provenance: by the captioner trained on
     cross-entropy, and by counted n-grams of the same order, which do not see the picture."""
-    counted = ngram.KneserNey([caption for told in train.captions for caption in told], metadata.order, words)
+    counted = ngram.kneser_ney([caption for told in train.captions for caption in told], metadata.order, words)
     figures = {
         "captioner": fit.perplexity(captioner, Batches(dev, metadata.order, training=False)),
         "counted": ngram.perplexity(counted, [caption for told in dev.captions for caption in told]),
