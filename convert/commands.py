@@ -2,6 +2,8 @@
 
 import click
 
+from convert import PRECISIONS
+
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False))
@@ -10,15 +12,16 @@ import click
               help="Folder of pictures like those the device will see; int8 ranges come from them.")
 @click.option("--count", default=200, show_default=True, type=click.IntRange(8), help="Pictures to take of it.")
 @click.option("--seed", default=1, show_default=True, help="Which of its pictures are drawn.")
-@click.option("--float32", is_flag=True, help="Do not quantize.")
-def convert(run, output, representative, count, seed, float32):
+@click.option("--precision", default="int8", show_default=True, type=click.Choice(PRECISIONS),
+              help="int16: activations of 16 bits; dynamic: weights alone; float32: do not quantize.")
+def convert(run, output, representative, count, seed, precision):
     """Quantize a training run to one bundle, and check it.
 
-    RUN is the folder that picaption train left. Float and int8 are compared on pictures held out of the
+    RUN is the folder that picaption train left. Float model and bundle are compared on pictures held out of the
     representative ones; beyond a stated bound, nothing is written and the exit code is 2.
     """
     from convert.convert import convert
-    agreement = convert(run, output, representative, count, seed=seed, quantize=not float32)
+    agreement = convert(run, output, representative, count, seed=seed, precision=precision)
     click.echo(f"{output}: float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
                f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
                f"{agreement.caption:.0%} of captions are the very same")

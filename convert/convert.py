@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from convert.graph import convert_graph
+from convert.graph import CALIBRATED, convert_graph
 from device.bundle import Bundle, Contents, write_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
@@ -38,12 +38,12 @@ class Agreement:
 BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0)
 
 
-def convert(run, output, representative, count=200, held_out=50, seed=1, quantize=True):
+def convert(run, output, representative, count=200, held_out=50, seed=1, precision="int8"):
     """Convert the training run in the folder `run` to a bundle at `output`; returns its Agreement.
 
     representative: a folder of pictures like those that the device will see; `count` of them, drawn with
-    `seed`, give the ranges for int8, and `held_out` others check the result. Raises PicaptionError where the
-    run or the pictures are unusable, or float and int8 disagree beyond BOUNDS; `output` is then as it was.
+    `seed`, give the ranges for `precision` (of convert.PRECISIONS), and `held_out` others check the result. Raises PicaptionError where the
+    run or the pictures are unusable, or float model and bundle disagree beyond BOUNDS; `output` is then as it was.
     """
     model = KerasModel(run)
     paths = list_pictures(representative)
@@ -54,14 +54,14 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, quantiz
     held_out = min(held_out, len(paths) // 5)
     pictures = load([paths[index] for index in order[:count + held_out]], model)
     checked, pictures = pictures[:held_out], pictures[held_out:]
-    examples = representative_examples(model, pictures) if quantize else None
-    graph = convert_graph(model, model.metadata.beam.width, examples)
+    examples = representative_examples(model, pictures) if precision in CALIBRATED else ()
+    graph = convert_graph(model, model.metadata.beam.width, precision, examples)
     partial = Path(f"{output}.unchecked")
     try:
         write_bundle(partial, Contents(graph, model.metadata, model.labels, model.vocabulary))
         agreement = compare(model, Bundle(partial), checked)
         log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, partial.stat().st_size / 1e6,
-                 "int8" if quantize else "float32", len(checked), agreement)
+                 precision, len(checked), agreement)
         for name in ("features", "words", "classes"):
             if not getattr(agreement, name) <= getattr(BOUNDS, name):
                 raise PicaptionError(f"{output} is not written: its {name} differ from the float model by "

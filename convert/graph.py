@@ -10,23 +10,27 @@ import tempfile
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+#: The kernels of those that need a representative dataset.
+CALIBRATED = {"int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+              "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8}
 
-def convert_graph(model, beam, examples=None):
+
+def convert_graph(model, beam, precision="int8", examples=()):
     """Return the TFLite flatbuffer of a models.run.KerasModel, as bytes; see device.bundle for its signatures.
 
     beam: hypotheses that `next_word` takes at once. examples: the representative dataset, a list of
-    (signature, {input: array}); all is then quantized to int8 with the ranges found in it. Without, it
-    stays float32.
+    (signature, {input: array}), in whose ranges "int8" and "int16" quantize.
     """
     functions = signature_functions(model, beam)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(tf.Module(), folder, signatures=functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
-        if examples is not None:
+        if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision in CALIBRATED:
             converter.representative_dataset = lambda: iter(examples)
             # The second set is for the one cast from the picture's uint8.
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+            converter.target_spec.supported_ops = [CALIBRATED[precision], tf.lite.OpsSet.TFLITE_BUILTINS]
         return converter.convert()
 
 

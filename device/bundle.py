@@ -54,6 +54,13 @@ class Contents:
     vocabulary: Vocabulary | None
 
 
+def log_softmax(logits):
+    """Turn logits, float32 [..., V], into log-probabilities in place, and return them."""
+    logits -= logits.max(axis=-1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return logits
+
+
 def default_bundle():
     """Return the path of the shipped bundle; raises PicaptionError where it is not installed."""
     package = importlib.util.find_spec("models")  # Found, not imported: models needs TensorFlow.
@@ -164,11 +171,8 @@ class Bundle:
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
-        logits = self._runners["next_word"](history=history, context=context)["logits"]
         # Not in the graph: there, int8 log-probabilities would come in steps of 1/16.
-        logits -= logits.max(axis=1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return logits
+        return log_softmax(self._runners["next_word"](history=history, context=context)["logits"])
 
     def classify(self, features, caption):
         """Return the classes' probabilities, float32 [classes]; caption: float32 [1, V], a bag of words."""

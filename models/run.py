@@ -9,9 +9,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from device.bundle import Encoded
+from device.bundle import Encoded, log_softmax
 from device.errors import PicaptionError
 from device.metadata import from_json, to_json
 from device.vocabulary import Vocabulary
@@ -19,6 +18,11 @@ from models.captioner import Captioner
 from models.files import read_lines, write_lines, write_text
 
 PARTS = ("context", "next_word", "tagger")
+
+
+def sigmoid(logits):
+    """Return 1 / (1 + exp(-logits)) as float32."""
+    return (0.5 * np.tanh(0.5 * logits) + 0.5).astype(np.float32)  # Does not overflow.
 
 
 def save_model(model, path):
@@ -73,29 +77,24 @@ class KerasModel:
         self.encoder = load_model(folder / "encoder.keras")
         self.classifier = load_model(folder / "classifier.keras") if self.labels and whole else None
         self.captioner = load_captioner(folder) if words else None
-        self._encode = tf.function(lambda image: self.encoder(image))
-        if self.captioner:
-            self._next_word = tf.function(lambda history, context: tf.nn.log_softmax(self.captioner.next_word(
-                [history, tf.repeat(context, tf.shape(history)[0], 0)])), reduce_retracing=True)
 
     def encode(self, image):
         """Return the Encoded of one picture, uint8 [height, width, 3]."""
-        return self.describe(self._encode(tf.constant(image[None], tf.float32)).numpy())
+        return self.describe(self.encoder.predict_on_batch(image[None].astype(np.float32)))
 
     def describe(self, features):
         """Return the Encoded of cached features, float32 [1, F]."""
         if self.captioner is None:
             return Encoded(features, None, None)
-        context = self.captioner.context(features).numpy()
-        return Encoded(features, context, tf.sigmoid(self.captioner.tagger(features)).numpy()[0])
+        tags = sigmoid(self.captioner.tagger.predict_on_batch(features))[0]
+        return Encoded(features, self.captioner.context.predict_on_batch(features), tags)
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
-        return self._next_word(tf.constant(history), tf.constant(context)).numpy()
+        contexts = np.repeat(context, len(history), axis=0)
+        return log_softmax(np.array(self.captioner.next_word.predict_on_batch([history, contexts])))
 
     def classify(self, features, caption):
         """Return the classes' probabilities, float32 [classes]; caption: float32 [1, V], a bag of words."""
-        inputs = [features, caption] if self.captioner else features
-        logits = self.classifier(inputs)[0]
-        squash = tf.sigmoid if self.metadata.head == "multi-label" else tf.nn.softmax
-        return squash(logits).numpy().astype(np.float32)
+        logits = np.array(self.classifier.predict_on_batch([features, caption] if self.captioner else features)[0])
+        return sigmoid(logits) if self.metadata.head == "multi-label" else np.exp(log_softmax(logits))

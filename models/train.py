@@ -25,7 +25,7 @@ from models.data import Data, examples, label_matrix, learn_tags, learn_vocabula
 from models.files import read_lines, save_array, write_lines, write_text
 from models.mobilenet import load_applications, load_folded, mobilenet_v2
 from models.reward import train_on_reward
-from models.run import PARTS, KerasModel, load_captioner, load_model, save_captioner, save_model, save_words
+from models.run import PARTS, KerasModel, load_captioner, load_model, save_captioner, save_model, save_words, sigmoid
 
 log = logging.getLogger("picaption")
 
@@ -248,12 +248,12 @@ def with_thresholds(metadata, folder, features, data):
     """Return `metadata` with the thresholds that serve best on the dev pictures, where there are such."""
     if data.captions_dev:
         said = examples(data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags).tags
-        scores = keras.ops.sigmoid(load_captioner(folder).tagger(features.captions_dev))
-        metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(np.asarray(scores), said))
+        scores = sigmoid(load_captioner(folder).tagger.predict_on_batch(features.captions_dev))
+        metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(scores, said))
     if data.labels_dev and metadata.head == "multi-label":
         model = KerasModel(folder) if data.captions else None
         inputs = class_inputs(model, features.labels_dev, folder / "said_labels_dev.npy")
-        scores = np.asarray(keras.ops.sigmoid(load_model(folder / "classifier.keras")(inputs)))
+        scores = sigmoid(load_model(folder / "classifier.keras").predict_on_batch(inputs))
         threshold = best_threshold(scores, label_matrix(data.labels_dev))
         metadata = dataclasses.replace(metadata, label_threshold=threshold)
     return metadata

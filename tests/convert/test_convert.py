@@ -40,8 +40,16 @@ def test_next_word_takes_any_beam_width(bundle, photos):
 
 
 def test_float32_bundle_is_the_float_models(run, data, tmp_path, photos):
-    agreement = convert.convert(run, tmp_path / "float.tflite", data / "images", quantize=False)
+    agreement = convert.convert(run, tmp_path / "float.tflite", data / "images", precision="float32")
     assert agreement.features < 1e-5 and agreement.words < 1e-5 and agreement.classes < 1e-5 and agreement.caption == 1
+
+
+@pytest.mark.parametrize("precision", ("int16", "dynamic"))
+def test_other_precisions_agree_and_open(run, bundle, data, tmp_path, precision):
+    path = tmp_path / "other.tflite"
+    agreement = convert.convert(run, path, data / "images", precision=precision)
+    assert agreement.features < 0.01 and agreement.words < 0.02
+    assert abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2  # Weights of 8 bits, all of them.
 
 
 def test_the_same_run_converts_to_the_same_bytes(run, bundle, data, tmp_path):
