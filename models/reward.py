@@ -103,7 +103,8 @@ def train_on_reward(captioner, settings, train, dev, folder):
     model.compile(keras.optimizers.Adam(settings.reward_learning_rate, clipnorm=1.0),
                   loss={"words": fit.smoothed_cross_entropy(0.0)}, jit_compile=False)
     cider, cider_dev = CiderD(train.captions), CiderD(dev.captions)
-    told = np.flatnonzero([bool(captions) for captions in train.captions])  # The others have nothing to be held against.
+    # A picture without captions has nothing to hold others against.
+    told = np.flatnonzero([bool(captions) for captions in train.captions])
     state, best_path = folder / "last.weights.h5", folder / "best.weights.h5"
     scores = [float(line) for line in (folder / "dev.txt").read_text().split()] if (folder / "dev.txt").exists() else []
     if scores:
