@@ -48,6 +48,15 @@ def read_picture(path):
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
+def encode_picture(image, suffix, quality=95):
+    """Return uint8 RGB [height, width, 3] as the bytes of a file that ends in `suffix`; quality, to 100, is a JPEG's.
+
+    Raises cv2.error where `suffix` is no picture's that can be written.
+    """
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+
+
 def write_picture(path, image):
     """Write uint8 RGB [height, width, 3] to `path`, whole or not at all; its ending chooses the format.
 
@@ -55,7 +64,7 @@ def write_picture(path, image):
     """
     path = Path(path)
     try:
-        _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        data = encode_picture(image, path.suffix)
     except cv2.error:
         raise PicaptionError(f"{path} has no ending of a picture that can be written; use .jpg or .png") from None
     partial = path.with_name(f".{path.name}.part")

@@ -43,6 +43,10 @@ class Recognizer:
 
     def __call__(self, image, frame=0, captured_at=None):
         """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
+        return self.recognize(image, frame, captured_at)[0]
+
+    def recognize(self, image, frame=0, captured_at=None):
+        """Return (Recognition, Encoded): what calling gives, and the features and all tags' scores behind it."""
         model, clock = self.model, time.perf_counter
         captured_at = time.time() if captured_at is None else captured_at
         start = clock()
@@ -60,8 +64,9 @@ class Recognizer:
         done = clock()
         timings = {"preprocess": resized - start, "encode": seen - resized, "caption": told - seen,
                    "classify": done - told, "total": done - start}
-        return Recognition(caption, self._tags(encoded), best_scores(model.labels, scores, TOP_CLASSES),
-                           {stage: seconds * 1e3 for stage, seconds in timings.items()}, frame, captured_at)
+        found = Recognition(caption, self._tags(encoded), best_scores(model.labels, scores, TOP_CLASSES),
+                            {stage: seconds * 1e3 for stage, seconds in timings.items()}, frame, captured_at)
+        return found, encoded
 
     def class_scores(self, image, fused=True):
         """Return the classes' probabilities for `image`, float32 [classes]; from the image alone unless `fused`."""

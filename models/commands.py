@@ -34,6 +34,11 @@ def train(recipe, data, out, overrides):
 @click.option("--images", type=FOLDER, help="Folder of the pictures that --captions or --labels name.")
 @click.option("--split", type=FILE, help="Only the pictures listed in this file, one a line.")
 @click.option("--classes", type=FILE, help="The class names of --labels, one a line.")
+@click.option("--training", type=FILE,
+              help="Captions file of the training pictures: tells how many captions are new and what copying scores.")
+@click.option("--training-split", type=FILE,
+              help="The training pictures, one a line.  [default: all of --training that are not evaluated]")
+@click.option("--training-images", type=FOLDER, help="Folder of the training pictures.  [default: --images]")
 @click.option("--beam", type=click.IntRange(1, 64), help="Hypotheses of the beam search.  [default: the bundle's]")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
@@ -41,39 +46,35 @@ def train(recipe, data, out, overrides):
               help="Write the figures as JSON to this file (-: standard output).")
 @click.option("--record", metavar="NAME", help="Store the figures in the bundle itself, as measured on NAME.")
 @click.option("--predictions", type=FILE, help="Write what was said of each picture to this file, a JSON line each.")
-def evaluate(model, captions, labels, folders, images, split, classes, beam, threads, limit, json_file, record,
-             predictions):
+@click.option("--gallery", type=FILE, help="Write an HTML page to this file: the best, the worst and random pictures.")
+def evaluate(model, beam, threads, json_file, record, predictions, gallery, **data):
     """Measure how good MODEL is, a bundle or the folder of a training run.
 
-    Give the data by one of --captions, --labels and --folders.
+    Give the data by one of --captions, --labels and --folders; or by --captions and --labels, to see besides
+    how many captions name an object that their picture shows.
     """
     import dataclasses
     import json
     import os
     from device.errors import PicaptionError
-    if sum(map(bool, (captions, labels, folders))) != 1:
-        raise PicaptionError("give the data by exactly one of --captions, --labels and --folders")
-    if folders and (images or split or classes):
-        raise PicaptionError("--images, --split and --classes go with --captions or --labels: folders need none of them")
-    if not folders and not images:
-        raise PicaptionError("give the folder of the pictures with --images")
+    need_data(gallery=gallery, **data)
     if record and os.path.isdir(model):
         raise PicaptionError("--record stores figures in a bundle; this is a folder")
-    from models import evaluate, readers
+    for path in (json_file, predictions, gallery):
+        if path and not os.path.isdir(os.path.dirname(path) or "."):
+            raise PicaptionError(f"{path} cannot be written: make its folder first")
+    from models import evaluate
     from models.files import write_text
-    if captions:
-        dataset, measure = readers.read_captions(captions, images, split), evaluate.evaluate_captions
-    elif labels:
-        dataset, measure = readers.read_labels(labels, images, split, classes), evaluate.evaluate_classes
-    else:
-        dataset, measure = readers.read_folders(folders), evaluate.evaluate_classes
-    if limit:
-        dataset = dataclasses.replace(dataset, records=dataset.records[:limit])
+    dataset, training = read_data(**data)
     recognizer = evaluate.load_recognizer(model, threads)
     if beam:
         recognizer.beam = dataclasses.replace(recognizer.beam, width=beam)
-    told = [] if predictions else None
-    figures = {"model": model, "beam": recognizer.beam.width, **measure(recognizer, dataset, told)}
+    told = [] if predictions or gallery else None
+    if data["captions"]:
+        measured = evaluate.evaluate_captions(recognizer, dataset, told, training)
+    else:
+        measured = evaluate.evaluate_classes(recognizer, dataset, told)
+    figures = {"model": model, "beam": recognizer.beam.width, **measured}
     for line in figures["skipped"]:
         click.echo(f"left out {line}", err=True)
     if json_file != "-":
@@ -85,3 +86,45 @@ def evaluate(model, captions, labels, folders, images, split, classes, beam, thr
         evaluate.record(model, record, figures)
     if predictions:
         write_text(predictions, "".join(json.dumps(each) + "\n" for each in told))
+    if gallery:
+        from models.gallery import write_gallery
+        title = f"What {os.path.basename(os.path.normpath(model))} says"
+        write_gallery(gallery, title, evaluate.rows(figures), told, dataset.records)
+
+
+def need_data(captions, labels, folders, images, split, classes, training, training_split, training_images, gallery,
+              limit):
+    """Raise PicaptionError where these options of `picaption evaluate` do not go together."""
+    from device.errors import PicaptionError
+    if bool(folders) == bool(captions or labels):
+        raise PicaptionError("give the data by one of --captions, --labels and --folders, or by --captions and "
+                             "--labels")
+    if folders and (images or split or classes):
+        raise PicaptionError("--images, --split and --classes go with --captions or --labels: "
+                             "folders need none of them")
+    if not folders and not images:
+        raise PicaptionError("give the folder of the pictures with --images")
+    if (training or gallery) and not captions:
+        raise PicaptionError("--training and --gallery are about captions: give --captions")
+    if (training_split or training_images) and not training:
+        raise PicaptionError("--training-split and --training-images go with --training: give the captions file there")
+
+
+def read_data(captions, labels, folders, images, split, classes, training, training_split, training_images, limit):
+    """Return the Dataset that these options of `picaption evaluate` ask for, and that of --training or None."""
+    import dataclasses
+    from models import evaluate, readers
+    learnt = None
+    if captions:
+        dataset = readers.read_captions(captions, images, split)
+        if labels:
+            dataset = readers.add_labels(dataset, readers.read_labels(labels, images, None, classes))
+        if training:
+            learnt = evaluate.read_training(training, training_images or images, training_split, dataset)
+    elif labels:
+        dataset = readers.read_labels(labels, images, split, classes)
+    else:
+        dataset = readers.read_folders(folders)
+    if limit:
+        dataset = dataclasses.replace(dataset, records=dataset.records[:limit])
+    return dataset, learnt

@@ -9,7 +9,14 @@ from tqdm import tqdm
 from device import PicaptionError, Recognizer
 from device.bundle import read_bundle, write_bundle
 from device.pictures import read_picture
-from models.metrics import caption_scores, mean_average_precision, style, top_k_accuracy
+from models.metrics import (caption_scores, mean_average_precision, mean_words, nearest, percent, precision_and_recall,
+                            style, top_k_accuracy)
+from models.objects import share_that_names_an_object
+from models.readers import read_captions
+from models.text import tokenize
+
+#: How many of a picture's tags are held against what people said.
+TAGS = 5
 
 
 def load_recognizer(path, threads=None):
@@ -20,39 +27,100 @@ def load_recognizer(path, threads=None):
     return Recognizer(path, threads)
 
 
-def pictures_of(dataset, skipped):
+def pictures_of(dataset, skipped, what="pictures"):
     """Yield (record, picture) for each record; a picture that cannot be read is named in the list `skipped`."""
     skipped += dataset.skipped
-    for record in tqdm(dataset.records, "pictures", disable=None):
+    for record in tqdm(dataset.records, what, disable=None):
         try:
             yield record, read_picture(record.path)
         except PicaptionError as error:
             skipped.append(f"{record.name}: {error}")
 
 
-def evaluate_captions(recognizer, dataset, predictions=None):
+def read_training(captions, images, split, dataset):
+    """Return the Dataset of the pictures that a model was trained on, for evaluate_captions on `dataset`.
+
+    captions, images, split: as for models.readers.read_captions; without a split, all pictures that `dataset`
+    does not have. Raises PicaptionError where nothing is left and where the split shares a picture with `dataset`.
+    """
+    training = read_captions(captions, images, split)
+    evaluated = {record.name for record in dataset.records}
+    kept = tuple(record for record in training.records if record.name not in evaluated)
+    if split and len(kept) < len(training.records):
+        raise PicaptionError(f"{split}: {len(training.records) - len(kept)} of its pictures are among those to "
+                             "evaluate; list only pictures that are not")
+    if not kept:
+        raise PicaptionError(f"{captions}: it has no pictures but those to evaluate; give these with --split")
+    return replace(training, records=kept)
+
+
+def evaluate_captions(recognizer, dataset, predictions=None, training=None):
     """Return the figures of the captions told of `dataset`'s pictures against its own captions, as a dict.
 
-    Scores are those of models.metrics.caption_scores, in per cent; milliseconds are medians a picture. The
-    list `predictions`, if given, is filled with {"image", "caption"}. Raises PicaptionError where the model
-    has no captioner.
+    Scores are those of models.metrics.caption_scores, in per cent; `tags` holds precision and recall of the best
+    five against the words of a picture's own captions, in per cent; milliseconds are medians a picture. Where
+    pictures have labels, the figures of models.objects are there too. With `training`, a Dataset, so are the share
+    of captions that are `new` and the scores of `nearest_neighbour`: of copying the first caption of the training
+    picture whose features are most alike. The list `predictions`, if given, is filled with a dict a picture:
+    image, caption, CIDEr, tags and classes. Raises PicaptionError where the model has no captioner.
     """
     if recognizer.model.vocabulary is None:
         raise PicaptionError("this model has no captioner: evaluate it on --labels or --folders")
-    told, timings, skipped = {}, [], []
+    records, found, encoded, skipped = [], [], [], []
     for record, picture in pictures_of(dataset, skipped):
-        found = recognizer(picture)
-        told[record.name] = found.caption.text
-        timings.append(found.timings)
-    need_some(told, skipped)
-    references = {record.name: record.captions for record in dataset.records if record.name in told}
+        records.append(record)
+        for kept, value in zip((found, encoded), recognizer.recognize(picture)):
+            kept.append(value)
+    need_some(found, skipped)
+    told = {record.name: each.caption.text for record, each in zip(records, found)}
+    references = {record.name: record.captions for record in records}
+    scores, cider = caption_scores(told, references)
+    known = training and {caption for record in training.records for caption in record.captions}
+    figures = {"pictures": len(told), **scores,
+               "human_mean_words": mean_words([caption for each in references.values() for caption in each]),
+               **style(list(told.values()), known)}
+    figures |= tag_figures(recognizer.model.metadata.tags, [each.tags for each in encoded], records)
+    if any(record.labels for record in records):
+        figures |= share_that_names_an_object(list(told.values()), [record.labels for record in records])
+    if training:
+        copied = copied_captions(recognizer, [each.features[0] for each in encoded], training, skipped)
+        figures["nearest_neighbour"] = caption_scores(dict(zip(told, copied)), references)[0]
+        del figures["nearest_neighbour"]["tokenizer"]
     if predictions is not None:
-        predictions += [{"image": name, "caption": text} for name, text in told.items()]
-    return {
-        "pictures": len(told), **caption_scores(told, references), **style(list(told.values())),
-        "milliseconds": {stage: round(float(np.median([each[stage] for each in timings])), 2) for stage in timings[0]},
-        "skipped": skipped,
-    }
+        for record, each in zip(records, found):
+            said = each.to_json()
+            predictions.append({"image": record.name, "caption": each.caption.text, "CIDEr": cider[record.name],
+                                "tags": said["tags"], "classes": said["classes"]})
+    timings = {stage: round(float(np.median([each.timings[stage] for each in found])), 2) for stage in found[0].timings}
+    return figures | {"milliseconds": timings, "skipped": list(dict.fromkeys(skipped))}
+
+
+def tag_figures(tags, scores, records):
+    """Return {"tags": precision and recall of the TAGS best, in per cent}, or {} where people used none of the `tags`.
+
+    tags: words; scores: their scores, [N, tags]; records: the pictures' Records. A tag is right where one of the
+    picture's captions has the word.
+    """
+    words = [{word for caption in record.captions for word in tokenize(caption)} for record in records]
+    truth = np.array([[tag in said for tag in tags] for said in words], bool)
+    if not truth.any():
+        return {}
+    precision, recall = precision_and_recall(np.array(scores), truth, TAGS)
+    return {"tags": {f"precision_at_{TAGS}": percent(precision), f"recall_at_{TAGS}": percent(recall)}}
+
+
+def copied_captions(recognizer, features, training, skipped):
+    """Return for each of `features`, float32 [N, F], the first caption of the picture of `training` that is most alike.
+
+    A training picture that cannot be read is named in the list `skipped`.
+    """
+    captions, others, left_out = [], [], []
+    for record, picture in pictures_of(training, left_out, "training pictures"):
+        captions.append(record.captions[0])
+        others.append(recognizer.model.encode(recognizer.prepare(picture)).features[0])
+    need_some(captions, left_out)
+    skipped += left_out
+    return [captions[index] for index in nearest(features, others)]
 
 
 def evaluate_classes(recognizer, dataset, predictions=None):
@@ -104,14 +172,18 @@ def record(path, name, figures):
     write_bundle(path, replace(contents, metadata=metadata))
 
 
-def table(figures):
-    """Return `figures` as lines of text for people: nested names joined, one figure a line."""
-    lines = []
+def rows(figures):
+    """Return `figures` as (name, value) texts for people: nested names joined, one figure a row."""
+    found = []
     for name, value in figures.items():
         if name in ("classes", "skipped"):
             continue
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        for part, number in inner:
-            shown = f"{number:.2f}" if isinstance(number, float) else number
-            lines.append(f"{(name + ' ' + part).replace('_', ' ').strip():28} {shown:>10}")
-    return lines
+        for part, number in value.items() if isinstance(value, dict) else [("", value)]:
+            shown = "-" if number is None else f"{number:.2f}" if isinstance(number, float) else str(number)
+            found.append((f"{name} {part}".replace("_", " ").strip(), shown))
+    return found
+
+
+def table(figures):
+    """Return `figures` as lines of text, one figure a line."""
+    return [f"{name:28} {value:>10}" for name, value in rows(figures)]

@@ -21,12 +21,13 @@ and as because but if nor or than that when where whereas while
 
 
 def caption_scores(captions, references):
-    """Return the scores of captions against what people said of the same pictures, in per cent, as a dict.
+    """Return (scores, each): the scores of captions against what people said of the same pictures, in per cent.
 
-    captions: {picture: caption}; references: {picture: captions}, with every picture of `captions`. The dict
-    holds BLEU-1 to BLEU-4 (Papineni et al. 2002), METEOR (Denkowski and Lavie 2014; only where Java is there),
-    ROUGE-L (Lin 2004) and CIDEr (Vedantam et al. 2015), by pycocoevalcap, rounded to two digits, and
-    "tokenizer": "ptb" (Penn Treebank's, as the COCO server takes it; Java) or "simple" (models.text).
+    captions: {picture: caption}; references: {picture: captions}, with every picture of `captions`. `each` is
+    {picture: its CIDEr}, whose mean is the score. `scores` is a dict that holds BLEU-1 to BLEU-4 (Papineni et
+    al. 2002), METEOR (Denkowski and Lavie 2014; only where Java is there), ROUGE-L (Lin 2004) and CIDEr (Vedantam
+    et al. 2015), by pycocoevalcap, rounded to two digits, and "tokenizer": "ptb" (Penn Treebank's, as the COCO
+    server takes it; Java) or "simple" (models.text).
     CIDEr weighs words by how few pictures they are told of: of a single picture it is 0. Raises
     PicaptionError where there is nothing to score, and where pycocoevalcap is missing or Java fails.
     """
@@ -56,8 +57,9 @@ def caption_scores(captions, references):
                 meteor.meteor_p.stdin.close()
             raise
     scores["ROUGE-L"] = Rouge().compute_score(references, told)[0]
-    scores["CIDEr"] = Cider().compute_score(references, told)[0]
-    return {name: percent(score) for name, score in scores.items()} | {"tokenizer": "ptb" if java else "simple"}
+    scores["CIDEr"], each = Cider().compute_score(references, told)
+    scores = {name: percent(score) for name, score in scores.items()} | {"tokenizer": "ptb" if java else "simple"}
+    return scores, {name: percent(score) for name, score in zip(references, each)}
 
 
 def simple_tokenize(sentences):
@@ -122,6 +124,40 @@ def top_k_accuracy(scores, truth, k):
     return float((best == np.asarray(truth)[:, None]).any(axis=1).mean())
 
 
+def precision_and_recall(scores, truth, k):
+    """Return (precision, recall) of each picture's k best scores, 0 to 1, their means over the pictures.
+
+    scores: [N, tags], of equal ones the first count; truth: bool [N, tags]. Precision is the share of the k that
+    are true, recall the share of the true ones that are among the k, so a picture of more than k cannot reach 1.
+    A picture of which nothing is true has precision 0 and does not count in the recall, which is nan where there
+    is no other picture. Raises ValueError where the shapes differ.
+    """
+    scores, truth = np.asarray(scores), np.asarray(truth, bool)
+    if scores.shape != truth.shape or scores.ndim != 2:
+        raise ValueError(f"scores {scores.shape} and truth {truth.shape} are not both [pictures, tags]")
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    hits, positives = np.take_along_axis(truth, best, 1).sum(1), truth.sum(1)
+    some = positives > 0
+    recall = float((hits[some] / positives[some]).mean()) if some.any() else float("nan")
+    return float(hits.mean() / best.shape[1]), recall
+
+
+def nearest(features, others):
+    """Return the number of the row of `others`, [M, F], that is most like each row of `features`, [N, F]: int [N].
+
+    Alike is what has the largest cosine; of equal ones the first counts.
+    """
+    features, others = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+                        for rows in (np.asarray(features), np.asarray(others)))
+    parts = np.split(features, range(256, len(features), 256))
+    return np.concatenate([(part @ others.T).argmax(1) for part in parts])
+
+
+def mean_words(captions):
+    """Return how many words a caption has in the mean, rounded to two digits; captions: a sequence of texts."""
+    return round(sum(len(tokenize(caption)) for caption in captions) / max(1, len(captions)), 2)
+
+
 def style(captions, training=None):
     """Return how captions are worded, as a dict: what the scores above do not see.
 
@@ -134,7 +170,7 @@ def style(captions, training=None):
     count = max(1, len(told))
     pairs = [Counter(zip(words, words[1:])) for words in told]
     figures = {
-        "mean_words": round(sum(map(len, told)) / count, 2),
+        "mean_words": mean_words(captions),
         "unfinished": percent(sum(not UNFINISHED.isdisjoint(words[-1:]) for words in told) / count),
         "repeating": percent(sum(max(found.values(), default=0) > 1 for found in pairs) / count),
         "distinct": len(set(told)),

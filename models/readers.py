@@ -134,6 +134,20 @@ def read_labels(labels, images, split=None, classes=None):
     return replace(collect(named, images, split, labels, "labels", tuple(skipped)), classes=order)
 
 
+def add_labels(dataset, labelled):
+    """Return the Dataset `dataset` with the labels and classes that the Dataset `labelled` has for its pictures.
+
+    Raises PicaptionError where it has none for any of them.
+    """
+    found, names = {record.name: record.labels for record in labelled.records}, {each.name for each in dataset.records}
+    if not names & found.keys():
+        raise PicaptionError(f"none of the {len(names)} pictures with captions has labels: "
+                             "check that --captions and --labels name the same pictures")
+    records = tuple(replace(record, labels=found.get(record.name, ())) for record in dataset.records)
+    skipped = tuple(line for line in labelled.skipped if line.partition(": ")[0] in names)
+    return Dataset(records, labelled.classes, dataset.skipped + skipped)
+
+
 def read_text_captions(path):
     """Read captions without their pictures, `picture<TAB>label,label<TAB>caption` a line, gzipped or not; returns a
     tuple of Record, one a picture, with captions and labels and the name for a path."""

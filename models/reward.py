@@ -103,6 +103,8 @@ def train_on_reward(captioner, settings, train, dev, folder):
     model.compile(keras.optimizers.Adam(settings.reward_learning_rate, clipnorm=1.0),
                   loss={"words": fit.smoothed_cross_entropy(0.0)}, jit_compile=False)
     cider, cider_dev = CiderD(train.captions), CiderD(dev.captions)
+    # A picture without captions has nothing to hold others against.
+    told = np.flatnonzero([bool(captions) for captions in train.captions])
     state, best_path = folder / "last.weights.h5", folder / "best.weights.h5"
     scores = [float(line) for line in (folder / "dev.txt").read_text().split()] if (folder / "dev.txt").exists() else []
     if scores:
@@ -113,7 +115,7 @@ def train_on_reward(captioner, settings, train, dev, folder):
         log.info("self-critical training starts at dev CIDEr-D %.3f", scores[0])
     for epoch in range(len(scores), settings.reward_epochs + 1):
         random, total = np.random.default_rng([settings.seed, epoch]), 0.0
-        parts = np.array_split(random.permutation(len(train.inputs)), max(1, len(train.inputs) // settings.batch))
+        parts = np.array_split(random.permutation(told), max(1, len(told) // settings.batch))
         for rows in tqdm(parts, f"reward {epoch}/{settings.reward_epochs}", disable=None):
             batch, weights, mean = rewarded_batch(captioner, settings, train, rows, cider, random)
             model.train_on_batch(batch[0], {"words": batch[1]}, sample_weight={"words": weights})

@@ -47,8 +47,8 @@ def data(tmp_path_factory, photos):
             labels.append(f"{name}\t{','.join(classes)}\n")
             names.append(name)
     (root / "text.tsv").write_text("".join(
-        f"{number}\t{','.join(classes)}\t{sentence}\n" for number in range(3) for sentences, classes in TOLD.values()
-        for sentence in sentences))
+        f"{stem}_{number}\t{','.join(classes)}\t{sentence}\n" for number in range(3)
+        for stem, (sentences, classes) in TOLD.items() for sentence in sentences))
     (root / "captions.token.txt").write_text("".join(captions))
     (root / "labels.tsv").write_text("".join(labels))
     (root / "train.txt").write_text("".join(f"{name}\n" for name in names if name[-5] not in "67"))

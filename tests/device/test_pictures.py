@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from device.errors import PicaptionError
-from device.pictures import list_pictures, read_picture, resize, write_picture
+from device.pictures import encode_picture, list_pictures, read_picture, resize, write_picture
 
 RED, GREEN = (220, 30, 40), (20, 200, 90)
 
@@ -174,6 +174,12 @@ def test_write_picture_leaves_nothing_half_written(tmp_path, two_colours):
     with pytest.raises(PicaptionError, match="cannot be written"):
         write_picture(tmp_path / "folder.png", two_colours)
     assert os.listdir(tmp_path) == ["folder.png"]
+
+
+def test_a_picture_of_lower_quality_takes_fewer_bytes(two_colours):
+    low, high = (encode_picture(two_colours, ".jpg", quality) for quality in (20, 95))
+    assert low[:2] == high[:2] == b"\xff\xd8" and len(low) < len(high)
+    assert encode_picture(two_colours, ".jpg") == high
 
 
 def test_write_picture_replaces_the_file(tmp_path, two_colours):

@@ -62,6 +62,14 @@ def test_a_recognition_says_all_of_a_picture(recognizer, photos):
     assert (later.frame, later.captured_at) == (7, 1700000000.25)
 
 
+def test_a_recognition_comes_with_the_features_and_all_tags(recognizer, photos):
+    found, encoded = recognizer.recognize(photos["cat"], 7, 1.5)
+    expected = recognizer.model.encode(recognizer.prepare(photos["cat"]))
+    np.testing.assert_array_equal(encoded.features, expected.features)
+    np.testing.assert_array_equal(encoded.tags, expected.tags)
+    assert found == replace(recognizer(photos["cat"], 7, 1.5), timings=found.timings)
+
+
 def test_the_stages_take_the_time_in_all(recognizer, photos):
     start = time.perf_counter()
     timings = recognizer(photos["cat"]).timings

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from device import Bundle, PicaptionError, Recognizer, cli
 from device.pictures import read_picture
 from models import evaluate
 from models.metrics import mean_average_precision
-from models.readers import read_captions, read_folders, read_labels
+from models.readers import add_labels, read_captions, read_folders, read_labels
 from models.settings import Settings
 
 NAMES = [f"{stem}_{part}.jpg" for stem in ("astronaut", "cat", "coffee") for part in range(8)]
 SCORES = ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"]
+STYLE = ["human_mean_words", "mean_words", "unfinished", "repeating", "distinct"]
 CLASSES = ("cat", "cup", "person", "spoon")
 
 
@@ -47,11 +49,12 @@ def test_captions_of_bundle_and_run_agree(bundle, run, data):
     dataset, told, figures = read_captions(data / "captions.token.txt", data / "images"), ([], []), []
     for model, predictions in zip((bundle, run), told):
         found = evaluate.evaluate_captions(evaluate.load_recognizer(model), dataset, predictions)
-        assert list(found) == ["pictures", *SCORES, "tokenizer", "mean_words", "unfinished", "repeating", "distinct",
-                               "milliseconds", "skipped"]
+        assert list(found) == ["pictures", *SCORES, "tokenizer", *STYLE, "tags", "milliseconds", "skipped"]
         assert found["pictures"] == 24 and found["tokenizer"] == "simple" and found["skipped"] == []
         assert all(0 <= found[name] <= 100 for name in [*SCORES[:5], "unfinished", "repeating"])
         assert 1 <= found["distinct"] <= 24 and 4 <= found["mean_words"] <= 8
+        # Each picture of astronaut, cat and coffee has the same two captions: of 7, 5, 7, 4, 7 and 7 words.
+        assert found["human_mean_words"] == round((7 + 7 + 7 + 5 + 7 + 7) / 6, 2)
         assert list(found["milliseconds"]) == ["preprocess", "encode", "caption", "classify", "total"]
         assert 0 < found["milliseconds"]["encode"] <= found["milliseconds"]["total"]
         assert [each["image"] for each in predictions] == NAMES
@@ -59,6 +62,95 @@ def test_captions_of_bundle_and_run_agree(bundle, run, data):
         figures.append(found)
     # Little training leaves captions of like words all but equally likely, and int8 may take another.
     assert all(figures[0][name] == pytest.approx(figures[1][name], abs=10) for name in ("BLEU-1", "ROUGE-L"))
+
+
+def test_tags_are_held_against_the_words_of_the_captions(bundle, data):
+    recognizer, dataset = Recognizer(bundle), read_captions(data / "captions.token.txt", data / "images")
+    found = evaluate.evaluate_captions(recognizer, dataset)["tags"]
+    tags, precision, recall = recognizer.model.metadata.tags, [], []
+    for record in dataset.records:
+        scores = recognizer.recognize(read_picture(record.path))[1].tags
+        best = {tags[index] for index in sorted(range(len(tags)), key=lambda index: -scores[index])[:5]}
+        right = set(tags) & set(" ".join(record.captions).lower().replace(".", "").replace("'s", "").split())
+        precision.append(len(best & right) / 5)
+        recall.append(len(best & right) / len(right))
+    assert found == {"precision_at_5": pytest.approx(100 * np.mean(precision), abs=0.01),
+                     "recall_at_5": pytest.approx(100 * np.mean(recall), abs=0.01)}
+
+
+def test_without_a_word_that_is_a_tag_there_are_no_tag_figures(bundle, data, tmp_path):
+    (tmp_path / "told.txt").write_text("cat_0.jpg#0\tNobody knows.\n")
+    found = evaluate.evaluate_captions(Recognizer(bundle), read_captions(tmp_path / "told.txt", data / "images"))
+    assert list(found) == ["pictures", *SCORES, "tokenizer", *STYLE, "milliseconds", "skipped"]
+
+
+def test_predictions_are_what_is_said_on_the_device(bundle, data):
+    recognizer, dataset, told = Recognizer(bundle), read_captions(data / "captions.token.txt", data / "images"), []
+    found = evaluate.evaluate_captions(recognizer, dataset, told)
+    said = recognizer(read_picture(data / "images" / "cat_3.jpg")).to_json()
+    told = {each["image"]: each for each in told}
+    assert told["cat_3.jpg"] == {"image": "cat_3.jpg", "caption": said["caption"]["text"], "tags": said["tags"],
+                                 "classes": said["classes"], "CIDEr": told["cat_3.jpg"]["CIDEr"]}
+    assert np.mean([each["CIDEr"] for each in told.values()]) == pytest.approx(found["CIDEr"], abs=0.01)
+
+
+def test_the_nearest_neighbours_caption_is_copied(bundle, data, tmp_path):
+    # Each picture has a copy of itself in the training pictures, whose first caption is its own or another's.
+    (tmp_path / "images").mkdir()
+    own, other = "A cup of coffee on a table.", "A brown cat's face."
+    for number, caption in enumerate((own, own, other)):
+        shutil.copy(data / "images" / f"coffee_{number}.jpg", tmp_path / "images" / f"copy_{number}.jpg")
+        with open(tmp_path / "told.txt", "a") as file:
+            file.write(f"copy_{number}.jpg#0\t{caption}\ncopy_{number}.jpg#1\tNobody knows.\n")
+    dataset = read_captions(data / "captions.token.txt", data / "images")
+    dataset = replace(dataset, records=tuple(each for each in dataset.records if each.name in (
+        "coffee_0.jpg", "coffee_1.jpg", "coffee_2.jpg")))
+    training = evaluate.read_training(tmp_path / "told.txt", tmp_path / "images", None, dataset)
+    found = evaluate.evaluate_captions(Recognizer(bundle), dataset, training=training)
+    copied = found["nearest_neighbour"]
+    assert list(copied) == SCORES and found["new"] in (0, 33.33, 66.67, 100)
+    # Two captions of 7 words are right; of the 5 in "a brown cat 's face" the first is; 19 words are told of 21.
+    assert copied["BLEU-1"] == pytest.approx(100 * (7 + 7 + 1) / 19 * np.exp(1 - 21 / 19), abs=0.01)
+
+
+def test_training_pictures_are_none_of_those_evaluated(data, tmp_path):
+    everything = data / "captions.token.txt", data / "images"
+    dev = read_captions(*everything, data / "dev.txt")
+    names = [record.name for record in evaluate.read_training(*everything, data / "train.txt", dev).records]
+    assert names == (data / "train.txt").read_text().split()
+    rest = evaluate.read_training(*everything, None, dev).records
+    assert [record.name for record in rest] == names
+    (tmp_path / "both.txt").write_text("cat_5.jpg\ncat_6.jpg\n")
+    with pytest.raises(PicaptionError, match="both.txt: 1 of its pictures are among those to evaluate"):
+        evaluate.read_training(*everything, tmp_path / "both.txt", dev)
+
+
+def test_a_training_picture_that_is_broken_is_named(bundle, broken):
+    everything = broken / "captions.token.txt", broken / "images"
+    dev = read_captions(*everything, broken / "dev.txt")
+    found = evaluate.evaluate_captions(Recognizer(bundle), dev, training=evaluate.read_training(*everything, None, dev))
+    assert found["pictures"] == 6 and found["skipped"] == [
+        f"cat_2.jpg: there is no such picture in {broken}/images",
+        f"cat_1.jpg: {broken}/images/cat_1.jpg is empty (0 bytes); copy it again"]
+
+
+def test_captions_are_held_against_the_labels_of_their_pictures(bundle, data, tmp_path):
+    (tmp_path / "labels.tsv").write_text("cat_0.jpg\tcat\ncoffee_0.jpg\tperson\nother.jpg\tcup\n")
+    dataset = add_labels(read_captions(data / "captions.token.txt", data / "images"),
+                         read_labels(tmp_path / "labels.tsv", data / "images"))
+    assert {record.name: record.labels for record in dataset.records if record.labels} == {
+        "cat_0.jpg": ("cat",), "coffee_0.jpg": ("person",)}
+    assert len(dataset.records) == 24 and dataset.skipped == ()
+    told = []
+    found = evaluate.evaluate_captions(Recognizer(bundle), dataset, told)
+    told = {each["image"]: each["caption"] for each in told}
+    cat, person = "cat" in told["cat_0.jpg"], "woman" in told["coffee_0.jpg"]
+    assert (found["labelled_pictures"], found["names_an_object"]) == (2, 50 * (cat + person))
+    assert found["names_an_object_but_person"] == 100 * cat
+    with pytest.raises(PicaptionError, match="none of the 24 pictures with captions has labels"):
+        (tmp_path / "labels.tsv").write_text("cat.jpg\tcat\n")
+        shutil.copy(data / "images" / "cat_0.jpg", tmp_path / "cat.jpg")
+        add_labels(dataset, read_labels(tmp_path / "labels.tsv", tmp_path))
 
 
 def test_classes_of_bundle_and_run_agree(bundle, run, data):
@@ -159,6 +251,7 @@ def test_the_table_has_a_figure_a_line():
     assert [line.rsplit(maxsplit=1) for line in lines] == [
         ["model", "tiny.tflite"], ["pictures", "24"], ["BLEU-4", "12.50"], ["image only top 1", "50.00"],
         ["milliseconds total", "3.14"]]
+    assert evaluate.table({"names_an_object": None})[0].split() == ["names", "an", "object", "-"]
     assert len({len(line) for line in lines[1:]}) == 1
 
 
@@ -181,6 +274,22 @@ def test_the_command_prints_a_table_and_writes_figures_and_predictions(call, bun
         name: value for name, value in figures.items() if name not in ("model", "milliseconds", "skipped")}
 
 
+def test_the_command_takes_training_captions_and_labels_and_writes_a_page(call, bundle, data, tmp_path):
+    code, out, err = call(
+        bundle, "--captions", data / "captions.token.txt", "--images", data / "images", "--split", data / "dev.txt",
+        "--labels", data / "labels.tsv", "--training", data / "captions.token.txt", "--training-split",
+        data / "train.txt", "--limit", 5, "--json", tmp_path / "figures.json", "--gallery", tmp_path / "page.html")
+    assert (code, err) == (0, "")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert list(figures) == [
+        "model", "beam", "pictures", *SCORES, "tokenizer", *STYLE, "new", "tags", "labelled_pictures",
+        "names_an_object", "names_an_object_but_person", "nearest_neighbour", "milliseconds", "skipped"]
+    assert (figures["pictures"], figures["labelled_pictures"]) == (5, 5)
+    page = (tmp_path / "page.html").read_text()
+    assert "What tiny.tflite says" in page and all(f"<dd>{line.split()[-1]}</dd>" in page for line in out.splitlines())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["figures.json", "page.html"]
+
+
 def test_the_command_prints_only_json_if_asked_and_names_what_it_left_out(call, bundle, broken):
     code, out, err = call(bundle, "--labels", broken / "labels.tsv", "--images", broken / "images", "--json", "-")
     figures = json.loads(out)
@@ -191,11 +300,24 @@ def test_the_command_prints_only_json_if_asked_and_names_what_it_left_out(call, 
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["{bundle}"], "give the data by exactly one of --captions, --labels and --folders"),
+    (["{bundle}"], "give the data by one of --captions, --labels and --folders"),
     (["{bundle}", "--labels", "{data}/labels.tsv", "--folders", "{data}/folders", "--images", "{data}/images"],
-     "give the data by exactly one of --captions, --labels and --folders"),
+     "give the data by one of --captions, --labels and --folders, or by --captions and --labels"),
     (["{bundle}", "--captions", "{data}/captions.token.txt"], "give the folder of the pictures with --images"),
     (["{bundle}", "--folders", "{data}/folders", "--images", "{data}/images"], "folders need none of them"),
+    (["{bundle}", "--labels", "{data}/labels.tsv", "--images", "{data}/images", "--gallery", "page.html"],
+     "--training and --gallery are about captions: give --captions"),
+    (["{bundle}", "--folders", "{data}/folders", "--training", "{data}/captions.token.txt"],
+     "--training and --gallery are about captions: give --captions"),
+    (["{bundle}", "--captions", "{data}/captions.token.txt", "--images", "{data}/images", "--training-split",
+      "{data}/train.txt"], "--training-split and --training-images go with --training"),
+    (["{bundle}", "--captions", "{data}/captions.token.txt", "--images", "{data}/images", "--training",
+      "{data}/captions.token.txt"], "it has no pictures but those to evaluate; give these with --split"),
+    (["{bundle}", "--captions", "{data}/captions.token.txt", "--images", "{data}/images", "--training",
+      "{data}/captions.token.txt", "--training-split", "{data}/train.txt"],
+     "train.txt: 18 of its pictures are among those to evaluate"),
+    (["{bundle}", "--folders", "{data}/folders", "--json", "{data}/absent/figures.json"],
+     "absent/figures.json cannot be written: make its folder first"),
     (["{data}/absent.tflite", "--folders", "{data}/folders"], "absent.tflite: cannot read the bundle"),
     (["{data}/images", "--folders", "{data}/folders"], "images: no metadata.json in it: it is no finished training"),
     (["{data}/train.txt", "--folders", "{data}/folders"], "train.txt: not a bundle"),

@@ -11,7 +11,8 @@ import pytest
 
 import models
 from device.errors import PicaptionError
-from models.metrics import caption_scores, mean_average_precision, ptb_tokenize, style, top_k_accuracy
+from models.metrics import (caption_scores, mean_average_precision, mean_words, nearest, precision_and_recall,
+                            ptb_tokenize, style, top_k_accuracy)
 
 
 @pytest.fixture
@@ -78,6 +79,32 @@ def test_top_k_accuracy_by_hand():
     assert [top_k_accuracy(scores, truth, k) for k in (1, 2, 3, 9)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
 
 
+# --- tags
+
+
+def test_precision_and_recall_by_hand():
+    scores = [[0.9, 0.1, 0.8, 0.3], [0.5, 0.5, 0.5, 0.1], [0.4, 0.3, 0.2, 0.1]]
+    truth = [[1, 1, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
+    # The two best are tags 0 and 2, 0 and 1 (of equal ones the first), and 0 and 1: right are 1, 1 and 0 of them.
+    precision, recall = precision_and_recall(scores, truth, 2)
+    assert precision == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+    assert recall == pytest.approx((1 / 3 + 1 / 2) / 2)  # nothing can be found in the third picture
+    # Of four tags five are none but these four.
+    assert precision_and_recall(scores, truth, 5) == (pytest.approx((3 / 4 + 2 / 4 + 0) / 3), 1)
+    precision, recall = precision_and_recall(scores[2:], truth[2:], 2)
+    assert precision == 0 and math.isnan(recall)
+    with pytest.raises(ValueError, match=r"scores \(3, 4\) and truth \(1, 4\) are not both"):
+        precision_and_recall(scores, truth[:1], 2)
+
+
+def test_the_nearest_has_the_largest_cosine():
+    others = np.array([[9, 9], [1, 0], [0, 0.1], [0, 5], [0, 0]], np.float32)
+    features = np.array([[3, 1], [0, 2], [1, 1.5], [0, 0]], np.float32)
+    # Length does not count; of equal ones the first does; nothing is like a row of zeros.
+    assert nearest(features, others).tolist() == [1, 2, 0, 0]
+    assert nearest(np.repeat(features, 200, 0), others).tolist() == np.repeat([1, 2, 0, 0], 200).tolist()
+
+
 # --- captions
 
 
@@ -88,13 +115,14 @@ def test_style_by_hand():
     assert style(captions[3:], captions) == {
         "mean_words": 3.0, "unfinished": 0.0, "repeating": 0.0, "distinct": 1, "new": 0.0}
     assert style(["", "a a a"]) == {"mean_words": 1.5, "unfinished": 50.0, "repeating": 50.0, "distinct": 2}
+    assert mean_words(captions) == 4.5 and mean_words([]) == 0
     assert style([]) == {"mean_words": 0.0, "unfinished": 0.0, "repeating": 0.0, "distinct": 0}
 
 
 def test_identical_captions_are_perfect(without_java):
     captions = {"a": "a red cat sits here", "b": "blue dogs run over there"}
     references = {"a": ("A red cat sits here.", "Nobody looks."), "b": ("Blue dogs run over there!",), "c": ("More.",)}
-    scores = caption_scores(captions, references)
+    scores, _ = caption_scores(captions, references)
     assert [scores[name] for name in ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")] == [100] * 5
 
 
@@ -104,14 +132,14 @@ def test_identical_captions_are_perfect(without_java):
     ("a a a dog", ["a dog"], [100 * 2 / 4, 100 * math.sqrt(2 / 4 * 1 / 3)]),
     ("dog a", ["a dog"], [100, 0])])
 def test_bleu_by_hand(without_java, caption, references, scores):
-    found = caption_scores({"a": caption}, {"a": references})
+    found, _ = caption_scores({"a": caption}, {"a": references})
     assert [found["BLEU-1"], found["BLEU-2"]] == pytest.approx(scores, abs=0.01)
 
 
 def test_rouge_by_hand(without_java):
     # The longest common subsequence, a ... sees, is 2 of 4 words and 2 of 3; recall weighs 1.2 squared.
     precision, recall, weight = 2 / 4, 2 / 3, 1.2 ** 2
-    found = caption_scores({"a": "a man sees dogs"}, {"a": ["a bird sees"]})
+    found, _ = caption_scores({"a": "a man sees dogs"}, {"a": ["a bird sees"]})
     assert found["ROUGE-L"] == pytest.approx(100 * (1 + weight) * precision * recall / (recall + weight * precision),
                                              abs=0.005)
 
@@ -119,15 +147,17 @@ def test_rouge_by_hand(without_java):
 def test_cider_is_ten_for_what_is_said_of_one_picture_only(without_java):
     references = {"a": ["red cats sit here"], "b": ["blue dogs run there"]}
     told = {name: sentences[0] for name, sentences in references.items()}
-    assert caption_scores(told, references)["CIDEr"] == 1000
-    assert caption_scores(told | {"b": told["a"]}, references)["CIDEr"] == 500
-    assert caption_scores({"a": told["b"], "b": told["a"]}, references)["CIDEr"] == 0
-    assert caption_scores(told, {name: [told[name], "nobody knows it better"] for name in told})["CIDEr"] == 500
-    assert caption_scores({"a": told["a"]}, references)["CIDEr"] == 0
+    assert caption_scores(told, references)[0]["CIDEr"] == 1000
+    assert caption_scores(told | {"b": told["a"]}, references)[0]["CIDEr"] == 500
+    scores, each = caption_scores({"b": told["a"], "a": told["a"]}, references)
+    assert scores["CIDEr"] == 500 and each == {"b": 0, "a": 1000}
+    assert caption_scores({"a": told["b"], "b": told["a"]}, references)[0]["CIDEr"] == 0
+    assert caption_scores(told, {name: [told[name], "nobody knows it better"] for name in told})[0]["CIDEr"] == 500
+    assert caption_scores({"a": told["a"]}, references)[0]["CIDEr"] == 0
 
 
 def test_without_java_there_is_no_meteor(without_java):
-    found = caption_scores({"a": "a cat"}, {"a": ["a cat"]})
+    found, _ = caption_scores({"a": "a cat"}, {"a": ["a cat"]})
     assert list(found) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr", "tokenizer"]
     assert found["tokenizer"] == "simple"
 
@@ -139,7 +169,7 @@ def test_without_words_there_is_nothing_to_score(without_java, captions, referen
 
 
 def test_a_silent_captioner_is_scored(without_java):
-    found = caption_scores({"a": "", "b": ""}, {"a": ["a cat sits here"], "b": ["two dogs run"]})
+    found, _ = caption_scores({"a": "", "b": ""}, {"a": ["a cat sits here"], "b": ["two dogs run"]})
     assert {value for name, value in found.items() if name != "tokenizer"} == {0}
 
 
@@ -147,7 +177,7 @@ def test_a_silent_captioner_is_scored(without_java):
 def test_with_java_words_are_penn_treebanks_and_meteor_is_there(capfd):
     captions = {"a": "the dog's ball isn't red", "b": "two dogs run over there"}
     references = {"a": ["The dog's ball isn't red."], "b": ["Two dogs run \u2028over\nthere!"]}
-    found = caption_scores(captions, references)
+    found, _ = caption_scores(captions, references)
     assert list(found)[3:] == ["BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "tokenizer"]
     assert found["METEOR"] == found["BLEU-4"] == 100 and found["tokenizer"] == "ptb"
     assert ptb_tokenize(references) == {"a": ["the dog 's ball is n't red"], "b": ["two dogs run over there"]}

@@ -6,7 +6,7 @@ import pytest
 from device.vocabulary import END
 from models.batches import Examples
 from models.captioner import build_captioner
-from models.reward import CiderD, draw, rewarded_batch
+from models.reward import CiderD, draw, rewarded_batch, train_on_reward
 from models.settings import Settings
 
 TOLD = [[["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
@@ -51,3 +51,13 @@ def test_advantages_of_a_picture_sum_to_zero():
     assert len(starts) == 8 and mean >= 0
     np.testing.assert_allclose(weights[starts].reshape(2, 4).sum(1), 0, atol=1e-5)
     assert len(words) == len(weights) == len(inputs["row"])
+
+
+def test_pictures_without_captions_are_passed_over(tmp_path):
+    captions = [[[3, 4, 5]], [], [[6, 7]], []]
+    train, dev = (Examples(np.eye(len(told), 4, dtype=np.float32), told, np.zeros((len(told), 1), np.float32),
+                           np.zeros(len(told), bool)) for told in (captions, captions[:1]))
+    captioner = build_captioner(4, words=9, tags=1, order=3, embedding=4, hidden=8)
+    settings = Settings(captions="x", order=3, reward_samples=2, reward_epochs=1, batch=1, max_words=5)
+    train_on_reward(captioner, settings, train, dev, tmp_path)
+    assert len((tmp_path / "dev.txt").read_text().splitlines()) == 2
