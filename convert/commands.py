@@ -13,7 +13,7 @@ from convert import PRECISIONS
 @click.option("--count", default=200, show_default=True, type=click.IntRange(8), help="Pictures to take of it.")
 @click.option("--seed", default=1, show_default=True, help="Which of its pictures are drawn.")
 @click.option("--precision", default="int8", show_default=True, type=click.Choice(PRECISIONS),
-              help="int16: activations of 16 bits; dynamic: weights alone; float32: do not quantize.")
+              help="dynamic: quantize weights alone; float32: quantize nothing.")
 def convert(run, output, representative, count, seed, precision):
     """Quantize a training run to one bundle, and check it.
 

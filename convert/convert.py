@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from convert.graph import CALIBRATED, convert_graph
+from convert.graph import convert_graph
 from device.bundle import Bundle, Contents, write_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
@@ -54,7 +54,7 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     held_out = min(held_out, len(paths) // 5)
     pictures = load([paths[index] for index in order[:count + held_out]], model)
     checked, pictures = pictures[:held_out], pictures[held_out:]
-    examples = representative_examples(model, pictures) if precision in CALIBRATED else ()
+    examples = representative_examples(model, pictures) if precision == "int8" else ()
     graph = convert_graph(model, model.metadata.beam.width, precision, examples)
     partial = Path(f"{output}.unchecked")
     try:

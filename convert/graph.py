@@ -10,16 +10,12 @@ import tempfile
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-#: The kernels of those that need a representative dataset.
-CALIBRATED = {"int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-              "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8}
-
 
 def convert_graph(model, beam, precision="int8", examples=()):
     """Return the TFLite flatbuffer of a models.run.KerasModel, as bytes; see device.bundle for its signatures.
 
     beam: hypotheses that `next_word` takes at once. examples: the representative dataset, a list of
-    (signature, {input: array}), in whose ranges "int8" and "int16" quantize.
+    (signature, {input: array}), in whose ranges "int8" quantizes.
     """
     functions = signature_functions(model, beam)
     with tempfile.TemporaryDirectory() as folder:
@@ -27,10 +23,10 @@ def convert_graph(model, beam, precision="int8", examples=()):
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision in CALIBRATED:
+        if precision == "int8":
             converter.representative_dataset = lambda: iter(examples)
             # The second set is for the one cast from the picture's uint8.
-            converter.target_spec.supported_ops = [CALIBRATED[precision], tf.lite.OpsSet.TFLITE_BUILTINS]
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
         return converter.convert()
 
 
@@ -44,12 +40,13 @@ def signature_functions(model, beam):
         seen = model.encoder(tf.cast(image, tf.float32))
         if not captioner:
             return {"features": seen}
-        return {"features": seen, "context": captioner.context(seen), "tags": tf.sigmoid(captioner.tagger(seen))}
+        mean = tf.reduce_mean(seen, 1) if len(seen.shape) == 3 else seen
+        return {"features": mean, "context": captioner.context(seen), "tags": tf.sigmoid(captioner.tagger(seen))}
 
     functions = {"encode": freeze(encode, spec((1, size.height, size.width, 3), tf.uint8, "image"))}
     if captioner:
         words = len(model.vocabulary)
-        context = spec((1, captioner.context.output_shape[-1]), tf.float32, "context")
+        context = spec((1, *captioner.context.output_shape[1:]), tf.float32, "context")
         history = spec((beam, model.metadata.order - 1), tf.int32, "history")
 
         def next_word(history, context):
@@ -69,10 +66,16 @@ def signature_functions(model, beam):
 
 
 def step(next_word, history, context):
-    """Return logits [beam, V] from the captioner's `next_word` model with one context [1, H] for all of `history`."""
-    layers = {name: next_word.get_layer(name) for name in ("embedding", "hidden", "logits")}
+    """Return logits [beam, V] from the captioner's `next_word` model with one context, [1, H] or [1, G, H], for all of
+    `history`."""
+    names = {layer.name for layer in next_word.layers}
+    layers = {name: next_word.get_layer(name) for name in ("embedding", "hidden", "query", "logits") if name in names}
     embedded = layers["embedding"](history)
     embedded = tf.reshape(embedded, (-1, embedded.shape[1] * embedded.shape[2]))
+    if "query" in layers:
+        places = context[0]
+        weights = tf.nn.softmax(tf.matmul(layers["query"](embedded), places, transpose_b=True))
+        context = tf.matmul(weights, places)
     return layers["logits"](tf.nn.relu(layers["hidden"](embedded) + context))
 
 

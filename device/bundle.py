@@ -7,7 +7,8 @@ A TFLite flatbuffer with up to three signatures,
     classify  features [1, F], caption [1, V]                 -> scores [1, classes]
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
-the file as a graph, and `unzip -l` as an archive. Without a captioner there is no `next_word`, `encode` gives
+the file as a graph, and `unzip -l` as an archive. With attention over G places of
+the picture, the context is [1, G, C]. Without a captioner there is no `next_word`, `encode` gives
 features alone and `classify` takes them alone; without labels there is no `classify`.
 """
 
@@ -36,7 +37,7 @@ ZIP_MAGIC, GRAPH_MAGIC = b"PK\x03\x04", b"TFL3"
 
 @dataclass(frozen=True)
 class Encoded:
-    """What `encode` gives for one picture: float32 features [1, F], the captioner's context [1, C] and the
+    """What `encode` gives for one picture: float32 features [1, F], the captioner's context and the
     tags' probabilities [T]; the last two are None without a captioner."""
 
     features: np.ndarray

@@ -14,7 +14,7 @@ SIDED = frozenset(("left", "right"))
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures (uint8 [N, S, S, 3]) or features (float32 [N, F]) with what is known of them.
+    """Pictures (uint8 [N, S, S, 3]) or features (float [N, F] or [N, G, F]) with what is known of them.
 
     captions: for each picture a list of captions, each a list of word numbers without start and end; it may be empty
     tags: float32 [N, tags], 1 where any of the picture's captions has the word
@@ -117,7 +117,7 @@ class Batches(keras.utils.PyDataset):
 
     def _inputs(self, rows):
         inputs, sided = self.examples.inputs, self.examples.sided
-        if inputs.ndim == 2 or not self.training:
+        if inputs.ndim < 4 or not self.training:
             return inputs[rows]
         return np.stack([augment(inputs[row], self.random, not sided[row]) for row in rows])
 

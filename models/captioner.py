@@ -1,12 +1,18 @@
 """The image-conditioned n-gram captioner, the tagger and the classifier, as Keras models.
 
 The captioner is a feed-forward n-gram language model (Bengio et al., JMLR 3, 2003) whose hidden layer
-also sees the picture: with e the embedding of the n-1 words before, and f the picture's features,
+also sees the picture: with e the embeddings of the n-1 words before, one after the other, and f the picture's features,
 
-    h = relu(W [e(w_{i-n+1}); ...; e(w_{i-1})] + C f + b)        P(w_i | ...) = softmax(U h + u)
+    h = relu(W e + c)        P(w_i | ...) = softmax(U h + u)        c = C f + b
 
-C f + b depends on the picture alone. It is computed once a picture (`context`), so that a step of the
-beam search costs a table look-up and two matrix products (`next_word`).
+c depends on the picture alone. It is computed once a picture (`context`), so that a step of the beam search costs a
+table look-up and two matrix products (`next_word`). With attention, f_g are the features at every place g of the grid,
+and the words before say where to look (Luong et al., "Effective Approaches to Attention-based Neural Machine
+Translation", EMNLP 2015, the score that is a dot product):
+
+    c = sum_g a_g c_g        c_g = C f_g + b        a = softmax_g(c_g . Q e)
+
+Q is zero to begin with, and c then what it is without attention.
 """
 
 from dataclasses import dataclass
@@ -19,6 +25,8 @@ from keras import layers
 class Captioner:
     """The captioner's parts, which share no weights.
 
+    With attention, features are [batch, G, F] and the context is [batch, G, H], for G places of the grid.
+
     context: features [batch, F] -> [batch, H]
     next_word: history int32 [batch, n-1], context [batch, H] -> logits [batch, V]
     tagger: features [batch, F] -> logits [batch, tags]
@@ -30,17 +38,23 @@ class Captioner:
 
 
 def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, dropout=0.4):
-    """Build an untrained Captioner for `features` features, `words` words, `tags` tags and n-grams of `order`."""
-    inputs = keras.Input((features,), name="features")
+    """Build an untrained Captioner for features of the shape `features`, (F,) or, with attention, (G, F), for `words`
+    words, `tags` tags and n-grams of `order`."""
+    inputs = keras.Input(features, name="features")
     dropped = layers.Dropout(dropout)(inputs)
     context = keras.Model(inputs, layers.Dense(hidden, name="context")(dropped), name="context")
-    tagger = keras.Model(inputs, layers.Dense(tags, name="tags")(dropped), name="tagger")
+    pooled = layers.GlobalAveragePooling1D()(dropped) if len(features) == 2 else dropped
+    tagger = keras.Model(inputs, layers.Dense(tags, name="tags")(pooled), name="tagger")
 
     history = keras.Input((order - 1,), dtype="int32", name="history")
-    given = keras.Input((hidden,), name="context")
+    given = keras.Input((*features[:-1], hidden), name="context")
     embedded = layers.Flatten()(layers.Embedding(words, embedding, name="embedding")(history))
     embedded = layers.Dropout(dropout / 2)(embedded)
-    summed = layers.Add()([layers.Dense(hidden, use_bias=False, name="hidden")(embedded), given])
+    seen = given
+    if len(features) == 2:
+        query = layers.Dense(hidden, use_bias=False, kernel_initializer="zeros", name="query")(embedded)
+        seen = layers.Flatten()(layers.Attention()([layers.Reshape((1, hidden))(query), given]))
+    summed = layers.Add()([layers.Dense(hidden, use_bias=False, name="hidden")(embedded), seen])
     logits = layers.Dense(words, name="logits")(layers.Dropout(dropout)(layers.ReLU()(summed)))
     return Captioner(context, keras.Model([history, given], logits, name="next_word"), tagger)
 
@@ -61,14 +75,21 @@ def build_classifier(features, words, classes, embedding=64, dropout=0.3):
     return keras.Model([inputs, caption], layers.Dense(classes, name="classes")(joined), name="classifier")
 
 
-def build_encoder(network):
+def build_encoder(network, grid=False):
     """Return the encoder: RGB float32 or uint8 [batch, size, size, 3] in 0..255 -> features [batch, F].
 
-    `network` is a convolutional network that gives a feature map; its mean over the grid is the features.
+    `network` is a convolutional network that gives a feature map; its mean over the grid is the features, or, with
+    `grid`, the map as it is, [batch, G, F] for its G places.
     """
     image = keras.Input(network.input_shape[1:], name="image")
-    scaled = layers.Rescaling(1 / 127.5, -1)(image)
-    return keras.Model(image, layers.GlobalAveragePooling2D(name="features")(network(scaled)), name="encoder")
+    seen = network(layers.Rescaling(1 / 127.5, -1)(image))
+    places = layers.Reshape((-1, seen.shape[-1]), name="features") if grid else None
+    return keras.Model(image, (places or layers.GlobalAveragePooling2D(name="features"))(seen), name="encoder")
+
+
+def pooled(features):
+    """Return the mean over the grid of features [N, G, F], float32; features [N, F] as they are."""
+    return features.mean(1, dtype="float32") if features.ndim == 3 else features
 
 
 def classic_cnn(size=96, classes=None):

@@ -42,7 +42,8 @@ def joint_model(captioner, encoder=None, classes=0):
     context = ops.take(captioner.context(features), row, axis=0)
     outputs = {"words": captioner.next_word([history, context]), "tags": captioner.tagger(features)}
     if classes:
-        outputs["labels"] = layers.Dense(classes, name="labels")(layers.Dropout(0.3)(features))
+        seen = layers.GlobalAveragePooling1D()(features) if len(features.shape) == 3 else features
+        outputs["labels"] = layers.Dense(classes, name="labels")(layers.Dropout(0.3)(seen))
     return keras.Model({"image": image, "history": history, "row": row}, outputs)
 
 

@@ -14,7 +14,7 @@ from device.bundle import Encoded, log_softmax
 from device.errors import PicaptionError
 from device.metadata import from_json, to_json
 from device.vocabulary import Vocabulary
-from models.captioner import Captioner
+from models.captioner import Captioner, pooled
 from models.files import read_lines, write_lines, write_text
 
 PARTS = ("context", "next_word", "tagger")
@@ -83,11 +83,11 @@ class KerasModel:
         return self.describe(self.encoder.predict_on_batch(image[None].astype(np.float32)))
 
     def describe(self, features):
-        """Return the Encoded of cached features, float32 [1, F]."""
+        """Return the Encoded of cached features, float [1, F] or [1, G, F]."""
         if self.captioner is None:
             return Encoded(features, None, None)
         tags = sigmoid(self.captioner.tagger.predict_on_batch(features))[0]
-        return Encoded(features, self.captioner.context.predict_on_batch(features), tags)
+        return Encoded(pooled(features), self.captioner.context.predict_on_batch(features), tags)
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""

@@ -44,8 +44,10 @@ class Settings:
     min_count: int = 5
     tags: int = 300
 
-    # The captioner, an n-gram model of this order.
+    # The captioner, an n-gram model of this order. It sees the "mean" of the feature map, or looks at its places by
+    # "attention".
     order: int = 5
+    pooling: str = "mean"
     embedding: int = 112
     hidden: int = 448
     dropout: float = 0.4
@@ -140,6 +142,10 @@ def check(settings):
     need(settings.network in ("mobilenet_v2", "classic"),
          f"network = {settings.network!r}: it is \"mobilenet_v2\" or \"classic\"")
     need(settings.resize in ("squash", "crop"), f"resize = {settings.resize!r}: it is \"squash\" or \"crop\"")
+    need(settings.pooling in ("mean", "attention"),
+         f"pooling = {settings.pooling!r}: it is \"mean\" or \"attention\"")
+    need(settings.pooling == "mean" or settings.network == "mobilenet_v2" and settings.captions,
+         "pooling = \"attention\" is for captions by the network mobilenet_v2, which has a feature map")
     need(settings.size % 32 == 0 and 32 <= settings.size <= 512,
          f"size = {settings.size}: it is a multiple of 32 from 32 to 512")
     need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")

@@ -20,7 +20,7 @@ from device.recognizer import best_caption
 from device.vocabulary import SPECIAL, Vocabulary
 from models import fit, ngram
 from models.batches import Batches, Pictures, join
-from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn
+from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn, pooled
 from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data
 from models.files import read_lines, save_array, write_lines, write_text
 from models.mobilenet import load_applications, load_folded, mobilenet_v2
@@ -110,7 +110,7 @@ def build_network(settings, data_root):
         if layer.name.startswith(first):
             break
         layer.trainable = not settings.weights
-    return build_encoder(network)
+    return build_encoder(network, settings.pooling == "attention")
 
 
 def features_of(encoder, data, folder):
@@ -119,14 +119,16 @@ def features_of(encoder, data, folder):
 
 
 def cached_features(encoder, split, path):
-    """Return the features of `split`'s pictures, float32 [N, F], from `path` or computed and kept there."""
+    """Return the features of `split`'s pictures, from `path` or computed and kept there: float32 [N, F], or float16
+    [N, G, F], which are many, for attention."""
     if split is None:
         return None
     if path.exists():
         return np.load(path, allow_pickle=False)
     starts = tqdm(range(0, len(split.pictures), 32), f"features of {path.stem}", disable=None)
-    features = np.concatenate([
-        encoder.predict_on_batch(split.pictures[start:start + 32].astype(np.float32)) for start in starts])
+    kind = np.float16 if len(encoder.output_shape) == 3 else np.float32
+    features = np.concatenate([encoder.predict_on_batch(split.pictures[start:start + 32].astype(np.float32)).astype(kind)
+                               for start in starts])
     save_array(path, features)
     return features
 
@@ -149,7 +151,7 @@ def train_captioner(settings, folder, train, dev, words, epochs, start=None):
         return
     folder.mkdir(exist_ok=True)
     captioner = load_captioner(start) if start else build_captioner(
-        train.inputs.shape[1], words, train.tags.shape[1], settings.order, settings.embedding, settings.hidden,
+        train.inputs.shape[1:], words, train.tags.shape[1], settings.order, settings.embedding, settings.hidden,
         settings.dropout)
     model = fit.joint_model(captioner)
     batches = Batches(train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed)
@@ -218,7 +220,7 @@ def train_classifier(settings, folder, features, data):
                   for name, split, inputs in (("labels", data.labels, features.labels),
                                               ("labels_dev", data.labels_dev, features.labels_dev)))
     words = len(captioner.vocabulary) if captioner else 0
-    model = build_classifier(features.labels.shape[1], words, train[1].shape[1])
+    model = build_classifier(features.labels.shape[-1], words, train[1].shape[1])
     optimizer = keras.optimizers.AdamW(settings.class_learning_rate, weight_decay=1e-3)
     model.compile(optimizer, class_loss(settings), jit_compile=False)
     stop = [keras.callbacks.EarlyStopping("val_loss", patience=settings.class_patience, restore_best_weights=True)]
@@ -231,17 +233,17 @@ def train_classifier(settings, folder, features, data):
 
 
 def class_inputs(model, features, path):
-    """Return the classifier's inputs for cached features: with the captions of `model`, a KerasModel, as bags of
-    words, float32 [N, V], kept at `path`; the features alone where it is None."""
+    """Return the classifier's inputs for cached features: their mean over the grid with the captions of `model`, a
+    KerasModel, as bags of words, float32 [N, V], kept at `path`; the features alone where it is None."""
     if model is None:
         return features
     if path.exists():
-        return [features, np.load(path, allow_pickle=False)]
+        return [pooled(features), np.load(path, allow_pickle=False)]
     bags = np.zeros((len(features), len(model.vocabulary)), np.float32)
     for bag, row in zip(bags, tqdm(features, path.stem, disable=None)):
         bag[list(best_caption(model, model.describe(row[None]).context).words)] = 1
     save_array(path, bags)
-    return [features, bags]
+    return [pooled(features), bags]
 
 
 def with_thresholds(metadata, folder, features, data):

@@ -1,5 +1,7 @@
 """A run becomes a bundle that says the same."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -44,12 +46,24 @@ def test_float32_bundle_is_the_float_models(run, data, tmp_path, photos):
     assert agreement.features < 1e-5 and agreement.words < 1e-5 and agreement.classes < 1e-5 and agreement.caption == 1
 
 
-@pytest.mark.parametrize("precision", ("int16", "dynamic"))
-def test_other_precisions_agree_and_open(run, bundle, data, tmp_path, precision):
-    path = tmp_path / "other.tflite"
-    agreement = convert.convert(run, path, data / "images", precision=precision)
+def test_weights_alone_quantized_agree(run, bundle, data, tmp_path):
+    path = tmp_path / "dynamic.tflite"
+    agreement = convert.convert(run, path, data / "images", precision="dynamic")
     assert agreement.features < 0.01 and agreement.words < 0.02
     assert abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2  # Weights of 8 bits, all of them.
+
+
+def test_a_captioner_with_attention_converts(data, settings, tmp_path, photos):
+    from models.train import train
+    looking = dataclasses.replace(settings, network="mobilenet_v2", alpha=0.1, pooling="attention", epochs=10)
+    train(looking, data, tmp_path / "run")
+    agreement = convert.convert(tmp_path / "run", tmp_path / "looks.tflite", data / "images")
+    assert agreement.words < 0.05
+    model, bundle = KerasModel(tmp_path / "run"), Bundle(tmp_path / "looks.tflite")
+    assert model.captioner.next_word.get_layer("query").get_weights()[0].any()
+    picture = Recognizer(bundle).prepare(photos["cat"])
+    assert bundle.encode(picture).context.shape == (1, 4, 32)  # 64 / 32 places squared
+    assert bundle.encode(picture).features.shape == model.encode(picture).features.shape
 
 
 def test_the_same_run_converts_to_the_same_bytes(run, bundle, data, tmp_path):

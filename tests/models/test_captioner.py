@@ -9,7 +9,7 @@ from models.captioner import build_captioner, build_classifier, classic_cnn
 
 
 def test_shapes():
-    captioner = build_captioner(8, words=20, tags=5, order=4, embedding=6, hidden=7)
+    captioner = build_captioner((8,), words=20, tags=5, order=4, embedding=6, hidden=7)
     context = np.asarray(captioner.context(np.zeros((3, 8), np.float32)))
     assert context.shape == (3, 7)
     assert captioner.next_word([np.zeros((3, 3), np.int32), context]).shape == (3, 20)
@@ -17,7 +17,7 @@ def test_shapes():
 
 
 def test_logits_are_the_formula():
-    captioner = build_captioner(2, words=6, tags=1, order=3, embedding=2, hidden=4)
+    captioner = build_captioner((2,), words=6, tags=1, order=3, embedding=2, hidden=4)
     history, context = np.array([[1, 5]]), np.array([[0.3, -0.2, 0.1, 5]], np.float32)
     embedding, = captioner.next_word.get_layer("embedding").get_weights()
     hidden, = captioner.next_word.get_layer("hidden").get_weights()
@@ -26,10 +26,32 @@ def test_logits_are_the_formula():
     np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], h @ output + bias, atol=1e-5)
 
 
-@pytest.mark.parametrize("order", (2, 5))
-def test_words_before_the_last_ones_change_nothing(order):
-    captioner = build_captioner(4, words=30, tags=2, order=order, embedding=8, hidden=16)
-    context = np.asarray(captioner.context(np.ones((1, 4), np.float32)))
+def test_attention_is_the_formula_and_without_a_query_the_mean():
+    captioner = build_captioner((3, 2), words=6, tags=1, order=3, embedding=2, hidden=4)
+    features = np.random.default_rng(0).normal(size=(1, 3, 2)).astype(np.float32)
+    context, history = np.asarray(captioner.context(features)), np.array([[1, 5]])
+    embedding, hidden, query, (output, bias) = (
+        weights[0] if len(weights) == 1 else weights for weights in (
+            captioner.next_word.get_layer(name).get_weights() for name in ("embedding", "hidden", "query", "logits")))
+    told = np.concatenate([embedding[1], embedding[5]])
+
+    def expected(query):
+        scores = np.exp(context[0] @ (told @ query))
+        return np.maximum(0, told @ hidden + scores / scores.sum() @ context[0]) @ output + bias
+    assert not query.any()
+    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], expected(query), atol=1e-5)
+    np.testing.assert_allclose(
+        np.maximum(0, told @ hidden + context[0].mean(0)) @ output + bias, expected(query), atol=1e-6)
+    query = np.random.default_rng(1).normal(size=query.shape).astype(np.float32)
+    captioner.next_word.get_layer("query").set_weights([query])
+    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], expected(query), atol=1e-5)
+
+
+@pytest.mark.parametrize("order", (2, 5, 8))
+@pytest.mark.parametrize("features", ((4,), (3, 4)))
+def test_words_before_the_last_ones_change_nothing(order, features):
+    captioner = build_captioner(features, words=30, tags=2, order=order, embedding=8, hidden=16)
+    context = np.asarray(captioner.context(np.ones((1, *features), np.float32)))
     told = []
 
     def next_word(history):
