@@ -27,7 +27,7 @@ def borrow(records, text, seed=0):
     """
     classes = sorted({label for record in text for label in record.labels})
     has = np.array([[label in record.labels for label in classes] for record in text], np.float32)
-    weights = np.log(len(text) / np.maximum(1, has.sum(0)))
+    weights = np.maximum(np.log(len(text) / has.sum(0)), 1e-6)  # Even a label that all have is shared.
     weighted, sizes, random = has * weights, has @ weights, np.random.default_rng(seed)
     told = [[grams(caption) for caption in record.captions] for record in text]
     frequency = Counter(gram for captions in told for gram in set().union(*captions))

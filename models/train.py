@@ -50,7 +50,9 @@ def train(settings, data_folder, folder):
         if not (folder / "vocabulary.txt").exists():  # A run that goes on keeps the numbers of its words.
             write_lines(folder / "vocabulary.txt", learn_vocabulary(told, settings.min_count).words)
         vocabulary = Vocabulary(read_lines(folder / "vocabulary.txt"))
-        tags = learn_tags(told, vocabulary, settings.tags)
+        if not (folder / "tags.txt").exists():
+            write_lines(folder / "tags.txt", learn_tags(told, vocabulary, settings.tags))
+        tags = read_lines(folder / "tags.txt")
     classes = data.labels.classes if data.labels else ()
     metadata = Metadata(
         name=settings.name, licence=settings.licence, tags=tags or (), order=settings.order if tags else 0,

@@ -1,5 +1,6 @@
 """Data sets in the layouts they are found in: the same records from each, and what is wrong said by name."""
 
+import gzip
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from device.errors import PicaptionError
 from device.pictures import resize, write_picture
-from models.readers import load_pictures, read_captions, read_folders, read_labels
+from models.readers import load_pictures, read_captions, read_folders, read_labels, read_text_captions
 
 FLICKR8K = 'a.jpg#0\tA dog, a cat.\na.jpg#1\tTwo pets.\n\nb.jpg#0\tA "red" car.\n'
 KAGGLE = 'image,caption\na.jpg,"A dog, a cat."\na.jpg,Two pets.\n\nb.jpg,"A ""red"" car."\n'
@@ -245,3 +246,27 @@ def test_hidden_files_in_class_folders_are_left_alone(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert [record.name for record in read_folders(tmp_path).records] == ["cat/1.jpg", "dog/1.jpg"]
+
+
+def test_captions_without_pictures(tmp_path):
+    lines = "7\tcat,bed\tA cat sleeps.\n7\tcat,bed\tA sleeping cat.\n\n9\t\tAn empty street.\n"
+    (tmp_path / "text.tsv").write_text(lines)
+    (tmp_path / "text.tsv.gz").write_bytes(gzip.compress(lines.encode()))
+    for name in ("text.tsv", "text.tsv.gz"):
+        cat, street = read_text_captions(tmp_path / name)
+        assert cat.captions == ("A cat sleeps.", "A sleeping cat.") and cat.labels == ("cat", "bed")
+        assert street.captions == ("An empty street.",) and street.labels == ()
+
+
+@pytest.mark.parametrize("line", ("7\tcat", "\tcat\tA cat.", "7\tcat\t ", "7\tcat\tA cat.\tmore", "A cat."))
+def test_a_line_that_is_no_caption_without_picture(tmp_path, line):
+    (tmp_path / "text.tsv").write_text(f"7\tcat\tA cat.\n{line}\n")
+    with pytest.raises(PicaptionError, match="text.tsv, line 2: a line is a picture's name, a tab, label,label"):
+        read_text_captions(tmp_path / "text.tsv")
+
+
+@pytest.mark.parametrize("data", (b"no gzip", gzip.compress(b"7\tcat\tA cat.\n" * 99)[:-9]))
+def test_a_damaged_gzip_file(tmp_path, data):
+    (tmp_path / "text.tsv.gz").write_bytes(data)
+    with pytest.raises(PicaptionError, match="no whole gzip file; copy it again"):
+        read_text_captions(tmp_path / "text.tsv.gz")
