@@ -40,6 +40,9 @@ def train(recipe, data, out, overrides):
               help="The training pictures, one a line.  [default: all of --training that are not evaluated]")
 @click.option("--training-images", type=FOLDER, help="Folder of the training pictures.  [default: --images]")
 @click.option("--beam", type=click.IntRange(1, 64), help="Hypotheses of the beam search.  [default: the bundle's]")
+@click.option("--prior", type=FILE, help="ARPA file of counted n-grams that the captioner's words are weighed by.")
+@click.option("--prior-weight", default=0.2, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="How much by.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, allow_dash=True),
@@ -47,7 +50,7 @@ def train(recipe, data, out, overrides):
 @click.option("--record", metavar="NAME", help="Store the figures in the bundle itself, as measured on NAME.")
 @click.option("--predictions", type=FILE, help="Write what was said of each picture to this file, a JSON line each.")
 @click.option("--gallery", type=FILE, help="Write an HTML page to this file: the best, the worst and random pictures.")
-def evaluate(model, beam, threads, json_file, record, predictions, gallery, **data):
+def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predictions, gallery, **data):
     """Measure how good MODEL is, a bundle or the folder of a training run.
 
     Give the data by one of --captions, --labels and --folders; or by --captions and --labels, to see besides
@@ -66,7 +69,7 @@ def evaluate(model, beam, threads, json_file, record, predictions, gallery, **da
     from models import evaluate
     from models.files import write_text
     dataset, training = read_data(**data)
-    recognizer = evaluate.load_recognizer(model, threads)
+    recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)
     if beam:
         recognizer.beam = dataclasses.replace(recognizer.beam, width=beam)
     told = [] if predictions or gallery else None

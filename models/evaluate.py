@@ -7,11 +7,13 @@ import numpy as np
 from tqdm import tqdm
 
 from device import PicaptionError, Recognizer
-from device.bundle import read_bundle, write_bundle
+from device.bundle import Bundle, read_bundle, write_bundle
 from device.pictures import read_picture
+from models.arpa import read_arpa
 from models.metrics import (caption_scores, mean_average_precision, mean_words, nearest, percent, precision_and_recall,
                             style, top_k_accuracy)
 from models.objects import share_that_names_an_object
+from models.prior import WithPrior
 from models.readers import read_captions
 from models.text import tokenize
 
@@ -19,12 +21,15 @@ from models.text import tokenize
 TAGS = 5
 
 
-def load_recognizer(path, threads=None):
-    """Return a Recognizer over `path`, a bundle or the folder of a training run."""
+def load_recognizer(path, threads=None, prior=None, prior_weight=0.0):
+    """Return a Recognizer over `path`, a bundle or the folder of a training run; with the ARPA file `prior`, its
+    captioner has these counted n-grams for a prior (models.prior.WithPrior)."""
     if Path(path).is_dir():
         from models.run import KerasModel  # TensorFlow is for training runs only.
-        return Recognizer(KerasModel(path))
-    return Recognizer(path, threads)
+        model = KerasModel(path)
+    else:
+        model = Bundle(path, threads)
+    return Recognizer(WithPrior(model, *read_arpa(prior), prior_weight) if prior else model)
 
 
 def pictures_of(dataset, skipped, what="pictures"):

@@ -19,6 +19,7 @@ from device.metadata import Beam, Input, Metadata
 from device.recognizer import best_caption
 from device.vocabulary import SPECIAL, Vocabulary
 from models import fit, ngram
+from models.arpa import write_arpa
 from models.batches import Batches, Pictures, join
 from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn, pooled
 from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data
@@ -80,7 +81,7 @@ def train(settings, data_folder, folder):
         train_classifier(settings, folder, features, data)
     metadata = with_thresholds(metadata, folder, features, data)
     if data.captions_dev:
-        metadata = with_perplexity(metadata, load_captioner(folder / "worded"), captions, captions_dev, len(vocabulary))
+        metadata = with_perplexity(metadata, folder, vocabulary, captions, captions_dev)
     save_words(folder, metadata, classes, vocabulary)
     log.info("%s: done; make a bundle of it with: picaption convert %s", folder, folder)
 
@@ -263,12 +264,13 @@ def with_thresholds(metadata, folder, features, data):
     return metadata
 
 
-def with_perplexity(metadata, captioner, train, dev, words):
+def with_perplexity(metadata, folder, vocabulary, train, dev):
     """Return `metadata` with the perplexity of the dev captions in its provenance: by the captioner trained on
-    cross-entropy, and by counted n-grams of the same order, which do not see the picture."""
-    counted = ngram.kneser_ney([caption for told in train.captions for caption in told], metadata.order, words)
+    cross-entropy, and by counted n-grams of the same order, which do not see the picture and are left in `folder`."""
+    counted = ngram.kneser_ney([caption for told in train.captions for caption in told], metadata.order, len(vocabulary))
+    write_arpa(folder / "counted.arpa", counted, vocabulary)
     figures = {
-        "captioner": fit.perplexity(captioner, Batches(dev, metadata.order, training=False)),
+        "captioner": fit.perplexity(load_captioner(folder / "worded"), Batches(dev, metadata.order, training=False)),
         "counted": ngram.perplexity(counted, [caption for told in dev.captions for caption in told]),
     }
     figures = {name: round(value, 3) for name, value in figures.items()}
