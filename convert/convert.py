@@ -42,8 +42,9 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     """Convert the training run in the folder `run` to a bundle at `output`; returns its Agreement.
 
     representative: a folder of pictures like those that the device will see; `count` of them, drawn with
-    `seed`, give the ranges for `precision` (of convert.PRECISIONS), and `held_out` others check the result. Raises PicaptionError where the
-    run or the pictures are unusable, or float model and bundle disagree beyond BOUNDS; `output` is then as it was.
+    `seed`, give the ranges for int8, and `held_out` others check the result.
+    precision: of convert.PRECISIONS. Raises PicaptionError where the run or the pictures are unusable, or float
+    model and bundle disagree beyond BOUNDS; `output` is then as it was.
     """
     model = KerasModel(run)
     paths = list_pictures(representative)

@@ -130,8 +130,8 @@ def cached_features(encoder, split, path):
         return np.load(path, allow_pickle=False)
     starts = tqdm(range(0, len(split.pictures), 32), f"features of {path.stem}", disable=None)
     kind = np.float16 if len(encoder.output_shape) == 3 else np.float32
-    features = np.concatenate([encoder.predict_on_batch(split.pictures[start:start + 32].astype(np.float32)).astype(kind)
-                               for start in starts])
+    batches = (split.pictures[start:start + 32].astype(np.float32) for start in starts)
+    features = np.concatenate([encoder.predict_on_batch(batch).astype(kind) for batch in batches])
     save_array(path, features)
     return features
 
@@ -186,8 +186,9 @@ def tune(settings, folder, encoder, data, vocabulary, tags):
                     settings.warm_up_epochs)
 
     captioner = load_captioner(first)
-    train, dev = (join(*(examples(split, split.pictures, vocabulary, tags) for split in splits if split))
-                  for splits in ((data.captions, data.labels), (data.captions_dev, data.captions_dev and data.labels_dev)))
+    splits, splits_dev = (data.captions, data.labels), (data.captions_dev, data.captions_dev and data.labels_dev)
+    train, dev = (join(*(examples(split, split.pictures, vocabulary, tags) for split in each if split))
+                  for each in (splits, splits_dev))
     model = fit.joint_model(captioner, encoder, train.labels.shape[1] if data.labels else 0)
     batches = Batches(train, settings.order, settings.tune_batch, settings.each, seed=settings.seed)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -267,7 +268,8 @@ def with_thresholds(metadata, folder, features, data):
 def with_perplexity(metadata, folder, vocabulary, train, dev):
     """Return `metadata` with the perplexity of the dev captions in its provenance: by the captioner trained on
     cross-entropy, and by counted n-grams of the same order, which do not see the picture and are left in `folder`."""
-    counted = ngram.kneser_ney([caption for told in train.captions for caption in told], metadata.order, len(vocabulary))
+    told = [caption for captions in train.captions for caption in captions]
+    counted = ngram.kneser_ney(told, metadata.order, len(vocabulary))
     write_arpa(folder / "counted.arpa", counted, vocabulary)
     figures = {
         "captioner": fit.perplexity(load_captioner(folder / "worded"), Batches(dev, metadata.order, training=False)),

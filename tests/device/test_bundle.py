@@ -213,7 +213,8 @@ def test_text_that_is_no_metadata_is_refused(text, message):
     ({"beam": {"length_penalty": "1"}}, "length_penalty is '1'"),
     ({"beam": {"length_penalty": float("inf")}}, "the length penalty is inf"),
     ({"tags": "cat"}, "tags is 'cat'"), ({"tags": ["cat", 1]}, "tags are not words"),
-    ({"tag_threshold": False}, "tag_threshold is False"), ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
+    ({"tag_threshold": False}, "tag_threshold is False"),
+    ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
     ({"tag_threshold": 10 ** 400}, "a threshold is not from 0 to 1"),
     ({"name": ""}, "it has no name"),
     ({"provenance": []}, r"provenance is \[\]"), ({"measured": 0.5}, "measured is 0.5")])
