@@ -65,7 +65,7 @@ class Settings:
     warm_up_epochs: int = 6
     tune_epochs: int = 0
     tune_from: int = 6
-    tune_batch: int = 32
+    tune_batch: int = 64
     tune_learning_rate: float = 1e-4
 
     # Self-critical training of the captioner; none with 0 epochs. Its weights are then averaged with those before
