@@ -41,7 +41,8 @@ def signature_functions(model, beam):
         if not captioner:
             return {"features": seen}
         mean = tf.reduce_mean(seen, 1) if len(seen.shape) == 3 else seen
-        return {"features": mean, "context": captioner.context(seen), "tags": tf.sigmoid(captioner.tagger(seen))}
+        context = captioner.context(seen)
+        return {"features": mean, "context": context, "tags": tf.sigmoid(captioner.tagger(context))}
 
     functions = {"encode": freeze(encode, spec((1, size.height, size.width, 3), tf.uint8, "image"))}
     if captioner:

@@ -11,6 +11,9 @@ from device.vocabulary import END, START
 #: Captions with these words are no longer true of the mirrored picture.
 SIDED = frozenset(("left", "right"))
 
+#: The n-grams of a batch are a multiple of this: backends that compile a step do it once for each of the few sizes.
+PADDED = 512
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -71,7 +74,8 @@ class Batches(keras.utils.PyDataset):
     Inputs: `image` (the pictures or features [B, ...]), `history` int32 [N, order-1] and `row` int32 [N],
     the picture in the batch that each n-gram speaks of. Targets: `words` int32 [N], `tags`, and, where the
     examples have them, `labels`; a weight of zero takes a picture out of the losses that it has no answer for.
-    `each` captions a picture are drawn anew for every batch.
+    `each` captions a picture are drawn anew for every batch. Behind the n-grams stand some of weight zero, up to a
+    multiple of PADDED, the others having so much more.
     """
 
     def __init__(self, examples, order, batch=64, each=3, training=True, seed=0, **workers):
@@ -94,8 +98,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         rows, examples = self.parts[index], self.examples
-        history, following = windows([], self.order)  # Of weight zero: a batch without any caption has words too.
-        histories, words, owners, weights = [history], [following], [np.zeros(1, np.int32)], [np.zeros(1, np.float32)]
+        histories, words, owners = [np.zeros((0, self.order - 1), np.int32)], [[]], [[]]
         for position, row in enumerate(rows):
             captions = examples.captions[row]
             chosen = self.random.permutation(len(captions))[:self.each] if self.training else range(len(captions))
@@ -103,12 +106,17 @@ class Batches(keras.utils.PyDataset):
                 history, following = windows(captions[caption], self.order)
                 histories.append(history)
                 words.append(following)
-                owners.append(np.full(len(following), position, np.int32))
-                weights.append(np.ones(len(following), np.float32))
-        inputs = {"image": self._inputs(rows), "history": np.concatenate(histories), "row": np.concatenate(owners)}
+                owners.append(np.full(len(following), position))
+        count = sum(map(len, words))
+        padding = -count % PADDED if count else PADDED
+        history, following, row = (np.pad(np.concatenate(parts), [(0, padding)] + [(0, 0)] * dimensions).astype(np.int32)
+                                   for parts, dimensions in ((histories, 1), (words, 0), (owners, 0)))
+        inputs = {"image": self._inputs(rows), "history": history, "row": row}
         told = np.array([bool(examples.captions[row]) for row in rows], np.float32)
-        targets = {"words": np.concatenate(words), "tags": examples.tags[rows]}
-        weights = {"words": np.concatenate(weights), "tags": told}
+        targets = {"words": following, "tags": examples.tags[rows]}
+        # A loss is the sum of the weighted terms by their number.
+        given = np.arange(count + padding) < count
+        weights = {"words": given * np.float32((count + padding) / max(count, 1)), "tags": told}
         if examples.labels is not None:
             labels = examples.labels[rows]
             weights["labels"] = (~np.isnan(labels[:, 0])).astype(np.float32)

@@ -12,7 +12,7 @@ Translation", EMNLP 2015, the score that is a dot product):
 
     c = sum_g a_g c_g        c_g = C f_g + b        a = softmax_g(c_g . Q e)
 
-Q is zero to begin with, and c then what it is without attention.
+Q is zero to begin with, and c then what it is without attention. Tags come from relu(c) by one more product.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Captioner:
 
     context: features [batch, F] -> [batch, H]
     next_word: history int32 [batch, n-1], context [batch, H] -> logits [batch, V]
-    tagger: features [batch, F] -> logits [batch, tags]
+    tagger: context [batch, H] -> logits [batch, tags]
     """
 
     context: keras.Model
@@ -41,13 +41,14 @@ def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, d
     """Build an untrained Captioner for features of the shape `features`, (F,) or, with attention, (G, F), for `words`
     words, `tags` tags and n-grams of `order`."""
     inputs = keras.Input(features, name="features")
-    dropped = layers.Dropout(dropout)(inputs)
-    context = keras.Model(inputs, layers.Dense(hidden, name="context")(dropped), name="context")
-    pooled = layers.GlobalAveragePooling1D()(dropped) if len(features) == 2 else dropped
-    tagger = keras.Model(inputs, layers.Dense(tags, name="tags")(pooled), name="tagger")
+    context = keras.Model(inputs, layers.Dense(hidden, name="context")(layers.Dropout(dropout)(inputs)), name="context")
+
+    given = keras.Input((*features[:-1], hidden), name="context")
+    mean = layers.GlobalAveragePooling1D()(given) if len(features) == 2 else given
+    tagger = keras.Model(given, layers.Dense(tags, name="tags")(layers.Dropout(dropout)(layers.ReLU()(mean))),
+                         name="tagger")
 
     history = keras.Input((order - 1,), dtype="int32", name="history")
-    given = keras.Input((*features[:-1], hidden), name="context")
     embedded = layers.Flatten()(layers.Embedding(words, embedding, name="embedding")(history))
     embedded = layers.Dropout(dropout / 2)(embedded)
     seen = given

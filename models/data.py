@@ -11,6 +11,7 @@ from device.vocabulary import SPECIAL, Vocabulary
 from models import readers
 from models.batches import SIDED, Examples
 from models.borrow import borrow
+from models.files import write_lines
 from models.text import STOP_WORDS, tokenize
 
 log = logging.getLogger("picaption")
@@ -60,9 +61,6 @@ def load_data(settings, root):
         labels = load(readers.read_labels(*sources, path(settings.label_train), path(settings.label_classes)))
         labels_dev = settings.label_dev and load(
             readers.read_labels(*sources, path(settings.label_dev), path(settings.label_classes))) or None
-        if settings.text:
-            text = readers.read_text_captions(path(settings.text))
-            labels = replace(labels, records=borrow(labels.records, text, settings.seed))
     elif settings.folders:
         labels = load(readers.read_folders(path(settings.folders)))
         labels_dev = settings.folders_dev and load(readers.read_folders(path(settings.folders_dev))) or None
@@ -70,6 +68,21 @@ def load_data(settings, root):
         raise PicaptionError("the training and dev pictures have different classes: "
                              + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes))))
     return Data(captions, captions_dev, labels, labels_dev)
+
+
+def with_borrowed(data, settings, root, path):
+    """Return `data` with captions for a `text_share` of its labelled pictures, borrowed from the text that the settings
+    name, or as they were kept at `path`, in Flickr8k's layout."""
+    if not path.exists():
+        text = readers.read_text_captions(root / settings.text)
+        total = len(data.labels.records)
+        drawn = np.random.default_rng(settings.seed).permutation(total)[:round(settings.text_share * total)]
+        found = borrow([data.labels.records[index] for index in sorted(drawn)], text, settings.seed)
+        write_lines(path, [f"{record.name}#{number}\t{caption}" for record in found
+                           for number, caption in enumerate(record.captions)])
+    told = readers.read_flickr8k(path, path.read_text(encoding="utf-8"))
+    records = tuple(replace(record, captions=tuple(told.get(record.name, ()))) for record in data.labels.records)
+    return replace(data, labels=replace(data.labels, records=records))
 
 
 def learn_vocabulary(records, min_count):

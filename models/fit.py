@@ -20,11 +20,13 @@ def perplexity(captioner, batches):
     """Return exp(-log-probability a word), ends counted, of the captions of `batches` (models.batches.Batches)."""
     total = count = 0
     for index in range(len(batches)):
-        inputs, targets, _ = batches[index]
+        inputs, targets, weights = batches[index]
         context = ops.take(captioner.context(inputs["image"]), inputs["row"], axis=0)
         logits = captioner.next_word([ops.convert_to_tensor(inputs["history"]), context])
-        total += float(ops.sum(ops.sparse_categorical_crossentropy(targets["words"], logits, from_logits=True)))
-        count += len(targets["words"])
+        given = weights["words"] > 0
+        losses = ops.sparse_categorical_crossentropy(targets["words"], logits, from_logits=True)
+        total += float(ops.sum(losses * given))
+        count += given.sum()
     return math.exp(total / count)
 
 
@@ -39,8 +41,9 @@ def joint_model(captioner, encoder=None, classes=0):
     history = keras.Input(captioner.next_word.input_shape[0][1:], dtype="int32", name="history")
     row = keras.Input((), dtype="int32", name="row")
     features = encoder(image) if encoder else image
-    context = ops.take(captioner.context(features), row, axis=0)
-    outputs = {"words": captioner.next_word([history, context]), "tags": captioner.tagger(features)}
+    context = captioner.context(features)
+    words = captioner.next_word([history, ops.take(context, row, axis=0)])
+    outputs = {"words": words, "tags": captioner.tagger(context)}
     if classes:
         seen = layers.GlobalAveragePooling1D()(features) if len(features.shape) == 3 else features
         outputs["labels"] = layers.Dense(classes, name="labels")(layers.Dropout(0.3)(seen))

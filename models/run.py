@@ -86,8 +86,8 @@ class KerasModel:
         """Return the Encoded of cached features, float [1, F] or [1, G, F]."""
         if self.captioner is None:
             return Encoded(features, None, None)
-        tags = sigmoid(self.captioner.tagger.predict_on_batch(features))[0]
-        return Encoded(pooled(features), self.captioner.context.predict_on_batch(features), tags)
+        context = self.captioner.context.predict_on_batch(features)
+        return Encoded(pooled(features), context, sigmoid(self.captioner.tagger.predict_on_batch(context))[0])
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""

@@ -3,8 +3,11 @@
 import dataclasses
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 from device.errors import PicaptionError
+
+NETWORKS = ("mobilenet_v2", "efficientnet_lite0", "classic")
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,15 @@ class Settings:
     label_train: str = ""
     label_dev: str = ""
     label_classes: str = ""
-    # Captions of pictures that are not there, with their labels: the labelled pictures borrow from them.
+    # Captions of pictures that are not there, with their labels: a share of the labelled pictures borrow from them.
     text: str = ""
+    text_share: float = 1.0
     folders: str = ""
     folders_dev: str = ""
 
-    # The convolutional network: "mobilenet_v2" or "classic". Weights: an .npz of folded ones, "imagenet"
-    # (downloaded by keras.applications), or none for training from scratch.
+    # The convolutional network: "mobilenet_v2", "efficientnet_lite0" or "classic". Weights: an .npz of folded ones
+    # (models/fold.py makes one), "imagenet" (MobileNetV2's, downloaded by keras.applications), or none for training
+    # from scratch.
     network: str = "mobilenet_v2"
     weights: str = ""
     size: int = 224
@@ -59,7 +64,7 @@ class Settings:
     patience: int = 3
     learning_rate: float = 1e-3
 
-    # Fine-tuning of the network, on captions, tags and labels together; none with 0 epochs. MobileNetV2's
+    # Fine-tuning of the network, on captions, tags and labels together; none with 0 epochs. The network's
     # blocks before tune_from stay as they are: they see edges and colours, and cost half the time. A captioner
     # on the untuned features comes first, so that gradients that reach the network mean something.
     warm_up_epochs: int = 6
@@ -90,17 +95,12 @@ class Settings:
 def read_settings(path, overrides=()):
     """Return the Settings that the TOML file `path` (None: the defaults) and `key=value` overrides make.
 
+    A file may name another beside it as its `base`, whose settings hold where it has none of its own.
     Raises PicaptionError on a missing or malformed file, an unknown setting and a value of the wrong type.
     """
-    values, told = {}, {}
-    if path:
-        try:
-            with open(path, "rb") as file:
-                values = tomllib.load(file)
-        except OSError as error:
-            raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise PicaptionError(f"{path}: not a TOML file: {error}") from None
+    values, told = _read(path) if path else {}, {}
+    if base := values.pop("base", None):
+        values = _read(Path(path).parent / str(base)) | values
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -115,6 +115,17 @@ def read_settings(path, overrides=()):
     settings = Settings(**{name: _checked(name, value, known[name]) for name, value in values.items()})
     check(settings)
     return settings
+
+
+def _read(path):
+    """Return the table that the TOML file at `path` holds."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PicaptionError(f"{path}: not a TOML file: {error}") from None
 
 
 def _parse(text, kind):
@@ -139,13 +150,14 @@ def check(settings):
     def need(condition, text):
         if not condition:
             raise PicaptionError(text)
-    need(settings.network in ("mobilenet_v2", "classic"),
-         f"network = {settings.network!r}: it is \"mobilenet_v2\" or \"classic\"")
+    need(settings.network in NETWORKS, f"network = {settings.network!r}: it is one of {', '.join(NETWORKS)}")
+    need(settings.weights != "imagenet" or settings.network == "mobilenet_v2",
+         f"weights = \"imagenet\" are those of mobilenet_v2; for {settings.network} give an .npz")
     need(settings.resize in ("squash", "crop"), f"resize = {settings.resize!r}: it is \"squash\" or \"crop\"")
     need(settings.pooling in ("mean", "attention"),
          f"pooling = {settings.pooling!r}: it is \"mean\" or \"attention\"")
-    need(settings.pooling == "mean" or settings.network == "mobilenet_v2" and settings.captions,
-         "pooling = \"attention\" is for captions by the network mobilenet_v2, which has a feature map")
+    need(settings.pooling == "mean" or settings.network != "classic" and settings.captions,
+         "pooling = \"attention\" is for captions by a network that has a feature map, which classic has not")
     need(settings.size % 32 == 0 and 32 <= settings.size <= 512,
          f"size = {settings.size}: it is a multiple of 32 from 32 to 512")
     need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")
@@ -167,6 +179,7 @@ def check(settings):
         need(0 <= getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is from 0 to below 1")
     for name in ("learning_rate", "tune_learning_rate", "reward_learning_rate", "class_learning_rate"):
         need(0 < getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is between 0 and 1")
+    need(0 < settings.text_share <= 1, f"text_share = {settings.text_share}: it is above 0 and at most 1")
     need(0 <= settings.reward_share <= 1, f"reward_share = {settings.reward_share}: it is from 0 to 1")
     need(settings.reward_samples >= 2, f"reward_samples = {settings.reward_samples}: it is at least 2")
     need(settings.beam_width <= 64, f"beam_width = {settings.beam_width}: it is at most 64")

@@ -20,13 +20,14 @@ from device.recognizer import best_caption
 from device.vocabulary import SPECIAL, Vocabulary
 from models import fit, ngram
 from models.arpa import write_arpa
+from models.backbones import backbone, load_applications, load_folded
 from models.batches import Batches, Pictures, join
 from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn, pooled
-from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data
+from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data, with_borrowed
 from models.files import read_lines, save_array, write_lines, write_text
-from models.mobilenet import load_applications, load_folded, mobilenet_v2
 from models.reward import train_on_reward
 from models.run import PARTS, KerasModel, load_captioner, load_model, save_captioner, save_model, save_words, sigmoid
+from models.text import STOP_WORDS
 
 log = logging.getLogger("picaption")
 
@@ -42,9 +43,14 @@ def train(settings, data_folder, folder):
     if (folder / "settings.json").exists() and (folder / "settings.json").read_text(encoding="utf-8") != text:
         raise PicaptionError(f"{folder} holds a run of other settings: give another --out, or remove it to start anew")
     write_text(folder / "settings.json", text)
+    if (folder / "finished").exists():
+        log.info("%s: finished already; make a bundle of it with: picaption convert %s", folder, folder)
+        return
     keras.utils.set_random_seed(settings.seed)
 
     data = load_data(settings, Path(data_folder))
+    if settings.text:
+        data = with_borrowed(data, settings, Path(data_folder), folder / "borrowed.token.txt")
     vocabulary = tags = None
     if data.captions:
         told = data.captions.records + (data.labels.records if settings.text else ())
@@ -73,7 +79,8 @@ def train(settings, data_folder, folder):
         if not (folder / "tagger.keras").exists():
             captioner = load_captioner(folder / "worded")
             if settings.reward_epochs:
-                train_on_reward(captioner, settings, captions, captions_dev, folder / "rewarded")
+                function_words = frozenset(vocabulary.encode(STOP_WORDS))
+                train_on_reward(captioner, settings, captions, captions_dev, function_words, folder / "rewarded")
                 average(captioner, load_captioner(folder / "worded"), settings.reward_share)
             save_captioner(captioner, folder)
     save_words(folder, metadata, classes, vocabulary)
@@ -83,6 +90,7 @@ def train(settings, data_folder, folder):
     if data.captions_dev:
         metadata = with_perplexity(metadata, folder, vocabulary, captions, captions_dev)
     save_words(folder, metadata, classes, vocabulary)
+    (folder / "finished").touch()
     log.info("%s: done; make a bundle of it with: picaption convert %s", folder, folder)
 
 
@@ -98,7 +106,7 @@ def build_network(settings, data_root):
     """Return an encoder (see models.captioner.build_encoder) with the weights that the settings name."""
     if settings.network == "classic":
         return classic_cnn(settings.size)
-    network = mobilenet_v2(settings.size, settings.alpha)
+    network = backbone(settings.network, settings.size, settings.alpha)
     if settings.weights == "imagenet":
         load_applications(network, keras.applications.MobileNetV2(
             (settings.size, settings.size, 3), settings.alpha, include_top=False))
@@ -254,7 +262,8 @@ def with_thresholds(metadata, folder, features, data):
     """Return `metadata` with the thresholds that serve best on the dev pictures, where there are such."""
     if data.captions_dev:
         said = examples(data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags).tags
-        scores = sigmoid(load_captioner(folder).tagger.predict_on_batch(features.captions_dev))
+        captioner = load_captioner(folder)
+        scores = sigmoid(captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(features.captions_dev)))
         metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(scores, said))
     if data.labels_dev and metadata.head == "multi-label":
         model = KerasModel(folder) if data.captions else None

@@ -1,35 +1,12 @@
-"""CIDEr-D against the reference implementation, and what self-critical training does with it."""
+"""What self-critical training draws and how it weighs it."""
 
 import numpy as np
-import pytest
 
-from device.vocabulary import END
 from models.batches import Examples
 from models.captioner import build_captioner
-from models.reward import CiderD, draw, rewarded_batch, train_on_reward
+from models.reward import TOLD_WEIGHT, draw, rewarded_batch, train_on_reward
+from models.scores import Reward
 from models.settings import Settings
-
-TOLD = [[["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
-        [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],
-        [["two", "men", "talk"], ["men", "in", "a", "street"]]]
-
-
-def test_equal_to_pycocoevalcap_with_the_end_as_a_word():
-    scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
-    said = [["a", "dog", "runs"], ["a", "cat", "on", "the", "sofa"], ["a", "a", "a"]]
-    end = str(END)
-    _, expected = scorer.compute_score(
-        {row: [" ".join([*caption, end]) for caption in captions] for row, captions in enumerate(TOLD)},
-        {row: [" ".join([*caption, end])] for row, caption in enumerate(said)})
-    cider = CiderD([[[*caption] for caption in captions] for captions in TOLD])
-    np.testing.assert_allclose([cider.score(row, caption) for row, caption in enumerate(said)], expected, atol=1e-6)
-
-
-def test_a_caption_that_trails_off_is_worth_less():
-    cider = CiderD(TOLD)
-    whole = cider.score(0, ["a", "dog", "runs", "fast"])
-    assert whole > cider.score(0, ["a", "dog", "runs", "fast", "in", "a"])
-
 
 def test_draw_is_greedy_or_sampled_and_never_says_special_words():
     captioner = build_captioner((4,), words=12, tags=2, order=3, embedding=4, hidden=8)
@@ -46,10 +23,13 @@ def test_advantages_of_a_picture_sum_to_zero():
     captioner = build_captioner((4,), words=9, tags=1, order=3, embedding=4, hidden=8)
     settings = Settings(captions="x", order=3, reward_samples=4, max_words=5)
     (inputs, words), weights, mean = rewarded_batch(
-        captioner, settings, train, np.array([1, 0]), CiderD(captions), np.random.default_rng(0))
+        captioner, settings, train, np.array([1, 0]), Reward(captions), np.random.default_rng(0))
     starts = np.flatnonzero((inputs["history"] == 0).all(1))
-    assert len(starts) == 8 and mean >= 0
-    np.testing.assert_allclose(weights[starts].reshape(2, 4).sum(1), 0, atol=1e-5)
+    assert len(starts) == 8 + 2 and mean >= 0
+    np.testing.assert_allclose(weights[starts[:8]].reshape(2, 4).sum(1), 0, atol=1e-5)
+    # Behind the drawn captions, those that people told.
+    np.testing.assert_allclose(weights[starts[8]:], TOLD_WEIGHT)
+    assert words[starts[8]:].tolist() == [6, 7, 1, 3, 4, 5, 1]
     assert len(words) == len(weights) == len(inputs["row"])
 
 
@@ -59,5 +39,5 @@ def test_pictures_without_captions_are_passed_over(tmp_path):
                            np.zeros(len(told), bool)) for told in (captions, captions[:1]))
     captioner = build_captioner((4,), words=9, tags=1, order=3, embedding=4, hidden=8)
     settings = Settings(captions="x", order=3, reward_samples=2, reward_epochs=1, batch=1, max_words=5)
-    train_on_reward(captioner, settings, train, dev, tmp_path)
+    train_on_reward(captioner, settings, train, dev, frozenset(), tmp_path)
     assert len((tmp_path / "dev.txt").read_text().splitlines()) == 2

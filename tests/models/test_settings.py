@@ -30,6 +30,16 @@ def test_a_file_sets_and_an_override_sets_it_again(recipe):
         captions="told.txt", images="pictures", epochs=5, size=64)
 
 
+def test_a_recipe_stands_on_its_base(recipe, tmp_path):
+    other = tmp_path / "order_3.toml"
+    other.write_text('base = "recipe.toml"\norder = 3\nepochs = 2\n')
+    assert read_settings(other, ["seed=4"]) == Settings(
+        captions="told.txt", images="pictures", order=3, epochs=2, seed=4)
+    other.write_text('base = "missing.toml"\n')
+    with pytest.raises(PicaptionError, match="missing.toml: cannot read the settings: No such file"):
+        read_settings(other)
+
+
 @pytest.mark.parametrize("override, name, value", [
     ("epochs=7", "epochs", 7), ("seed=7", "seed", 7), (" epochs = 7 ", "epochs", 7),
     ("dropout=0.25", "dropout", 0.25), ("learning_rate=1e-4", "learning_rate", 0.0001), ("alpha=1", "alpha", 1.0),
@@ -98,7 +108,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("overrides, message", [
-    (["network=resnet"], "network = 'resnet': it is \"mobilenet_v2\" or \"classic\""),
+    (["network=resnet"], "network = 'resnet': it is one of mobilenet_v2, efficientnet_lite0, classic"),
+    (["network=efficientnet_lite0", "weights=imagenet"], "are those of mobilenet_v2; for efficientnet_lite0 give an .npz"),
     (["resize=letterbox"], "resize = 'letterbox': it is \"squash\" or \"crop\""),
     (["size=100"], "size = 100: it is a multiple of 32"), (["size=0"], "size = 0: "), (["size=544"], "size = 544: "),
     (["order=1"], "order = 1: it is 2 to 8"), (["order=9"], "order = 9: it is 2 to 8"),

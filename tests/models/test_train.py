@@ -31,10 +31,23 @@ def test_an_interrupted_run_goes_on_with_the_stage_that_is_missing(run, data, se
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     (folder / "classifier.keras").unlink()
+    (folder / "finished").unlink()
     kept = (folder / "encoder.keras").stat().st_mtime_ns
     training.train(settings, data, folder)
     assert (folder / "classifier.keras").exists()
     assert (folder / "encoder.keras").stat().st_mtime_ns == kept
+
+
+def test_a_share_of_the_labelled_pictures_borrows(data, settings, tmp_path):
+    some = dataclasses.replace(settings, text_share=0.5)
+    loaded, path = reading.load_data(some, data), tmp_path / "borrowed.token.txt"
+    found = reading.with_borrowed(loaded, some, data, path)
+    told = [record for record in found.labels.records if record.captions]
+    assert len(told) == round(len(found.labels.records) / 2)
+    # What is kept is taken as it is.
+    path.write_text(f"{told[0].name}#0\tA kept caption.\n")
+    again = reading.with_borrowed(loaded, some, data, path).labels.records
+    assert [record.captions for record in again if record.captions] == [("A kept caption.",)]
 
 
 def test_a_folder_of_another_run_is_refused(run, data, settings):

@@ -1,6 +1,9 @@
-"""MobileNetV2 with batch normalisation already folded into the convolutions.
+"""Convolutional networks of inverted residuals, batch normalisation already folded into the convolutions.
 
-Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
+MobileNetV2: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. EfficientNet-Lite0: Tan
+and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, in the form published for
+small devices in 2020: without squeeze-and-excitation, with ReLU6, so that it bears quantization.
+
 A convolution followed by batch normalisation is one convolution with a bias; this is the form that
 is quantized, so it is the form that is trained: what is measured in float is what is converted.
 """
@@ -8,8 +11,13 @@ is quantized, so it is the form that is trained: what is measured in float is wh
 import keras
 import numpy as np
 
-#: (expansion, channels, repeats, stride of the first) for each group of blocks: table 2 of the paper.
-BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+#: (expansion, channels, repeats, stride of the first, depthwise kernel) for each group of blocks.
+BLOCKS = {
+    "mobilenet_v2": ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3), (6, 96, 3, 1, 3),
+                     (6, 160, 3, 2, 3), (6, 320, 1, 1, 3)),
+    "efficientnet_lite0": ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
+                           (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
+}
 
 
 def channels(count, alpha):
@@ -18,8 +26,8 @@ def channels(count, alpha):
     return rounded + 8 if rounded < 0.9 * count * alpha else rounded
 
 
-def mobilenet_v2(size=224, alpha=1.0, classes=None):
-    """Build the network.
+def backbone(name, size=224, alpha=1.0, classes=None):
+    """Build the network `name` of BLOCKS, its channels scaled by `alpha`.
 
     Takes float32 [batch, size, size, 3] in -1..1 (that is, RGB / 127.5 - 1). Returns a keras.Model
     that gives the last feature map, float32 [batch, size/32, size/32, 1280 (or 1280 * alpha)], or,
@@ -31,22 +39,22 @@ def mobilenet_v2(size=224, alpha=1.0, classes=None):
     image = keras.Input((size, size, 3), name="image")
     x = convolve(image, channels(32, alpha), 3, 2, "stem")
     index = 0
-    for expansion, count, repeats, first_stride in BLOCKS:
+    for expansion, count, repeats, first_stride, kernel in BLOCKS[name]:
         for repeat in range(repeats):
-            name, shortcut = f"block_{index:02}", x
+            block, shortcut = f"block_{index:02}", x
             stride = first_stride if repeat == 0 else 1
             if expansion > 1:
-                x = convolve(x, expansion * x.shape[-1], 1, 1, f"{name}_expand")
-            x = keras.layers.DepthwiseConv2D(3, stride, "same", activation="relu6", name=f"{name}_depthwise")(x)
-            x = convolve(x, channels(count, alpha), 1, 1, f"{name}_project", activation=None)
+                x = convolve(x, expansion * x.shape[-1], 1, 1, f"{block}_expand")
+            x = keras.layers.DepthwiseConv2D(kernel, stride, "same", activation="relu6", name=f"{block}_depthwise")(x)
+            x = convolve(x, channels(count, alpha), 1, 1, f"{block}_project", activation=None)
             if stride == 1 and shortcut.shape[-1] == x.shape[-1]:
-                x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+                x = keras.layers.Add(name=f"{block}_add")([shortcut, x])
             index += 1
     x = convolve(x, channels(1280, alpha) if alpha > 1 else 1280, 1, 1, "head")
     if classes:
         x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
         x = keras.layers.Dense(classes, name="logits")(x)
-    return keras.Model(image, x, name=f"mobilenet_v2_{alpha}_{size}")
+    return keras.Model(image, x, name=f"{name}_{alpha}_{size}")
 
 
 def convolutions(network):

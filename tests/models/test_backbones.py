@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from device.pictures import read_picture, resize
-from models.mobilenet import channels, convolutions, load_applications, load_folded, mobilenet_v2, set_weights
+from models.backbones import backbone, channels, convolutions, load_applications, load_folded, set_weights
 
 WEIGHTS = os.environ.get("PICAPTION_WEIGHTS")
 PICTURES = os.environ.get("PICAPTION_DATA")
@@ -20,11 +20,19 @@ def test_widths_are_multiples_of_eight_and_not_much_narrower():
 
 
 def test_network_has_the_papers_shape():
-    network = mobilenet_v2(224, 1.0, classes=1000)
+    network = backbone("mobilenet_v2", 224, 1.0, classes=1000)
     assert len(convolutions(network)) == 53
     # 3.5 million parameters (table 4 of the paper), less what batch normalisation has beyond a bias.
     assert network.count_params() == 3_487_816
-    assert mobilenet_v2(96).output_shape == (None, 3, 3, 1280)
+    assert backbone("mobilenet_v2", 96).output_shape == (None, 3, 3, 1280)
+
+
+def test_efficientnet_lite0_has_its_published_size():
+    network = backbone("efficientnet_lite0", classes=1000)
+    # 4.7 million parameters as published, in which batch normalisation has two a channel, not one bias.
+    channels = sum(layer.bias.shape[0] for layer in convolutions(network)[:-1])
+    assert round((network.count_params() + channels) / 1e6, 1) == 4.7
+    assert sum(layer.kernel.shape[0] == 5 for layer in convolutions(network)[:-1]) == 9
 
 
 def test_batch_normalisation_folds_into_the_convolutions():
@@ -35,7 +43,7 @@ def test_batch_normalisation_folds_into_the_convolutions():
             shape = layer.gamma.shape
             layer.set_weights([random.uniform(0.5, 1.5, shape), random.normal(0, 0.3, shape),
                                random.normal(0, 0.3, shape), random.uniform(0.5, 1.5, shape)])
-    network = mobilenet_v2(64, 0.35, classes=10)
+    network = backbone("mobilenet_v2", 64, 0.35, classes=10)
     load_applications(network, source)
     images = random.uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     expected = np.asarray(source(images, training=False))
@@ -44,7 +52,7 @@ def test_batch_normalisation_folds_into_the_convolutions():
 
 
 def test_weights_of_another_network_are_refused():
-    network = mobilenet_v2(64, 0.35)
+    network = backbone("mobilenet_v2", 64, 0.35)
     with pytest.raises(ValueError, match="stem .* alpha"):
         set_weights(network.get_layer("stem"), np.zeros((3, 3, 3, 32), np.float32), np.zeros(32, np.float32))
 
@@ -52,7 +60,7 @@ def test_weights_of_another_network_are_refused():
 @pytest.mark.skipif(not (WEIGHTS and PICTURES), reason="set PICAPTION_WEIGHTS and PICAPTION_DATA")
 def test_folded_weights_agree_with_the_int8_reference_on_real_pictures():
     from device.runtime import make_interpreter
-    network = mobilenet_v2(224, 1.0, classes=1001)
+    network = backbone("mobilenet_v2", 224, 1.0, classes=1001)
     load_folded(network, Path(WEIGHTS, "mobilenet_v2_1.0_224_imagenet.npz"))
     reference = make_interpreter(Path(WEIGHTS, "tf2_mobilenet_v2_1.0_224_ptq.tflite").read_bytes())
     reference.allocate_tensors()
