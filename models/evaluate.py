@@ -13,7 +13,7 @@ from models.arpa import read_arpa
 from models.metrics import (caption_scores, mean_average_precision, mean_words, nearest, percent, precision_and_recall,
                             style, top_k_accuracy)
 from models.objects import share_that_names_an_object
-from models.prior import WithPrior
+from models.prior import ImageFree, WithPrior
 from models.readers import read_captions
 from models.text import tokenize
 
@@ -22,10 +22,12 @@ TAGS = 5
 
 
 def load_recognizer(path, threads=None, prior=None, prior_weight=0.0):
-    """Return a Recognizer over `path`, a bundle or the folder of a training run; with the ARPA file `prior`, its
-    captioner has these counted n-grams for a prior (models.prior.WithPrior)."""
-    if Path(path).is_dir():
-        from models.run import KerasModel  # TensorFlow is for training runs only.
+    """Return a Recognizer over `path`, a bundle, the folder of a training run, or an ARPA file of n-grams that do not
+    see the picture; with the ARPA file `prior`, its captioner has these for a prior (models.prior.WithPrior)."""
+    if Path(path).suffix == ".arpa":
+        model = ImageFree(*read_arpa(path))
+    elif Path(path).is_dir():
+        from models.run import KerasModel  # Keras is for training runs only.
         model = KerasModel(path)
     else:
         model = Bundle(path, threads)

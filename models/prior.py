@@ -1,11 +1,32 @@
-"""Counted n-grams as a prior of the captioner: what people write, beside what the picture calls for."""
+"""Counted n-grams beside the captioner, as its prior, and in its place: what people write, whatever the picture."""
 
 import numpy as np
 
-from device.bundle import log_softmax
+from device.bundle import Encoded, log_softmax
 from device.errors import PicaptionError
+from device.metadata import Metadata
 from device.vocabulary import UNKNOWN
 from models.ngram import next_word
+
+
+class ImageFree:
+    """Counted n-grams behind the interface of device.bundle.Bundle: the yardstick that says the same of every picture.
+
+    counted, vocabulary: as models.arpa.read_arpa gives them.
+    """
+
+    def __init__(self, counted, vocabulary):
+        self.metadata = Metadata("image-free", order=counted.order)
+        self.labels, self.vocabulary, self._counted = (), vocabulary, next_word(counted)
+
+    def encode(self, image):
+        """Return the Encoded of any picture: there is nothing in it."""
+        nothing = np.zeros((1, 1), np.float32)
+        return Encoded(nothing, nothing, None)
+
+    def next_word(self, history, context):
+        """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
+        return self._counted(history)
 
 
 class WithPrior:

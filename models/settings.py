@@ -95,12 +95,17 @@ class Settings:
 def read_settings(path, overrides=()):
     """Return the Settings that the TOML file `path` (None: the defaults) and `key=value` overrides make.
 
-    A file may name another beside it as its `base`, whose settings hold where it has none of its own.
+    A file may name another, by its path from there, as its `base`, whose settings hold where it has none of its own.
     Raises PicaptionError on a missing or malformed file, an unknown setting and a value of the wrong type.
     """
     values, told = _read(path) if path else {}, {}
-    if base := values.pop("base", None):
-        values = _read(Path(path).parent / str(base)) | values
+    file, seen = Path(path or ""), set()
+    while base := values.pop("base", None):
+        seen.add(file.resolve())
+        file = file.parent / str(base)
+        if file.resolve() in seen:
+            raise PicaptionError(f"{path}: it stands on itself: base leads back to {file}")
+        values = _read(file) | values
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:

@@ -6,7 +6,7 @@ import pytest
 from device import Bundle, PicaptionError, Recognizer
 from device.vocabulary import SPECIAL, Vocabulary
 from models.ngram import kneser_ney, maximum_likelihood
-from models.prior import WithPrior
+from models.prior import ImageFree, WithPrior
 
 
 class Captioner:
@@ -27,6 +27,15 @@ def test_probabilities_multiply_and_unknown_words_count_as_such():
     np.testing.assert_allclose(found, odds / odds.sum(), atol=1e-6)
     without = np.exp(WithPrior(Captioner(), counted, told, 0.5).next_word(np.array([[4]], np.int32), None)[0])
     assert without[1] == pytest.approx(1)  # after dog, number 4 there, the sentence ends
+
+
+def test_counted_n_grams_alone_say_the_same_of_every_picture(photos):
+    vocabulary = Vocabulary((*SPECIAL, "a", "cat", "dog", "sleeps", "here"))
+    counted = maximum_likelihood([[3, 4, 6, 7], [3, 4, 6, 7], [3, 5, 6, 7]], 2, len(vocabulary))
+    recognizer = Recognizer(ImageFree(counted, vocabulary))
+    assert [recognizer(photo).caption.text for photo in photos.values()] == 3 * ["a cat sleeps here"]
+    # P(cat | a) = 2/3 and P(sleeps | cat) = P(here | sleeps) = P(end | here) = 1.
+    assert recognizer(photos["cat"]).caption.log_probability == pytest.approx(np.log(2 / 3), abs=1e-6)
 
 
 def test_all_else_is_the_models_own(bundle, photos):

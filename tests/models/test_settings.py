@@ -35,6 +35,13 @@ def test_a_recipe_stands_on_its_base(recipe, tmp_path):
     other.write_text('base = "recipe.toml"\norder = 3\nepochs = 2\n')
     assert read_settings(other, ["seed=4"]) == Settings(
         captions="told.txt", images="pictures", order=3, epochs=2, seed=4)
+    third = tmp_path / "rows" / "seeded.toml"
+    third.parent.mkdir()
+    third.write_text('base = "../order_3.toml"\nseed = 4\n')
+    assert read_settings(third) == read_settings(other, ["seed=4"])
+    recipe.write_text('base = "rows/seeded.toml"\n')
+    with pytest.raises(PicaptionError, match="it stands on itself"):
+        read_settings(third)
     other.write_text('base = "missing.toml"\n')
     with pytest.raises(PicaptionError, match="missing.toml: cannot read the settings: No such file"):
         read_settings(other)
@@ -139,5 +146,6 @@ def test_settings_at_the_edge_are_taken(overrides):
 
 
 def test_every_recipe_of_the_project_can_be_read():
-    found = {path.stem: read_settings(path) for path in Path(models.__file__).parent.glob("recipes/*.toml")}
+    found = {path.stem: read_settings(path) for path in Path(models.__file__).parent.rglob("recipes/**/*.toml")}
+    assert found["attended"].pooling == "attention" and found["order_3"].order == 3 and not found["order_3"].text
     assert found["classic"].network == "classic" and found["everyday"].captions.endswith("Flickr8k.token.txt")
