@@ -10,6 +10,8 @@ import tempfile
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from convert.compact import compact
+
 
 def convert_graph(model, beam, precision="int8", examples=()):
     """Return the TFLite flatbuffer of a models.run.KerasModel, as bytes; see device.bundle for its signatures.
@@ -27,7 +29,7 @@ def convert_graph(model, beam, precision="int8", examples=()):
             converter.representative_dataset = lambda: iter(examples)
             # The second set is for the one cast from the picture's uint8.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-        return converter.convert()
+        return compact(converter.convert())
 
 
 def signature_functions(model, beam):
