@@ -19,7 +19,14 @@ def convert_graph(model, beam, precision="int8", examples=()):
     beam: hypotheses that `next_word` takes at once. examples: the representative dataset, a list of
     (signature, {input: array}), in whose ranges "int8" quantizes.
     """
-    functions = signature_functions(model, beam)
+    return convert_functions(signature_functions(model, beam), precision, examples)
+
+
+def convert_functions(functions, precision="int8", examples=()):
+    """Return the TFLite flatbuffer, as bytes, whose signatures are `functions`: what `freeze` gives, by name.
+
+    precision, examples: as for convert_graph.
+    """
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(tf.Module(), folder, signatures=functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))

@@ -99,14 +99,11 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         rows, examples = self.parts[index], self.examples
         histories, words, owners = [np.zeros((0, self.order - 1), np.int32)], [[]], [[]]
-        for position, row in enumerate(rows):
-            captions = examples.captions[row]
-            chosen = self.random.permutation(len(captions))[:self.each] if self.training else range(len(captions))
-            for caption in chosen:
-                history, following = windows(captions[caption], self.order)
-                histories.append(history)
-                words.append(following)
-                owners.append(np.full(len(following), position))
+        for position, caption in self.drawn(rows):
+            history, following = windows(caption, self.order)
+            histories.append(history)
+            words.append(following)
+            owners.append(np.full(len(following), position))
         count = sum(map(len, words))
         padding = -count % PADDED if count else PADDED
         history, following, row = (np.pad(np.concatenate(parts), [(0, padding)] + [(0, 0)] * dimensions).astype(np.int32)
@@ -122,6 +119,15 @@ class Batches(keras.utils.PyDataset):
             weights["labels"] = (~np.isnan(labels[:, 0])).astype(np.float32)
             targets["labels"] = np.nan_to_num(labels)
         return inputs, targets, weights
+
+    def drawn(self, rows):
+        """Return (position, caption) of each caption that this batch has of the pictures `rows`, as a list."""
+        drawn = []
+        for position, row in enumerate(rows):
+            captions = self.examples.captions[row]
+            chosen = self.random.permutation(len(captions))[:self.each] if self.training else range(len(captions))
+            drawn += [(position, captions[number]) for number in chosen]
+        return drawn
 
     def _inputs(self, rows):
         inputs, sided = self.examples.inputs, self.examples.sided
