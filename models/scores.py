@@ -136,8 +136,8 @@ class Meteor:
 class Reward:
     """What self-critical training pays for a caption: CIDEr-D + 5 BLEU-4 + 10 METEOR.
 
-    CIDEr-D goes to 10, so BLEU-4 has half its weight and METEOR as much. CIDEr-D alone is paid best by captions that are
-    short; METEOR asks for what they leave out.
+    They are 10, 1 and 1 for a perfect caption, and about 0.5, 0.2 and 0.2 for a usual one, of whose reward METEOR is the
+    largest part. CIDEr-D alone is paid best by captions that are short; METEOR asks for what they leave out.
     """
 
     def __init__(self, captions, function_words=frozenset()):
