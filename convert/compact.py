@@ -1,7 +1,8 @@
-"""The same TFLite graph in fewer bytes: vectors that are equal are stored once.
+"""The same TFLite graph in fewer bytes: vectors that are equal are stored once, tensors inside have no names.
 
 Per-channel quantization gives every channel of a weight and of a bias a zero point of 8 bytes, and all of them are zero.
-A FlatBuffer may refer to one vector from many places, so each length of zeros need stand in it only once.
+A FlatBuffer may refer to one vector from many places, so each length of zeros need stand in it only once. The name of a
+tensor that is neither given nor returned says which layer it came from, and nothing to an interpreter.
 """
 
 import flatbuffers
@@ -30,8 +31,11 @@ class _Builder(flatbuffers.Builder):
 
 
 def compact(graph):
-    """Return the TFLite flatbuffer `graph`, bytes, with equal vectors stored once; it computes the very same."""
+    """Return the TFLite flatbuffer `graph`, bytes, in fewer of them; it computes the very same."""
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
+    for subgraph in model.subgraphs:
+        for index in set(range(len(subgraph.tensors))) - {*subgraph.inputs, *subgraph.outputs}:
+            subgraph.tensors[index].name = None
     builder = _Builder()
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

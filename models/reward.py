@@ -63,6 +63,7 @@ def train_on_reward(captioner, settings, train, dev, function_words, folder):
     state, best_path = folder / "last.weights.h5", folder / "best.weights.h5"
     scores = [float(line) for line in (folder / "dev.txt").read_text().split()] if (folder / "dev.txt").exists() else []
     if scores:
+        model.optimizer.build(model.trainable_variables)  # Or its moments would not be read.
         model.load_weights(state)
     else:
         scores.append(dev_reward(captioner, settings, dev, reward_dev))

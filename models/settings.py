@@ -76,7 +76,7 @@ class Settings:
     # Self-critical training of the captioner; none with 0 epochs. Its weights are then averaged with those before
     # it, reward_share of the new ones.
     reward_epochs: int = 0
-    reward_share: float = 1.0
+    reward_share: float = 0.3
     reward_learning_rate: float = 5e-4
     reward_samples: int = 5
 
