@@ -168,7 +168,8 @@ def test_classes_of_bundle_and_run_agree(bundle, run, data):
         assert all(tuple(each["scores"]) == CLASSES for each in predictions)
         figures.append(found)
     scores = [[list(each["scores"].values()) for each in predictions] for predictions in told]
-    np.testing.assert_allclose(*scores, atol=0.1)  # a caption may differ by a word
+    difference = np.abs(np.subtract(*scores))
+    assert difference.mean() < 0.03 and (difference < 0.1).mean() > 0.95  # a caption may differ by a word
     for name in ("fused", "image_only"):
         assert figures[0][name]["mAP"] == pytest.approx(figures[1][name]["mAP"], abs=15)
 
