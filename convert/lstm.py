@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from convert.graph import convert_functions, freeze
+from device import cli
 from device.bundle import Bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
@@ -170,14 +172,7 @@ def lstm(run, data, bundle, epochs, out):
     click.echo(json.dumps(figures, indent=1))
 
 
-def main(arguments=None):
-    """Run the command; an error is one line `picaption: ...` and exit code 2."""
-    try:
-        lstm.main(arguments, prog_name="python -m convert.lstm")
-    except PicaptionError as error:
-        print("picaption:", " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
-
+main = partial(cli.main, command=lstm, name="python -m convert.lstm")
 
 if __name__ == "__main__":
     main()

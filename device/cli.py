@@ -60,10 +60,11 @@ def picaption():
     """Says what a picture shows: a caption, tags and classes, offline, on a Raspberry Pi or any computer."""
 
 
-def main(arguments=None):
-    """Run the command line and exit: 0, 2 after one line `picaption: ...` for an error, 130 after ctrl-C."""
+def main(arguments=None, command=picaption, name="picaption"):
+    """Run the command line of a click `command` and exit: 0, 2 after one line `picaption: ...` for an error, 130 after
+    ctrl-C."""
     try:
-        sys.exit(picaption.main(arguments, prog_name="picaption", standalone_mode=False) or 0)
+        sys.exit(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

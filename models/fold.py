@@ -10,10 +10,12 @@ lies in what follows. They are read by an unpickler that knows tensors and dicti
 import pickle
 import struct
 from collections import OrderedDict
+from functools import partial
 
 import click
 import numpy as np
 
+from device import cli
 from device.errors import PicaptionError
 
 EPSILON = 1e-3  # Of the network's batch normalisation.
@@ -78,13 +80,12 @@ def folded(tensors):
 @click.argument("target", type=click.Path(dir_okay=False))
 def fold(source, target):
     """Fold batch normalisation into the weights of SOURCE (.pth) and write them to TARGET (.npz)."""
-    try:
-        arrays = folded(read_tensors(source))
-    except PicaptionError as error:
-        raise click.UsageError(str(error)) from None
+    arrays = folded(read_tensors(source))
     np.savez(target, **arrays)
     click.echo(f"{target}: {len(arrays) // 2} layers")
 
 
+main = partial(cli.main, command=fold, name="python -m models.fold")
+
 if __name__ == "__main__":
-    fold()
+    main()

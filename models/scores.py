@@ -23,6 +23,8 @@ def grams(words):
 class CiderD:
     """CIDEr-D against the captions of a data set, as a number that is 10 for a perfect match.
 
+    Vedantam et al., "CIDEr: Consensus-based Image Description Evaluation", CVPR 2015. The sentence end counts as a word: a
+    score blind to it teaches captions that trail off.
     captions: for each picture a list of captions, each a list of words (or their numbers). An n-gram's
     weight is log(pictures / pictures with it in a caption).
     """
