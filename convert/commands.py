@@ -9,11 +9,11 @@ from convert import PRECISIONS
 @click.argument("run", type=click.Path(exists=True, file_okay=False))
 @click.option("--output", "-o", default="picaption.tflite", show_default=True, help="Bundle to write.")
 @click.option("--representative", required=True, type=click.Path(),
-              help="Folder of pictures like those the device will see; int8 ranges come from them.")
+              help="Folder of pictures like those the device will see; the ranges of activations come from them.")
 @click.option("--count", default=200, show_default=True, type=click.IntRange(8), help="Pictures to take of it.")
 @click.option("--seed", default=1, show_default=True, help="Which of its pictures are drawn.")
 @click.option("--precision", default="int8", show_default=True, type=click.Choice(PRECISIONS),
-              help="dynamic: quantize weights alone; float32: quantize nothing.")
+              help="int16: activations of 16 bits, weights of 8; dynamic: quantize weights alone; float32: nothing.")
 def convert(run, output, representative, count, seed, precision):
     """Quantize a training run to one bundle, and check it.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from convert.graph import convert_graph
+from convert.graph import ACTIVATIONS, convert_graph, history_type
 from device.bundle import Bundle, Contents, write_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
@@ -42,7 +42,7 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     """Convert the training run in the folder `run` to a bundle at `output`; returns its Agreement.
 
     representative: a folder of pictures like those that the device will see; `count` of them, drawn with
-    `seed`, give the ranges for int8, and `held_out` others check the result.
+    `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
     precision: of convert.PRECISIONS. Raises PicaptionError where the run or the pictures are unusable, or float
     model and bundle disagree beyond BOUNDS; `output` is then as it was.
     """
@@ -55,7 +55,8 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     held_out = min(held_out, len(paths) // 5)
     pictures = load([paths[index] for index in order[:count + held_out]], model)
     checked, pictures = pictures[:held_out], pictures[held_out:]
-    examples = representative_examples(model, pictures) if precision == "int8" else ()
+    numbers = history_type(precision).as_numpy_dtype
+    examples = representative_examples(model, pictures, numbers) if precision in ACTIVATIONS else ()
     graph = convert_graph(model, model.metadata.beam.width, precision, examples)
     partial = Path(f"{output}.unchecked")
     try:
@@ -98,8 +99,9 @@ def bag(words, size):
     return said
 
 
-def representative_examples(model, pictures):
-    """Return what the signatures will be given for `pictures`, as (signature, {input: array}) for calibration."""
+def representative_examples(model, pictures, numbers=np.int32):
+    """Return what the signatures will be given for `pictures`, as (signature, {input: array}) for calibration; `numbers` is
+    the dtype of the words before."""
     width, examples = model.metadata.beam.width, []
     for picture in tqdm(pictures, "representative dataset", disable=None):
         encoded = model.encode(picture)
@@ -107,7 +109,7 @@ def representative_examples(model, pictures):
         said = {}
         if model.captioner:
             captions = captions_of(model, encoded.context)
-            histories = np.concatenate([windows(words, model.metadata.order)[0] for words in captions])
+            histories = np.concatenate([windows(words, model.metadata.order)[0] for words in captions]).astype(numbers)
             for start in range(0, len(histories) - width + 1, width):
                 examples.append(("next_word", {"history": histories[start:start + width], "context": encoded.context}))
             said = {"caption": bag(captions[0], len(model.vocabulary))}

@@ -2,24 +2,37 @@
 
 Two traps shape this file. Variables of a model with several signatures reach the graph uninitialised, so
 every step is frozen to constants first. And a while-loop crashes the int8 converter, so a step is one
-word, and the beam search is the device's.
+word, and the beam search is the device's. With activations of 16 bits there is a third: the quantizer wants a range for
+the words' numbers, which only floating point has, so they come as such and are looked up by a product.
 """
 
 import tempfile
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from convert.compact import compact
+
+#: Operators for the precisions whose activations have ranges that a representative dataset gives.
+ACTIVATIONS = {
+    "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+    "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+}
 
 
 def convert_graph(model, beam, precision="int8", examples=()):
     """Return the TFLite flatbuffer of a models.run.KerasModel, as bytes; see device.bundle for its signatures.
 
     beam: hypotheses that `next_word` takes at once. examples: the representative dataset, a list of
-    (signature, {input: array}), in whose ranges "int8" quantizes.
+    (signature, {input: array}), in whose ranges "int8" and "int16" quantize.
     """
-    return convert_functions(signature_functions(model, beam), precision, examples)
+    return convert_functions(signature_functions(model, beam, history_type(precision)), precision, examples)
+
+
+def history_type(precision):
+    """Return the dtype in which `next_word` takes the numbers of the words before."""
+    return tf.float32 if precision == "int16" else tf.int32
 
 
 def convert_functions(functions, precision="int8", examples=()):
@@ -32,15 +45,18 @@ def convert_functions(functions, precision="int8", examples=()):
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "int8":
+        if precision in ACTIVATIONS:
             converter.representative_dataset = lambda: iter(examples)
             # The second set is for the one cast from the picture's uint8.
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+            converter.target_spec.supported_ops = [ACTIVATIONS[precision], tf.lite.OpsSet.TFLITE_BUILTINS]
         return compact(converter.convert())
 
 
-def signature_functions(model, beam):
-    """Return the bundle's signatures as tf.functions by name, their weights frozen to constants."""
+def signature_functions(model, beam, numbers=tf.int32):
+    """Return the bundle's signatures as tf.functions by name, their weights frozen to constants.
+
+    numbers: the dtype of the words before, as history_type gives it.
+    """
     size, spec = model.metadata.input, tf.TensorSpec
     captioner = model.captioner
     features = spec((1, model.encoder.output_shape[-1]), tf.float32, "features")
@@ -57,7 +73,7 @@ def signature_functions(model, beam):
     if captioner:
         words = len(model.vocabulary)
         context = spec((1, *captioner.context.output_shape[1:]), tf.float32, "context")
-        history = spec((beam, model.metadata.order - 1), tf.int32, "history")
+        history = spec((beam, model.metadata.order - 1), numbers, "history")
 
         def next_word(history, context):
             # One context serves every hypothesis, so it is added, not repeated.
@@ -80,13 +96,23 @@ def step(next_word, history, context):
     `history`."""
     names = {layer.name for layer in next_word.layers}
     layers = {name: next_word.get_layer(name) for name in ("embedding", "hidden", "query", "logits") if name in names}
-    embedded = layers["embedding"](history)
-    embedded = tf.reshape(embedded, (-1, embedded.shape[1] * embedded.shape[2]))
+    embedded = embed(layers["embedding"], history)
     if "query" in layers:
         places = context[0]
         weights = tf.nn.softmax(tf.matmul(layers["query"](embedded), places, transpose_b=True))
         context = tf.matmul(weights, places)
     return layers["logits"](tf.nn.relu(layers["hidden"](embedded) + context))
+
+
+def embed(embedding, history):
+    """Return the embeddings of the words `history`, [beam, n-1], one after the other: [beam, (n-1) * E]."""
+    size = history.shape[1] * embedding.output_dim
+    if history.dtype.is_integer:
+        return tf.reshape(embedding(history), (-1, size))
+    # One-hot without an integer on the way: 1 where the number is the word's, 0 where it is 1 or more off.
+    numbers = np.arange(embedding.input_dim, dtype=np.float32)
+    chosen = tf.nn.relu(1 - tf.abs(tf.reshape(history, (-1, 1)) - numbers))
+    return tf.reshape(tf.matmul(chosen, embedding.embeddings), (-1, size))
 
 
 def freeze(function, *specs):

@@ -8,7 +8,7 @@ A TFLite flatbuffer with up to three signatures,
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
 the file as a graph, and `unzip -l` as an archive. With attention over G places of
-the picture, the context is [1, G, C]. Without a captioner there is no `next_word`, `encode` gives
+the picture, the context is [1, G, C]; with activations of 16 bits, the history is float32. Without a captioner there is no `next_word`, `encode` gives
 features alone and `classify` takes them alone; without labels there is no `classify`.
 """
 
@@ -162,6 +162,8 @@ class Bundle:
             self._runners = {name: self.interpreter.get_signature_runner(name) for name in names}
         except (ValueError, RuntimeError) as error:
             raise PicaptionError(f"{path}: its graph cannot be used here: {str(error).partition(chr(10))[0]}") from None
+        history = self._tensor("next_word", "history")
+        self._numbers = np.float32 if history and history["dtype"] == np.float32 else np.int32
         self._check()
 
     def encode(self, image):
@@ -172,6 +174,7 @@ class Bundle:
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
+        history = history.astype(self._numbers, copy=False)
         # Not in the graph: there, int8 log-probabilities would come in steps of 1/16.
         return log_softmax(self._runners["next_word"](history=history, context=context)["logits"])
 
@@ -187,7 +190,7 @@ class Bundle:
         if self.vocabulary:
             words = len(self.vocabulary)
             shapes["encode"] |= {"context": (np.float32, None), "tags": (np.float32, (1, len(self.metadata.tags)))}
-            shapes["next_word"] = {"history": (np.int32, (None, self.metadata.order - 1)),
+            shapes["next_word"] = {"history": (self._numbers, (None, self.metadata.order - 1)),
                                    "context": (np.float32, self._shape("encode", "context")),
                                    "logits": (np.float32, (None, words))}
         if self.labels:

@@ -53,6 +53,17 @@ def test_weights_alone_quantized_agree(run, bundle, data, tmp_path):
     assert abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2  # Weights of 8 bits, all of them.
 
 
+def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
+    path = tmp_path / "int16.tflite"
+    agreement = convert.convert(run, path, data / "images", precision="int16")
+    assert agreement.features < 1e-3 and agreement.words < 1e-3 and agreement.classes < 2e-3 and agreement.caption == 1
+    # Words come as floating point, and are looked up as exactly as numbers are; for any beam width.
+    history = np.array([[0, 0], [0, 5], [5, 9], [9, 1]], np.int32)
+    exact, found = KerasModel(run), Bundle(path)
+    context = exact.encode(np.zeros((64, 64, 3), np.uint8)).context
+    np.testing.assert_allclose(found.next_word(history, context), exact.next_word(history, context), atol=0.05)
+
+
 def test_a_captioner_with_attention_converts(data, settings, tmp_path, photos):
     from models.train import train
     looking = dataclasses.replace(settings, network="mobilenet_v2", alpha=0.1, pooling="attention", epochs=10)
