@@ -13,6 +13,7 @@ from device.bundle import Bundle, Contents, write_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import list_pictures, read_picture, resize
+from device.recognizer import best_caption
 from models.batches import windows
 from models.run import KerasModel
 
@@ -131,8 +132,8 @@ def compare_picture(model, bundle, picture):
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
     divergence, same, words = 0.0, 1.0, ()
     if model.captioner:
-        words = captions_of(model, exact.context)[0]
-        same = float(words == captions_of(bundle, found.context)[0])
+        words = best_caption(model, exact).words
+        same = float(words == best_caption(bundle, found).words)
         history = windows(words, model.metadata.order)[0]
         expected, told = model.next_word(history, exact.context), bundle.next_word(history, found.context)
         divergence = float((np.exp(expected) * (expected - told)).sum(1).mean())

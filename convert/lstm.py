@@ -150,7 +150,7 @@ def say_and_time(graph, features, records, beam, recognizer):
         began = time.perf_counter()
         captions.append(said(step, context, beam))
         between = time.perf_counter()
-        best_caption(recognizer.model, encoded.context)
+        best_caption(recognizer.model, encoded)
         spent.append((between - began, time.perf_counter() - between))
     medians = np.median(spent[1:] or spent, axis=0) * 1e3
     return captions, dict(zip(("lstm", "ngram"), medians.round(3).tolist()))

@@ -7,9 +7,9 @@ A TFLite flatbuffer with up to three signatures,
     classify  features [1, F], caption [1, V]                 -> scores [1, classes]
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
-the file as a graph, and `unzip -l` as an archive. With attention over G places of
-the picture, the context is [1, G, C]; with activations of 16 bits, the history is float32. Without a captioner there is no `next_word`, `encode` gives
-features alone and `classify` takes them alone; without labels there is no `classify`.
+the file as a graph, and `unzip -l` as an archive. With attention over G places of the picture, the context is
+[1, G, C]; with activations of 16 bits, the history is float32. Without a captioner there is no `next_word`, `encode`
+gives features alone and `classify` takes them alone; without labels there is no `classify`.
 """
 
 import hashlib

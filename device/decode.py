@@ -15,13 +15,18 @@ class Hypothesis:
     log_probability: float
 
 
-def beam_search(next_word, order, beam):
+def beam_search(next_word, order, beam, evidence=None):
     """Return up to `beam.width` captions as Hypothesis, best first.
 
     next_word: history int32 [width, order-1] -> log-probabilities float32 [width, V]
     beam: device.metadata.Beam. A caption's score is its log-probability divided by its length, end
     counted, to the power of `length_penalty`. No word pair stands twice in a caption, and none ends
-    before `min_words`. The search is over when no open caption, did it end at once, would beat the best finished one.
+    before `min_words`. One that would go on beyond `max_words` is cut there, and only where no other has ended. The
+    search is over when no open caption, did it end at once, would beat the best finished one.
+    evidence: float32 [V], how far the picture calls for each word. With it, the captions that the search has finished
+    are ranked by their score + `beam.evidence` * the sum over the different words in them: the words that the picture
+    calls for choose among sentences that are likely (Fang et al., "From Captions to Visual Concepts and Back", CVPR
+    2015). It does not guide the search itself, where it would make captions short.
     """
     width, minimum, maximum = beam.width, beam.min_words, beam.max_words
     history = np.full((width, order - 1), START, np.int32)
@@ -37,10 +42,6 @@ def beam_search(next_word, order, beam):
         for row, said in enumerate(words):
             if said and said[-1] in said[:-1]:
                 scores[row, [after for before, after in zip(said, said[1:]) if before == said[-1]]] = -np.inf
-        if length == maximum:
-            ends = totals + scores[:, END]
-            finished += [_finish(said, total, beam) for said, total in zip(words, ends) if np.isfinite(total)]
-            break
         scores += totals[:, None]
         size, flat = scores.shape[1], scores.ravel()
         # At most `width` of the best can be ends, so twice the width always fills the next beam.
@@ -54,6 +55,10 @@ def beam_search(next_word, order, beam):
                 finished.append(_finish(words[row], total, beam))
             elif len(kept) < width:
                 kept.append((row, number, total))
+        if length == maximum:
+            if not finished:  # A caption cut short is better than none.
+                finished = [_finish(said, total, beam) for said, total in zip(words, scores[:, END]) if np.isfinite(total)]
+            break
         # What is open would not beat the best that is finished, could it end now and for nothing.
         if not kept or finished and kept[0][2] / (length + 2) ** beam.length_penalty < max(
                 score for score, _ in finished):
@@ -63,6 +68,8 @@ def beam_search(next_word, order, beam):
         words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
         totals.fill(-np.inf)
         totals[:len(kept)] = [total for _, _, total in kept]
+    if evidence is not None:
+        finished = [(score + beam.evidence * evidence[list(set(found.words))].sum(), found) for score, found in finished]
     finished.sort(key=lambda item: -item[0])
     return [hypothesis for _, hypothesis in finished[:width]]
 

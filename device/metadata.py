@@ -23,12 +23,14 @@ class Input:
 
 @dataclass(frozen=True)
 class Beam:
-    """Beam search: hypotheses kept, words in a caption, and the power of its length that divides its score."""
+    """Beam search: hypotheses kept, words in a caption, the power of its length that divides its score, and how much the
+    tags weigh when one of the finished captions is chosen (see device.decode)."""
 
     width: int = 3
     min_words: int = 4
     max_words: int = 18
     length_penalty: float = 1.0
+    evidence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def from_json(text, where):
     beam = metadata.beam
     need(1 <= beam.width <= 64 and 0 <= beam.min_words <= beam.max_words <= 128, "the beam's settings are absurd")
     need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
+    need(0 <= beam.evidence <= 100, f"the weight of the evidence is {beam.evidence}")
     need(all(0 <= threshold <= 1 for threshold in (metadata.label_threshold, metadata.tag_threshold)),
          "a threshold is not from 0 to 1")
     return metadata

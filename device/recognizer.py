@@ -16,13 +16,16 @@ from device.vocabulary import sentence
 TOP_CLASSES, TOP_TAGS = 3, 5
 
 
-def best_caption(model, context, beam=None):
-    """Return the best Hypothesis of the beam search for the picture that `context` comes from.
+def best_caption(model, encoded, beam=None):
+    """Return the best Hypothesis of the beam search for a picture, the Encoded of which is given.
 
     Raises PicaptionError where there is none, which takes a vocabulary of next to no words.
     """
-    found = beam_search(lambda history: model.next_word(history, context), model.metadata.order,
-                        beam or model.metadata.beam)
+    beam, evidence = beam or model.metadata.beam, None
+    if beam.evidence:
+        evidence = np.zeros(len(model.vocabulary), np.float32)
+        evidence[model.vocabulary.encode(model.metadata.tags)] = encoded.tags
+    found = beam_search(lambda history: model.next_word(history, encoded.context), model.metadata.order, beam, evidence)
     if not found:
         raise PicaptionError("the captioner knows too few words for captions of min_words; convert it with a lower one")
     return found[0]
@@ -56,7 +59,7 @@ class Recognizer:
         seen = clock()
         caption = said = None
         if encoded.context is not None:
-            said = best_caption(model, encoded.context, self.beam)
+            said = best_caption(model, encoded, self.beam)
             words = model.vocabulary.decode(said.words)
             caption = Caption(sentence(words), words, said.log_probability)
         told = clock()
@@ -73,7 +76,7 @@ class Recognizer:
         encoded = self.model.encode(self.prepare(image))
         words = ()
         if fused and encoded.context is not None:
-            words = best_caption(self.model, encoded.context, self.beam).words
+            words = best_caption(self.model, encoded, self.beam).words
         return self._classify(encoded.features, words)
 
     def prepare(self, image):

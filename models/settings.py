@@ -76,7 +76,7 @@ class Settings:
     # Self-critical training of the captioner; none with 0 epochs. Its weights are then averaged with those before
     # it, reward_share of the new ones.
     reward_epochs: int = 0
-    reward_share: float = 0.3
+    reward_share: float = 0.4
     reward_learning_rate: float = 5e-4
     reward_samples: int = 5
 
@@ -85,11 +85,12 @@ class Settings:
     class_patience: int = 6
     class_learning_rate: float = 1e-3
 
-    # How the bundle decodes.
+    # How the bundle decodes (device.metadata.Beam).
     beam_width: int = 3
     min_words: int = 4
     max_words: int = 18
     length_penalty: float = 1.0
+    evidence: float = 0.0
 
 
 def read_settings(path, overrides=()):
@@ -191,5 +192,6 @@ def check(settings):
     need(0 <= settings.min_words <= settings.max_words <= 128,
          f"min_words = {settings.min_words}, max_words = {settings.max_words}: they are 0 to 128, in that order")
     need(0 <= settings.length_penalty <= 10, f"length_penalty = {settings.length_penalty}: it is from 0 to 10")
+    need(0 <= settings.evidence <= 100, f"evidence = {settings.evidence}: it is from 0 to 100")
     need(settings.network != "classic" or settings.tune_epochs or settings.weights,
          "the classic network starts from nothing: set tune_epochs to train it")

@@ -31,6 +31,9 @@ from models.text import STOP_WORDS
 
 log = logging.getLogger("picaption")
 
+#: Passes of the tagger over a context that self-critical training has changed; it starts from what it knows.
+TAGGER_EPOCHS = 15
+
 
 def train(settings, data_folder, folder):
     """Train what `settings` ask for with the data under `data_folder`; leaves the run in `folder`.
@@ -65,7 +68,7 @@ def train(settings, data_folder, folder):
         name=settings.name, licence=settings.licence, tags=tags or (), order=settings.order if tags else 0,
         head="multi-label" if settings.labels else "single-label",
         input=Input(settings.size, settings.size, settings.resize),
-        beam=Beam(settings.beam_width, settings.min_words, settings.max_words, settings.length_penalty),
+        beam=Beam(settings.beam_width, settings.min_words, settings.max_words, settings.length_penalty, settings.evidence),
         provenance={"settings": dataclasses.asdict(settings), "pictures": {
             name: len(split.records) for name, split in vars(data).items() if split}},
     )
@@ -82,6 +85,7 @@ def train(settings, data_folder, folder):
                 function_words = frozenset(vocabulary.encode(STOP_WORDS))
                 train_on_reward(captioner, settings, captions, captions_dev, function_words, folder / "rewarded")
                 average(captioner, load_captioner(folder / "worded"), settings.reward_share)
+                train_tagger(captioner, settings, captions)
             save_captioner(captioner, folder)
     save_words(folder, metadata, classes, vocabulary)
     if data.labels:
@@ -185,6 +189,17 @@ def average(captioner, other, share):
                            for own, first in zip(model.get_weights(), start.get_weights())])
 
 
+def train_tagger(captioner, settings, train):
+    """Train the tagger on the context that other training has changed."""
+    told = np.flatnonzero([bool(captions) for captions in train.captions])
+    contexts = captioner.context.predict(train.inputs[told], settings.batch, verbose=0)
+    steps = TAGGER_EPOCHS * -(-len(told) // settings.batch)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+    captioner.tagger.compile(keras.optimizers.AdamW(rate, weight_decay=1e-4), keras.losses.BinaryCrossentropy(True),
+                             jit_compile=False)
+    captioner.tagger.fit(contexts, train.tags[told], settings.batch, TAGGER_EPOCHS, verbose=2)
+
+
 def tune(settings, folder, encoder, data, vocabulary, tags):
     """Tune encoder, captioner and tagger together, after a captioner on the untuned features."""
     first = folder / "first"
@@ -253,7 +268,7 @@ def class_inputs(model, features, path):
         return [pooled(features), np.load(path, allow_pickle=False)]
     bags = np.zeros((len(features), len(model.vocabulary)), np.float32)
     for bag, row in zip(bags, tqdm(features, path.stem, disable=None)):
-        bag[list(best_caption(model, model.describe(row[None]).context).words)] = 1
+        bag[list(best_caption(model, model.describe(row[None])).words)] = 1
     save_array(path, bags)
     return [pooled(features), bags]
 

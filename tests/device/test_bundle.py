@@ -212,6 +212,7 @@ def test_text_that_is_no_metadata_is_refused(text, message):
     ({"beam": {"min_words": 5, "max_words": 4}}, "the beam's settings are absurd"),
     ({"beam": {"length_penalty": "1"}}, "length_penalty is '1'"),
     ({"beam": {"length_penalty": float("inf")}}, "the length penalty is inf"),
+    ({"beam": {"evidence": -1}}, "the weight of the evidence is -1"),
     ({"tags": "cat"}, "tags is 'cat'"), ({"tags": ["cat", 1]}, "tags are not words"),
     ({"tag_threshold": False}, "tag_threshold is False"),
     ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),

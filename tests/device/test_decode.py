@@ -50,6 +50,35 @@ def test_the_score_is_divided_by_a_power_of_the_length(penalty, best):
     assert found[0][0] == best
 
 
+@pytest.mark.parametrize("weight, best", [
+    # a: -0.916 / 2 + 0.1 weight; a b: -1.204 / 3 + 0.3 weight, whose c is never finished.
+    (0, (A, B)), (1, (A, B)), (-1, (A,))])
+def test_evidence_chooses_among_the_finished_captions(weight, best):
+    table = {START: {A: 1}, A: {END: 0.4, B: 0.6}, B: {END: 0.5, C: 0.5}}
+    evidence = np.zeros(SIZE, np.float32)
+    evidence[[A, B, C]] = 0.1, 0.2, 9
+    beam = Beam(4, 1, 2, 1.0, weight)
+    found = beam_search(bigrams(table), 2, beam, evidence)
+    assert {hypothesis.words for hypothesis in found} == {(A,), (A, B)} and found[0].words == best
+
+
+def test_evidence_counts_a_word_once():
+    table = {START: {A: 0.5, B: 0.3}, A: {A: 0.7, END: 0.3}, B: {END: 0.8}}
+    evidence = np.zeros(SIZE, np.float32)
+    evidence[[A, B]] = 0.5, 0.1
+    # b: log 0.24 + 0.1 = -1.327; a: log 0.15 + 0.5 = -1.397; a a: log 0.105 + 0.5 = -1.754, where twice would be -1.254.
+    found = beam_search(bigrams(table), 2, Beam(4, 1, 2, 0.0, 1.0), evidence)
+    assert [hypothesis.words for hypothesis in found] == [(B,), (A,), (A, A)]
+
+
+def test_a_caption_is_cut_short_only_where_none_has_ended():
+    # A beam of one looks at the two best: after a b, both would go on.
+    table = {START: {A: 1}, A: {B: 0.7, END: 0.3}, B: {C: 0.6, A: 0.35, END: 0.05}}
+    assert search(table, width=1, max_words=2, length_penalty=4) == [((A,), 0.3)]
+    table[A] = {B: 0.7, C: 0.2, END: 0.1}
+    assert search(table, width=1, max_words=2, length_penalty=4) == [((A, B), 0.7 * 0.05)]
+
+
 def test_no_word_pair_stands_twice():
     table = {START: {A: 1}, A: {B: 0.9, END: 0.1}, B: {A: 0.9, END: 0.1}}
     assert search(table, width=8, max_words=10) == [

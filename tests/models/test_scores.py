@@ -67,6 +67,6 @@ def test_meteor_is_that_of_the_reference_where_words_match_exactly():
 
 def test_reward_is_the_sum_of_its_parts():
     words = ["a", "dog", "runs"]
-    expected = CiderD(TOLD).score(0, words) + 5 * Bleu4(TOLD).score(0, words) + 10 * Meteor(
+    expected = 2 * CiderD(TOLD).score(0, words) + 5 * Bleu4(TOLD).score(0, words) + 10 * Meteor(
         TOLD, frozenset(("a",))).score(0, words)
     assert Reward(TOLD, frozenset(("a",))).score(0, words) == pytest.approx(expected)

@@ -130,7 +130,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     (["seed=-3"], "seed = -3: it is at least 0"), (["reward_share=1.1"], "reward_share = 1.1"),
     (["reward_samples=1"], "reward_samples = 1"), (["beam_width=65"], "beam_width = 65: it is at most 64"),
     (["min_words=30"], "min_words = 30, max_words = 18"), (["max_words=129"], "max_words = 129"),
-    (["length_penalty=nan"], "length_penalty = nan"),
+    (["length_penalty=nan"], "length_penalty = nan"), (["evidence=-1"], "evidence = -1.0"),
     *(([f"{name}=0"], f"{name} = 0: it is at least 1") for name in (
         "batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"))])
 def test_settings_that_contradict_each_other_are_refused(overrides, message):
