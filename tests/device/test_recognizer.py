@@ -10,8 +10,8 @@ import pytest
 
 from device import Bundle, Caption, Recognition, Recognizer, Score
 from device.bundle import Encoded
-from device.metadata import Input, Metadata
-from device.recognizer import best_scores
+from device.metadata import Beam, Input, Metadata
+from device.recognizer import best_caption, best_scores
 from device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
 
 GREY = np.full((9, 9, 3), 60, np.uint8)
@@ -147,6 +147,19 @@ def test_the_beam_is_the_bundles_or_ones_own(bundle, photos, monkeypatch):
         Recognizer(model, beam=beam)(photos["cat"])
         assert set(widths) == {width}
         widths.clear()
+
+
+def test_the_tags_help_to_choose_the_caption():
+    model = stand_in(("a", "man", "'s", "dog"))
+    # "man" and "dog" are as likely after the start; only the tags know which of them is seen.
+    model.next_word = lambda history, context: np.log(np.where(
+        history[:, -1:] == START, [1e-9, 1e-9, 1e-9, 1e-9, 0.4, 1e-9, 0.6], [1e-9, 1, *[1e-9] * 5])).astype(np.float32)
+    encoded = Encoded(None, None, np.array([0.9, 0.1], np.float32))
+    model.metadata = replace(model.metadata, tags=("man", "dog"))
+    assert best_caption(model, encoded, Beam(2, 1, 3)).words == (6,)
+    # log 0.4 / 2 + 0.9 weight against log 0.6 / 2 + 0.1 weight: even at 0.253.
+    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.25)).words == (6,)
+    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.26)).words == (4,)
 
 
 def test_the_classifier_hears_which_words_were_said():
