@@ -30,3 +30,10 @@ def save_array(path, array):
     with open(f"{path}.partial", "wb") as file:
         np.save(file, array, allow_pickle=False)
     os.replace(f"{path}.partial", path)
+
+
+def save_arrays(path, arrays):
+    """Write `arrays`, a dict by name, to the .npz file `path`, whole or not at all."""
+    with open(f"{path}.partial", "wb") as file:
+        np.savez(file, **arrays)
+    os.replace(f"{path}.partial", path)

@@ -17,6 +17,7 @@ import numpy as np
 
 from device import cli
 from device.errors import PicaptionError
+from models.files import save_arrays
 
 EPSILON = 1e-3  # Of the network's batch normalisation.
 DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
@@ -81,7 +82,7 @@ def folded(tensors):
 def fold(source, target):
     """Fold batch normalisation into the weights of SOURCE (.pth) and write them to TARGET (.npz)."""
     arrays = folded(read_tensors(source))
-    np.savez(target, **arrays)
+    save_arrays(target, arrays)
     click.echo(f"{target}: {len(arrays) // 2} layers")
 
 
