@@ -8,7 +8,9 @@ import pytest
 from device import Bundle, PicaptionError, Recognizer
 from models import data as reading
 from models import train as training
-from models.run import KerasModel
+from models.batches import Examples
+from models.captioner import build_captioner
+from models.run import KerasModel, sigmoid
 from models.settings import Settings
 
 
@@ -75,6 +77,17 @@ def test_vocabulary_and_tags_are_the_frequent_words(data):
     vocabulary = reading.learn_vocabulary(records, 16)
     assert "a" in vocabulary.numbers and "spoon" not in vocabulary.numbers
     assert reading.learn_tags(records, reading.learn_vocabulary(records, 1), 3) == ("camera", "astronaut", "brown")
+
+
+def test_the_tagger_learns_a_context_that_has_changed():
+    # The last four look like the first two, but have no captions: what is said of them is not to be learned.
+    inputs = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 0, 0, 0, 0]]
+    tags = np.array([[1, 0]] * 2 + [[0, 1]] * 6, np.float32)
+    train = Examples(inputs, [[[3]], [[3]], [[4]], [[4]], [], [], [], []], tags, np.zeros(8, bool))
+    captioner = build_captioner((4,), words=9, tags=2, order=3, embedding=4, hidden=32, dropout=0.0)
+    training.train_tagger(captioner, Settings(captions="x", batch=2, learning_rate=0.3), train)
+    scores = sigmoid(captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(inputs)))
+    assert ((scores[:4] > 0.5) == tags[:4]).all()
 
 
 def test_best_threshold_by_hand():
