@@ -95,13 +95,17 @@ def step(next_word, history, context):
     """Return logits [beam, V] from the captioner's `next_word` model with one context, [1, H] or [1, G, H], for all of
     `history`."""
     names = {layer.name for layer in next_word.layers}
-    layers = {name: next_word.get_layer(name) for name in ("embedding", "hidden", "query", "logits") if name in names}
+    parts = ("embedding", "hidden", "query", "narrow_logits", "logits")
+    layers = {name: next_word.get_layer(name) for name in parts if name in names}
     embedded = embed(layers["embedding"], history)
     if "query" in layers:
         places = context[0]
         weights = tf.nn.softmax(tf.matmul(layers["query"](embedded), places, transpose_b=True))
         context = tf.matmul(weights, places)
-    return layers["logits"](tf.nn.relu(layers["hidden"](embedded) + context))
+    told = tf.nn.relu(layers["hidden"](embedded) + context)
+    if "narrow_logits" in layers:
+        told = layers["narrow_logits"](told)
+    return layers["logits"](told)
 
 
 def embed(embedding, history):

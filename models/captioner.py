@@ -13,6 +13,10 @@ Translation", EMNLP 2015, the score that is a dot product):
     c = sum_g a_g c_g        c_g = C f_g + b        a = softmax_g(c_g . Q e)
 
 Q is zero to begin with, and c then what it is without attention. Tags come from relu(c) by one more product.
+
+C, U and the tags' matrix can be products of two of a low rank, C = C2 C1 and so on (Sainath et al., "Low-rank matrix
+factorization for deep neural network training with high-dimensional output targets", ICASSP 2013): a hidden layer almost
+three times as large then takes as many weights, and knows more.
 """
 
 from dataclasses import dataclass
@@ -37,16 +41,20 @@ class Captioner:
     tagger: keras.Model
 
 
-def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, dropout=0.4):
+def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, rank=0, dropout=0.4):
     """Build an untrained Captioner for features of the shape `features`, (F,) or, with attention, (G, F), for `words`
-    words, `tags` tags and n-grams of `order`."""
+    words, `tags` tags and n-grams of `order`; with `rank`, C, U and the tags' matrix are of that rank."""
+    def narrow(wide, name):
+        return layers.Dense(rank, use_bias=False, name=name)(wide) if rank else wide
+
     inputs = keras.Input(features, name="features")
-    context = keras.Model(inputs, layers.Dense(hidden, name="context")(layers.Dropout(dropout)(inputs)), name="context")
+    seen = narrow(layers.Dropout(dropout)(inputs), "narrow_features")
+    context = keras.Model(inputs, layers.Dense(hidden, name="context")(seen), name="context")
 
     given = keras.Input((*features[:-1], hidden), name="context")
     mean = layers.GlobalAveragePooling1D()(given) if len(features) == 2 else given
-    tagger = keras.Model(given, layers.Dense(tags, name="tags")(layers.Dropout(dropout)(layers.ReLU()(mean))),
-                         name="tagger")
+    called = narrow(layers.Dropout(dropout)(layers.ReLU()(mean)), "narrow_tags")
+    tagger = keras.Model(given, layers.Dense(tags, name="tags")(called), name="tagger")
 
     history = keras.Input((order - 1,), dtype="int32", name="history")
     embedded = layers.Flatten()(layers.Embedding(words, embedding, name="embedding")(history))
@@ -56,7 +64,8 @@ def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, d
         query = layers.Dense(hidden, use_bias=False, kernel_initializer="zeros", name="query")(embedded)
         seen = layers.Flatten()(layers.Attention()([layers.Reshape((1, hidden))(query), given]))
     summed = layers.Add()([layers.Dense(hidden, use_bias=False, name="hidden")(embedded), seen])
-    logits = layers.Dense(words, name="logits")(layers.Dropout(dropout)(layers.ReLU()(summed)))
+    told = narrow(layers.Dropout(dropout)(layers.ReLU()(summed)), "narrow_logits")
+    logits = layers.Dense(words, name="logits")(told)
     return Captioner(context, keras.Model([history, given], logits, name="next_word"), tagger)
 
 

@@ -55,6 +55,8 @@ class Settings:
     pooling: str = "mean"
     embedding: int = 112
     hidden: int = 448
+    # Of the matrices from features to hidden layer and from there to words and tags; 0 for full ones.
+    rank: int = 0
     dropout: float = 0.4
     smoothing: float = 0.1
     batch: int = 64
@@ -178,7 +180,7 @@ def check(settings):
     need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
     for name in ("batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
         need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
-    for name in ("warm_up_epochs", "epochs", "patience", "tune_epochs", "tune_from", "reward_epochs", "class_epochs",
+    for name in ("warm_up_epochs", "epochs", "patience", "tune_epochs", "tune_from", "rank", "reward_epochs", "class_epochs",
                  "class_patience", "seed"):
         need(getattr(settings, name) >= 0, f"{name} = {getattr(settings, name)}: it is at least 0")
     for name in ("dropout", "smoothing"):

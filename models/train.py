@@ -167,7 +167,7 @@ def train_captioner(settings, folder, train, dev, words, epochs, start=None):
     folder.mkdir(exist_ok=True)
     captioner = load_captioner(start) if start else build_captioner(
         train.inputs.shape[1:], words, train.tags.shape[1], settings.order, settings.embedding, settings.hidden,
-        settings.dropout)
+        settings.rank, settings.dropout)
     model = fit.joint_model(captioner)
     batches = Batches(train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, epochs * len(batches))

@@ -26,6 +26,21 @@ def test_logits_are_the_formula():
     np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], h @ output + bias, atol=1e-5)
 
 
+def test_matrices_of_a_rank_are_products_of_two():
+    captioner = build_captioner((5,), words=6, tags=1, order=2, embedding=2, hidden=4, rank=3)
+    features, history = np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32), np.array([[2]])
+    (first,), (second, bias) = (captioner.context.get_layer(name).get_weights() for name in ("narrow_features", "context"))
+    assert first.shape == (5, 3) and second.shape == (3, 4)
+    context = np.asarray(captioner.context(features))
+    np.testing.assert_allclose(context, features @ (first @ second) + bias, atol=1e-5)
+    (embedding,), (hidden,), (narrow,), (output, bias) = (captioner.next_word.get_layer(name).get_weights() for name in (
+        "embedding", "hidden", "narrow_logits", "logits"))
+    assert narrow.shape == (4, 3) and output.shape == (3, 6)
+    expected = np.maximum(0, embedding[2:3] @ hidden + context) @ (narrow @ output) + bias
+    assert captioner.tagger.get_layer("narrow_tags").get_weights()[0].shape == (4, 3)
+    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context])), expected, atol=1e-5)
+
+
 def test_attention_is_the_formula_and_without_a_query_the_mean():
     captioner = build_captioner((3, 2), words=6, tags=1, order=3, embedding=2, hidden=4)
     features = np.random.default_rng(0).normal(size=(1, 3, 2)).astype(np.float32)
