@@ -13,7 +13,7 @@ from device.bundle import Bundle, Contents, write_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import list_pictures, read_picture, resize
-from device.recognizer import best_caption
+from device.recognizer import describe
 from models.batches import windows
 from models.run import KerasModel
 
@@ -93,13 +93,6 @@ def captions_of(model, context):
     return [hypothesis.words for hypothesis in found]
 
 
-def bag(words, size):
-    """Return a caption's words as a bag of words, float32 [1, size]."""
-    said = np.zeros((1, size), np.float32)
-    said[0, list(words)] = 1
-    return said
-
-
 def representative_examples(model, pictures, numbers=np.int32):
     """Return what the signatures will be given for `pictures`, as (signature, {input: array}) for calibration; `numbers` is
     the dtype of the words before."""
@@ -107,15 +100,11 @@ def representative_examples(model, pictures, numbers=np.int32):
     for picture in tqdm(pictures, "representative dataset", disable=None):
         encoded = model.encode(picture)
         examples.append(("encode", {"image": picture[None]}))
-        said = {}
         if model.captioner:
             captions = captions_of(model, encoded.context)
             histories = np.concatenate([windows(words, model.metadata.order)[0] for words in captions]).astype(numbers)
             for start in range(0, len(histories) - width + 1, width):
                 examples.append(("next_word", {"history": histories[start:start + width], "context": encoded.context}))
-            said = {"caption": bag(captions[0], len(model.vocabulary))}
-        if model.labels:
-            examples.append(("classify", {"features": encoded.features} | said))
     return examples
 
 
@@ -130,15 +119,16 @@ def compare_picture(model, bundle, picture):
     exact, found = model.encode(picture), bundle.encode(picture)
     cosine = (exact.features @ found.features.T).item() / (
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
-    divergence, same, words = 0.0, 1.0, ()
+    divergence, same, evidence = 0.0, 1.0, (None, None)
     if model.captioner:
-        words = best_caption(model, exact).words
-        same = float(words == best_caption(bundle, found).words)
-        history = windows(words, model.metadata.order)[0]
-        expected, told = model.next_word(history, exact.context), bundle.next_word(history, found.context)
-        divergence = float((np.exp(expected) * (expected - told)).sum(1).mean())
+        told, evidence = zip(*(describe(each, encoded) for each, encoded in ((model, exact), (bundle, found))))
+        same = float(told[0].words == told[1].words)
+        history = windows(told[0].words, model.metadata.order)[0]
+        expected, given = model.next_word(history, exact.context), bundle.next_word(history, found.context)
+        divergence = float((np.exp(expected) * (expected - given)).sum(1).mean())
     difference = 0.0
     if model.labels:
-        said = bag(words, len(model.vocabulary) if model.vocabulary else 0)
-        difference = np.abs(model.classify(exact.features, said) - bundle.classify(found.features, said)).mean()
+        scores = [each.classify(encoded.features, words) for each, encoded, words in zip(
+            (model, bundle), (exact, found), evidence)]
+        difference = np.abs(scores[0] - scores[1]).mean()
     return 1 - cosine, divergence, difference, same

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from convert.compact import compact
+from device.compact import compact
+from device.signature import with_classify
 
 #: Operators for the precisions whose activations have ranges that a representative dataset gives.
 ACTIVATIONS = {
@@ -27,7 +28,10 @@ def convert_graph(model, beam, precision="int8", examples=()):
     beam: hypotheses that `next_word` takes at once. examples: the representative dataset, a list of
     (signature, {input: array}), in whose ranges "int8" and "int16" quantize.
     """
-    return convert_functions(signature_functions(model, beam, history_type(precision)), precision, examples)
+    graph = convert_functions(signature_functions(model, beam, history_type(precision)), precision, examples)
+    if not model.head:
+        return graph
+    return with_classify(graph, model.head, model.metadata.head == "multi-label", quantized=precision != "float32")
 
 
 def history_type(precision):
@@ -53,13 +57,12 @@ def convert_functions(functions, precision="int8", examples=()):
 
 
 def signature_functions(model, beam, numbers=tf.int32):
-    """Return the bundle's signatures as tf.functions by name, their weights frozen to constants.
+    """Return the bundle's signatures but `classify` as tf.functions by name, their weights frozen to constants.
 
     numbers: the dtype of the words before, as history_type gives it.
     """
     size, spec = model.metadata.input, tf.TensorSpec
     captioner = model.captioner
-    features = spec((1, model.encoder.output_shape[-1]), tf.float32, "features")
 
     def encode(image):
         seen = model.encoder(tf.cast(image, tf.float32))
@@ -71,7 +74,6 @@ def signature_functions(model, beam, numbers=tf.int32):
 
     functions = {"encode": freeze(encode, spec((1, size.height, size.width, 3), tf.uint8, "image"))}
     if captioner:
-        words = len(model.vocabulary)
         context = spec((1, *captioner.context.output_shape[1:]), tf.float32, "context")
         history = spec((beam, model.metadata.order - 1), numbers, "history")
 
@@ -80,14 +82,6 @@ def signature_functions(model, beam, numbers=tf.int32):
             return {"logits": step(captioner.next_word, history, context)}
 
         functions["next_word"] = freeze(next_word, history, context)
-    if model.labels:
-        squash = tf.sigmoid if model.metadata.head == "multi-label" else tf.nn.softmax
-
-        def classify(features, caption=None):
-            return {"scores": squash(model.classifier([features, caption] if captioner else features))}
-
-        caption = [spec((1, words), tf.float32, "caption")] if captioner else []
-        functions["classify"] = freeze(classify, features, *caption)
     return functions
 
 

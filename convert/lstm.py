@@ -26,7 +26,7 @@ from device.bundle import Bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import read_picture
-from device.recognizer import Recognizer, best_caption
+from device.recognizer import Recognizer, describe
 from device.runtime import make_interpreter
 from device.vocabulary import sentence
 from models.captioner import pooled
@@ -150,7 +150,7 @@ def say_and_time(graph, features, records, beam, recognizer):
         began = time.perf_counter()
         captions.append(said(step, context, beam))
         between = time.perf_counter()
-        best_caption(recognizer.model, encoded)
+        describe(recognizer.model, encoded)
         spent.append((between - began, time.perf_counter() - between))
     medians = np.median(spent[1:] or spent, axis=0) * 1e3
     return captions, dict(zip(("lstm", "ngram"), medians.round(3).tolist()))

@@ -8,7 +8,7 @@ A TFLite flatbuffer with up to three signatures,
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
 the file as a graph, and `unzip -l` as an archive. With attention over G places of the picture, the context is
-[1, G, C]; with activations of 16 bits, the history is float32. Without a captioner there is no `next_word`, `encode`
+[1, G, C]; the classifier's caption is the words' evidence (device.recognizer.describe); with activations of 16 bits, the history is float32. Without a captioner there is no `next_word`, `encode`
 gives features alone and `classify` takes them alone; without labels there is no `classify`.
 """
 
@@ -178,9 +178,10 @@ class Bundle:
         # Not in the graph: there, int8 log-probabilities would come in steps of 1/16.
         return log_softmax(self._runners["next_word"](history=history, context=context)["logits"])
 
-    def classify(self, features, caption):
-        """Return the classes' probabilities, float32 [classes]; caption: float32 [1, V], a bag of words."""
-        said = {"caption": caption} if self.vocabulary else {}
+    def classify(self, features, evidence):
+        """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
+        device.recognizer.describe, or None without a captioner."""
+        said = {"caption": evidence[None]} if self.vocabulary else {}
         return self._runners["classify"](features=features, **said)["scores"][0]
 
     def _check(self):

@@ -81,7 +81,7 @@ def describe(file, recognition):
         return ", ".join(f"{item.name} {item.score:.2f}" for item in items)
     rows = {
         "caption": recognition.caption and recognition.caption.text,
-        "classes": scores(recognition.classes),
+        "classes": "unsure: " * recognition.unsure + scores(recognition.classes),
         "tags": scores(recognition.tags),
         "time": f"{recognition.timings['total']:.1f} ms: " + ", ".join(
             f"{stage} {spent:.1f}" for stage, spent in recognition.timings.items() if stage != "total"),

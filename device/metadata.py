@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from device.errors import PicaptionError
 
-#: Version of the bundle format; a reader refuses a newer one.
-FORMAT_VERSION = 1
+#: Version of the bundle format; a reader refuses any other. Since 2, `classify` takes the words' evidence.
+FORMAT_VERSION = 2
 HEADS = ("multi-label", "single-label")
 RULES = ("squash", "crop")
 
@@ -38,7 +38,8 @@ class Metadata:
     """Everything about a bundle but its graph, labels and vocabulary.
 
     head: "multi-label" (a sigmoid each) or "single-label" (softmax); order: of the n-grams, 0 where there
-    is no captioner; tags: the words that `encode` scores, in its order; thresholds are scores, 0 to 1;
+    is no captioner; tags: the words that `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is
+    certain below label_threshold;
     provenance and measured are free for what it was trained on and how good it was found.
     """
 
@@ -76,6 +77,9 @@ def from_json(text, where):
     if version > FORMAT_VERSION:
         raise PicaptionError(f"{where}: bundle format {version} is newer than this picaption reads ({FORMAT_VERSION}); "
                              "update picaption")
+    if version < FORMAT_VERSION:
+        raise PicaptionError(f"{where}: bundle format {version} is older than this picaption reads ({FORMAT_VERSION}); "
+                             "convert it again from its training run")
     need(values.get("name"), "it has no name")
     metadata = _fill(Metadata, values, need)
     metadata = dataclasses.replace(metadata, tags=tuple(metadata.tags))

@@ -50,7 +50,7 @@ def _rows(recognition, letter, width):
         for line in wrap(recognition.caption.text, letter, room):
             rows.append((round(1.7 * letter), _text_row(line, letter)))
     small = 0.72 * letter
-    classes = [f"{score.name} {score.score:.0%}" for score in recognition.classes[:3]
+    classes = [f"{score.name}{'?' * recognition.unsure} {score.score:.0%}" for score in recognition.classes[:3]
                if score.score >= SHOWN_SCORE or score is recognition.classes[0]]
     for line in _fill(classes, lambda label: text_width(label, small) + 1.6 * small, room):
         rows.append((round(2.4 * small), _chip_row(line, small)))

@@ -28,7 +28,8 @@ class Recognition:
     """One picture's caption, tags and classes (best first), and what they cost.
 
     `timings` holds milliseconds for each stage and their `total`; `captured_at` is seconds since the
-    epoch. `caption` is None where the bundle has no captioner.
+    epoch. `caption` is None where the bundle has no captioner. `unsure` is true where no class' score reaches the
+    bundle's threshold: the best ones are then no more than guesses.
     """
 
     caption: Caption | None
@@ -37,6 +38,7 @@ class Recognition:
     timings: dict[str, float]
     frame: int = 0
     captured_at: float = 0.0
+    unsure: bool = False
 
     def to_json(self):
         """Return the versioned JSON form: a dict of plain strings, numbers and lists."""
@@ -52,5 +54,6 @@ class Recognition:
             "caption": caption,
             "tags": [{"name": tag.name, "score": round(tag.score, 4)} for tag in self.tags],
             "classes": [{"name": label.name, "score": round(label.score, 4)} for label in self.classes],
+            "unsure": self.unsure,
             "timings_ms": {stage: round(milliseconds, 3) for stage, milliseconds in self.timings.items()},
         }

@@ -16,19 +16,32 @@ from device.vocabulary import sentence
 TOP_CLASSES, TOP_TAGS = 3, 5
 
 
-def best_caption(model, encoded, beam=None):
-    """Return the best Hypothesis of the beam search for a picture, the Encoded of which is given.
+#: What a word's probability is measured against when it becomes evidence: below it, a word counts for next to nothing.
+CALLED = 0.003
 
-    Raises PicaptionError where there is none, which takes a vocabulary of next to no words.
+
+def describe(model, encoded, beam=None):
+    """Return (Hypothesis, evidence) for a picture, the Encoded of which is given: the best caption of the beam search,
+    and how far the picture calls for each word, float32 [V].
+
+    A word's evidence is log(1 + p / CALLED), with p the highest probability that it was given anywhere in the search, or
+    by the tags. It knows more than the caption: of what could be said, a sentence says little.
+    Raises PicaptionError where there is no caption, which takes a vocabulary of next to no words.
     """
-    beam, evidence = beam or model.metadata.beam, None
-    if beam.evidence:
-        evidence = np.zeros(len(model.vocabulary), np.float32)
-        evidence[model.vocabulary.encode(model.metadata.tags)] = encoded.tags
-    found = beam_search(lambda history: model.next_word(history, encoded.context), model.metadata.order, beam, evidence)
+    beam, highest = beam or model.metadata.beam, np.full(len(model.vocabulary), -np.inf, np.float32)
+
+    def next_word(history):
+        scores = model.next_word(history, encoded.context)
+        np.maximum(highest, scores.max(axis=0), out=highest)
+        return scores
+
+    tags = np.zeros(len(model.vocabulary), np.float32)
+    if encoded.tags is not None:
+        tags[model.vocabulary.encode(model.metadata.tags)] = encoded.tags
+    found = beam_search(next_word, model.metadata.order, beam, tags if beam.evidence else None)
     if not found:
         raise PicaptionError("the captioner knows too few words for captions of min_words; convert it with a lower one")
-    return found[0]
+    return found[0], np.log1p(np.maximum(np.exp(highest), tags) / np.float32(CALLED))
 
 
 class Recognizer:
@@ -41,8 +54,6 @@ class Recognizer:
     def __init__(self, model, threads=None, beam=None):
         self.model = Bundle(model, threads) if isinstance(model, (str, os.PathLike)) else model
         self.beam = beam or self.model.metadata.beam
-        vocabulary = self.model.vocabulary
-        self._said = np.zeros((1, len(vocabulary) if vocabulary else 0), np.float32)
 
     def __call__(self, image, frame=0, captured_at=None):
         """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
@@ -57,39 +68,34 @@ class Recognizer:
         resized = clock()
         encoded = model.encode(picture)
         seen = clock()
-        caption = said = None
+        caption = evidence = None
         if encoded.context is not None:
-            said = best_caption(model, encoded, self.beam)
+            said, evidence = describe(model, encoded, self.beam)
             words = model.vocabulary.decode(said.words)
             caption = Caption(sentence(words), words, said.log_probability)
         told = clock()
-        scores = self._classify(encoded.features, said.words if said else ())
+        scores = self._classify(encoded.features, evidence)
         done = clock()
         timings = {"preprocess": resized - start, "encode": seen - resized, "caption": told - seen,
                    "classify": done - told, "total": done - start}
         found = Recognition(caption, self._tags(encoded), best_scores(model.labels, scores, TOP_CLASSES),
-                            {stage: seconds * 1e3 for stage, seconds in timings.items()}, frame, captured_at)
+                            {stage: seconds * 1e3 for stage, seconds in timings.items()}, frame, captured_at,
+                            bool(len(scores) and scores.max() < model.metadata.label_threshold))
         return found, encoded
 
-    def class_scores(self, image, fused=True):
-        """Return the classes' probabilities for `image`, float32 [classes]; from the image alone unless `fused`."""
+    def class_scores(self, image):
+        """Return the classes' probabilities for `image`, float32 [classes]."""
         encoded = self.model.encode(self.prepare(image))
-        words = ()
-        if fused and encoded.context is not None:
-            words = best_caption(self.model, encoded, self.beam).words
-        return self._classify(encoded.features, words)
+        evidence = None if encoded.context is None else describe(self.model, encoded, self.beam)[1]
+        return self._classify(encoded.features, evidence)
 
     def prepare(self, image):
         """Return `image` in the shape that `encode` takes."""
         wanted = self.model.metadata.input
         return resize(image, wanted.height, wanted.width, wanted.resize)
 
-    def _classify(self, features, words):
-        if not self.model.labels:
-            return np.empty(0, np.float32)
-        self._said.fill(0)
-        self._said[0, list(words)] = 1
-        return self.model.classify(features, self._said)
+    def _classify(self, features, evidence):
+        return self.model.classify(features, evidence) if self.model.labels else np.empty(0, np.float32)
 
     def _tags(self, encoded):
         if encoded.tags is None:

@@ -57,7 +57,8 @@ def summary_line(recognition, interval=None, width=None):
     """Return one line of at most `width` characters: caption, best class and figures; the caption gives way first."""
     parts = []
     if recognition.classes:
-        parts.append(f"{recognition.classes[0].name} {recognition.classes[0].score:.2f}")
+        best = recognition.classes[0]
+        parts.append(f"{best.name}{'?' * recognition.unsure} {best.score:.2f}")
     if interval:
         parts.append(f"{1 / interval:.1f} fps")
     parts.append(f"{recognition.timings['total']:.0f} ms")

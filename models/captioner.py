@@ -1,4 +1,4 @@
-"""The image-conditioned n-gram captioner, the tagger and the classifier, as Keras models.
+"""The encoder, the image-conditioned n-gram captioner and the tagger, as Keras models.
 
 The captioner is a feed-forward n-gram language model (Bengio et al., JMLR 3, 2003) whose hidden layer
 also sees the picture: with e the embeddings of the n-1 words before, one after the other, and f the picture's features,
@@ -67,22 +67,6 @@ def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, r
     told = narrow(layers.Dropout(dropout)(layers.ReLU()(summed)), "narrow_logits")
     logits = layers.Dense(words, name="logits")(told)
     return Captioner(context, keras.Model([history, given], logits, name="next_word"), tagger)
-
-
-def build_classifier(features, words, classes, embedding=64, dropout=0.3):
-    """Build the classifier that fuses caption and features.
-
-    Takes features [batch, F] and the caption as a bag of words [batch, V] (1 for each word in it, all
-    zeros for no caption); gives logits [batch, classes]. With no `words` it takes features alone.
-    """
-    inputs = keras.Input((features,), name="features")
-    if not words:
-        logits = layers.Dense(classes, name="classes")(layers.Dropout(dropout)(inputs))
-        return keras.Model(inputs, logits, name="classifier")
-    caption = keras.Input((words,), name="caption")
-    said = layers.ReLU()(layers.Dense(embedding, name="words")(caption))
-    joined = layers.Concatenate()([layers.Dropout(dropout)(inputs), layers.Dropout(dropout)(said)])
-    return keras.Model([inputs, caption], layers.Dense(classes, name="classes")(joined), name="classifier")
 
 
 def build_encoder(network, grid=False):

@@ -10,8 +10,8 @@ from device import PicaptionError, Recognizer
 from device.bundle import Bundle, read_bundle, write_bundle
 from device.pictures import read_picture
 from models.arpa import read_arpa
-from models.metrics import (caption_scores, mean_average_precision, mean_words, nearest, percent, precision_and_recall,
-                            style, top_k_accuracy)
+from models.metrics import (caption_scores, expected_calibration_error, mean_average_precision, mean_words, nearest,
+                            percent, precision_and_recall, style, top_k_accuracy)
 from models.objects import share_that_names_an_object
 from models.prior import ImageFree, WithPrior
 from models.readers import read_captions
@@ -131,37 +131,41 @@ def copied_captions(recognizer, features, training, skipped):
 
 
 def evaluate_classes(recognizer, dataset, predictions=None):
-    """Return the figures of the classes found in `dataset`'s pictures, as a dict, fused and from the image alone.
+    """Return the figures of the classes found in `dataset`'s pictures, as a dict.
 
     A multi-label model gets its mean average precision and that of each class, a single-label one its top-1
-    and top-3 accuracy, all in per cent. Raises PicaptionError where model and data have different classes.
+    and top-3 accuracy and the share of pictures of which it is unsure, and both the expected calibration error, all in
+    per cent. The list `predictions`, if given, is filled with a dict a picture. Raises PicaptionError where model and
+    data have different classes.
     """
-    labels = recognizer.model.labels
+    labels, metadata = recognizer.model.labels, recognizer.model.metadata
     if not labels:
         raise PicaptionError("this model has no classes: evaluate it on --captions")
     if set(dataset.classes) != set(labels):
         only = sorted(set(dataset.classes) - set(labels)), sorted(set(labels) - set(dataset.classes))
         raise PicaptionError(f"the model and the data have different classes: only in the data {only[0][:5]}, "
                              f"only in the model {only[1][:5]}")
-    truth, fused, alone, skipped = [], [], [], []
+    truth, scores, skipped = [], [], []
     for record, picture in pictures_of(dataset, skipped):
         truth.append([label in record.labels for label in labels])
-        fused.append(recognizer.class_scores(picture))
-        alone.append(recognizer.class_scores(picture, fused=False))
+        scores.append(recognizer.class_scores(picture))
         if predictions is not None:
             predictions.append({"image": record.name, "scores": {
-                label: round(float(score), 4) for label, score in zip(labels, fused[-1])}})
+                label: round(float(score), 4) for label, score in zip(labels, scores[-1])}})
     need_some(truth, skipped)
-    truth, figures = np.array(truth), {"pictures": len(truth), "head": recognizer.model.metadata.head}
-    for name, scores in (("fused", np.array(fused)), ("image_only", np.array(alone))):
-        if recognizer.model.metadata.head == "multi-label":
-            mean, each = mean_average_precision(scores, truth)
-            figures[name] = {"mAP": round(100 * mean, 2)}
-            if name == "fused":
-                figures["classes"] = {label: None if np.isnan(value) else round(100 * float(value), 1)
-                                      for label, value in zip(labels, each)}
-        else:
-            figures[name] = {f"top_{k}": round(100 * top_k_accuracy(scores, truth.argmax(1), k), 2) for k in (1, 3)}
+    truth, scores = np.array(truth), np.array(scores)
+    figures = {"pictures": len(truth), "head": metadata.head}
+    if metadata.head == "multi-label":
+        mean, each = mean_average_precision(scores, truth)
+        figures |= {"mAP": percent(mean), "classes": {
+            label: None if np.isnan(value) else round(100 * float(value), 1) for label, value in zip(labels, each)}}
+        figures["calibration_error"] = percent(expected_calibration_error(scores, truth))
+    else:
+        figures |= {f"top_{k}": percent(top_k_accuracy(scores, truth.argmax(1), k)) for k in (1, 3)}
+        best = scores.argmax(1)
+        rows = np.arange(len(best))
+        figures["calibration_error"] = percent(expected_calibration_error(scores[rows, best], truth[rows, best]))
+        figures["unsure"] = percent((scores[rows, best] < metadata.label_threshold).mean())
     return figures | {"skipped": skipped}
 
 

@@ -124,6 +124,17 @@ def top_k_accuracy(scores, truth, k):
     return float((best == np.asarray(truth)[:, None]).any(axis=1).mean())
 
 
+def expected_calibration_error(scores, truth, bins=15):
+    """Return by how much scores, 0 to 1, differ from the share that is true, in the mean over the scores, 0 to 1.
+
+    scores and truth: arrays of the same shape. Scores are compared in `bins` of equal width (Guo et al., "On Calibration
+    of Modern Neural Networks", ICML 2017).
+    """
+    scores, truth = np.ravel(scores), np.ravel(truth).astype(np.float64)
+    bin_of = np.minimum((scores * bins).astype(int), bins - 1)
+    return float(np.abs(np.bincount(bin_of, scores - truth, bins)).sum() / scores.size)
+
+
 def precision_and_recall(scores, truth, k):
     """Return (precision, recall) of each picture's k best scores, 0 to 1, their means over the pictures.
 

@@ -1,10 +1,11 @@
 """A training run's folder: the Keras models, the words and labels, and what a bundle will say of itself.
 
 The folder holds metadata.json, labels.txt and vocabulary.txt as a bundle does, and encoder.keras,
-classifier.keras, and, with a captioner, context.keras, next_word.keras and tagger.keras.
+classifier.npz, and, with a captioner, context.keras, next_word.keras and tagger.keras.
 """
 
 import os
+import zipfile
 from pathlib import Path
 
 import keras
@@ -12,17 +13,13 @@ import numpy as np
 
 from device.bundle import Encoded, log_softmax
 from device.errors import PicaptionError
+from device.head import Head, squash
 from device.metadata import from_json, to_json
 from device.vocabulary import Vocabulary
 from models.captioner import Captioner, pooled
-from models.files import read_lines, write_lines, write_text
+from models.files import read_lines, save_arrays, write_lines, write_text
 
 PARTS = ("context", "next_word", "tagger")
-
-
-def sigmoid(logits):
-    """Return 1 / (1 + exp(-logits)) as float32."""
-    return (0.5 * np.tanh(0.5 * logits) + 0.5).astype(np.float32)  # Does not overflow.
 
 
 def save_model(model, path):
@@ -60,6 +57,22 @@ def save_captioner(captioner, folder):
         save_model(getattr(captioner, part), Path(folder, f"{part}.keras"))
 
 
+def save_head(head, path):
+    """Write a device.head.Head to the .npz file `path`, whole or not at all."""
+    save_arrays(path, {name: part for name, part in vars(head).items() if part is not None})
+
+
+def load_head(path):
+    """Read a device.head.Head; raises PicaptionError where it is missing or not one."""
+    if not Path(path).is_file():
+        raise PicaptionError(f"{path} is missing: the folder is no finished training run; run picaption train again")
+    try:
+        with np.load(path, allow_pickle=False) as parts:
+            return Head(parts["features"], parts["words"] if "words" in parts else None, parts["bias"])
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise PicaptionError(f"{path}: cannot load it as a classifier: {error}") from None
+
+
 class KerasModel:
     """A training run behind the interface of device.bundle.Bundle, in float32.
 
@@ -75,7 +88,7 @@ class KerasModel:
         words = read_lines(folder / "vocabulary.txt")
         self.vocabulary = Vocabulary(words) if words else None
         self.encoder = load_model(folder / "encoder.keras")
-        self.classifier = load_model(folder / "classifier.keras") if self.labels and whole else None
+        self.head = load_head(folder / "classifier.npz") if self.labels and whole else None
         self.captioner = load_captioner(folder) if words else None
 
     def encode(self, image):
@@ -87,14 +100,14 @@ class KerasModel:
         if self.captioner is None:
             return Encoded(features, None, None)
         context = self.captioner.context.predict_on_batch(features)
-        return Encoded(pooled(features), context, sigmoid(self.captioner.tagger.predict_on_batch(context))[0])
+        return Encoded(pooled(features), context, squash(self.captioner.tagger.predict_on_batch(context), multi_label=True)[0])
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
         contexts = np.repeat(context, len(history), axis=0)
         return log_softmax(np.array(self.captioner.next_word.predict_on_batch([history, contexts])))
 
-    def classify(self, features, caption):
-        """Return the classes' probabilities, float32 [classes]; caption: float32 [1, V], a bag of words."""
-        logits = np.array(self.classifier.predict_on_batch([features, caption] if self.captioner else features)[0])
-        return sigmoid(logits) if self.metadata.head == "multi-label" else np.exp(log_softmax(logits))
+    def classify(self, features, evidence):
+        """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
+        device.recognizer.describe, or None without a captioner."""
+        return squash(self.head.logits(features, evidence)[0], self.metadata.head == "multi-label")

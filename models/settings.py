@@ -82,11 +82,6 @@ class Settings:
     reward_learning_rate: float = 5e-4
     reward_samples: int = 5
 
-    # The classifier.
-    class_epochs: int = 60
-    class_patience: int = 6
-    class_learning_rate: float = 1e-3
-
     # How the bundle decodes (device.metadata.Beam).
     beam_width: int = 3
     min_words: int = 4
@@ -180,12 +175,12 @@ def check(settings):
     need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
     for name in ("batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
         need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
-    for name in ("warm_up_epochs", "epochs", "patience", "tune_epochs", "tune_from", "rank", "reward_epochs", "class_epochs",
-                 "class_patience", "seed"):
+    for name in ("warm_up_epochs", "epochs", "patience", "tune_epochs", "tune_from", "rank", "reward_epochs",
+                 "seed"):
         need(getattr(settings, name) >= 0, f"{name} = {getattr(settings, name)}: it is at least 0")
     for name in ("dropout", "smoothing"):
         need(0 <= getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is from 0 to below 1")
-    for name in ("learning_rate", "tune_learning_rate", "reward_learning_rate", "class_learning_rate"):
+    for name in ("learning_rate", "tune_learning_rate", "reward_learning_rate"):
         need(0 < getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is between 0 and 1")
     need(0 < settings.text_share <= 1, f"text_share = {settings.text_share}: it is above 0 and at most 1")
     need(0 <= settings.reward_share <= 1, f"reward_share = {settings.reward_share}: it is from 0 to 1")

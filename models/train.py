@@ -15,18 +15,20 @@ import numpy as np
 from tqdm import tqdm
 
 from device.errors import PicaptionError
+from device.head import calibrated, fit_head, held_out_logits, naming_words, squash
 from device.metadata import Beam, Input, Metadata
-from device.recognizer import best_caption
+from device.recognizer import describe
 from device.vocabulary import SPECIAL, Vocabulary
 from models import fit, ngram
 from models.arpa import write_arpa
 from models.backbones import backbone, load_applications, load_folded
 from models.batches import Batches, Pictures, join
-from models.captioner import build_captioner, build_classifier, build_encoder, classic_cnn, pooled
+from models.captioner import build_captioner, build_encoder, classic_cnn, pooled
 from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data, with_borrowed
 from models.files import read_lines, save_array, write_lines, write_text
 from models.reward import train_on_reward
-from models.run import PARTS, KerasModel, load_captioner, load_model, save_captioner, save_model, save_words, sigmoid
+from models.run import (PARTS, KerasModel, load_captioner, load_head, load_model, save_captioner, save_head, save_model,
+                        save_words)
 from models.text import STOP_WORDS
 
 log = logging.getLogger("picaption")
@@ -239,38 +241,35 @@ def class_loss(settings):
 
 
 def train_classifier(settings, folder, features, data):
-    """Train the classifier on cached features and on what the captioner says of each picture."""
-    if (folder / "classifier.keras").exists():
+    """Fit the classifier to cached features and to the words that the captioner calls for, and calibrate it on dev
+    pictures, where there are some, else on pictures held out in turn."""
+    if (folder / "classifier.npz").exists():
         return
-    captioner = KerasModel(folder, whole=False) if data.captions else None
-    train, dev = (split and (class_inputs(captioner, inputs, folder / f"said_{name}.npy"), label_matrix(split))
-                  for name, split, inputs in (("labels", data.labels, features.labels),
-                                              ("labels_dev", data.labels_dev, features.labels_dev)))
-    words = len(captioner.vocabulary) if captioner else 0
-    model = build_classifier(features.labels.shape[-1], words, train[1].shape[1])
-    optimizer = keras.optimizers.AdamW(settings.class_learning_rate, weight_decay=1e-3)
-    model.compile(optimizer, class_loss(settings), jit_compile=False)
-    stop = [keras.callbacks.EarlyStopping("val_loss", patience=settings.class_patience, restore_best_weights=True)]
-    if captioner:  # Every picture comes twice, once without its caption: the head is to answer from the image too.
-        (seen, said), truth = train
-        train = [np.tile(seen, (2, 1)), np.concatenate([said, np.zeros_like(said)])], np.tile(truth, (2, 1))
-    model.fit(*train, settings.batch, settings.class_epochs, validation_data=dev, verbose=2,
-              callbacks=stop if dev else [])
-    save_model(model, folder / "classifier.keras")
+    captioner, multi_label = KerasModel(folder, whole=False) if data.captions else None, bool(settings.labels)
+    names = captioner and naming_words(data.labels.classes, captioner.vocabulary)
+    seen, told = class_inputs(captioner, features.labels, folder / "evidence_labels.npy")
+    truth = label_matrix(data.labels)
+    head = fit_head(seen, told, names, truth, multi_label)
+    if data.labels_dev:
+        truth_dev = label_matrix(data.labels_dev)
+        seen_dev, told_dev = class_inputs(captioner, features.labels_dev, folder / "evidence_labels_dev.npy")
+        logits = head.logits(seen_dev, told_dev)
+    else:
+        truth_dev, logits = truth, held_out_logits(seen, told, names, truth, multi_label)
+    save_head(calibrated(head, logits, truth_dev, multi_label), folder / "classifier.npz")
 
 
 def class_inputs(model, features, path):
-    """Return the classifier's inputs for cached features: their mean over the grid with the captions of `model`, a
-    KerasModel, as bags of words, float32 [N, V], kept at `path`; the features alone where it is None."""
+    """Return the classifier's inputs for cached features: their mean over the grid, and the words' evidence by `model`, a
+    KerasModel, float32 [N, V], kept at `path`; None for these where there is no captioner."""
     if model is None:
-        return features
+        return features, None
     if path.exists():
-        return [pooled(features), np.load(path, allow_pickle=False)]
-    bags = np.zeros((len(features), len(model.vocabulary)), np.float32)
-    for bag, row in zip(bags, tqdm(features, path.stem, disable=None)):
-        bag[list(best_caption(model, model.describe(row[None])).words)] = 1
-    save_array(path, bags)
-    return [pooled(features), bags]
+        return pooled(features), np.load(path, allow_pickle=False)
+    rows = (describe(model, model.describe(row[None]))[1] for row in tqdm(features, path.stem, disable=None))
+    evidence = np.stack(list(rows))
+    save_array(path, evidence)
+    return pooled(features), evidence
 
 
 def with_thresholds(metadata, folder, features, data):
@@ -278,12 +277,12 @@ def with_thresholds(metadata, folder, features, data):
     if data.captions_dev:
         said = examples(data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags).tags
         captioner = load_captioner(folder)
-        scores = sigmoid(captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(features.captions_dev)))
-        metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(scores, said))
+        logits = captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(features.captions_dev))
+        metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(squash(logits, multi_label=True), said))
     if data.labels_dev and metadata.head == "multi-label":
         model = KerasModel(folder) if data.captions else None
-        inputs = class_inputs(model, features.labels_dev, folder / "said_labels_dev.npy")
-        scores = sigmoid(load_model(folder / "classifier.keras").predict_on_batch(inputs))
+        inputs = class_inputs(model, features.labels_dev, folder / "evidence_labels_dev.npy")
+        scores = squash(load_head(folder / "classifier.npz").logits(*inputs), multi_label=True)
         threshold = best_threshold(scores, label_matrix(data.labels_dev))
         metadata = dataclasses.replace(metadata, label_threshold=threshold)
     return metadata

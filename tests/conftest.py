@@ -65,7 +65,7 @@ def settings():
         labels="labels.tsv", label_images="images", label_train="train.txt", label_dev="dev.txt", text="text.tsv",
         network="classic", size=64, min_count=1, tags=10, order=3, embedding=16, hidden=32, batch=6, epochs=30,
         learning_rate=1e-2, patience=30, warm_up_epochs=3, tune_epochs=1, tune_batch=6, reward_epochs=1,
-        reward_samples=3, class_epochs=5, max_words=8, beam_width=2,
+        reward_samples=3, max_words=8, beam_width=2,
         evidence=0.4)
 
 

@@ -2,11 +2,13 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from device import Bundle, Recognition, Recognizer
 from device.bench import bench, table
 from device.bundle import Contents, write_bundle
+from device.head import Head
 from device.metadata import Input, Metadata
 from device.runtime import runtime_name
 
@@ -55,8 +57,8 @@ def test_a_bundle_without_a_captioner_has_no_next_word(tmp_path):
     metadata = Metadata("silent", input=Input(64, 64))
     encoder = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(32, 3),
                                 keras.layers.GlobalAveragePooling2D()])
-    classifier = keras.Sequential([keras.Input((32,)), keras.layers.Dense(2)])
-    model = SimpleNamespace(encoder=encoder, classifier=classifier, captioner=None, labels=("cat", "cup"),
+    head = Head(np.eye(32, 2, dtype=np.float32), None, np.zeros(2, np.float32))
+    model = SimpleNamespace(encoder=encoder, head=head, captioner=None, labels=("cat", "cup"),
                             metadata=metadata)
     write_bundle(tmp_path / "silent.tflite", Contents(convert_graph(model, 1), metadata, model.labels, None))
     figures = bench(Recognizer(Bundle(tmp_path / "silent.tflite")), seconds=0.1)

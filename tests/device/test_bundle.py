@@ -149,9 +149,14 @@ def test_a_member_that_does_not_fit_the_hash_is_refused(path, name, data):
 
 @pytest.mark.parametrize("fitting_hash", [True, False])
 def test_a_newer_format_is_refused(path, fitting_hash):
-    newer = json.loads(to_json(METADATA)) | {"format_version": 2, "colour": "green"}
+    newer = json.loads(to_json(METADATA)) | {"format_version": 3, "colour": "green"}
     rewrite(path, {"metadata.json": json.dumps(newer).encode()}, fitting_hash)
-    refused(path, r"bundle format 2 is newer than this picaption reads \(1\); update picaption")
+    refused(path, r"bundle format 3 is newer than this picaption reads \(2\); update picaption")
+
+
+def test_an_older_format_is_refused(path):
+    rewrite(path, {"metadata.json": json.dumps(json.loads(to_json(METADATA)) | {"format_version": 1}).encode()})
+    refused(path, r"bundle format 1 is older than this picaption reads \(2\); convert it again from its training run")
 
 
 @pytest.mark.parametrize("name, data, message", [
@@ -189,13 +194,13 @@ def test_a_bundle_that_contradicts_itself_is_refused(bundle, tmp_path, changes, 
 def test_metadata_is_read_as_it_was_written():
     for metadata in (METADATA, Metadata("plain")):
         assert from_json(to_json(metadata), "here") == metadata
-    assert from_json('{"format_version": 1, "name": "plain", "beam": {"width": 5}}', "here") == Metadata(
+    assert from_json('{"format_version": 2, "name": "plain", "beam": {"width": 5}}', "here") == Metadata(
         "plain", beam=Beam(width=5))
 
 
 @pytest.mark.parametrize("text, message", [
     ("", "Expecting value"), (b"\xff", "can't decode"), ("[]", "it is not a JSON object"), ("{}", "no format version"),
-    ('{"format_version": true, "name": "x"}', "it has no format version"), ('{"format_version": 1}', "it has no name")])
+    ('{"format_version": true, "name": "x"}', "it has no format version"), ('{"format_version": 2}', "it has no name")])
 def test_text_that_is_no_metadata_is_refused(text, message):
     with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: .*{message}"):
         from_json(text, "here")

@@ -172,6 +172,11 @@ def test_image_prints_what_was_recognised(call):
         "  time     12.2 ms: encode 9.0"]
 
 
+def test_what_a_bundle_is_unsure_of_is_told():
+    from device.commands import describe
+    assert "  classes  unsure: cat 0.97, dog 0.04" in describe("cat.jpg", recognition(unsure=True)).splitlines()
+
+
 def test_image_prints_json_lines(call):
     code, out, err = call("image", "--json", CAT, CAT)
     assert (code, err) == (0, "")

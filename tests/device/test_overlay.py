@@ -42,6 +42,7 @@ def test_classes_with_a_low_score_are_left_out_but_the_best():
     assert best_alone > 0
     assert blue((("cat", 0.05), ("dog", 0.04))) == best_alone
     assert blue((("cat", 0.25), ("dog", 0.24))) > best_alone * 1.5
+    assert (annotate(image, recognition(unsure=True)) != annotate(image, recognition())).any()  # A question mark.
 
 
 def test_a_longer_caption_needs_a_higher_band_of_at_most_half_the_picture():

@@ -11,7 +11,7 @@ import pytest
 from device import Bundle, Caption, Recognition, Recognizer, Score
 from device.bundle import Encoded
 from device.metadata import Beam, Input, Metadata
-from device.recognizer import best_caption, best_scores
+from device.recognizer import CALLED, best_scores, describe
 from device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
 
 GREY = np.full((9, 9, 3), 60, np.uint8)
@@ -42,8 +42,9 @@ def stand_in(words=(), labels=("cat", "cup", "dog", "spoon")):
         scores[np.arange(len(history)), [NEXT.get(tuple(row), UNKNOWN) for row in history.tolist()]] = -0.5
         return scores
 
-    def classify(features, caption):
-        return np.array([0.25, 0.5, features[0, 0] / 100, caption.sum() / 10], np.float32)
+    def classify(features, evidence):
+        called = 0 if evidence is None else CALLED * np.expm1(evidence[3:]).sum() / 10
+        return np.array([0.25, 0.5, features[0, 0] / 100, called], np.float32)
     return SimpleNamespace(metadata=Metadata("stand-in", order=3, input=Input(4, 6), tags=("man", "cat")),
                            vocabulary=Vocabulary(SPECIAL + words) if words else None, labels=labels,
                            encode=encode, next_word=next_word, classify=classify)
@@ -86,6 +87,7 @@ def test_the_json_form_is_versioned_and_rounded():
         "version": 1, "frame": 3, "captured_at": 1700000000.123,
         "caption": {"text": "a cat", "words": ["a", "cat"], "log_probability": -1.2346},
         "tags": [{"name": "cat", "score": 0.1235}], "classes": [{"name": "dog", "score": 0.9877}],
+        "unsure": False,
         "timings_ms": {"encode": 1.235, "total": 2.0}}
 
 
@@ -119,13 +121,6 @@ def test_class_scores_are_those_of_the_recognition(recognizer, photos):
         assert best_scores(recognizer.model.labels, scores, 3) == recognizer(image).classes
 
 
-def test_class_scores_of_the_image_alone_hear_no_caption(recognizer, photos):
-    features = recognizer.model.encode(recognizer.prepare(photos["cat"])).features
-    alone = recognizer.class_scores(photos["cat"], fused=False)
-    np.testing.assert_array_equal(alone, recognizer.model.classify(features, np.zeros((1, 28), np.float32)))
-    assert (0 <= alone).all() and (alone <= 1).all()
-
-
 def test_tags_are_those_above_the_threshold_best_first(recognizer, photos):
     model = recognizer.model
     scores = model.encode(recognizer.prepare(photos["coffee"])).tags
@@ -156,21 +151,41 @@ def test_the_tags_help_to_choose_the_caption():
         history[:, -1:] == START, [1e-9, 1e-9, 1e-9, 1e-9, 0.4, 1e-9, 0.6], [1e-9, 1, *[1e-9] * 5])).astype(np.float32)
     encoded = Encoded(None, None, np.array([0.9, 0.1], np.float32))
     model.metadata = replace(model.metadata, tags=("man", "dog"))
-    assert best_caption(model, encoded, Beam(2, 1, 3)).words == (6,)
+    assert describe(model, encoded, Beam(2, 1, 3))[0].words == (6,)
     # log 0.4 / 2 + 0.9 weight against log 0.6 / 2 + 0.1 weight: even at 0.253.
-    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.25)).words == (6,)
-    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.26)).words == (4,)
+    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.25))[0].words == (6,)
+    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.26))[0].words == (4,)
 
 
-def test_the_classifier_hears_which_words_were_said():
+def test_the_classifier_hears_which_words_were_called_for():
     recognizer = Recognizer(stand_in(("a", "man", "'s", "dog")))
     found = recognizer(GREY)
     assert found.caption == Caption("a man's a dog", ("a", "man", "'s", "a", "dog"), 6 * -0.5)
     assert found.tags == (Score("man", pytest.approx(0.9)),)
-    # Five words, four different ones.
-    assert found.classes == (Score("dog", pytest.approx(0.6)), Score("cup", 0.5), Score("spoon", pytest.approx(0.4)))
-    np.testing.assert_allclose(recognizer.class_scores(GREY), [0.25, 0.5, 0.6, 0.4])
-    np.testing.assert_allclose(recognizer.class_scores(GREY, fused=False), [0.25, 0.5, 0.6, 0])
+    # Each of the four words had exp(-0.5) at its highest in the search, and "man" 0.9 as a tag.
+    called = (3 * np.exp(-0.5) + 0.9) / 10
+    np.testing.assert_allclose(recognizer.class_scores(GREY), [0.25, 0.5, 0.6, called], rtol=1e-4)
+    assert found.classes == (Score("dog", pytest.approx(0.6)), Score("cup", 0.5), Score("spoon", pytest.approx(called)))
+
+
+def test_evidence_is_the_highest_probability_of_a_word_anywhere():
+    model = stand_in(("a", "man", "'s", "dog"))
+    encoded = model.encode(np.full((4, 6, 3), 60, np.uint8))
+    evidence = describe(model, encoded)[1]
+    assert evidence.shape == (7,) and evidence.dtype == np.float32
+    probabilities = CALLED * np.expm1(evidence)
+    np.testing.assert_allclose(probabilities[[3, 5, 6]], np.exp(-0.5), rtol=1e-4)
+    assert probabilities[4] == pytest.approx(0.9, rel=1e-4)  # The tag is higher than the search's.
+    assert probabilities[START] == pytest.approx(np.exp(-9), rel=1e-2)
+
+
+def test_a_recognition_is_unsure_where_no_class_reaches_the_threshold():
+    model = stand_in(("a", "man", "'s", "dog"))
+    for threshold, unsure in ((0.59, False), (0.61, True)):
+        model.metadata = replace(model.metadata, label_threshold=threshold)
+        found = Recognizer(model)(GREY)
+        assert found.unsure is unsure and found.to_json()["unsure"] is unsure
+    assert not Recognizer(stand_in(labels=()))(GREY).unsure
 
 
 def test_without_a_captioner_there_are_classes_alone():

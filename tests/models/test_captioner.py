@@ -5,7 +5,7 @@ import pytest
 
 from device.decode import beam_search
 from device.metadata import Beam
-from models.captioner import build_captioner, build_classifier, classic_cnn
+from models.captioner import build_captioner, classic_cnn
 
 
 def test_shapes():
@@ -79,12 +79,6 @@ def test_words_before_the_last_ones_change_nothing(order, features):
     for histories, logits in told:
         for history, row in zip(histories, logits):
             np.testing.assert_allclose(by_history.setdefault(tuple(history), row), row, atol=1e-5)
-
-
-def test_without_a_caption_the_classifier_still_answers():
-    classifier = build_classifier(4, words=9, classes=3)
-    assert classifier([np.ones((1, 4), np.float32), np.zeros((1, 9), np.float32)]).shape == (1, 3)
-    assert build_classifier(4, words=0, classes=3)(np.ones((1, 4), np.float32)).shape == (1, 3)
 
 
 def test_classic_network_has_its_layers():

@@ -10,7 +10,7 @@ import pytest
 from device import Bundle, PicaptionError, Recognizer, cli
 from device.pictures import read_picture
 from models import evaluate
-from models.metrics import mean_average_precision
+from models.metrics import expected_calibration_error
 from models.readers import add_labels, read_captions, read_folders, read_labels
 from models.settings import Settings
 
@@ -157,30 +157,20 @@ def test_classes_of_bundle_and_run_agree(bundle, run, data):
     dataset, told, figures = read_labels(data / "labels.tsv", data / "images"), ([], []), []
     for model, predictions in zip((bundle, run), told):
         found = evaluate.evaluate_classes(evaluate.load_recognizer(model), dataset, predictions)
-        assert list(found) == ["pictures", "head", "fused", "classes", "image_only", "skipped"]
+        assert list(found) == ["pictures", "head", "mAP", "classes", "calibration_error", "skipped"]
         assert (found["pictures"], found["head"], found["skipped"]) == (24, "multi-label", [])
         assert tuple(found["classes"]) == CLASSES
-        assert found["fused"]["mAP"] == pytest.approx(np.mean(list(found["classes"].values())), abs=0.06)
+        assert found["mAP"] == pytest.approx(np.mean(list(found["classes"].values())), abs=0.06)
         worst = 100 * np.mean([n / (16 + n) for n in range(1, 9)])  # the 8 positives behind the 16 others
         assert all(round(worst, 1) <= value <= 100 for value in found["classes"].values())
-        assert 0 < found["image_only"]["mAP"] <= 100
         assert [each["image"] for each in predictions] == NAMES
         assert all(tuple(each["scores"]) == CLASSES for each in predictions)
         figures.append(found)
     scores = [[list(each["scores"].values()) for each in predictions] for predictions in told]
     difference = np.abs(np.subtract(*scores))
     assert difference.mean() < 0.03 and (difference < 0.1).mean() > 0.95  # a caption may differ by a word
-    for name in ("fused", "image_only"):
-        assert figures[0][name]["mAP"] == pytest.approx(figures[1][name]["mAP"], abs=15)
-
-
-def test_fused_figures_use_the_caption_and_the_others_do_not(bundle, data):
-    recognizer, dataset = Recognizer(bundle), read_labels(data / "labels.tsv", data / "images")
-    found = evaluate.evaluate_classes(recognizer, dataset)
-    truth = [[name in record.labels for name in CLASSES] for record in dataset.records]
-    for name, fused in (("fused", True), ("image_only", False)):
-        scores = [recognizer.class_scores(read_picture(record.path), fused) for record in dataset.records]
-        assert found[name]["mAP"] == pytest.approx(100 * mean_average_precision(scores, truth)[0], abs=0.01)
+    assert figures[0]["mAP"] == pytest.approx(figures[1]["mAP"], abs=15)
+    assert all(0 <= each["calibration_error"] <= 30 for each in figures)
 
 
 def test_a_class_that_no_picture_shows_has_no_figure(bundle, data, tmp_path):
@@ -189,21 +179,22 @@ def test_a_class_that_no_picture_shows_has_no_figure(bundle, data, tmp_path):
     dataset = read_labels(tmp_path / "labels.tsv", data / "images", classes=tmp_path / "classes.txt")
     found = evaluate.evaluate_classes(Recognizer(bundle), dataset)
     assert found["classes"] == {"cat": 100, "cup": None, "person": None, "spoon": None}
-    assert found["fused"] == found["image_only"] == {"mAP": 100}
+    assert found["mAP"] == 100
 
 
 def test_class_folders_give_accuracies(data, tmp_path):
     from models.train import train
-    settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=1, tune_batch=8,
-                        class_epochs=2)
+    settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=1, tune_batch=8)
     train(settings, data, tmp_path)
     recognizer, predictions = evaluate.load_recognizer(tmp_path), []
     found = evaluate.evaluate_classes(recognizer, read_folders(data / "folders"), predictions)
     best = [max(each["scores"], key=each["scores"].get) for each in predictions]
     hits = [each["image"].startswith(f"{name}/") for each, name in zip(predictions, best)]
-    assert found == {"pictures": 24, "head": "single-label", "skipped": [],
-                     "fused": {"top_1": round(100 * sum(hits) / 24, 2), "top_3": 100},
-                     "image_only": {"top_1": round(100 * sum(hits) / 24, 2), "top_3": 100}}
+    sure = np.array([max(each["scores"].values()) for each in predictions])
+    off = expected_calibration_error(sure, hits)
+    assert found == {"pictures": 24, "head": "single-label", "skipped": [], "top_1": round(100 * sum(hits) / 24, 2),
+                     "top_3": 100, "calibration_error": pytest.approx(100 * off, abs=0.01),
+                     "unsure": round(100 * (sure < 0.5).mean(), 2)}
     with pytest.raises(PicaptionError, match="this model has no captioner: evaluate it on --labels or --folders"):
         evaluate.evaluate_captions(recognizer, read_captions(data / "captions.token.txt", data / "images"))
 

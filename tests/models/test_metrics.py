@@ -11,8 +11,8 @@ import pytest
 
 import models
 from device.errors import PicaptionError
-from models.metrics import (caption_scores, mean_average_precision, mean_words, nearest, precision_and_recall,
-                            ptb_tokenize, style, top_k_accuracy)
+from models.metrics import (caption_scores, expected_calibration_error, mean_average_precision, mean_words, nearest,
+                            precision_and_recall, ptb_tokenize, style, top_k_accuracy)
 
 
 @pytest.fixture
@@ -77,6 +77,13 @@ def test_top_k_accuracy_by_hand():
     scores, truth = [[0.1, 0.7, 0.2], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]], [1, 1, 0]
     # Of the two equal scores in the second row the first is the best.
     assert [top_k_accuracy(scores, truth, k) for k in (1, 2, 3, 9)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+
+
+def test_expected_calibration_error_by_hand():
+    # Two bins: in the lower, 0.2 and 0.4 are said of what is never and always true; in the upper, 0.9 of what is true.
+    assert expected_calibration_error([0.2, 0.4, 0.9], [0, 1, 1], bins=2) == pytest.approx((0.4 + 0.1) / 3)
+    assert expected_calibration_error([[1.0, 0.0]], [[True, False]]) == 0
+    assert expected_calibration_error([1.0], [False]) == 1
 
 
 # --- tags

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from device import Bundle, PicaptionError, Recognizer
+from device.head import squash
 from models import data as reading
 from models import train as training
 from models.batches import Examples
 from models.captioner import build_captioner
-from models.run import KerasModel, sigmoid
+from models.run import KerasModel
 from models.settings import Settings
 
 
@@ -32,11 +33,11 @@ def test_an_interrupted_run_goes_on_with_the_stage_that_is_missing(run, data, se
     import shutil
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    (folder / "classifier.keras").unlink()
+    (folder / "classifier.npz").unlink()
     (folder / "finished").unlink()
     kept = (folder / "encoder.keras").stat().st_mtime_ns
     training.train(settings, data, folder)
-    assert (folder / "classifier.keras").exists()
+    assert (folder / "classifier.npz").exists()
     assert (folder / "encoder.keras").stat().st_mtime_ns == kept
 
 
@@ -60,7 +61,7 @@ def test_a_folder_of_another_run_is_refused(run, data, settings):
 def test_class_folders_give_a_single_label_bundle_without_captions(data, tmp_path, photos):
     from convert.convert import convert
     settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=4, tune_batch=8,
-                        tune_learning_rate=1e-3, class_epochs=30)
+                        tune_learning_rate=1e-3)
     training.train(settings, data, tmp_path / "run")
     convert(tmp_path / "run", tmp_path / "folders.tflite", data / "images")
     recognizer = Recognizer(tmp_path / "folders.tflite")
@@ -86,7 +87,7 @@ def test_the_tagger_learns_a_context_that_has_changed():
     train = Examples(inputs, [[[3]], [[3]], [[4]], [[4]], [], [], [], []], tags, np.zeros(8, bool))
     captioner = build_captioner((4,), words=9, tags=2, order=3, embedding=4, hidden=32, dropout=0.0)
     training.train_tagger(captioner, Settings(captions="x", batch=2, learning_rate=0.3), train)
-    scores = sigmoid(captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(inputs)))
+    scores = squash(captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(inputs)), True)
     assert ((scores[:4] > 0.5) == tags[:4]).all()
 
 

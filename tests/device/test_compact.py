@@ -6,9 +6,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.compact import ALIGNMENT, compact
 from device import Recognizer, default_bundle
 from device.bundle import Bundle, read_bundle, write_bundle
+from device.compact import ALIGNMENT, compact
 from device.runtime import make_interpreter
 
 

@@ -32,7 +32,11 @@ class _Builder(flatbuffers.Builder):
 
 def compact(graph):
     """Return the TFLite flatbuffer `graph`, bytes, in fewer of them; it computes the very same."""
-    model = schema.ModelT.InitFromPackedBuf(graph, 0)
+    return pack(schema.ModelT.InitFromPackedBuf(graph, 0))
+
+
+def pack(model):
+    """Return the TFLite flatbuffer, bytes, of a schema.ModelT, whose inner tensors lose their names."""
     for subgraph in model.subgraphs:
         for index in set(range(len(subgraph.tensors))) - {*subgraph.inputs, *subgraph.outputs}:
             subgraph.tensors[index].name = None
