@@ -148,3 +148,53 @@ def bench(bundle, threads, beam, seconds, as_json):
     from device.bench import bench, table
     figures = bench(open_recognizer(bundle, threads, beam), seconds)
     print(json.dumps(figures) if as_json else "\n".join(table(figures)))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), metavar="PATH", help="Where to write the new bundle.")
+@bundle_option
+@click.option("--capture", "name", metavar="CLASS", help="First take pictures for that class, into FOLDER/CLASS.")
+@click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
+              help="How many pictures --capture takes.")
+@click.option("--every", type=click.FloatRange(0, 60), default=0.5, show_default=True, metavar="S",
+              help="Seconds between them.")
+@click.option("--source", default="auto", show_default=True, metavar="SOURCE", help="The camera, as `live` takes it.")
+@threads_option
+def teach(folder, output, bundle, name, count, every, source, threads):
+    """Teach the classes of FOLDER, which has a folder of pictures for each.
+
+    The new bundle describes as before, and classifies by what these pictures show. Three pictures a class will do; more
+    are better. Without --output, --capture takes pictures and leaves it at that.
+    """
+    import time
+
+    from device.bundle import default_bundle
+    from device.sources import open_source
+    from device.teach import capture, teach
+    if name:
+        if Path(name).name != name or name.startswith("."):
+            raise PicaptionError(f"--capture {name!r} is no class name: give one without slashes or a dot before it")
+        camera = open_source(source)
+        try:
+            taken = capture(camera, folder / name, count, every)
+        finally:
+            camera.close()
+        print(f"{folder / name}: {len(taken)} pictures taken by {camera.name}")
+    if not output:
+        if not name:
+            raise PicaptionError("give --output, the path of the new bundle, or --capture to take pictures")
+        return
+    started = time.perf_counter()
+
+    def progress(pictures):
+        with click.progressbar(pictures, label="looking", file=sys.stderr) as bar:
+            yield from bar
+    taught = teach(bundle or default_bundle(), folder, output, threads, progress)
+    for line in taught.skipped:
+        print(f"left out: {line}", file=sys.stderr)
+    width = max(map(len, taught.pictures))
+    for label, pictures in taught.pictures.items():
+        print(f"{label:{width}}  {pictures} pictures")
+    print(f"{output}: {taught.held_out:.0%} of the pictures told rightly by classifiers taught without them; "
+          f"{time.perf_counter() - started:.1f} s")

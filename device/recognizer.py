@@ -86,8 +86,11 @@ class Recognizer:
     def class_scores(self, image):
         """Return the classes' probabilities for `image`, float32 [classes]."""
         encoded = self.model.encode(self.prepare(image))
-        evidence = None if encoded.context is None else describe(self.model, encoded, self.beam)[1]
-        return self._classify(encoded.features, evidence)
+        return self._classify(encoded.features, self.evidence(encoded))
+
+    def evidence(self, encoded):
+        """Return the words' evidence for a picture, float32 [V] (see `describe`), or None without a captioner."""
+        return None if encoded.context is None else describe(self.model, encoded, self.beam)[1]
 
     def prepare(self, image):
         """Return `image` in the shape that `encode` takes."""

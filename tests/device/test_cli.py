@@ -85,7 +85,7 @@ def test_setup_cfg_offers_the_devices_commands():
     lines = setup["options.entry_points"][cli.GROUP].split("\n")
     offered = dict(line.replace(" ", "").split("=") for line in lines if line)
     assert {"image", "live"} <= set(offered)
-    for target in ("image", "live"):
+    for target in ("image", "live", "teach"):
         module, name = offered[target].split(":")
         assert module == "device.commands" and isinstance(getattr(commands, name), click.Command)
 
