@@ -56,7 +56,8 @@ def test_weights_alone_quantized_agree(run, bundle, data, tmp_path):
 def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
     path = tmp_path / "int16.tflite"
     agreement = convert.convert(run, path, data / "images", precision="int16")
-    assert agreement.features < 1e-3 and agreement.words < 1e-3 and agreement.classes < 2e-3 and agreement.caption == 1
+    assert agreement.features < 1e-3 and agreement.words < 1e-3 and agreement.caption == 1
+    assert agreement.classes < 5e-3  # The classifier's weights have 8 bits here too.
     # Words come as floating point, and are looked up as exactly as numbers are; for any beam width.
     history = np.array([[0, 0], [0, 5], [5, 9], [9, 1]], np.int32)
     exact, found = KerasModel(run), Bundle(path)
