@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from standins import Counter
 
-from device import Bundle, PicaptionError, Recognizer, cli
+from device import Bundle, PicaptionError, Recognizer, cli, default_bundle
 from device import teach as teaching
 from device.pictures import read_picture, write_picture
 from device.teach import capture, find_pictures, teach
@@ -23,7 +23,8 @@ def folder(data, tmp_path):
     return shutil.copytree(data / "folders", tmp_path / "classes")
 
 
-def test_what_was_taught_is_recognised(bundle, folder, tmp_path, photos):
+def test_what_was_taught_is_recognised(folder, tmp_path, photos):
+    bundle = default_bundle()
     output, before = tmp_path / "taught.tflite", bundle.read_bytes()
     taught = teach(bundle, folder, output)
     assert taught.pictures == {"astronaut": 8, "cat": 8, "coffee": 8} and taught.skipped == () and taught.held_out > 0.8
