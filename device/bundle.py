@@ -8,8 +8,9 @@ A TFLite flatbuffer with up to three signatures,
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
 the file as a graph, and `unzip -l` as an archive. With attention over G places of the picture, the context is
-[1, G, C]; the classifier's caption is the words' evidence (device.recognizer.describe); with activations of 16 bits, the history is float32. Without a captioner there is no `next_word`, `encode`
-gives features alone and `classify` takes them alone; without labels there is no `classify`.
+[1, G, C]; the classifier's caption is the words' evidence (device.recognizer.describe); with activations of 16 bits,
+the history is float32. Without a captioner there is no `next_word`, `encode` gives features alone and `classify` takes
+them alone; without labels there is no `classify`.
 """
 
 import hashlib

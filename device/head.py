@@ -98,7 +98,13 @@ def fit_head(features, evidence, names, truth, multi_label):
 
 def calibrated(head, logits, truth, multi_label):
     """Return `head` at the temperature at which it is as sure as it is right (Guo et al., "On Calibration of Modern
-    Neural Networks", ICML 2017); logits [N, C] are what it says of pictures that it was not fitted to."""
+    Neural Networks", ICML 2017); logits [N, C] are what it says of pictures that it was not fitted to. Those
+    that are nan do not count; where there are no others, the head stays as it is."""
+    known = ~np.isnan(logits).any(1)
+    if not known.any():
+        return head
+    logits, truth = logits[known], truth[known]
+
     def loss(temperature):
         sure = np.clip(squash(logits / temperature, multi_label), 1e-7, 1 - 1e-7)
         return -np.mean(truth * np.log(sure) + (multi_label * (1 - truth)) * np.log(1 - sure))

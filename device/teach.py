@@ -63,11 +63,9 @@ def teach(base, folder, output, threads=None, progress=lambda pictures: pictures
     names = contents.vocabulary and naming_words(labels, contents.vocabulary)
     evidence = np.stack(evidence) if contents.vocabulary else None
     held_out = held_out_logits(features, evidence, names, truth, multi_label=False)
-    known = ~np.isnan(held_out).any(1)
-    head = fit_head(features, evidence, names, truth, multi_label=False)
-    if known.any():
-        head = calibrated(head, held_out[known], truth[known], multi_label=False)
+    head = calibrated(fit_head(features, evidence, names, truth, multi_label=False), held_out, truth, multi_label=False)
     write_taught(output, contents, labels, head, features, evidence, counts)
+    known = ~np.isnan(held_out).any(1)
     right = held_out[known].argmax(1) == truth[known].argmax(1)
     return Taught(counts, float(right.mean()) if known.any() else float("nan"), tuple(skipped))
 

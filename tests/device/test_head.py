@@ -89,6 +89,10 @@ def test_a_head_that_is_too_sure_is_cooled(multi_label):
     head = Head(np.ones((2, 3), np.float32), None, np.ones(3, np.float32))
     cooled = calibrated(head, 3 * right, truth, multi_label)
     assert 2.7 < 1 / cooled.bias[0] < 3.3
+    # Pictures of which nothing is known do not count.
+    unknown = np.where(np.arange(len(right))[:, None] % 2, np.nan, 3 * right)
+    assert 2.6 < 1 / calibrated(head, unknown, truth, multi_label).bias[0] < 3.4
+    assert calibrated(head, np.full_like(right, np.nan), truth, multi_label) is head
 
 
 def test_pictures_are_held_out_in_turn():
