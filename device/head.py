@@ -4,9 +4,10 @@ With f the features at unit length and s the word evidence of the caption search
 
     z = W f + V s + b        P(class | picture) = softmax(z), or for classes beside each other 1 / (1 + exp(-z))
 
-W and V are the likeliest under Gaussian priors. That of W has mean zero. That of V has for its mean that a class is there
-where the caption search called for the words of its name: language that nobody has to teach by pictures. The more
-pictures there are, the less the name counts. The fit needs numpy alone and takes seconds: it runs on the device too.
+W and V are the likeliest under Gaussian priors. That of W has mean zero. That of V has for its mean what language says of a
+class without a picture: that it is there where the caption search called for the words of its name, or, where texts tell
+(models.text_prior), for the words that go with it. The more pictures there are, the less language counts. The fit needs
+numpy alone and takes seconds: it runs on the device too.
 """
 
 import re
@@ -19,9 +20,11 @@ import numpy as np
 PENALTY = 0.16
 #: The size of the evidence beside the features, whose mean square is 1: the larger, the more freely V is learned.
 EVIDENCE_SCALE = 0.25
-#: What the words of a class' name weigh before there are pictures, and the number of pictures of a class with which they weigh
-#: half of it. More weight serves COCO's classes even better, and harms Imagenette's, of which the captioner has few names.
-NAME_WEIGHT, NAME_PICTURES = 0.5, 10
+#: What the words of a class' name weigh. More serves COCO's classes even better, and harms Imagenette's, of which the
+#: captioner has few names.
+NAME_WEIGHT = 0.5
+#: The number of pictures of a class with which language weighs half of what it does without any.
+PRIOR_PICTURES = 30
 #: Steps of the fit at most, and folds in which its confidence is checked.
 STEPS, FOLDS = 300, 5
 #: Temperatures that are tried.
@@ -61,33 +64,34 @@ def squash(logits, multi_label):
     return powers / powers.sum(-1, keepdims=True)
 
 
-def naming_words(labels, vocabulary):
-    """Return which words name each class, float32 [V, C]: a column shares 1 among the words of the class' name, in
-    singular and plural. It is zero where the vocabulary (device.vocabulary.Vocabulary) lacks one of them: half a name is
-    that of something else."""
+def name_prior(labels, vocabulary):
+    """Return a prior by the classes' names, float32 [V, C]: a column shares NAME_WEIGHT among the words of the class' name,
+    in singular and plural. It is zero where the vocabulary (device.vocabulary.Vocabulary) lacks one of them: half a name
+    is that of something else."""
     names = np.zeros((len(vocabulary), len(labels)), np.float32)
     for column, label in enumerate(labels):
         forms = [{word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.numbers.keys()
                  for word in re.findall(r"[a-z]+", label.lower())]
         for known in forms if all(forms) else ():
             for form in known:
-                names[vocabulary.numbers[form], column] += 1 / len(forms)
+                names[vocabulary.numbers[form], column] += NAME_WEIGHT / len(forms)
     return names
 
 
-def fit_head(features, evidence, names, truth, multi_label):
+def fit_head(features, evidence, prior, truth, multi_label):
     """Return the Head fitted to features [N, F], evidence [N, V] and truth [N, C] of 0 and 1.
 
-    names: naming_words of the classes. Without a captioner, evidence and names are None.
+    prior: what language says of the classes, float32 [V, C], a class' log-odds for each word's evidence of 1. Without a
+    captioner, evidence and prior are None.
     """
     truth = np.asarray(truth, np.float32)
     seen, seen_mean, seen_scale = _standardized(unit(features))
-    inputs, offset, prior = seen, 0, None
+    inputs, offset = seen, 0
     if evidence is not None:
-        prior = names * np.float32(NAME_WEIGHT / (1 + truth.sum(0).mean() / NAME_PICTURES))
+        prior = prior * np.float32(1 / (1 + truth.sum(0).mean() / PRIOR_PICTURES))
         told, told_mean, told_scale = _standardized(evidence, EVIDENCE_SCALE)
         inputs, offset = np.concatenate([seen, told], 1), (evidence - told_mean) @ prior
-    weights, bias = _logistic(inputs, truth, offset, multi_label)
+    weights, bias = logistic(inputs, truth, multi_label, PENALTY, offset)
     own = weights[:seen.shape[1]] * seen_scale
     bias = bias - seen_mean @ own
     if evidence is None:
@@ -96,31 +100,33 @@ def fit_head(features, evidence, names, truth, multi_label):
     return Head(own, words, bias - told_mean @ words)
 
 
-def calibrated(head, logits, truth, multi_label):
-    """Return `head` at the temperature at which it is as sure as it is right (Guo et al., "On Calibration of Modern
-    Neural Networks", ICML 2017); logits [N, C] are what it says of pictures that it was not fitted to. Those
-    that are nan do not count; where there are no others, the head stays as it is."""
+def temperature(logits, truth, multi_label):
+    """Return the temperature at which a head is as sure as it is right (Guo et al., "On Calibration of Modern Neural
+    Networks", ICML 2017); logits [N, C] are what it says of pictures that it was not fitted to. Those that are nan do not
+    count; it is 1 where there are no others."""
     known = ~np.isnan(logits).any(1)
     if not known.any():
-        return head
+        return 1.0
     logits, truth = logits[known], truth[known]
 
     def loss(temperature):
         sure = np.clip(squash(logits / temperature, multi_label), 1e-7, 1 - 1e-7)
         return -np.mean(truth * np.log(sure) + (multi_label * (1 - truth)) * np.log(1 - sure))
-    return head.cooled(min(TEMPERATURES, key=loss))
+    return float(min(TEMPERATURES, key=loss))
 
 
-def held_out_logits(features, evidence, names, truth, multi_label, seed=1):
-    """Return logits [N, C] of every picture by heads that were fitted without it (FOLDS of them), and by none of a
-    class of which there would be no other picture: nan."""
-    parts = np.array_split(np.random.default_rng(seed).permutation(len(truth)), min(FOLDS, len(truth)))
+def held_out_logits(features, evidence, prior, truth, multi_label, seed=1):
+    """Return logits [N, C] of every picture by heads that were fitted without it (FOLDS of them, each without a like share
+    of every class), and by none of a class of which there would be no other picture: nan."""
+    order = np.random.default_rng(seed).permutation(len(truth))
+    order = order[np.argsort(truth[order].argmax(1), kind="stable")]
+    parts = [order[start::FOLDS] for start in range(min(FOLDS, len(order)))]
     logits = np.full(truth.shape, np.nan, np.float32)
     for part in parts:
         rest = np.setdiff1d(np.arange(len(truth)), part)
         given = [None, None] if evidence is None else [evidence[rest], evidence[part]]
         if truth[rest].any(0).all():
-            head = fit_head(features[rest], given[0], names, truth[rest], multi_label)
+            head = fit_head(features[rest], given[0], prior, truth[rest], multi_label)
             logits[part] = head.logits(features[part], given[1])
     return logits
 
@@ -133,10 +139,14 @@ def _standardized(rows, size=1.0):
     return centred * scale, mean, scale
 
 
-def _logistic(inputs, truth, offset, multi_label):
-    """Return (weights [D, C], bias [C]) with the least mean loss of inputs @ weights + bias + offset + PENALTY / N / 2 of the
-    squared weights, by Nesterov's accelerated gradient for strongly convex functions."""
-    count, penalty = len(inputs), PENALTY / len(inputs)
+def logistic(inputs, truth, multi_label, penalty, offset=0):
+    """Return (weights [D, C], bias [C]) with the least mean loss of inputs @ weights + bias + offset + penalty / N / 2 of the
+    squared weights, by Nesterov's accelerated gradient for strongly convex functions.
+
+    inputs: float32 [N, D]; truth: float32 [N, C] of 0 and 1; offset: [N, C] or 0.
+    """
+    count = len(inputs)
+    penalty = penalty / count
     basis = None
     if inputs.shape[1] > count:
         # The weights lie in the span of the pictures: as many unknowns a class as there are pictures do.

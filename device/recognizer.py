@@ -18,6 +18,8 @@ TOP_CLASSES, TOP_TAGS = 3, 5
 
 #: What a word's probability is measured against when it becomes evidence: below it, a word counts for next to nothing.
 CALLED = 0.003
+#: The evidence of a word that is surely called for.
+CERTAIN = float(np.log1p(1 / CALLED))
 
 
 def describe(model, encoded, beam=None):

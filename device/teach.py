@@ -15,7 +15,7 @@ import numpy as np
 
 from device.bundle import Bundle, read_bundle, write_bundle
 from device.errors import PicaptionError
-from device.head import calibrated, fit_head, held_out_logits, naming_words, squash
+from device.head import fit_head, held_out_logits, name_prior, squash, temperature
 from device.pictures import list_pictures, read_picture, write_picture
 from device.recognizer import Recognizer
 
@@ -37,6 +37,24 @@ class Taught:
     skipped: tuple
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a bundle sees in pictures of classes: labels, the classes' names; paths; truth float32 [N, C]; features [N, F] and
+    evidence [N, V], which is None without a captioner; skipped, a line for each picture that cannot be read."""
+
+    labels: tuple
+    paths: tuple
+    truth: np.ndarray
+    features: np.ndarray
+    evidence: np.ndarray | None
+    skipped: tuple
+
+    @property
+    def counts(self):
+        """Return the number of pictures of each class, {label: count}."""
+        return dict(zip(self.labels, self.truth.sum(0).astype(int).tolist()))
+
+
 def teach(base, folder, output, threads=None, progress=lambda pictures: pictures):
     """Write a bundle to `output` that tells the classes of the folders in `folder` apart, and return what was Taught.
 
@@ -46,28 +64,42 @@ def teach(base, folder, output, threads=None, progress=lambda pictures: pictures
     """
     contents = read_bundle(base)
     labels, pictures, skipped = find_pictures(folder)
-    recognizer = Recognizer(Bundle(base, threads))
-    numbers, encodings, evidence = [], [], []
-    for label, path in progress(pictures):
+    seen = see(Recognizer(Bundle(base, threads)), labels, progress(pictures))
+    need_enough(folder, seen.counts)
+    head, held_out = learn(seen, contents.vocabulary)
+    write_taught(output, contents, labels, head, seen.features, seen.evidence, seen.counts)
+    known = ~np.isnan(held_out).any(1)
+    right = held_out[known].argmax(1) == seen.truth[known].argmax(1)
+    return Taught(seen.counts, float(right.mean()) if known.any() else float("nan"), (*skipped, *seen.skipped))
+
+
+def see(recognizer, labels, pictures):
+    """Return what a Recognizer has Seen in `pictures`, an iterable of (class, path); classes are of `labels`."""
+    numbers, paths, features, evidence, skipped = [], [], [], [], []
+    for label, path in pictures:
         try:
             encoded = recognizer.model.encode(recognizer.prepare(read_picture(path)))
         except PicaptionError as error:
             skipped.append(str(error))
             continue
         numbers.append(labels.index(label))
-        encodings.append(encoded.features[0])
+        paths.append(path)
+        features.append(encoded.features[0])
         evidence.append(recognizer.evidence(encoded))
-    counts = dict(zip(labels, np.bincount(np.array(numbers, int), minlength=len(labels)).tolist()))
-    need_enough(folder, counts)
-    truth, features = np.eye(len(labels), dtype=np.float32)[numbers], np.stack(encodings)
-    names = contents.vocabulary and naming_words(labels, contents.vocabulary)
-    evidence = np.stack(evidence) if contents.vocabulary else None
-    held_out = held_out_logits(features, evidence, names, truth, multi_label=False)
-    head = calibrated(fit_head(features, evidence, names, truth, multi_label=False), held_out, truth, multi_label=False)
-    write_taught(output, contents, labels, head, features, evidence, counts)
-    known = ~np.isnan(held_out).any(1)
-    right = held_out[known].argmax(1) == truth[known].argmax(1)
-    return Taught(counts, float(right.mean()) if known.any() else float("nan"), tuple(skipped))
+    if not paths:
+        raise PicaptionError(f"none of {len(skipped)} pictures can be read; the first: {skipped[0]}")
+    return Seen(labels, tuple(paths), np.eye(len(labels), dtype=np.float32)[numbers], np.stack(features),
+                np.stack(evidence) if recognizer.model.vocabulary else None, tuple(skipped))
+
+
+def learn(seen, vocabulary):
+    """Return (the Head fitted to Seen, as sure as it is right; the logits [N, C] that heads like it, fitted without a picture,
+    give that, nan where there is none); vocabulary: the captioner's, or None."""
+    prior = vocabulary and name_prior(seen.labels, vocabulary)
+    given = seen.features, seen.evidence, prior, seen.truth
+    held_out = held_out_logits(*given, multi_label=False)
+    degree = temperature(held_out, seen.truth, multi_label=False)
+    return fit_head(*given, multi_label=False).cooled(degree), held_out / np.float32(degree)
 
 
 def find_pictures(folder):
@@ -86,8 +118,7 @@ def find_pictures(folder):
                              "folder of pictures for each class")
     for label in labels:
         for path in list_pictures(folder / label):
-            content = hashlib.sha256(path.read_bytes()).digest()
-            other, first = owners.setdefault(content, (label, path))
+            other, first = owners.setdefault(content(path), (label, path))
             if other != label:
                 raise PicaptionError(f"{path} is the same picture as {first}: take it out of one of the two classes")
             if first != path:
@@ -96,6 +127,14 @@ def find_pictures(folder):
                 found.append((label, path))
     need_enough(folder, {label: sum(each == label for each, _ in found) for label in labels})
     return tuple(labels), found, skipped
+
+
+def content(path):
+    """Return the SHA-256 of the file at `path`: equal for the same picture."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).digest()
+    except OSError as error:
+        raise PicaptionError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
 
 
 def class_name(path):

@@ -74,6 +74,8 @@ class Settings:
     tune_from: int = 6
     tune_batch: int = 64
     tune_learning_rate: float = 1e-4
+    # The tuned weights are averaged with those before it, tune_share of the new ones.
+    tune_share: float = 1.0
 
     # Self-critical training of the captioner; none with 0 epochs. Its weights are then averaged with those before
     # it, reward_share of the new ones.
@@ -183,7 +185,8 @@ def check(settings):
     for name in ("learning_rate", "tune_learning_rate", "reward_learning_rate"):
         need(0 < getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is between 0 and 1")
     need(0 < settings.text_share <= 1, f"text_share = {settings.text_share}: it is above 0 and at most 1")
-    need(0 <= settings.reward_share <= 1, f"reward_share = {settings.reward_share}: it is from 0 to 1")
+    for name in ("tune_share", "reward_share"):
+        need(0 <= getattr(settings, name) <= 1, f"{name} = {getattr(settings, name)}: it is from 0 to 1")
     need(settings.reward_samples >= 2, f"reward_samples = {settings.reward_samples}: it is at least 2")
     need(settings.beam_width <= 64, f"beam_width = {settings.beam_width}: it is at most 64")
     need(0 <= settings.min_words <= settings.max_words <= 128,

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from device.errors import PicaptionError
-from device.head import calibrated, fit_head, held_out_logits, naming_words, squash
+from device.head import fit_head, held_out_logits, name_prior, squash, temperature
 from device.metadata import Beam, Input, Metadata
 from device.recognizer import describe
 from device.vocabulary import SPECIAL, Vocabulary
@@ -26,10 +26,12 @@ from models.batches import Batches, Pictures, join
 from models.captioner import build_captioner, build_encoder, classic_cnn, pooled
 from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data, with_borrowed
 from models.files import read_lines, save_array, write_lines, write_text
+from models.readers import read_text_captions
 from models.reward import train_on_reward
 from models.run import (PARTS, KerasModel, load_captioner, load_head, load_model, save_captioner, save_head, save_model,
                         save_words)
 from models.text import STOP_WORDS
+from models.text_prior import text_prior
 
 log = logging.getLogger("picaption")
 
@@ -86,12 +88,14 @@ def train(settings, data_folder, folder):
             if settings.reward_epochs:
                 function_words = frozenset(vocabulary.encode(STOP_WORDS))
                 train_on_reward(captioner, settings, captions, captions_dev, function_words, folder / "rewarded")
-                average(captioner, load_captioner(folder / "worded"), settings.reward_share)
+                worded = load_captioner(folder / "worded")
+                for part in PARTS:
+                    average(getattr(captioner, part), getattr(worded, part).get_weights(), settings.reward_share)
                 train_tagger(captioner, settings, captions)
             save_captioner(captioner, folder)
     save_words(folder, metadata, classes, vocabulary)
     if data.labels:
-        train_classifier(settings, folder, features, data)
+        train_classifier(settings, Path(data_folder), folder, features, data)
     metadata = with_thresholds(metadata, folder, features, data)
     if data.captions_dev:
         metadata = with_perplexity(metadata, folder, vocabulary, captions, captions_dev)
@@ -156,7 +160,9 @@ def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags):
         return
     encoder = build_network(settings, data_root)
     if settings.tune_epochs and data.captions:
+        start = encoder.get_weights()
         tune(settings, folder, encoder, data, vocabulary, tags)
+        average(encoder, start, settings.tune_share)
     elif settings.tune_epochs:
         train_on_labels(settings, folder, encoder, data)
     save_model(encoder, folder / "encoder.keras")
@@ -179,16 +185,14 @@ def train_captioner(settings, folder, train, dev, words, epochs, start=None):
     save_captioner(captioner, folder)
 
 
-def average(captioner, other, share):
-    """Set `captioner` to `share` of its own weights and the rest of those of `other`, the model that it came from.
+def average(model, start, share):
+    """Set a keras model to `share` of its own weights and the rest of `start`, those that it was trained from.
 
     Between the two lies a better model than either (Wortsman et al., "Robust fine-tuning of zero-shot models",
-    CVPR 2022): the reward alone makes captions short and alike once a beam searches for them.
+    CVPR 2022): a tuned encoder forgets things that ImageNet taught it, and the reward alone makes captions short
+    and alike once a beam searches for them.
     """
-    for part in PARTS:
-        model, start = getattr(captioner, part), getattr(other, part)
-        model.set_weights([share * own + (1 - share) * first
-                           for own, first in zip(model.get_weights(), start.get_weights())])
+    model.set_weights([share * own + (1 - share) * first for own, first in zip(model.get_weights(), start)])
 
 
 def train_tagger(captioner, settings, train):
@@ -240,23 +244,27 @@ def class_loss(settings):
     return keras.losses.BinaryCrossentropy(True) if settings.labels else keras.losses.CategoricalCrossentropy(True)
 
 
-def train_classifier(settings, folder, features, data):
+def train_classifier(settings, data_root, folder, features, data):
     """Fit the classifier to cached features and to the words that the captioner calls for, and calibrate it on dev
     pictures, where there are some, else on pictures held out in turn."""
     if (folder / "classifier.npz").exists():
         return
     captioner, multi_label = KerasModel(folder, whole=False) if data.captions else None, bool(settings.labels)
-    names = captioner and naming_words(data.labels.classes, captioner.vocabulary)
+    prior = None
+    if captioner and settings.text:
+        prior = text_prior(read_text_captions(data_root / settings.text), data.labels.classes, captioner.vocabulary)
+    elif captioner:
+        prior = name_prior(data.labels.classes, captioner.vocabulary)
     seen, told = class_inputs(captioner, features.labels, folder / "evidence_labels.npy")
     truth = label_matrix(data.labels)
-    head = fit_head(seen, told, names, truth, multi_label)
+    head = fit_head(seen, told, prior, truth, multi_label)
     if data.labels_dev:
         truth_dev = label_matrix(data.labels_dev)
         seen_dev, told_dev = class_inputs(captioner, features.labels_dev, folder / "evidence_labels_dev.npy")
         logits = head.logits(seen_dev, told_dev)
     else:
-        truth_dev, logits = truth, held_out_logits(seen, told, names, truth, multi_label)
-    save_head(calibrated(head, logits, truth_dev, multi_label), folder / "classifier.npz")
+        truth_dev, logits = truth, held_out_logits(seen, told, prior, truth, multi_label)
+    save_head(head.cooled(temperature(logits, truth_dev, multi_label)), folder / "classifier.npz")
 
 
 def class_inputs(model, features, path):

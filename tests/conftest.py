@@ -65,8 +65,7 @@ def settings():
         labels="labels.tsv", label_images="images", label_train="train.txt", label_dev="dev.txt", text="text.tsv",
         network="classic", size=64, min_count=1, tags=10, order=3, embedding=16, hidden=32, batch=6, epochs=30,
         learning_rate=1e-2, patience=30, warm_up_epochs=3, tune_epochs=1, tune_batch=6, reward_epochs=1,
-        reward_samples=3, max_words=8, beam_width=2,
-        evidence=0.4)
+        reward_samples=3, max_words=8, beam_width=2, evidence=0.4)
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +84,14 @@ def bundle(tmp_path_factory, run, data):
     path = tmp_path_factory.mktemp("bundle") / "tiny.tflite"
     convert(run, path, data / "images")
     return path
+
+
+@pytest.fixture(scope="session")
+def class_run(tmp_path_factory, data):
+    """The folder of a finished training run on class folders, without captions."""
+    from models.settings import Settings
+    from models.train import train
+    folder = tmp_path_factory.mktemp("class_run")
+    train(Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=4, tune_batch=8,
+                   tune_learning_rate=1e-3), data, folder)
+    return folder

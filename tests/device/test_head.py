@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from device import head as heads
-from device.head import Head, calibrated, fit_head, held_out_logits, naming_words, squash, unit
+from device.head import Head, fit_head, held_out_logits, name_prior, squash, temperature, unit
 from device.vocabulary import SPECIAL, Vocabulary
 
 VOCABULARY = Vocabulary((*SPECIAL, "cat", "cats", "hot", "dog", "glass", "glasses", "a"))
 
 
 def test_the_words_of_a_class_name_share_its_weight():
-    names = naming_words(("cat", "Hot-Dog", "wine glass", "brand X 7", "glasses"), VOCABULARY)
+    names = name_prior(("cat", "Hot-Dog", "wine glass", "brand X 7", "glasses"), VOCABULARY)
     assert names.dtype == np.float32 and names.shape == (10, 5)
     columns = [{VOCABULARY.words[row]: float(column[row]) for row in np.flatnonzero(column)} for column in names.T]
-    assert columns == [{"cat": 1, "cats": 1}, {"hot": 0.5, "dog": 0.5}, {}, {}, {"glasses": 1}]
+    assert columns == [{"cat": 0.5, "cats": 0.5}, {"hot": 0.25, "dog": 0.25}, {}, {}, {"glasses": 0.5}]
 
 
 def test_logits_and_probabilities_by_hand():
@@ -34,7 +34,7 @@ def test_the_fit_is_where_the_gradient_vanishes(multi_label, count, size):
     inputs = random.normal(size=(count, size)).astype(np.float32) / np.float32(np.sqrt(size))
     truth = np.eye(3, dtype=np.float32)[(inputs[:, :3] + random.normal(size=(count, 3)) / 5).argmax(1)]
     offset = random.normal(size=(count, 3)).astype(np.float32)
-    weights, bias = heads._logistic(inputs, truth, offset, multi_label)
+    weights, bias = heads.logistic(inputs, truth, multi_label, heads.PENALTY, offset)
     error = (squash(inputs @ weights + bias + offset, multi_label) - truth) / count
     gradient = inputs.T @ error + heads.PENALTY / count * weights
     first = (squash(offset + bias, multi_label) - truth) / count
@@ -59,19 +59,19 @@ def test_a_name_that_the_caption_calls_for_needs_no_pictures(multi_label):
     def accuracy(evidence, names):
         head = fit_head(features[:2], evidence[:2], names, truth, multi_label)
         return (head.logits(features[2:], evidence[2:]).argmax(1) == asked).mean()
-    names = naming_words(("cat", "dog"), VOCABULARY)
+    names = name_prior(("cat", "dog"), VOCABULARY)
     assert accuracy(evidence, names) > 0.98
     shuffled = np.concatenate([evidence[:2], random.permutation(evidence[2:])])
     assert 0.35 < accuracy(shuffled, names) < 0.65
 
 
 def test_the_more_pictures_the_less_the_name_counts():
-    names, features = naming_words(("cat", "dog"), VOCABULARY), np.ones((40, 3), np.float32)
+    names, features = name_prior(("cat", "dog"), VOCABULARY), np.ones((40, 3), np.float32)
     evidence = np.ones((40, len(VOCABULARY)), np.float32)  # The same of each, so nothing is learned from it.
     def weight(count):
         truth = np.eye(2, dtype=np.float32)[np.arange(count) % 2]
         return fit_head(features[:count], evidence[:count], names, truth, False).words[VOCABULARY.numbers["cat"], 0]
-    assert weight(2) == pytest.approx(0.5 / 1.1) and weight(20) == pytest.approx(1 / 4) and weight(40) == pytest.approx(1 / 6)
+    assert weight(2) == pytest.approx(0.5 / (1 + 1 / 30)) and weight(40) == pytest.approx(0.5 / (1 + 20 / 30))
 
 
 def test_without_a_captioner_features_alone_are_learned():
@@ -86,13 +86,11 @@ def test_a_head_that_is_too_sure_is_cooled(multi_label):
     right = random.normal(size=(4000, 3)).astype(np.float32) * 2
     sure = squash(right, multi_label)
     truth = random.random(sure.shape) < sure if multi_label else np.eye(3)[[random.choice(3, p=row / row.sum()) for row in sure]]
-    head = Head(np.ones((2, 3), np.float32), None, np.ones(3, np.float32))
-    cooled = calibrated(head, 3 * right, truth, multi_label)
-    assert 2.7 < 1 / cooled.bias[0] < 3.3
+    assert 2.7 < temperature(3 * right, truth, multi_label) < 3.3
     # Pictures of which nothing is known do not count.
     unknown = np.where(np.arange(len(right))[:, None] % 2, np.nan, 3 * right)
-    assert 2.6 < 1 / calibrated(head, unknown, truth, multi_label).bias[0] < 3.4
-    assert calibrated(head, np.full_like(right, np.nan), truth, multi_label) is head
+    assert 2.6 < temperature(unknown, truth, multi_label) < 3.4
+    assert temperature(np.full_like(right, np.nan), truth, multi_label) == 1
 
 
 def test_pictures_are_held_out_in_turn():
@@ -104,3 +102,9 @@ def test_pictures_are_held_out_in_turn():
     # Of a class with one picture there is none left to learn from.
     lonely = held_out_logits(features[:3], None, None, np.eye(2)[[0, 0, 1]], False)
     assert np.isnan(lonely).all(1).sum() == 1
+
+
+def test_of_every_class_a_like_share_is_held_out():
+    truth = np.repeat(np.eye(40, dtype=np.float32), 3, axis=0)  # Three pictures each: no fold may take all of a class.
+    features = truth + np.random.default_rng(1).normal(size=truth.shape).astype(np.float32) / 20
+    assert (held_out_logits(features, None, None, truth, False).argmax(1) == truth.argmax(1)).all()

@@ -128,6 +128,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     (["dropout=1.5"], "dropout = 1.5: it is from 0"), (["smoothing=2"], "smoothing = 2.0: it is from 0"),
     (["learning_rate=nan"], "learning_rate = nan: it is between"), (["patience=-1"], "patience = -1: it is at least 0"),
     (["seed=-3"], "seed = -3: it is at least 0"), (["reward_share=1.1"], "reward_share = 1.1"),
+    (["tune_share=-0.1"], "tune_share = -0.1"),
     (["reward_samples=1"], "reward_samples = 1"), (["beam_width=65"], "beam_width = 65: it is at most 64"),
     (["min_words=30"], "min_words = 30, max_words = 18"), (["max_words=129"], "max_words = 129"),
     (["length_penalty=nan"], "length_penalty = nan"), (["evidence=-1"], "evidence = -1.0"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from models import data as reading
 from models import train as training
 from models.batches import Examples
 from models.captioner import build_captioner
-from models.run import KerasModel
+from models.run import KerasModel, load_model
 from models.settings import Settings
 
 
@@ -58,12 +59,9 @@ def test_a_folder_of_another_run_is_refused(run, data, settings):
         training.train(dataclasses.replace(settings, seed=99), data, run)
 
 
-def test_class_folders_give_a_single_label_bundle_without_captions(data, tmp_path, photos):
+def test_class_folders_give_a_single_label_bundle_without_captions(data, class_run, tmp_path, photos):
     from convert.convert import convert
-    settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=4, tune_batch=8,
-                        tune_learning_rate=1e-3)
-    training.train(settings, data, tmp_path / "run")
-    convert(tmp_path / "run", tmp_path / "folders.tflite", data / "images")
+    convert(class_run, tmp_path / "folders.tflite", data / "images")
     recognizer = Recognizer(tmp_path / "folders.tflite")
     assert recognizer.model.metadata.head == "single-label"
     assert recognizer.model.labels == ("astronaut", "cat", "coffee")
@@ -78,6 +76,22 @@ def test_vocabulary_and_tags_are_the_frequent_words(data):
     vocabulary = reading.learn_vocabulary(records, 16)
     assert "a" in vocabulary.numbers and "spoon" not in vocabulary.numbers
     assert reading.learn_tags(records, reading.learn_vocabulary(records, 1), 3) == ("camera", "astronaut", "brown")
+
+
+def test_average_by_hand():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
+    model.set_weights([np.array([[4.0, 8.0]]), np.array([0.0, -4.0])])
+    training.average(model, [np.array([[0.0, 4.0]]), np.array([8.0, 0.0])], 0.75)
+    kernel, bias = model.get_weights()
+    assert kernel.tolist() == [[3, 7]] and bias.tolist() == [2, -3]
+
+
+def test_with_no_share_of_what_was_tuned_the_encoder_stays_as_it_began(data, settings, tmp_path):
+    training.train(dataclasses.replace(settings, tune_share=0.0, epochs=1, reward_epochs=0), data, tmp_path)
+    keras.utils.set_random_seed(settings.seed)
+    began = training.build_network(settings, data)
+    for kept, first in zip(load_model(tmp_path / "encoder.keras").get_weights(), began.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, first)
 
 
 def test_the_tagger_learns_a_context_that_has_changed():
