@@ -8,22 +8,41 @@ FOLDER = click.Path(file_okay=False)
 
 @click.command()
 @click.argument("recipe", required=False, type=FILE)
-@click.option("--data", default=".", show_default=True, type=FOLDER, help="Folder that the recipe's paths start from.")
+@click.option("--data", type=FOLDER, help="Folder that the recipe's paths start from.  [default: .]")
 @click.option("--out", default="run", show_default=True, type=FOLDER,
-              help="Folder to leave the run in; an interrupted run in it goes on.")
+              help="Folder to leave the run in; an interrupted run of a recipe in it goes on.")
 @click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Override a setting of the recipe.")
-def train(recipe, data, out, overrides):
-    """Train captioner and classifier as the TOML file RECIPE says.
+@click.option("--classes", type=FOLDER, help="Instead of a recipe: fit a classifier to this folder of class folders.")
+@click.option("--classes-dev", type=FOLDER, help="Class folders to try and calibrate it on.  [default: a fifth in turn]")
+@click.option("--bundle", type=FILE, help="The bundle that --classes stands on.  [default: the shipped one]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of its runtime.")
+def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
+    """Train captioner and classifier as the TOML file RECIPE says, or a classifier of --classes.
 
-    See models/settings.py for every setting. Call it again after an interruption, and the run goes on where
+    See models/settings.py for every setting of a recipe. Call it again after an interruption, and the run goes on where
     it stopped; picaption convert makes a bundle of its folder.
+
+    With --classes, a bundle keeps its encoder and captioner and gets a classifier for classes of your own: a folder of
+    pictures for each, three or more. In --out are then report.json, confusion.png and mistakes.html too.
     """
     import logging
-    from models.settings import read_settings
-    settings = read_settings(recipe, overrides)
+
+    from device.errors import PicaptionError
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from models.train import train
-    train(settings, data, out)
+    if not classes:
+        if classes_dev or bundle or threads:
+            raise PicaptionError("--classes-dev, --bundle and --threads go with --classes")
+        from models.settings import read_settings
+        settings = read_settings(recipe, overrides)
+        from models.train import train
+        train(settings, data or ".", out)
+        return
+    if recipe or overrides or data:
+        raise PicaptionError("a recipe, --set and --data do not go with --classes: give one or the other")
+    from device.bundle import default_bundle
+    from models.classes import table, train_classes
+    click.echo("\n".join(table(train_classes(classes, bundle or default_bundle(), out, classes_dev, threads))))
+    click.echo(f"{out}: see mistakes.html there; make a bundle of it with: picaption convert {out} --output mine.tflite")
 
 
 @click.command()

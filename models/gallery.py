@@ -48,6 +48,11 @@ def write_gallery(path, title, figures, predictions, records):
     body = [f"<section>\n<h2>{name}</h2>\n<p>{what}</p>\n<div class=\"cards\">\n"
             + "".join(card(each, records[each["image"]]) for each in chosen) + "</div>\n</section>\n"
             for name, what, chosen in parts if chosen]
+    write_page(path, title, figures, "".join(body))
+
+
+def write_page(path, title, figures, body):
+    """Write an HTML page to `path`, whole or not at all: its heading, `figures`, (name, value) texts, and the HTML `body`."""
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in figures)
     write_text(path, f"""<!DOCTYPE html>
 <html lang="en">
@@ -61,7 +66,7 @@ def write_gallery(path, title, figures, predictions, records):
 <h1>{escape(title)}</h1>
 <dl class="figures">
 {rows}</dl>
-{"".join(body)}</body>
+{body}</body>
 </html>
 """)
 
@@ -78,10 +83,10 @@ def card(prediction, record):
             + f'<p class="faint">CIDEr {prediction["CIDEr"]:.1f}; {escape(record.name)}</p>\n</div>\n</article>\n')
 
 
-def data_uri(path):
-    """Return the picture at `path`, scaled down to SIDE, as a JPEG in a data URI."""
+def data_uri(path, side=SIDE):
+    """Return the picture at `path`, scaled down to `side`, as a JPEG in a data URI."""
     image = read_picture(path)
-    scale = min(1, SIDE / max(image.shape[:2]))
+    scale = min(1, side / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     jpeg = encode_picture(resize(image, height, width, "squash"), ".jpg", QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
