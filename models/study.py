@@ -1,7 +1,8 @@
 """`python -m models.study`: whether the caption helps the classifier, against heads that do without it.
 
 A bundle's features and word evidence of the training pictures are what heads are fitted to (device.head), of few pictures
-a class or of all, drawn anew each time; dev pictures tell how good they are. The heads:
+a class or of all, drawn anew each time; dev pictures tell how good they are, as they are and spoiled (models.spoil).
+The heads:
 
     image        features alone
     image, wide  features, and in place of the evidence as many fixed random features of them (Rahimi and Recht,
@@ -9,9 +10,13 @@ a class or of all, drawn anew each time; dev pictures tell how good they are. Th
     caption      the evidence alone
     fused        both: what a bundle has
     shuffled     both, but each picture with the evidence of another
+
+On dev pictures of which people told captions there is a sixth, `human`: the fused one, given what they told. The features may be
+those of another network than the bundle's.
 """
 
 import json
+from dataclasses import dataclass
 from functools import partial
 
 import click
@@ -21,27 +26,60 @@ from tqdm import tqdm
 from device import Recognizer, cli
 from device.bundle import Bundle
 from device.errors import PicaptionError
-from device.head import fit_head, naming_words
+from device.head import fit_head, name_prior, unit
+from device.recognizer import CERTAIN
 from models import readers
-from models.evaluate import need_some, pictures_of
+from models.evaluate import load_recognizer, need_some, pictures_of
 from models.files import write_text
 from models.metrics import mean_average_precision, percent, top_k_accuracy
+from models.spoil import SPOILED
+from models.text import tokenize
+from models.text_prior import text_prior
 
-HEADS = ("image", "image, wide", "caption", "fused", "shuffled")
-#: The head that `fused` is held against, and how often dev pictures are drawn for the interval of the difference.
+HEADS = ("image", "image, wide", "caption", "fused", "shuffled", "human")
+#: The head that `fused` is held against, and how often pictures and draws are drawn for the interval of the difference.
 RIVAL, RESAMPLED = "image, wide", 200
+#: What the dev pictures are called as they are, and those with captions.
+CLEAN, CAPTIONED = "clean", "captioned"
 
 
-def inputs_of(recognizer, dataset, what):
-    """Return (features [N, F], evidence [N, V], truth [N, C]) of a Dataset's pictures, float32, by a Recognizer."""
-    features, evidence, truth, skipped = [], [], [], []
+@dataclass(frozen=True)
+class Inputs:
+    """What heads take of N pictures: features float32 [N, F], evidence [N, V], truth [N, C], and the evidence of what people
+    told of them [N, V], or None."""
+
+    features: np.ndarray
+    evidence: np.ndarray
+    truth: np.ndarray
+    human: np.ndarray | None = None
+
+
+def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
+    """Return the Inputs of a Dataset's pictures by a Recognizer.
+
+    spoil: of models.spoil.SPOILED, done to each picture first; eye: another Recognizer that gives the features.
+    """
+    features, evidence, records, skipped, random = [], [], [], [], np.random.default_rng(0)
     for record, picture in pictures_of(dataset, skipped, what):
+        picture = spoil(picture, random) if spoil else picture
         encoded = recognizer.model.encode(recognizer.prepare(picture))
-        features.append(encoded.features[0])
+        seen = eye.model.encode(eye.prepare(picture)) if eye else encoded
+        features.append(seen.features[0])
         evidence.append(recognizer.evidence(encoded))
-        truth.append([name in record.labels for name in dataset.classes])
+        records.append(record)
     need_some(features, skipped)
-    return np.stack(features), np.stack(evidence), np.array(truth, np.float32)
+    truth = np.array([[name in record.labels for name in dataset.classes] for record in records], np.float32)
+    human = human_evidence(records, recognizer.model.vocabulary) if records[0].captions else None
+    return Inputs(np.stack(features), np.stack(evidence), truth, human)
+
+
+def human_evidence(records, vocabulary):
+    """Return the evidence [N, V] of the captions of `records`: every word that people told is surely called for."""
+    evidence = np.zeros((len(records), len(vocabulary)), np.float32)
+    for row, record in zip(evidence, records):
+        for caption in record.captions:
+            row[vocabulary.encode(tokenize(caption))] = CERTAIN
+    return evidence
 
 
 def draw(truth, count, random):
@@ -52,21 +90,25 @@ def draw(truth, count, random):
     return np.unique(np.concatenate([random.permutation(np.flatnonzero(column))[:count] for column in truth.T]))
 
 
-def logits_by_head(train, dev, names, multi_label, random):
-    """Return {head: dev logits [N, C]} of HEADS fitted to `train`; both are (features, evidence, truth)."""
-    (seen, told, truth), (seen_dev, told_dev, _) = train, dev
-    kitchen = random.normal(size=(seen.shape[1], told.shape[1])).astype(np.float32)
-    def wide(features):
-        return np.maximum(0, features / np.linalg.norm(features, axis=1, keepdims=True) @ kitchen)
-    blank = [np.ones((len(rows), 1), np.float32) for rows in (seen, seen_dev)]
-    inputs = {
-        "image": ((seen, None), (seen_dev, None), None),
-        "image, wide": ((seen, wide(seen)), (seen_dev, wide(seen_dev)), np.zeros_like(names)),
-        "caption": ((blank[0], told), (blank[1], told_dev), names),
-        "fused": ((seen, told), (seen_dev, told_dev), names),
-        "shuffled": ((seen, random.permutation(told)), (seen_dev, random.permutation(told_dev)), names),
+def fit_heads(train, rows, prior, multi_label, random):
+    """Return a function from Inputs to {head: logits [N, C]}, of HEADS fitted to the `rows` of the Inputs `train`."""
+    kitchen = random.normal(size=(train.features.shape[1], len(prior))).astype(np.float32)
+    views = {
+        "image": (None, lambda seen, told: (seen, None)),
+        "image, wide": (np.zeros_like(prior), lambda seen, told: (seen, np.maximum(0, unit(seen) @ kitchen))),
+        "caption": (prior, lambda seen, told: (np.ones_like(seen[:, :1]), told)),
+        "fused": (prior, lambda seen, told: (seen, told)),
+        "shuffled": (prior, lambda seen, told: (seen, random.permutation(told))),
     }
-    return {name: fit_head(*given, named, truth, multi_label).logits(*asked) for name, (given, asked, named) in inputs.items()}
+    heads = {name: fit_head(*view(train.features[rows], train.evidence[rows]), prior, train.truth[rows], multi_label)
+             for name, (prior, view) in views.items()}
+
+    def logits(inputs):
+        found = {name: heads[name].logits(*view(inputs.features, inputs.evidence)) for name, (_, view) in views.items()}
+        if inputs.human is not None:
+            found["human"] = heads["fused"].logits(inputs.features, inputs.human)
+        return found
+    return logits
 
 
 def score(logits, truth, multi_label):
@@ -74,36 +116,47 @@ def score(logits, truth, multi_label):
     return (mean_average_precision(logits, truth)[0] if multi_label else top_k_accuracy(logits, truth.argmax(1), 1))
 
 
-def study(train, dev, names, multi_label, counts, draws, seed=1):
-    """Return a dict a count of pictures a class (None: all, drawn once): the mean score of each head in per cent, and
-    `gain`, that of fused over RIVAL, with `low` and `high`, the 95 % interval of a paired bootstrap over the dev
-    pictures and the draws."""
-    rows, truth = [], dev[2] > 0
+def study(train, devs, prior, multi_label, counts, draws, seed=1):
+    """Return a dict for each count of pictures a class (None: all, drawn once) and each of `devs`, {name: Inputs}.
+
+    It holds the mean score of each head in per cent, `spread`, {head: [low, high]}, within which 95 % of the draws lie,
+    and `gain`, that of fused over RIVAL, with `low` and `high`, the 95 % interval of a paired bootstrap that draws dev
+    pictures and draws of training pictures anew.
+    """
+    rows = []
     for count in counts:
         random = np.random.default_rng([seed, count or 0])
-        logits = []
+        logits = {name: [] for name in devs}
         for _ in tqdm(range(draws if count else 1), f"{count or 'all'} a class", disable=None):
-            chosen = draw(train[2], count, random)
-            logits.append(logits_by_head([part[chosen] for part in train], dev, names, multi_label, random))
-        means = {name: percent(np.mean([score(each[name], truth, multi_label) for each in logits])) for name in HEADS}
-        gains = []
-        for _ in range(RESAMPLED):
-            pictures = random.integers(0, len(truth), len(truth))
-            each = logits[random.integers(0, len(logits))] if len(logits) > 1 else logits[0]
-            gains.append(np.subtract(*(score(each[name][pictures], truth[pictures], multi_label)
-                                       for name in ("fused", RIVAL))))
-        low, high = np.percentile(gains, (2.5, 97.5))
-        rows.append({"pictures": count, "draws": len(logits), **means, "gain": round(means["fused"] - means[RIVAL], 2),
-                     "low": percent(low), "high": percent(high)})
+            heads = fit_heads(train, draw(train.truth, count, random), prior, multi_label, random)
+            for name, inputs in devs.items():
+                logits[name].append(heads(inputs))
+        rows += [{"frames": name, "pictures": count, "draws": len(logits[name]),
+                  **compared(logits[name], inputs.truth > 0, multi_label, random)} for name, inputs in devs.items()]
     return rows
+
+
+def compared(logits, truth, multi_label, random):
+    """Return a row of `study` for `logits`, a list of {head: logits [N, C]}, one a draw."""
+    scores = {name: [score(each[name], truth, multi_label) for each in logits] for name in logits[0]}
+    means = {name: percent(np.mean(each)) for name, each in scores.items()}
+    gains = []
+    for _ in range(RESAMPLED):
+        pictures = random.integers(0, len(truth), len(truth))
+        gains.append(np.mean([score(logits[index]["fused"][pictures], truth[pictures], multi_label)
+                              - score(logits[index][RIVAL][pictures], truth[pictures], multi_label)
+                              for index in random.integers(0, len(logits), len(logits))]))
+    low, high = (percent(edge) for edge in np.percentile(gains, (2.5, 97.5)))
+    spread = {name: [percent(edge) for edge in np.percentile(each, (2.5, 97.5))] for name, each in scores.items()}
+    return {**means, "spread": spread, "gain": round(means["fused"] - means[RIVAL], 2), "low": low, "high": high}
 
 
 def table(rows):
     """Return the rows of `study` as lines of text."""
-    columns = [*HEADS, "gain", "low", "high"]
-    lines = ["  ".join(f"{name:>12}" for name in ("a class", *columns))]
-    return lines + ["  ".join([f"{row['pictures'] or 'all':>12}", *(f"{row[name]:12.2f}" for name in columns)])
-                    for row in rows]
+    columns = [*(name for name in HEADS if any(name in row for row in rows)), "gain", "low", "high"]
+    lines = ["  ".join(f"{name:>12}" for name in ("frames", "a class", *columns))]
+    return lines + ["  ".join([f"{row['frames']:>12}", f"{row['pictures'] or 'all':>12}",
+                               *(f"{row[name]:12.2f}" if name in row else " " * 12 for name in columns)]) for row in rows]
 
 
 def parse_counts(ctx, option, text):
@@ -124,13 +177,19 @@ FILE, FOLDER = click.Path(dir_okay=False), click.Path(file_okay=False)
 @click.option("--train", type=FILE, help="Its training pictures, one a line.")
 @click.option("--dev", type=FILE, help="Its dev pictures, one a line.")
 @click.option("--classes", type=FILE, help="Its class names, one a line.")
+@click.option("--text", type=FILE, help="Captions of other pictures with their labels, to learn the words' prior from.")
+@click.option("--captions", type=FILE, help="Captions of more dev pictures of --labels, for the head `human`.")
 @click.option("--folders", type=FOLDER, help="Or class folders: of training pictures,")
 @click.option("--folders-dev", type=FOLDER, help="and of dev pictures.")
+@click.option("--features", type=click.Path(), help="Bundle or training run that gives the features.  [default: BUNDLE]")
+@click.option("--spoiled", is_flag=True, help="Try spoiled dev pictures too.")
 @click.option("--pictures", "counts", default="1,2,5,10,50,all", show_default=True, callback=parse_counts,
               help="Pictures a class.")
 @click.option("--draws", default=20, show_default=True, type=click.IntRange(1), help="How often they are drawn.")
 @click.option("--json", "json_file", type=FILE, help="Write the figures as JSON to this file.")
-def command(bundle, labels, images, train, dev, classes, folders, folders_dev, counts, draws, json_file):
+@click.option("--plot", type=FILE, help="Draw them into this file, a PNG or SVG.")
+def command(bundle, labels, images, train, dev, classes, text, captions, folders, folders_dev, features, spoiled, counts, draws,
+            json_file, plot):
     """Compare classifiers on what BUNDLE sees and says: with its captions, without, and with those of other pictures."""
     if bool(labels) == bool(folders):
         raise PicaptionError("give the data by one of --labels and --folders")
@@ -138,6 +197,8 @@ def command(bundle, labels, images, train, dev, classes, folders, folders_dev, c
         raise PicaptionError("--labels go with --images, --train and --dev")
     if folders and not folders_dev:
         raise PicaptionError("--folders go with --folders-dev")
+    if folders and (text or captions):
+        raise PicaptionError("--text and --captions go with --labels")
     if labels:
         sets = [readers.read_labels(labels, images, split, classes) for split in (train, dev)]
     else:
@@ -145,14 +206,26 @@ def command(bundle, labels, images, train, dev, classes, folders, folders_dev, c
     if sets[0].classes != sets[1].classes:
         raise PicaptionError("training and dev pictures have different classes")
     recognizer = Recognizer(Bundle(bundle))
-    if recognizer.model.vocabulary is None:
+    vocabulary = recognizer.model.vocabulary
+    if vocabulary is None:
         raise PicaptionError(f"{bundle}: it has no captioner, so there is nothing to compare")
-    names = naming_words(sets[0].classes, recognizer.model.vocabulary)
-    inputs = [inputs_of(recognizer, each, what) for each, what in zip(sets, ("training pictures", "dev pictures"))]
-    rows = study(*inputs, names, bool(labels), counts, draws)
+    told = captions and readers.add_labels(readers.read_captions(captions, images),
+                                           readers.read_labels(labels, images, None, classes))
+    known = text and readers.read_text_captions(text)
+    look = partial(inputs_of, recognizer, eye=features and load_recognizer(features))
+    devs = {CLEAN: look(sets[1], "dev pictures")}
+    for name, spoil in SPOILED.items() if spoiled else ():
+        devs[name] = look(sets[1], f"dev pictures, {name}", spoil)
+    if told:
+        devs[CAPTIONED] = look(told, "dev pictures with captions")
+    prior = text_prior(known, sets[0].classes, vocabulary) if known else name_prior(sets[0].classes, vocabulary)
+    rows = study(look(sets[0], "training pictures"), devs, prior, bool(labels), counts, draws)
     click.echo("\n".join(table(rows)))
     if json_file:
         write_text(json_file, json.dumps(rows, indent=1) + "\n")
+    if plot:
+        from models.plots import plot_study
+        plot_study(plot, rows, "mean average precision, %" if labels else "top-1, %")
 
 
 main = partial(cli.main, command=command, name="python -m models.study")
