@@ -23,7 +23,7 @@ EVIDENCE_SCALE = 0.25
 #: What the words of a class' name weigh. More serves COCO's classes even better, and harms Imagenette's, of which the
 #: captioner has few names.
 NAME_WEIGHT = 0.5
-#: The number of pictures of a class with which language weighs half of what it does without any.
+#: The number of pictures of a class with which language weighs half, for that class, of what it does without any.
 PRIOR_PICTURES = 30
 #: Steps of the fit at most, and folds in which its confidence is checked.
 STEPS, FOLDS = 300, 5
@@ -88,7 +88,7 @@ def fit_head(features, evidence, prior, truth, multi_label):
     seen, seen_mean, seen_scale = _standardized(unit(features))
     inputs, offset = seen, 0
     if evidence is not None:
-        prior = prior * np.float32(1 / (1 + truth.sum(0).mean() / PRIOR_PICTURES))
+        prior = prior / (1 + truth.sum(0) / np.float32(PRIOR_PICTURES))
         told, told_mean, told_scale = _standardized(evidence, EVIDENCE_SCALE)
         inputs, offset = np.concatenate([seen, told], 1), (evidence - told_mean) @ prior
     weights, bias = logistic(inputs, truth, multi_label, PENALTY, offset)
