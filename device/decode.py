@@ -45,9 +45,9 @@ def beam_search(next_word, order, beam, evidence=None):
         scores += totals[:, None]
         size, flat = scores.shape[1], scores.ravel()
         # At most `width` of the best can be ends, so twice the width always fills the next beam.
-        best = np.argpartition(flat, -2 * width)[-2 * width:]
+        best = greatest(flat, 2 * width)
         kept = []
-        for loss, place in sorted(zip((-flat[best]).tolist(), best.tolist())):
+        for loss, place in sorted(zip((-flat[best]).tolist(), best.tolist()))[:2 * width]:
             if loss == np.inf:
                 break
             total, (row, number) = -loss, divmod(place, size)
@@ -64,7 +64,8 @@ def beam_search(next_word, order, beam, evidence=None):
                 score for score, _ in finished):
             break
         rows, numbers, _ = zip(*kept)
-        history[:len(kept)] = np.column_stack([history[list(rows)], numbers])[:, 1:]
+        history[:len(kept), :-1] = history[list(rows), 1:]
+        history[:len(kept), -1] = numbers
         words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
         totals.fill(-np.inf)
         totals[:len(kept)] = [total for _, _, total in kept]
@@ -72,6 +73,18 @@ def beam_search(next_word, order, beam, evidence=None):
         finished = [(score + beam.evidence * evidence[list(set(found.words))].sum(), found) for score, found in finished]
     finished.sort(key=lambda item: -item[0])
     return [hypothesis for _, hypothesis in finished[:width]]
+
+
+def greatest(values, count):
+    """Return the places of the `count` greatest of `values`, float32 [N], and of few others, in order: of all not below the
+    count-th of the greatest of so many parts. It takes a tenth of the time that np.argpartition does."""
+    parts = 8 * count
+    rows = len(values) // parts
+    if not rows:
+        return np.arange(len(values))
+    tops = values[:rows * parts].reshape(rows, parts).max(axis=0)
+    tops.sort()
+    return np.flatnonzero(values >= tops[-count])
 
 
 def _finish(words, log_probability, beam):

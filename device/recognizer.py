@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,8 +15,6 @@ from device.vocabulary import sentence
 
 #: How many classes and at most how many tags a Recognition names.
 TOP_CLASSES, TOP_TAGS = 3, 5
-
-
 #: What a word's probability is measured against when it becomes evidence: below it, a word counts for next to nothing.
 CALLED = 0.003
 #: The evidence of a word that is surely called for.
@@ -39,11 +38,17 @@ def describe(model, encoded, beam=None):
 
     tags = np.zeros(len(model.vocabulary), np.float32)
     if encoded.tags is not None:
-        tags[model.vocabulary.encode(model.metadata.tags)] = encoded.tags
+        tags[tag_numbers(model.vocabulary, model.metadata.tags)] = encoded.tags
     found = beam_search(next_word, model.metadata.order, beam, tags if beam.evidence else None)
     if not found:
         raise PicaptionError("the captioner knows too few words for captions of min_words; convert it with a lower one")
     return found[0], np.log1p(np.maximum(np.exp(highest), tags) / np.float32(CALLED))
+
+
+@lru_cache(maxsize=4)
+def tag_numbers(vocabulary, tags):
+    """Return the numbers of the words `tags` in a Vocabulary, int [T]; kept, for each frame asks."""
+    return np.array(vocabulary.encode(tags))
 
 
 class Recognizer:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from device.decode import beam_search
+from device.decode import beam_search, greatest
 from device.metadata import Beam
 from device.vocabulary import END, START, UNKNOWN
 
@@ -151,3 +151,15 @@ def test_a_beam_that_is_wide_enough_finds_the_best_of_all(order, minimum, penalt
     assert scores == pytest.approx(sorted(scores, reverse=True), rel=1e-5)
     # The score, not the words: captions of the same pairs are equally good.
     assert scores[0] == pytest.approx(max(totals[words] / (len(words) + 1) ** penalty for words in totals), rel=1e-5)
+
+
+@pytest.mark.parametrize("size, count", ((3, 6), (48, 6), (100, 6), (3789, 6), (3789, 128), (1263, 2)))
+def test_the_greatest_are_among_few(size, count):
+    random = np.random.default_rng(size + count)
+    for values in (random.normal(size=size), random.integers(0, 40, size), np.where(random.random(size) < 0.9, -np.inf, 0)):
+        values = values.astype(np.float32)
+        places = greatest(values, count).tolist()
+        assert places == sorted(set(places))
+        assert sorted(values[places])[-count:] == sorted(values)[-count:]
+    values = np.arange(3789, dtype=np.float32)[random.permutation(3789)]
+    assert len(greatest(values, 6)) < 30
