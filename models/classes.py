@@ -169,6 +169,6 @@ def write_mistakes(path, figures, labels, paths, truth, scores):
             'style="max-width: 100%">\n</section>\n'
     rows = [("Pictures", str(figures["pictures"])), ("Right", f"{figures['top_1']:.1f} %"),
             ("Macro F1", f"{figures['macro_f1']:.1f} %"), ("Calibration error", f"{figures['calibration_error']:.1f} %")]
-    rows += [(f"{each['class']}: precision, recall", f"{each['precision']:.0f} %, {each['recall']:.0f} %")
+    rows += [(f"{each['class']}: precision, recall", f"{each['precision']:.0f}\u00a0%, {each['recall']:.0f}\u00a0%")
              for each in figures["classes"]]
     write_page(path, "What was taken for what", rows, body)
