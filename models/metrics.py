@@ -97,22 +97,35 @@ def mean_average_precision(scores, truth):
     threshold together. A class without a positive is nan and does not count in the mean. Raises ValueError
     where the shapes differ or a score is nan.
     """
+    return precision_of_samples(scores, truth)(np.ones(len(scores), int))
+
+
+def precision_of_samples(scores, truth):
+    """Return a function from how often each picture stands in a sample, int [N], to the sample's mean_average_precision,
+    (mean, each), for many samples of the same pictures: these are sorted but once."""
     scores, truth = np.asarray(scores), np.asarray(truth, bool)
     if scores.shape != truth.shape or scores.ndim != 2:
         raise ValueError(f"scores {scores.shape} and truth {truth.shape} are not both [pictures, classes]")
     if np.isnan(scores).any():
         raise ValueError("there are scores that are not a number")
-    rank = np.arange(len(scores))[:, None]
     order = np.argsort(-scores, axis=0, kind="stable")
     ranked, hits = np.take_along_axis(scores, order, 0), np.take_along_axis(truth, order, 0)
-    precision = np.cumsum(hits, axis=0) / (rank + 1)
     # The last rank of those that share a score: there its threshold is passed.
-    last = np.where(np.vstack([ranked[:-1] != ranked[1:], np.ones_like(ranked[:1], bool)]), rank, len(scores))
+    last = np.where(np.vstack([ranked[:-1] != ranked[1:], np.ones_like(ranked[:1], bool)]),
+                    np.arange(len(scores))[:, None], len(scores))
     last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
-    positives = hits.sum(0)
-    each = np.full(scores.shape[1], np.nan)
-    np.divide((hits * np.take_along_axis(precision, last, 0)).sum(0), positives, out=each, where=positives > 0)
-    return (float(np.nanmean(each)) if positives.any() else float("nan")), each
+    places, classes = np.nonzero(hits)
+    ends, pictures = last[places, classes], order[places, classes]
+
+    def measure(counts):
+        drawn = counts[order]
+        seen, found = np.cumsum(drawn, axis=0), np.cumsum(drawn * hits, axis=0)
+        precision = found[ends, classes] / np.maximum(seen[ends, classes], 1)
+        total, positives = np.bincount(classes, counts[pictures] * precision, scores.shape[1]), found[-1]
+        each = np.full(scores.shape[1], np.nan)
+        np.divide(total, positives, out=each, where=positives > 0)
+        return (float(np.nanmean(each)) if positives.any() else float("nan")), each
+    return measure
 
 
 def top_k_accuracy(scores, truth, k):

@@ -31,7 +31,7 @@ from device.recognizer import CERTAIN
 from models import readers
 from models.evaluate import load_recognizer, need_some, pictures_of
 from models.files import write_text
-from models.metrics import mean_average_precision, percent, top_k_accuracy
+from models.metrics import percent, precision_of_samples
 from models.spoil import SPOILED
 from models.text import tokenize
 from models.text_prior import text_prior
@@ -111,9 +111,14 @@ def fit_heads(train, rows, prior, multi_label, random):
     return logits
 
 
-def score(logits, truth, multi_label):
-    """Return mean average precision, or for classes of which each picture has one the top-1 accuracy, 0 to 1."""
-    return (mean_average_precision(logits, truth)[0] if multi_label else top_k_accuracy(logits, truth.argmax(1), 1))
+def scorer(logits, truth, multi_label):
+    """Return a function from how often each picture stands in a sample, int [N], to its mean average precision, or for
+    classes of which each picture has one its top-1 accuracy, 0 to 1."""
+    if multi_label:
+        measure = precision_of_samples(logits, truth)
+        return lambda counts: measure(counts)[0]
+    right = logits.argmax(1) == truth.argmax(1)
+    return lambda counts: (right * counts).sum() / counts.sum()
 
 
 def study(train, devs, prior, multi_label, counts, draws, seed=1):
@@ -138,13 +143,14 @@ def study(train, devs, prior, multi_label, counts, draws, seed=1):
 
 def compared(logits, truth, multi_label, random):
     """Return a row of `study` for `logits`, a list of {head: logits [N, C]}, one a draw."""
-    scores = {name: [score(each[name], truth, multi_label) for each in logits] for name in logits[0]}
+    scorers = {name: [scorer(each[name], truth, multi_label) for each in logits] for name in logits[0]}
+    once = np.ones(len(truth), int)
+    scores = {name: [measure(once) for measure in each] for name, each in scorers.items()}
     means = {name: percent(np.mean(each)) for name, each in scores.items()}
     gains = []
     for _ in range(RESAMPLED):
-        pictures = random.integers(0, len(truth), len(truth))
-        gains.append(np.mean([score(logits[index]["fused"][pictures], truth[pictures], multi_label)
-                              - score(logits[index][RIVAL][pictures], truth[pictures], multi_label)
+        counts = np.bincount(random.integers(0, len(truth), len(truth)), minlength=len(truth))
+        gains.append(np.mean([scorers["fused"][index](counts) - scorers[RIVAL][index](counts)
                               for index in random.integers(0, len(logits), len(logits))]))
     low, high = (percent(edge) for edge in np.percentile(gains, (2.5, 97.5)))
     spread = {name: [percent(edge) for edge in np.percentile(each, (2.5, 97.5))] for name, each in scores.items()}

@@ -12,7 +12,7 @@ import pytest
 import models
 from device.errors import PicaptionError
 from models.metrics import (caption_scores, expected_calibration_error, mean_average_precision, mean_words, nearest,
-                            precision_and_recall, ptb_tokenize, style, top_k_accuracy)
+                            precision_and_recall, precision_of_samples, ptb_tokenize, style, top_k_accuracy)
 
 
 @pytest.fixture
@@ -40,6 +40,17 @@ def test_average_precision_is_precision_where_recall_grows():
 def test_pictures_of_equal_score_pass_a_threshold_together(scores, truth, precision):
     mean, each = mean_average_precision(np.array(scores)[:, None], np.array(truth)[:, None])
     assert mean == each[0] == pytest.approx(precision)
+
+
+def test_samples_are_measured_as_if_their_pictures_stood_there_again():
+    random = np.random.default_rng(3)
+    scores, truth = random.integers(0, 9, (30, 4)) / 9, random.random((30, 4)) < 0.3
+    measure = precision_of_samples(scores, truth)
+    for _ in range(5):
+        drawn = random.integers(0, 30, 30)
+        mean, each = measure(np.bincount(drawn, minlength=30))
+        again, each_again = mean_average_precision(scores[drawn], truth[drawn])
+        assert mean == pytest.approx(again) and each == pytest.approx(each_again, nan_ok=True)
 
 
 def test_average_precision_at_best_and_at_worst():

@@ -13,7 +13,7 @@ from models import study
 from models.evaluate import load_recognizer
 from models.readers import Record, read_folders
 from models.spoil import low_light
-from models.study import Inputs, command, draw, human_evidence, score, table
+from models.study import Inputs, command, draw, human_evidence, scorer, table
 
 
 def world(helps, count=120, seed=0):
@@ -73,9 +73,12 @@ def test_drawn_pictures_stand_for_each_class():
 
 
 def test_scores_by_hand():
-    truth = np.array([[True, False], [False, True]])
-    assert score(np.array([[2, 1], [3, 4]]), truth, False) == 1
-    assert score(np.array([[2, 1], [3, 4]]), truth, True) == pytest.approx((0.5 + 1) / 2)
+    truth, logits = np.array([[True, False], [False, True]]), np.array([[2, 1], [3, 4]])
+    assert scorer(logits, truth, False)(np.array([1, 1])) == 1
+    assert scorer(logits, truth, True)(np.array([1, 1])) == pytest.approx((0.5 + 1) / 2)
+    # In the sample, the first picture stands once and the second three times, and where it is taken for the other, that counts.
+    assert scorer(np.array([[2, 1], [4, 3]]), truth, False)(np.array([1, 3])) == 0.25
+    assert scorer(logits, truth, True)(np.array([1, 3])) == pytest.approx((0.25 + 1) / 2)
 
 
 def test_the_table_has_a_line_a_count_and_kind_of_frames():
