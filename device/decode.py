@@ -64,8 +64,7 @@ def beam_search(next_word, order, beam, evidence=None):
                 score for score, _ in finished):
             break
         rows, numbers, _ = zip(*kept)
-        history[:len(kept), :-1] = history[list(rows), 1:]
-        history[:len(kept), -1] = numbers
+        history[:len(kept)] = np.concatenate([history[list(rows)], np.array(numbers)[:, None]], 1)[:, 1:]
         words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
         totals.fill(-np.inf)
         totals[:len(kept)] = [total for _, _, total in kept]
