@@ -10,7 +10,7 @@ from device.errors import PicaptionError
 
 GROUP = "picaption.commands"
 #: Packages that the extra `convert` brings; on a board they are not there.
-EXTRA = {"tensorflow", "keras", "pycocoevalcap", "tqdm"}
+EXTRA = {"tensorflow", "keras", "pycocoevalcap", "tqdm", "matplotlib"}
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import configparser
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -112,7 +113,14 @@ def test_a_command_whose_packages_are_missing_says_what_to_install(call, monkeyp
     assert code == 0 and "needs tensorflow" in out and "Caption pictures" in out
 
 
-@pytest.mark.parametrize("package", ["tensorflow", "keras", "pycocoevalcap", "tqdm"])
+def test_the_extra_is_known_whole():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = {re.match(r"[\w-]+", line)[0] for line in setup["options.extras_require"]["convert"].split("\n") if line}
+    assert cli.EXTRA == listed - {"flatbuffers"}  # It comes with the runtime too.
+
+
+@pytest.mark.parametrize("package", sorted(cli.EXTRA))
 def test_packages_that_turn_out_missing_while_a_command_runs(call, monkeypatch, package):
     error = ModuleNotFoundError(f"No module named '{package}.parts'", name=f"{package}.parts")
     loading(monkeypatch, train=lambda: raising(error))
