@@ -107,16 +107,25 @@ def parse_size(ctx, option, text):
 @click.option("--size", default="640x480", show_default=True, callback=parse_size, metavar="WxH",
               help="Frame size that cameras and the demo are asked for.")
 @threads_option
+@click.option("--caption-every", type=click.FloatRange(0), default=10, show_default=True, metavar="S",
+              help="Caption anew after S seconds even where the scene has not changed; 0: every frame.")
+@click.option("--max-fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Recognise at most N frames a second.")
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
 @click.option("--quiet", is_flag=True, help="Show nothing but errors.")
-def live(source, bundle, json_path, video, size, threads, frames, seconds, quiet):
-    """Say what a camera sees, several times a second, until ctrl-C."""
+def live(source, bundle, json_path, video, size, threads, caption_every, max_fps, frames, seconds, quiet):
+    """Say what a camera sees, several times a second, until ctrl-C.
+
+    Every frame is classified; it is captioned where the scene has changed. Each picture of a folder is a scene.
+    """
     from device.live import run
     from device.sinks import JsonLines, Terminal, Video
-    from device.sources import open_source
+    from device.sources import PictureFolder, open_source
+    from device.watcher import Watcher
     recognizer = open_recognizer(bundle, threads)
     camera = open_source(source, size)
+    if not isinstance(camera, PictureFolder):
+        recognizer = Watcher(recognizer, caption_every)
     sinks = []
     try:
         if video:
@@ -131,7 +140,7 @@ def live(source, bundle, json_path, video, size, threads, frames, seconds, quiet
     if not quiet:
         found = " (no camera found)" if source == "auto" and camera.name == "demo" else ""
         print(f"source: {camera.name}{found}; stop with ctrl-C", file=sys.stderr)
-    summary = run(camera, recognizer, sinks, frames, seconds)
+    summary = run(camera, recognizer, sinks, frames, seconds, max_fps)
     if not quiet:
         print(summary, file=sys.stderr)
 

@@ -127,10 +127,11 @@ class Newest:
             self._source.close()
 
 
-def run(source, recognizer, sinks, frames=None, seconds=None):
+def run(source, recognizer, sinks, frames=None, seconds=None, max_fps=None):
     """Recognise the source's frames and write them to `sinks`; return the Summary.
 
-    Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or SIGTERM; source and
+    Between the beginnings of two frames lies at least 1 / max_fps seconds; a live source goes on meanwhile, and what is
+    recognised then is its newest frame. Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or SIGTERM; source and
     sinks are closed however it ends. Raises what source, recognizer or sinks raise.
     """
     count, latencies = 0, deque(maxlen=REMEMBERED)
@@ -139,16 +140,20 @@ def run(source, recognizer, sinks, frames=None, seconds=None):
             stack.callback(sink.close)
         reader = (Newest if source.live else InTurn)(source)
         stack.callback(reader.close)
-        start = time.monotonic()
+        start = due = time.monotonic()
         while not stopped.is_set() and (frames is None or count < frames):
             if seconds is not None and time.monotonic() - start >= seconds:
                 break
+            if (early := due - time.monotonic()) > 0:
+                stopped.wait(min(early, STEP))
+                continue
             try:
                 frame = reader.next(STEP)
             except NoFrameYet:
                 continue
             if frame is None:
                 break
+            due = time.monotonic() + (1 / max_fps if max_fps else 0)
             recognition = recognizer(frame.image, frame.number, frame.captured_at)
             latencies.append((time.monotonic() - frame.clock) * 1e3)
             count += 1

@@ -39,7 +39,8 @@ class Metadata:
 
     head: "multi-label" (a sigmoid each) or "single-label" (softmax); order: of the n-grams, 0 where there
     is no captioner; tags: the words that `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is
-    certain below label_threshold;
+    certain below label_threshold; scene_threshold: a live picture whose features are further than this from those of the last
+    caption, by cosine distance, is captioned anew;
     provenance and measured are free for what it was trained on and how good it was found.
     """
 
@@ -52,6 +53,7 @@ class Metadata:
     tags: tuple[str, ...] = ()
     label_threshold: float = 0.5
     tag_threshold: float = 0.5
+    scene_threshold: float = 0.1
     provenance: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
 
@@ -94,6 +96,7 @@ def from_json(text, where):
     need(0 <= beam.evidence <= 100, f"the weight of the evidence is {beam.evidence}")
     need(all(0 <= threshold <= 1 for threshold in (metadata.label_threshold, metadata.tag_threshold)),
          "a threshold is not from 0 to 1")
+    need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
     return metadata
 
 

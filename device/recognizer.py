@@ -66,8 +66,11 @@ class Recognizer:
         """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
         return self.recognize(image, frame, captured_at)[0]
 
-    def recognize(self, image, frame=0, captured_at=None):
-        """Return (Recognition, Encoded): what calling gives, and the features and all tags' scores behind it."""
+    def recognize(self, image, frame=0, captured_at=None, tell=None):
+        """Return (Recognition, Encoded): what calling gives, and the features and all tags' scores behind it.
+
+        tell: what gives the Caption and the words' evidence for an Encoded, in place of this object's own `tell`.
+        """
         model, clock = self.model, time.perf_counter
         captured_at = time.time() if captured_at is None else captured_at
         start = clock()
@@ -75,11 +78,7 @@ class Recognizer:
         resized = clock()
         encoded = model.encode(picture)
         seen = clock()
-        caption = evidence = None
-        if encoded.context is not None:
-            said, evidence = describe(model, encoded, self.beam)
-            words = model.vocabulary.decode(said.words)
-            caption = Caption(sentence(words), words, said.log_probability)
+        caption, evidence = (tell or self.tell)(encoded)
         told = clock()
         scores = self._classify(encoded.features, evidence)
         done = clock()
@@ -89,6 +88,15 @@ class Recognizer:
                             {stage: seconds * 1e3 for stage, seconds in timings.items()}, frame, captured_at,
                             bool(len(scores) and scores.max() < model.metadata.label_threshold))
         return found, encoded
+
+    def tell(self, encoded):
+        """Return the Caption of a picture, the Encoded of which is given, and the words' evidence (see `describe`); None and
+        None without a captioner."""
+        if encoded.context is None:
+            return None, None
+        said, evidence = describe(self.model, encoded, self.beam)
+        words = self.model.vocabulary.decode(said.words)
+        return Caption(sentence(words), words, said.log_probability), evidence
 
     def class_scores(self, image):
         """Return the classes' probabilities for `image`, float32 [classes]."""

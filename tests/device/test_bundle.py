@@ -16,7 +16,7 @@ from device.vocabulary import SPECIAL, Vocabulary
 #: A graph by its first bytes only.
 GRAPH = b"\x1c\0\0\0TFL3" + bytes(range(24))
 METADATA = Metadata("tiny", "Apache-2.0", "single-label", Input(32, 48, "crop"), 3, Beam(2, 1, 9, 1.25), ("cat", "dog"),
-                    0.25, 0.75, {"pictures": 3}, {"CIDEr": 0.5})
+                    0.25, 0.75, 0.5, {"pictures": 3}, {"CIDEr": 0.5})
 CONTENTS = Contents(GRAPH, METADATA, ("cat", "großer Hund"), Vocabulary((*SPECIAL, "a", "cat")))
 CUT = "the bundle is cut short or damaged; copy it again"
 ALTERED = "the bundle was altered: its content does not match its hash; copy it again"
@@ -222,6 +222,7 @@ def test_text_that_is_no_metadata_is_refused(text, message):
     ({"tag_threshold": False}, "tag_threshold is False"),
     ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
     ({"tag_threshold": 10 ** 400}, "a threshold is not from 0 to 1"),
+    ({"scene_threshold": -0.1}, "the scene threshold is -0.1"),
     ({"name": ""}, "it has no name"),
     ({"provenance": []}, r"provenance is \[\]"), ({"measured": 0.5}, "measured is 0.5")])
 def test_metadata_of_another_kind_is_refused(changes, message):

@@ -20,6 +20,7 @@ import pytest
 import device
 from device import cli, commands
 from device.errors import PicaptionError
+from device.metadata import Metadata
 from device.overlay import annotate
 from device.pictures import read_picture, write_picture
 from standins import Counter, recognition
@@ -49,12 +50,18 @@ def picaption(*arguments, **options):
 @pytest.fixture
 def call(monkeypatch, capfd):
     """Runs `picaption` in this process with a stand-in for the recognizer; returns (exit code, output, errors)."""
-    def recognize(image, frame=0, captured_at=1700000000.5):
-        return recognition(frame=frame, captured_at=captured_at)
+    class StandIn:
+        model = SimpleNamespace(metadata=Metadata("stand-in"))
+
+        def __call__(self, image, frame=0, captured_at=1700000000.5):
+            return recognition(frame=frame, captured_at=captured_at)
+
+        def recognize(self, image, frame, captured_at, tell):
+            return self(image, frame, captured_at), None
 
     def entry(command):
         return SimpleNamespace(load=lambda: command)
-    monkeypatch.setattr(commands, "open_recognizer", lambda *_: recognize)
+    monkeypatch.setattr(commands, "open_recognizer", lambda *_: StandIn())
     monkeypatch.setattr(cli, "find_commands", lambda: {"image": entry(commands.image), "live": entry(commands.live)})
 
     def call(*arguments):
@@ -145,7 +152,9 @@ def test_errors_are_one_line(call, monkeypatch, error, expected, line):
     (["live", "--size", "640"], "640 is not WIDTHxHEIGHT"),
     (["live", "--size", "9999x9999"], "9999x9999 is not WIDTHxHEIGHT"),
     (["live", "--colour"], "No such option"),
-    (["live", "--frames", "0"], "Invalid value for '--frames'")])
+    (["live", "--frames", "0"], "Invalid value for '--frames'"),
+    (["live", "--max-fps", "0"], "Invalid value for '--max-fps'"),
+    (["live", "--caption-every", "-1"], "Invalid value for '--caption-every'")])
 def test_wrong_usage_is_one_line_too(call, arguments, message):
     code, out, err = call(*arguments)
     assert (code, out) == (2, "")

@@ -71,6 +71,21 @@ def test_the_loop_stops_after_so_many_seconds(live):
 
 
 @pytest.mark.parametrize("live", [True, False])
+def test_no_more_frames_a_second_than_are_wanted(live):
+    source, sink = Counter(10**9, live=live, pause=0.001), Keeper()
+    summary = run(source, recognizer(), [sink], seconds=1.02, max_fps=10)
+    assert 5 <= summary.frames <= 11
+    # What is recognised after the wait is new.
+    assert not live or max(summary.latencies) < 90
+
+
+def test_a_pause_between_frames_ends_with_the_run():
+    start = time.monotonic()
+    assert run(Counter(10**9, live=False), recognizer(), [], seconds=0.3, max_fps=0.01).frames == 1
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("live", [True, False])
 def test_an_error_of_the_source_is_raised_after_what_came_before_and_all_is_closed(live):
     source, sink = Counter(3, live=live, pause=0.02, error="the camera is gone"), Keeper()
     with pytest.raises(PicaptionError, match="the camera is gone"):
