@@ -99,7 +99,8 @@ def parse_size(ctx, option, text):
 
 @click.command()
 @click.option("--source", default="auto", show_default=True, metavar="SOURCE",
-              help="auto, picamera2, a USB camera (usb:0, /dev/video0), a video file, a folder of pictures, or demo.")
+              help="auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), a video file, a folder of "
+                   "pictures, or demo.")
 @bundle_option
 @click.option("--json", "json_path", metavar="FILE", help="Write JSON lines to FILE; - is standard output.")
 @click.option("--video", type=click.Path(path_type=Path), metavar="FILE",

@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a video file, a folder of pictures, or the demo.
+"""Where frames come from: a camera, a stream, a video file, a folder of pictures, or the demo.
 
 A source has a `name` to show, says with `live` whether frames that nobody takes are lost, and gives its
 own `rate` in frames per second (None: as they come). `read(into)` returns the next frame, uint8 RGB
@@ -11,12 +11,13 @@ import os
 import re
 import time
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import cv2
 import numpy as np
 
 from device.errors import PicaptionError
-from device.pictures import list_pictures, read_picture
+from device.pictures import list_pictures, quiet_stderr, read_picture
 
 #: (width, height) that cameras and the demo are asked for.
 SIZE = (640, 480)
@@ -34,7 +35,7 @@ BOARD_DEVICES = ("bcm2835", "rpi-", "rpivid", "unicam", "rp1-", "pispbe")
 
 def open_source(spec, size=SIZE):
     """Return the source that `spec` names: "demo", "picamera2" (or "csi"), a V4L2 camera ("/dev/video0", "0",
-    "usb:0"), a video file, a folder of pictures, or "auto": the first of picamera2, a V4L2 camera and the demo.
+    "usb:0"), the address of an RTSP or HTTP stream, a video file, a folder of pictures, or "auto": the first of picamera2, a V4L2 camera and the demo.
 
     `size` is the (width, height) that cameras and the demo are asked for. Raises PicaptionError where
     there is no such source, or it does not work.
@@ -49,6 +50,8 @@ def open_source(spec, size=SIZE):
     number = re.fullmatch(r"(?:usb:|/dev/video)?(\d+)", spec)
     if number:
         return V4L2Camera(f"/dev/video{int(number[1])}", size)
+    if re.match(r"(?:rtsps?|https?)://", spec):
+        return Stream(spec)
     path = Path(spec)
     if path.is_char_device():
         return V4L2Camera(spec, size)
@@ -57,7 +60,7 @@ def open_source(spec, size=SIZE):
     if path.is_file():
         return VideoFile(path)
     raise PicaptionError(f"there is no source {spec}; give auto, demo, picamera2, /dev/video0, "
-                         "a video file or a folder of pictures")
+                         "rtsp://..., http://..., a video file or a folder of pictures")
 
 
 def _first_camera(size):
@@ -205,6 +208,37 @@ class V4L2Camera:
 
     def close(self):
         """Give the device back."""
+        self._capture.release()
+
+
+class Stream:
+    """A camera in the network: a stream that FFmpeg reads over RTSP or HTTP, MJPEG for example.
+
+    The password that its address may hold is not shown.
+    """
+
+    live, rate = True, None
+
+    def __init__(self, url):
+        parts = urlsplit(url)
+        self.name = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+        patience = int(PATIENCE * 1e3)
+        with quiet_stderr():  # FFmpeg tells there what goes wrong, address and password included.
+            self._capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience])
+        if not self._capture.isOpened():
+            raise PicaptionError(f"there is no stream at {self.name}; check the address, user and password, and that the "
+                                 "camera is on")
+
+    def read(self, into=None):
+        """Return the next frame; raises PicaptionError where none comes for PATIENCE seconds."""
+        arrived, frame = self._capture.read(into)
+        if not arrived:
+            raise PicaptionError(f"the stream {self.name} gives no frames any more; check the camera and the network")
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+
+    def close(self):
+        """Close the connection."""
         self._capture.release()
 
 
