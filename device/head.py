@@ -100,6 +100,22 @@ def fit_head(features, evidence, prior, truth, multi_label):
     return Head(own, words, bias - told_mean @ words)
 
 
+def fit_calibrated(features, evidence, truth, prior, multi_label, dev=None):
+    """Return (the Head that fit_head gives, as sure as it is right; logits [N, C] that say how good it is).
+
+    dev: (features, evidence, truth) of other pictures, to calibrate it on, whose logits are returned. Without, those are of the
+    pictures themselves, by heads that were fitted without them (see held_out_logits).
+    """
+    head = fit_head(features, evidence, prior, truth, multi_label)
+    if dev:
+        *inputs, truth = dev
+        logits = head.logits(*inputs)
+    else:
+        logits = held_out_logits(features, evidence, prior, truth, multi_label)
+    degree = temperature(logits, truth, multi_label)
+    return head.cooled(degree), logits / np.float32(degree)
+
+
 def temperature(logits, truth, multi_label):
     """Return the temperature at which a head is as sure as it is right (Guo et al., "On Calibration of Modern Neural
     Networks", ICML 2017); logits [N, C] are what it says of pictures that it was not fitted to. Those that are nan do not

@@ -131,8 +131,8 @@ def run(source, recognizer, sinks, frames=None, seconds=None, max_fps=None):
     """Recognise the source's frames and write them to `sinks`; return the Summary.
 
     Between the beginnings of two frames lies at least 1 / max_fps seconds; a live source goes on meanwhile, and what is
-    recognised then is its newest frame. Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or SIGTERM; source and
-    sinks are closed however it ends. Raises what source, recognizer or sinks raise.
+    recognised then is its newest frame. Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or
+    SIGTERM; source and sinks are closed however it ends. Raises what source, recognizer or sinks raise.
     """
     count, latencies = 0, deque(maxlen=REMEMBERED)
     with stopping() as stopped, ExitStack() as stack:

@@ -105,7 +105,7 @@ class Recognizer:
 
     def evidence(self, encoded):
         """Return the words' evidence for a picture, float32 [V] (see `describe`), or None without a captioner."""
-        return None if encoded.context is None else describe(self.model, encoded, self.beam)[1]
+        return self.tell(encoded)[1]
 
     def prepare(self, image):
         """Return `image` in the shape that `encode` takes."""

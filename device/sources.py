@@ -35,7 +35,8 @@ BOARD_DEVICES = ("bcm2835", "rpi-", "rpivid", "unicam", "rp1-", "pispbe")
 
 def open_source(spec, size=SIZE):
     """Return the source that `spec` names: "demo", "picamera2" (or "csi"), a V4L2 camera ("/dev/video0", "0",
-    "usb:0"), the address of an RTSP or HTTP stream, a video file, a folder of pictures, or "auto": the first of picamera2, a V4L2 camera and the demo.
+    "usb:0"), the address of an RTSP or HTTP stream, a video file, a folder of pictures, or "auto": the first of picamera2, a
+    V4L2 camera and the demo.
 
     `size` is the (width, height) that cameras and the demo are asked for. Raises PicaptionError where
     there is no such source, or it does not work.

@@ -15,7 +15,7 @@ import numpy as np
 
 from device.bundle import Bundle, read_bundle, write_bundle
 from device.errors import PicaptionError
-from device.head import fit_head, held_out_logits, name_prior, squash, temperature
+from device.head import fit_calibrated, name_prior, squash
 from device.pictures import list_pictures, read_picture, write_picture
 from device.recognizer import Recognizer
 
@@ -92,14 +92,15 @@ def see(recognizer, labels, pictures):
                 np.stack(evidence) if recognizer.model.vocabulary else None, tuple(skipped))
 
 
-def learn(seen, vocabulary):
-    """Return (the Head fitted to Seen, as sure as it is right; the logits [N, C] that heads like it, fitted without a picture,
-    give that, nan where there is none); vocabulary: the captioner's, or None."""
+def learn(seen, vocabulary, judged=None):
+    """Return (the Head fitted to Seen, as sure as it is right; logits [N, C] that say how good it is: of `judged`, other
+    pictures that were Seen, or by heads like it that were fitted without the picture, nan where there is none).
+
+    vocabulary: the captioner's, or None.
+    """
     prior = vocabulary and name_prior(seen.labels, vocabulary)
-    given = seen.features, seen.evidence, prior, seen.truth
-    held_out = held_out_logits(*given, multi_label=False)
-    degree = temperature(held_out, seen.truth, multi_label=False)
-    return fit_head(*given, multi_label=False).cooled(degree), held_out / np.float32(degree)
+    dev = judged and (judged.features, judged.evidence, judged.truth)
+    return fit_calibrated(seen.features, seen.evidence, seen.truth, prior, multi_label=False, dev=dev)
 
 
 def find_pictures(folder):

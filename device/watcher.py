@@ -1,5 +1,6 @@
 """What a camera sees, frame by frame: a caption lasts as long as its scene."""
 
+import math
 import time
 
 from device.head import unit
@@ -10,10 +11,10 @@ class Watcher:
 
     Every frame is encoded, tagged and classified. It is captioned where its features are further than the bundle's
     `scene_threshold` from those of the last caption, by cosine distance, or where that caption is `every` seconds old
-    (None: never too old). In the same scene, a new caption takes the place of the old one only if it is likelier.
+    (by default, it never is too old). In the same scene, a new caption takes the place of the old one only if it is likelier.
     """
 
-    def __init__(self, recognizer, every=None):
+    def __init__(self, recognizer, every=math.inf):
         self._recognizer, self._every = recognizer, every
         self._threshold = recognizer.model.metadata.scene_threshold
         self._caption = self._evidence = self._scene = None
@@ -26,7 +27,7 @@ class Watcher:
     def _tell(self, encoded):
         features, now = unit(encoded.features[0]), time.monotonic()
         changed = self._scene is None or 1 - features @ self._scene > self._threshold
-        if changed or self._every is not None and now - self._told_at >= self._every:
+        if changed or now - self._told_at >= self._every:
             caption, self._evidence = self._recognizer.tell(encoded)
             if changed or caption and caption.log_probability > self._caption.log_probability:
                 self._caption = caption

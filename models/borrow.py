@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.readers import label_matrix
 from models.text import tokenize
 
 #: Pictures that one borrows from, and captions that it keeps.
@@ -26,7 +27,7 @@ def borrow(records, text, seed=0):
     has, borrows nothing.
     """
     classes = sorted({label for record in text for label in record.labels})
-    has = np.array([[label in record.labels for label in classes] for record in text], np.float32)
+    has = label_matrix(text, classes)
     weights = np.maximum(np.log(len(text) / has.sum(0)), 1e-6)  # Even a label that all have is shared.
     weighted, sizes, random = has * weights, has @ weights, np.random.default_rng(seed)
     told = [[grams(caption) for caption in record.captions] for record in text]
@@ -34,8 +35,7 @@ def borrow(records, text, seed=0):
     rarity = {gram: math.log(len(text) / count) for gram, count in frequency.items()}
     told = [[unit(counts, rarity) for counts in captions] for captions in told]
     found = []
-    for record in records:
-        own = np.array([label in record.labels for label in classes], np.float32)
+    for record, own in zip(records, label_matrix(records, classes)):
         shared = weighted @ own
         nearness = shared / np.maximum(sizes + own @ weights - shared, 1e-9)
         near = np.lexsort((random.random(len(text)), -nearness))[:NEIGHBOURS]

@@ -18,12 +18,11 @@ from tqdm import tqdm
 from device import Recognizer
 from device.bundle import Bundle, read_bundle
 from device.errors import PicaptionError
-from device.head import squash, temperature
+from device.head import squash
 from device.teach import content, find_pictures, learn, need_enough, see, write_taught
 from models.files import read_lines, save_arrays, write_lines, write_text
 from models.gallery import data_uri, write_page
 from models.metrics import expected_calibration_error, percent
-from models.plots import plot_confusion
 from models.run import load_head, save_head
 
 log = logging.getLogger("picaption")
@@ -56,25 +55,26 @@ def train_classes(folder, base, run, dev=None, threads=None):
     recognizer = Recognizer(Bundle(base, threads))
     seen = see(recognizer, labels, tqdm(pictures, "pictures", disable=None))
     need_enough(folder, seen.counts)
+    judged = dev and see(recognizer, labels, tqdm(dev_pictures, "dev pictures", disable=None))
     log.info("%d pictures of %d classes; fitting", len(seen.paths), len(labels))
-    head, logits = learn(seen, contents.vocabulary)
-    judged = seen
-    if dev:
-        judged = see(recognizer, labels, tqdm(dev_pictures, "dev pictures", disable=None))
-        head = head.cooled(temperature(head.logits(judged.features, judged.evidence), judged.truth, multi_label=False))
-        logits = head.logits(judged.features, judged.evidence)
+    head, logits = learn(seen, contents.vocabulary, judged)
     run.mkdir(parents=True, exist_ok=True)
     keep(run, base, labels, head, seen)
-    for line in (*skipped, *seen.skipped, *(judged.skipped if dev else ())):
+    for line in (*skipped, *seen.skipped, *(judged.skipped if judged else ())):
         log.warning("left out %s", line)
-    return report(run, judged, logits)
+    return report(run, judged or seen, logits)
 
 
 def without(pictures, others):
     """Return (those of `pictures`, [(class, path)], whose file is none of `others`; a line for each of the rest)."""
     known = {content(path): path for _, path in others}
-    kept = [(label, path) for label, path in pictures if content(path) not in known]
-    shared = [f"{path} is the same picture as {known[content(path)]}" for _, path in pictures if content(path) in known]
+    kept, shared = [], []
+    for label, path in pictures:
+        other = known.get(content(path))
+        if other:
+            shared.append(f"{path} is the same picture as {other}")
+        else:
+            kept.append((label, path))
     return kept, shared
 
 
@@ -113,6 +113,7 @@ def report(run, judged, logits):
     paths = [path for path, one in zip(judged.paths, known) if one]
     counts = np.zeros((len(judged.labels), len(judged.labels)), int)
     np.add.at(counts, (truth, scores.argmax(1)), 1)
+    from models.plots import plot_confusion  # Half a second to load, which picaption convert need not wait.
     figures = figures_of(counts, scores, truth, judged.labels)
     write_text(run / "report.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     plot_confusion(run / "confusion.png", counts, judged.labels)

@@ -112,9 +112,4 @@ def examples(split, inputs, vocabulary, tags):
         inputs, [[vocabulary.encode(caption) for caption in captions] for captions in told],
         np.array([[tag in words for tag in tags] for words in said], np.float32),
         np.array([bool(words & SIDED) for words in said]),
-        label_matrix(split) if split.classes else None)
-
-
-def label_matrix(split):
-    """Return the labels of `split`'s pictures, float32 [N, classes] of 0 and 1."""
-    return np.array([[name in record.labels for name in split.classes] for record in split.records], np.float32)
+        readers.label_matrix(split.records, split.classes) if split.classes else None)

@@ -37,6 +37,11 @@ class Dataset:
     skipped: tuple[str, ...] = ()
 
 
+def label_matrix(records, classes):
+    """Return which of `classes` each of `records` has, float32 [N, classes] of 0 and 1."""
+    return np.array([[name in record.labels for name in classes] for record in records], np.float32)
+
+
 def read_captions(captions, images, split=None):
     """Read captions in Flickr8k's, Kaggle's or COCO's layout, told apart by content; returns a Dataset.
 

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from device import Recognizer, cli
 from device.bundle import Bundle
 from device.errors import PicaptionError
-from device.head import fit_head, name_prior, unit
+from device.head import fit_head, unit
 from device.recognizer import CERTAIN
 from models import readers
 from models.evaluate import load_recognizer, need_some, pictures_of
@@ -68,7 +68,7 @@ def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
         evidence.append(recognizer.evidence(encoded))
         records.append(record)
     need_some(features, skipped)
-    truth = np.array([[name in record.labels for name in dataset.classes] for record in records], np.float32)
+    truth = readers.label_matrix(records, dataset.classes)
     human = human_evidence(records, recognizer.model.vocabulary) if records[0].captions else None
     return Inputs(np.stack(features), np.stack(evidence), truth, human)
 
@@ -217,14 +217,14 @@ def command(bundle, labels, images, train, dev, classes, text, captions, folders
         raise PicaptionError(f"{bundle}: it has no captioner, so there is nothing to compare")
     told = captions and readers.add_labels(readers.read_captions(captions, images),
                                            readers.read_labels(labels, images, None, classes))
-    known = text and readers.read_text_captions(text)
+    known = readers.read_text_captions(text) if text else ()
     look = partial(inputs_of, recognizer, eye=features and load_recognizer(features))
     devs = {CLEAN: look(sets[1], "dev pictures")}
     for name, spoil in SPOILED.items() if spoiled else ():
         devs[name] = look(sets[1], f"dev pictures, {name}", spoil)
     if told:
         devs[CAPTIONED] = look(told, "dev pictures with captions")
-    prior = text_prior(known, sets[0].classes, vocabulary) if known else name_prior(sets[0].classes, vocabulary)
+    prior = text_prior(known, sets[0].classes, vocabulary)
     rows = study(look(sets[0], "training pictures"), devs, prior, bool(labels), counts, draws)
     click.echo("\n".join(table(rows)))
     if json_file:

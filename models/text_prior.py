@@ -9,6 +9,7 @@ import numpy as np
 
 from device.head import logistic, name_prior
 from device.recognizer import CERTAIN
+from models.readers import label_matrix
 from models.text import tokenize
 
 #: The loss' share of the squared weights, times the number of pictures; of 1, 10, 100 and 1,000 the best on COCO's text.
@@ -18,14 +19,17 @@ PENALTY = 10
 def text_prior(records, classes, vocabulary):
     """Return a prior for device.head.fit_head, float32 [V, C], learned from models.readers.Record with captions and labels.
 
-    A word that the caption search surely calls for counts as told. A class that no record has gets the prior of
-    its name.
+    A word that the caption search surely calls for counts as told. A class that no record has, and every class
+    where there are no records, gets the prior of its name.
     """
+    names = name_prior(classes, vocabulary)
+    if not records:
+        return names
     told = np.zeros((len(records), len(vocabulary)), np.float32)
     for row, record in zip(told, records):
         for caption in record.captions:
             row[vocabulary.encode(tokenize(caption))] = 1
-    truth = np.array([[name in record.labels for name in classes] for record in records], np.float32)
+    truth = label_matrix(records, classes)
     weights, _ = logistic(told, truth, True, PENALTY)
     prior = weights / np.float32(CERTAIN)
-    return np.where(truth.any(0), prior, name_prior(classes, vocabulary))
+    return np.where(truth.any(0), prior, names)

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from device.errors import PicaptionError
-from device.head import fit_head, held_out_logits, name_prior, squash, temperature
+from device.head import fit_calibrated, squash
 from device.metadata import Beam, Input, Metadata
 from device.recognizer import describe
 from device.vocabulary import SPECIAL, Vocabulary
@@ -24,9 +24,9 @@ from models.arpa import write_arpa
 from models.backbones import backbone, load_applications, load_folded
 from models.batches import Batches, Pictures, join
 from models.captioner import build_captioner, build_encoder, classic_cnn, pooled
-from models.data import Data, examples, label_matrix, learn_tags, learn_vocabulary, load_data, with_borrowed
+from models.data import Data, examples, learn_tags, learn_vocabulary, load_data, with_borrowed
 from models.files import read_lines, save_array, write_lines, write_text
-from models.readers import read_text_captions
+from models.readers import label_matrix, read_text_captions
 from models.reward import train_on_reward
 from models.run import (PARTS, KerasModel, load_captioner, load_head, load_model, save_captioner, save_head, save_model,
                         save_words)
@@ -234,7 +234,7 @@ def train_on_labels(settings, folder, encoder, data):
     logits = keras.layers.Dense(len(data.labels.classes))(keras.layers.Dropout(0.5)(encoder.output))
     model = keras.Model(encoder.input, logits)
     model.compile(keras.optimizers.Adam(settings.tune_learning_rate), class_loss(settings), jit_compile=False)
-    train, dev = (split and Pictures(split.pictures, label_matrix(split), settings.tune_batch, seed)
+    train, dev = (split and Pictures(split.pictures, label_matrix(split.records, split.classes), settings.tune_batch, seed)
                   for split, seed in ((data.labels, settings.seed), (data.labels_dev, None)))
     fit.fit(model, train, dev, settings.tune_epochs, settings.patience, folder / "tuned")
 
@@ -249,22 +249,14 @@ def train_classifier(settings, data_root, folder, features, data):
     pictures, where there are some, else on pictures held out in turn."""
     if (folder / "classifier.npz").exists():
         return
-    captioner, multi_label = KerasModel(folder, whole=False) if data.captions else None, bool(settings.labels)
-    prior = None
-    if captioner and settings.text:
-        prior = text_prior(read_text_captions(data_root / settings.text), data.labels.classes, captioner.vocabulary)
-    elif captioner:
-        prior = name_prior(data.labels.classes, captioner.vocabulary)
-    seen, told = class_inputs(captioner, features.labels, folder / "evidence_labels.npy")
-    truth = label_matrix(data.labels)
-    head = fit_head(seen, told, prior, truth, multi_label)
-    if data.labels_dev:
-        truth_dev = label_matrix(data.labels_dev)
-        seen_dev, told_dev = class_inputs(captioner, features.labels_dev, folder / "evidence_labels_dev.npy")
-        logits = head.logits(seen_dev, told_dev)
-    else:
-        truth_dev, logits = truth, held_out_logits(seen, told, prior, truth, multi_label)
-    save_head(head.cooled(temperature(logits, truth_dev, multi_label)), folder / "classifier.npz")
+    captioner = KerasModel(folder, whole=False) if data.captions else None
+    texts = read_text_captions(data_root / settings.text) if settings.text else ()
+    prior = captioner and text_prior(texts, data.labels.classes, captioner.vocabulary)
+    fitted, dev = (split and (*class_inputs(captioner, inputs, folder / f"evidence_{name}.npy"),
+                              label_matrix(split.records, split.classes)) for name, split, inputs in (
+        ("labels", data.labels, features.labels), ("labels_dev", data.labels_dev, features.labels_dev)))
+    head, _ = fit_calibrated(*fitted, prior, bool(settings.labels), dev)
+    save_head(head, folder / "classifier.npz")
 
 
 def class_inputs(model, features, path):
@@ -291,7 +283,7 @@ def with_thresholds(metadata, folder, features, data):
         model = KerasModel(folder) if data.captions else None
         inputs = class_inputs(model, features.labels_dev, folder / "evidence_labels_dev.npy")
         scores = squash(load_head(folder / "classifier.npz").logits(*inputs), multi_label=True)
-        threshold = best_threshold(scores, label_matrix(data.labels_dev))
+        threshold = best_threshold(scores, label_matrix(data.labels_dev.records, data.labels_dev.classes))
         metadata = dataclasses.replace(metadata, label_threshold=threshold)
     return metadata
 
