@@ -74,7 +74,9 @@ class Settings:
     tune_from: int = 6
     tune_batch: int = 64
     tune_learning_rate: float = 1e-4
-    # The tuned weights are averaged with those before it, tune_share of the new ones.
+    # It is done `tunings` times, each with a seed of its own, and their mean is averaged with the weights before it,
+    # tune_share of the new ones.
+    tunings: int = 1
     tune_share: float = 1.0
 
     # Self-critical training of the captioner; none with 0 epochs. Its weights are then averaged with those before
@@ -175,7 +177,7 @@ def check(settings):
     need(not settings.text or settings.labels and settings.captions,
          "text is for labelled pictures beside captioned ones to borrow from: set labels and captions too")
     need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
-    for name in ("batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
+    for name in ("batch", "each", "tune_batch", "tunings", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
         need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
     for name in ("warm_up_epochs", "epochs", "patience", "tune_epochs", "tune_from", "rank", "reward_epochs",
                  "seed"):

@@ -160,9 +160,7 @@ def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags):
         return
     encoder = build_network(settings, data_root)
     if settings.tune_epochs and data.captions:
-        start = encoder.get_weights()
-        tune(settings, folder, encoder, data, vocabulary, tags)
-        average(encoder, start, settings.tune_share)
+        encoder = tune(settings, folder, encoder, data, vocabulary, tags)
     elif settings.tune_epochs:
         train_on_labels(settings, folder, encoder, data)
     save_model(encoder, folder / "encoder.keras")
@@ -207,26 +205,45 @@ def train_tagger(captioner, settings, train):
 
 
 def tune(settings, folder, encoder, data, vocabulary, tags):
-    """Tune encoder, captioner and tagger together, after a captioner on the untuned features."""
+    """Return `encoder` averaged with what it becomes in `tunings` tunings that differ in their seeds.
+
+    Such tunings, averaged, are better than each (Wortsman et al., "Model soups", ICML 2022).
+    """
     first = folder / "first"
     first.mkdir(exist_ok=True)
     features = features_of(encoder, data, first)
     train_captioner(settings, first, *told_examples(settings, data, features, vocabulary, tags), len(vocabulary),
                     settings.warm_up_epochs)
+    start = encoder.get_weights()
+    tuned = []
+    for number in range(settings.tunings):
+        place = folder / ("tuned" if not number else f"tuned_{number + 1}")
+        if not (place / "encoder.keras").exists():
+            encoder.set_weights(start)
+            tune_once(settings, settings.seed + number, encoder, load_captioner(first), data, vocabulary, tags, place)
+        tuned.append(load_model(place / "encoder.keras").get_weights())
+    encoder.set_weights([np.mean(parts, 0) for parts in zip(*tuned)])
+    average(encoder, start, settings.tune_share)
+    return encoder
 
-    captioner = load_captioner(first)
+
+def tune_once(settings, seed, encoder, captioner, data, vocabulary, tags, folder):
+    """Tune encoder, captioner and tagger together, and leave them in `folder`; the captioner has learned from the untuned
+    features."""
+    keras.utils.set_random_seed(seed)
     splits, splits_dev = (data.captions, data.labels), (data.captions_dev, data.captions_dev and data.labels_dev)
     train, dev = (join(*(examples(split, split.pictures, vocabulary, tags) for split in each if split))
                   for each in (splits, splits_dev))
     model = fit.joint_model(captioner, encoder, train.labels.shape[1] if data.labels else 0)
-    batches = Batches(train, settings.order, settings.tune_batch, settings.each, seed=settings.seed)
+    batches = Batches(train, settings.order, settings.tune_batch, settings.each, seed=seed)
     rate = keras.optimizers.schedules.CosineDecay(
         settings.tune_learning_rate / 10, settings.tune_epochs * len(batches), alpha=0.02,
         warmup_target=settings.tune_learning_rate, warmup_steps=len(batches) // 4)
     fit.compile_joint(model, rate, settings.smoothing, bool(data.labels))
     fit.fit(model, batches, dev and Batches(dev, settings.order, settings.tune_batch, training=False),
-            settings.tune_epochs, settings.tune_epochs, folder / "tuned")
-    save_captioner(captioner, folder / "tuned")
+            settings.tune_epochs, settings.tune_epochs, folder)
+    save_captioner(captioner, folder)
+    save_model(encoder, folder / "encoder.keras")
 
 
 def train_on_labels(settings, folder, encoder, data):

@@ -133,7 +133,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     (["min_words=30"], "min_words = 30, max_words = 18"), (["max_words=129"], "max_words = 129"),
     (["length_penalty=nan"], "length_penalty = nan"), (["evidence=-1"], "evidence = -1.0"),
     *(([f"{name}=0"], f"{name} = 0: it is at least 1") for name in (
-        "batch", "each", "tune_batch", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"))])
+        "batch", "each", "tune_batch", "tunings", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"))])
 def test_settings_that_contradict_each_other_are_refused(overrides, message):
     with pytest.raises(PicaptionError, match=message):
         read_settings(None, [*CAPTIONS, *overrides])

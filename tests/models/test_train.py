@@ -94,6 +94,15 @@ def test_with_no_share_of_what_was_tuned_the_encoder_stays_as_it_began(data, set
         np.testing.assert_array_equal(kept, first)
 
 
+def test_the_encoder_is_the_mean_of_its_tunings(data, settings, tmp_path):
+    training.train(dataclasses.replace(settings, tunings=2, epochs=1, reward_epochs=0), data, tmp_path)
+    first, second, mean = (load_model(tmp_path / place / "encoder.keras").get_weights()
+                           for place in ("tuned", "tuned_2", "."))
+    assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(first, second, strict=True))
+    for a, b, kept in zip(first, second, mean, strict=True):
+        np.testing.assert_allclose(kept, (a + b) / 2, atol=1e-6)
+
+
 def test_the_tagger_learns_a_context_that_has_changed():
     # The last four look like the first two, but have no captions: what is said of them is not to be learned.
     inputs = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 0, 0, 0, 0]]
