@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import click
 
-from device.errors import PicaptionError
+from device.errors import CameraError, PicaptionError
 
 GROUP = "picaption.commands"
 #: Packages that the extra `convert` brings; on a board they are not there.
@@ -61,8 +61,8 @@ def picaption():
 
 
 def main(arguments=None, command=picaption, name="picaption"):
-    """Run the command line of a click `command` and exit: 0, 2 after one line `picaption: ...` for an error, 130 after
-    ctrl-C."""
+    """Run the command line of a click `command` and exit: 0, 2 after one line `picaption: ...` for an error, 75 after one
+    for a camera that fails, 130 after ctrl-C."""
     try:
         sys.exit(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.Abort:
@@ -70,6 +70,8 @@ def main(arguments=None, command=picaption, name="picaption"):
     except click.ClickException as error:
         help_text = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         _fail(error.format_message() + help_text)
+    except CameraError as error:
+        _fail(error, 75)
     except PicaptionError as error:
         _fail(error)
     except ImportError as error:
@@ -78,7 +80,7 @@ def main(arguments=None, command=picaption, name="picaption"):
         _fail(f"the system reports: {error}")
 
 
-def _fail(message):
-    """Print the one line of an error and exit with 2."""
+def _fail(message, code=2):
+    """Print the one line of an error and exit with `code`."""
     print("picaption:", " ".join(str(message).split()), file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)

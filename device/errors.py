@@ -1,5 +1,10 @@
-"""The one error that people are meant to see."""
+"""The errors that people are meant to see."""
 
 
 class PicaptionError(Exception):
     """One line that says what is wrong and how to mend it; the commands print it and exit with 2."""
+
+
+class CameraError(PicaptionError):
+    """A camera that is not there, does not work, or works no more: another try may help, so the commands exit with 75, which
+    sysexits.h calls a temporary failure."""

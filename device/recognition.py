@@ -29,7 +29,8 @@ class Recognition:
 
     `timings` holds milliseconds for each stage and their `total`; `captured_at` is seconds since the
     epoch. `caption` is None where the bundle has no captioner. `unsure` is true where no class' score reaches the
-    bundle's threshold: the best ones are then no more than guesses.
+    bundle's threshold: the best ones are then no more than guesses. In a live run, `scene` counts the scenes, and `camera`
+    holds what the camera says of the frame, such as its lux.
     """
 
     caption: Caption | None
@@ -39,6 +40,8 @@ class Recognition:
     frame: int = 0
     captured_at: float = 0.0
     unsure: bool = False
+    scene: int = 0
+    camera: dict | None = None
 
     def to_json(self):
         """Return the versioned JSON form: a dict of plain strings, numbers and lists."""
@@ -55,5 +58,7 @@ class Recognition:
             "tags": [{"name": tag.name, "score": round(tag.score, 4)} for tag in self.tags],
             "classes": [{"name": label.name, "score": round(label.score, 4)} for label in self.classes],
             "unsure": self.unsure,
+            "scene": self.scene,
+            "camera": self.camera,
             "timings_ms": {stage: round(milliseconds, 3) for stage, milliseconds in self.timings.items()},
         }
