@@ -66,28 +66,26 @@ class Recognizer:
         """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
         return self.recognize(image, frame, captured_at)[0]
 
-    def recognize(self, image, frame=0, captured_at=None, tell=None):
+    def recognize(self, image, frame=0, captured_at=None, judge=None):
         """Return (Recognition, Encoded): what calling gives, and the features and all tags' scores behind it.
 
-        tell: what gives the Caption and the words' evidence for an Encoded, in place of this object's own `tell`.
+        judge: an object with `tell` and `name`, in place of this one.
         """
-        model, clock = self.model, time.perf_counter
+        model, clock, judge = self.model, time.perf_counter, judge or self
         captured_at = time.time() if captured_at is None else captured_at
         start = clock()
         picture = self.prepare(image)
         resized = clock()
         encoded = model.encode(picture)
         seen = clock()
-        caption, evidence = (tell or self.tell)(encoded)
+        caption, evidence = judge.tell(encoded)
         told = clock()
-        scores = self._classify(encoded.features, evidence)
+        tags, classes, unsure, scene = judge.name(encoded.tags, self._classify(encoded.features, evidence))
         done = clock()
         timings = {"preprocess": resized - start, "encode": seen - resized, "caption": told - seen,
                    "classify": done - told, "total": done - start}
-        found = Recognition(caption, self._tags(encoded), best_scores(model.labels, scores, TOP_CLASSES),
-                            {stage: seconds * 1e3 for stage, seconds in timings.items()}, frame, captured_at,
-                            bool(len(scores) and scores.max() < model.metadata.label_threshold))
-        return found, encoded
+        timings = {stage: seconds * 1e3 for stage, seconds in timings.items()}
+        return Recognition(caption, tags, classes, timings, frame, captured_at, unsure, scene), encoded
 
     def tell(self, encoded):
         """Return the Caption of a picture, the Encoded of which is given, and the words' evidence (see `describe`); None and
@@ -115,11 +113,13 @@ class Recognizer:
     def _classify(self, features, evidence):
         return self.model.classify(features, evidence) if self.model.labels else np.empty(0, np.float32)
 
-    def _tags(self, encoded):
-        if encoded.tags is None:
-            return ()
-        return tuple(tag for tag in best_scores(self.model.metadata.tags, encoded.tags, TOP_TAGS)
-                     if tag.score >= self.model.metadata.tag_threshold)
+    def name(self, tags, classes):
+        """Return (tags, classes, unsure, scene) of a Recognition for scores of tags, float32 [T], or None, and classes, [C]."""
+        metadata, told = self.model.metadata, ()
+        if tags is not None:
+            told = tuple(tag for tag in best_scores(metadata.tags, tags, TOP_TAGS) if tag.score >= metadata.tag_threshold)
+        unsure = bool(len(classes) and classes.max() < metadata.label_threshold)
+        return told, best_scores(self.model.labels, classes, TOP_CLASSES), unsure, 0
 
 
 def best_scores(names, scores, count):

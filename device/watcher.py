@@ -1,9 +1,12 @@
-"""What a camera sees, frame by frame: a caption lasts as long as its scene."""
+"""What a camera sees, frame by frame: a caption lasts as long as its scene, and scores are steady."""
 
 import math
 import time
 
 from device.head import unit
+from device.recognition import Score
+from device.recognizer import TOP_CLASSES, TOP_TAGS
+from device.smoothing import Smoother
 
 
 class Watcher:
@@ -12,24 +15,44 @@ class Watcher:
     Every frame is encoded, tagged and classified. It is captioned where its features are further than the bundle's
     `scene_threshold` from those of the last caption, by cosine distance, or where that caption is `every` seconds old
     (by default, it never is too old). In the same scene, a new caption takes the place of the old one only if it is likelier.
+    Within a scene, the scores of tags and classes are averages over about `smoothing` seconds (see device.smoothing).
     """
 
-    def __init__(self, recognizer, every=math.inf):
+    def __init__(self, recognizer, every=math.inf, smoothing=0.0):
         self._recognizer, self._every = recognizer, every
-        self._threshold = recognizer.model.metadata.scene_threshold
-        self._caption = self._evidence = self._scene = None
-        self._told_at = 0.0
+        metadata = recognizer.model.metadata
+        self._threshold = metadata.scene_threshold
+        self._tags = Smoother(metadata.tag_threshold, smoothing)
+        self._classes = Smoother(metadata.label_threshold, smoothing)
+        self._caption = self._evidence = self._features = None
+        self._told_at, self._scene, self._changed = 0.0, 0, True
 
     def __call__(self, image, frame=0, captured_at=None):
-        """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
-        return self._recognizer.recognize(image, frame, captured_at, self._tell)[0]
+        """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size; its `scene` counts from 1."""
+        return self._recognizer.recognize(image, frame, captured_at, self)[0]
 
-    def _tell(self, encoded):
+    def tell(self, encoded):
+        """Return the Caption of the scene that the Encoded shows, and its words' evidence (see device.recognizer.describe)."""
         features, now = unit(encoded.features[0]), time.monotonic()
-        changed = self._scene is None or 1 - features @ self._scene > self._threshold
-        if changed or now - self._told_at >= self._every:
+        self._changed = self._features is None or 1 - features @ self._features > self._threshold
+        if self._changed or now - self._told_at >= self._every:
             caption, self._evidence = self._recognizer.tell(encoded)
-            if changed or caption and caption.log_probability > self._caption.log_probability:
+            if self._changed or caption and caption.log_probability > self._caption.log_probability:
                 self._caption = caption
-            self._scene, self._told_at = features, now
+            self._scene += self._changed
+            self._features, self._told_at = features, now
         return self._caption, self._evidence
+
+    def name(self, tags, classes):
+        """Return (tags, classes, unsure, scene) of a Recognition for the scores of this frame, float32 [T], or None, and [C]."""
+        now, model = time.monotonic(), self._recognizer.model
+        told = ()
+        if tags is not None:
+            self._tags.add(tags, now, self._changed)
+            told = self._best(self._tags, model.metadata.tags, TOP_TAGS, only_on=True)
+        self._classes.add(classes, now, self._changed)
+        return told, self._best(self._classes, model.labels, TOP_CLASSES), not self._classes.on.any(), self._scene
+
+    def _best(self, smoother, names, count, only_on=False):
+        return tuple(Score(names[index], float(smoother.scores[index])) for index in smoother.ranked(count)
+                     if smoother.on[index] or not only_on)
