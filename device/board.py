@@ -1,5 +1,6 @@
 """What the board says of itself: model, temperature, clock, and whether its power or heat holds it back."""
 
+import hashlib
 from pathlib import Path
 
 #: Bits of the Raspberry Pi firmware's get_throttled that are set at this moment (its documentation of vcgencmd).
@@ -10,6 +11,8 @@ SINCE_START = 16
 _MODEL = Path("/proc/device-tree/model")
 _TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+#: What tells one board, and one system, from another: copied memory cards share the second one.
+_IDENTITIES = Path("/proc/device-tree/serial-number"), Path("/etc/machine-id")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -45,3 +48,9 @@ def throttled():
 def governor():
     """Return what sets the clock of the first core, such as "ondemand", or None."""
     return _text(_GOVERNOR)
+
+
+def identity(name):
+    """Return 12 hexadecimal digits that are always the same for this machine and `name`, and tell nothing of either."""
+    parts = "picaption", *(_text(path) or "" for path in _IDENTITIES), name
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

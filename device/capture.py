@@ -37,11 +37,11 @@ class InTurn:
     """Frames of a source that waits: each one, when it is asked for."""
 
     def __init__(self, source):
-        self._source, self._number = source, 0
+        self._source, self._number, self._used = source, 0, None
 
     def next(self, timeout):
-        """Return the next Frame at once, or None at the end."""
-        image = self._source.read()
+        """Return the next Frame at once, which is valid until the next call, or None at the end."""
+        self._used = image = self._source.read(self._used)
         if image is None:
             return None
         self._number += 1

@@ -1,14 +1,18 @@
 """The device's commands. What a command works with is imported when it runs."""
 
-import dataclasses
 import json
-import re
+import logging
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from device.config import SECRETS, effective, options, to_toml
 from device.errors import PicaptionError
+
+logger = logging.getLogger("picaption")
 
 bundle_option = click.option("--bundle", type=click.Path(path_type=Path), metavar="PATH",
                              help="The bundle to recognise with.  [default: the shipped one]")
@@ -17,13 +21,6 @@ threads_option = click.option("--threads", type=click.IntRange(1, 64), metavar="
 
 beam_option = click.option("--beam", type=click.IntRange(1, 64), metavar="N",
                            help="Width of the beam search for the caption.  [default: the bundle's]")
-
-
-def open_recognizer(bundle, threads, beam=None):
-    """Return the Recognizer of the bundle at that path, the shipped one for None, with a beam that wide."""
-    from device import Bundle, Recognizer, default_bundle
-    model = Bundle(bundle or default_bundle(), threads)
-    return Recognizer(model, beam=beam and dataclasses.replace(model.metadata.beam, width=beam))
 
 
 @click.command()
@@ -38,6 +35,7 @@ def image(files, bundle, threads, beam, as_json, save):
     """Caption pictures and name what they show."""
     from device.overlay import annotate
     from device.pictures import read_picture, write_picture
+    from device.recognizer import open_recognizer
     targets = saved_paths(files, save) if save else [None] * len(files)
     recognizer = open_recognizer(bundle, threads, beam)
     failures = 0
@@ -89,61 +87,53 @@ def describe(file, recognition):
     return "\n".join([str(file), *(f"  {name:8} {text}" for name, text in rows.items() if text)])
 
 
-def parse_size(ctx, option, text):
-    """Return WIDTHxHEIGHT as (width, height); raises click.BadParameter."""
-    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text.lower())
-    if not match or not all(32 <= int(side) <= 4096 for side in match.groups()):
-        raise click.BadParameter(f"{text} is not WIDTHxHEIGHT, each from 32 to 4096, such as 640x480")
-    return int(match[1]), int(match[2])
+@click.command()
+@options
+def live(config_path, **told):
+    """Say what a camera sees, several times a second, until ctrl-C.
+
+    Every frame is classified; it is captioned where the scene has changed. Each picture of a folder is a scene. Every option can
+    stand in a file of settings, as `max_fps = 2` for --max-fps 2: `picaption config` shows which hold. SIGHUP reads that file
+    and the bundle anew.
+    """
+    from device import log, systemd
+    from device.assembly import Parts
+    from device.live import run
+    found = effective(told, config_path)
+    config = found.config
+    log.configure(config.log_level)
+    for name in SECRETS:
+        log.hide(getattr(config, name))
+    parts = Parts(config)
+
+    def reload():
+        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            parts.reload(effective(told, found.path).config)
+        except PicaptionError as error:
+            logger.error("%s; the settings stay as they were", error)
+        systemd.notify("READY=1")
+
+    with closing(parts):
+        if not config.quiet:
+            demo = " (no camera found)" if config.source == "auto" and parts.name == "demo" else ""
+            print(f"source: {parts.name}{demo}; stop with ctrl-C", file=sys.stderr)
+        systemd.notify("READY=1")
+        summary = run(parts, config.frames, config.seconds, reload, systemd.Watchdog())
+        systemd.notify("STOPPING=1")
+    if not config.quiet:
+        print(summary, file=sys.stderr)
 
 
 @click.command()
-@click.option("--source", default="auto", show_default=True, metavar="SOURCE",
-              help="auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), a video file, a folder of "
-                   "pictures, or demo.")
-@bundle_option
-@click.option("--json", "json_path", metavar="FILE", help="Write JSON lines to FILE; - is standard output.")
-@click.option("--video", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write the annotated video to FILE: .mp4, .avi or .webm.")
-@click.option("--size", default="640x480", show_default=True, callback=parse_size, metavar="WxH",
-              help="Frame size that cameras and the demo are asked for.")
-@threads_option
-@click.option("--caption-every", type=click.FloatRange(0), default=10, show_default=True, metavar="S",
-              help="Caption anew after S seconds even where the scene has not changed; 0: every frame.")
-@click.option("--max-fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Recognise at most N frames a second.")
-@click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
-@click.option("--quiet", is_flag=True, help="Show nothing but errors.")
-def live(source, bundle, json_path, video, size, threads, caption_every, max_fps, frames, seconds, quiet):
-    """Say what a camera sees, several times a second, until ctrl-C.
+@options
+def config(config_path, **told):
+    """Print the settings of `live` that hold, and where each comes from; secrets are not shown.
 
-    Every frame is classified; it is captioned where the scene has changed. Each picture of a folder is a scene.
+    The command line goes before the environment (PICAPTION_TOKEN, PICAPTION_MQTT_PASSWORD), that before the file. What is printed
+    can be a file of settings itself.
     """
-    from device.live import run
-    from device.sinks import JsonLines, Terminal, Video
-    from device.sources import PictureFolder, open_source
-    from device.watcher import Watcher
-    recognizer = open_recognizer(bundle, threads)
-    camera = open_source(source, size)
-    if not isinstance(camera, PictureFolder):
-        recognizer = Watcher(recognizer, caption_every)
-    sinks = []
-    try:
-        if video:
-            sinks.append(Video(video, camera.rate if not camera.live else None))
-        if json_path:
-            sinks.append(JsonLines(json_path))
-        if not quiet and json_path != "-":
-            sinks.append(Terminal())
-    except PicaptionError:
-        camera.close()
-        raise
-    if not quiet:
-        found = " (no camera found)" if source == "auto" and camera.name == "demo" else ""
-        print(f"source: {camera.name}{found}; stop with ctrl-C", file=sys.stderr)
-    summary = run(camera, recognizer, sinks, frames, seconds, max_fps)
-    if not quiet:
-        print(summary, file=sys.stderr)
+    print(to_toml(effective(told, config_path)), end="")
 
 
 @click.command()
@@ -156,6 +146,7 @@ def live(source, bundle, json_path, video, size, threads, caption_every, max_fps
 def bench(bundle, threads, beam, seconds, as_json):
     """Measure what a frame costs here, step by step, beside the bare encoder."""
     from device.bench import bench, table
+    from device.recognizer import open_recognizer
     figures = bench(open_recognizer(bundle, threads, beam), seconds)
     print(json.dumps(figures) if as_json else "\n".join(table(figures)))
 

@@ -5,6 +5,7 @@ What the command line says goes before the environment, that before the file, th
 
 import dataclasses
 import json
+import math
 import os
 import re
 import tomllib
@@ -192,15 +193,14 @@ def effective(told, path=None, environment=os.environ):
 
 
 def to_toml(found):
-    """Return the Effective settings as TOML, each with where it came from; secrets are not shown."""
+    """Return the Effective settings as TOML, each with where it came from; of secrets, only whether they are set."""
     lines = []
-    for name, field in FIELDS.items():
+    for name in FIELDS:
         value = getattr(found.config, name)
-        if field.metadata["secret"] and value:
-            value = "(hidden)"
         if name == "event":
             value = [_plain(event) for event in value]
-        lines.append((f"{name} = {_toml(value)}", found.origins[name]))
+        hidden = name in SECRETS and value
+        lines.append((f"# {name} is set" if hidden else f"{name} = {_toml(value)}", found.origins[name]))
     width = min(60, max(len(line) for line, _ in lines))
     return "".join(f"{line:{width}}  # {origin}\n" for line, origin in lines)
 
@@ -229,9 +229,10 @@ def _read(path):
     except UnicodeDecodeError:
         raise PicaptionError(f"{path}: not a TOML file: it is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        message, _, line = str(error).partition(" (at line ")
-        where = f"{path}:{line.partition(',')[0]}" if line else str(path)
-        raise PicaptionError(f"{where}: not TOML: {message[0].lower()}{message[1:]}") from None
+        message, _, place = str(error).partition(" (at ")
+        line = re.search(r"\d+", place)  # otherwise it is the end of the file
+        line = line[0] if line else max(1, len(text.splitlines()))
+        raise PicaptionError(f"{path}:{line}: not TOML: {message[0].lower()}{message[1:]}") from None
     origins = {name: f"{path}:{_line(text, name)}" for name in values}
     for name in values:
         if name not in FIELDS:
@@ -308,7 +309,7 @@ def _checked(field, value, origin):
         return value
     if field.type is float and type(value) is int:
         value = float(value)
-    if type(value) is not field.type:
+    if type(value) is not field.type or field.type is float and not math.isfinite(value):
         raise PicaptionError(f"{origin}: {field.name} = {value!r} is not {_KINDS[field.type]}")
     if field.metadata["kind"]:
         try:

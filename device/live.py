@@ -1,178 +1,128 @@
 """The live loop: the newest frame, recognised, to every sink, until it is stopped."""
 
+import logging
 import signal
 import threading
 import time
 from collections import deque
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-#: How often, in seconds, a loop that waits for a frame looks whether it is to stop.
+from device.capture import NoFrameYet
+
+log = logging.getLogger("picaption")
+
+#: How often, in seconds, a loop that waits for a frame looks whether there is something else to do.
 STEP = 0.1
 #: The summary's latencies are those of at most this many last frames.
 REMEMBERED = 10_000
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A picture with its number and when it was taken: seconds since the epoch, and on the monotonic clock."""
-
-    image: np.ndarray
-    number: int
-    captured_at: float
-    clock: float
+#: Saving power, a scene that has not changed for CALM seconds is looked at once in IDLE seconds.
+CALM, IDLE = 10.0, 1.0
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a live run did: frames recognised, seconds, and milliseconds from a frame's capture to its result."""
+    """What a live run did: frames recognised, seconds, milliseconds from each frame's capture to its result, and those of its
+    stages, by name, as many."""
 
     frames: int
     seconds: float
     latencies: tuple[float, ...]
+    stages: dict[str, tuple[float, ...]]
 
     def __str__(self):
         if not self.frames:
             return "no frame was recognised"
         middle, tail = np.percentile(self.latencies, (50, 90))
         rate = self.frames / self.seconds
+        stages = ", ".join(f"{name} {np.median(spent):.1f}" for name, spent in self.stages.items())
         return (f"{self.frames} frames in {self.seconds:.1f} s: {rate:.1f} fps, "
-                f"latency {middle:.0f} ms (90th percentile {tail:.0f} ms)")
+                f"latency {middle:.0f} ms (90th percentile {tail:.0f} ms): {stages}")
 
 
-class NoFrameYet(Exception):
-    """The source goes on, but has no new frame."""
+def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
+    """Recognise the frames of `parts.reader` and write them to `parts.sinks`; return the Summary.
 
-
-class InTurn:
-    """Frames of a source that waits: each one, when it is asked for."""
-
-    def __init__(self, source):
-        self._source, self._number = source, 0
-
-    def next(self, timeout):
-        """Return the next Frame at once, or None at the end."""
-        image = self._source.read()
-        if image is None:
-            return None
-        self._number += 1
-        return Frame(image, self._number - 1, time.time(), time.monotonic())
-
-    def close(self):
-        """Close the source."""
-        self._source.close()
-
-
-class Newest:
-    """Frames of a source that does not wait: a thread reads it and keeps the newest only.
-
-    Frames that nobody took are counted in their numbers, and their memory is read into again: three
-    pictures go round, one being filled, one waiting and one in use.
-    """
-
-    def __init__(self, source):
-        self._source, self._changed = source, threading.Condition()
-        self._frame, self._spare, self._used, self._error, self._stopped = None, None, None, None, False
-        self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
-        self._thread.start()
-
-    def _capture(self):
-        number = 0
-        try:
-            while not self._stopped:
-                with self._changed:
-                    spare, self._spare = self._spare, None
-                image = self._source.read(spare)
-                if image is None:
-                    break
-                frame = Frame(image, number, time.time(), time.monotonic())
-                number += 1
-                with self._changed:
-                    if self._frame is not None:
-                        self._spare = self._frame.image
-                    self._frame = frame
-                    self._changed.notify()
-        except BaseException as error:  # it belongs to the main thread, which raises it
-            self._error = error
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-
-    def next(self, timeout):
-        """Return the newest Frame, which is valid until the next call, or None at the end.
-
-        Raises NoFrameYet where none comes for `timeout` seconds, and what the source's reading raised.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._frame is not None or self._stopped, timeout)
-            if self._frame is None:
-                if self._error is not None:
-                    raise self._error
-                if self._stopped:
-                    return None
-                raise NoFrameYet
-            if self._used is not None:
-                self._spare = self._used.image
-            self._used, self._frame = self._frame, None
-            return self._used
-
-    def close(self):
-        """Stop the thread and close the source."""
-        self._stopped = True
-        self._thread.join(timeout=2)
-        # A source that hangs in read() cannot be closed under its feet; the process' end will do it.
-        if not self._thread.is_alive():
-            self._source.close()
-
-
-def run(source, recognizer, sinks, frames=None, seconds=None, max_fps=None):
-    """Recognise the source's frames and write them to `sinks`; return the Summary.
+    parts: an object with `reader` (see device.capture), `recognize(image, number, captured_at) -> Recognition`, `sinks`, a
+    dict, `max_fps` (0: no limit) and `power_save`, all of which `reload()`, called between two frames after SIGHUP, may change.
+    `turn()` is called all the time, at least every few STEPs.
 
     Between the beginnings of two frames lies at least 1 / max_fps seconds; a live source goes on meanwhile, and what is
-    recognised then is its newest frame. Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or
-    SIGTERM; source and sinks are closed however it ends. Raises what source, recognizer or sinks raise.
+    recognised then is its newest frame. A Recognition's `timings` get what a frame `waited` for the loop, and `outputs`, the time
+    that the sinks took for the frame before. Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or
+    SIGTERM; raises what reader, recognize or sinks raise. Closing the parts is the caller's.
     """
-    count, latencies = 0, deque(maxlen=REMEMBERED)
-    with stopping() as stopped, ExitStack() as stack:
-        for sink in sinks:
-            stack.callback(sink.close)
-        reader = (Newest if source.live else InTurn)(source)
-        stack.callback(reader.close)
-        start = due = time.monotonic()
-        while not stopped.is_set() and (frames is None or count < frames):
-            if seconds is not None and time.monotonic() - start >= seconds:
+    pace, outputs, count, records = Pace(), 0.0, 0, deque(maxlen=REMEMBERED)
+    with signals() as (stopped, hung_up):
+        start = time.monotonic()
+        while not stopped.is_set() and (not frames or count < frames):
+            turn()
+            if hung_up.is_set():
+                hung_up.clear()
+                if reload:
+                    reload()
+            if seconds and time.monotonic() - start >= seconds:
                 break
-            if (early := due - time.monotonic()) > 0:
+            if (early := pace.due - time.monotonic()) > 0:
                 stopped.wait(min(early, STEP))
                 continue
             try:
-                frame = reader.next(STEP)
+                frame = parts.reader.next(STEP)
             except NoFrameYet:
                 continue
             if frame is None:
                 break
-            due = time.monotonic() + (1 / max_fps if max_fps else 0)
-            recognition = recognizer(frame.image, frame.number, frame.captured_at)
-            latencies.append((time.monotonic() - frame.clock) * 1e3)
+            taken = time.monotonic()
+            recognition = parts.recognize(frame.image, frame.number, frame.captured_at)
+            told = time.monotonic()
+            timings = {"waited": (taken - frame.clock) * 1e3} | recognition.timings | {"outputs": outputs}
+            recognition = replace(recognition, timings=timings, camera=frame.camera and plain(frame.camera))
+            records.append(((told - frame.clock) * 1e3, timings))
             count += 1
-            for sink in sinks:
+            for sink in parts.sinks.values():
                 sink.write(frame.image, recognition)
+            outputs = (time.monotonic() - told) * 1e3
+            pace.next(taken, recognition.scene, parts.max_fps, parts.power_save)
         elapsed = time.monotonic() - start
-    return Summary(count, elapsed, tuple(latencies))
+    stages = [name for name in records[-1][1] if name != "total"] if records else ()
+    return Summary(count, elapsed, tuple(latency for latency, _ in records),
+                   {name: tuple(timings.get(name, 0.0) for _, timings in records) for name in stages})
+
+
+class Pace:
+    """When the next frame is due, on the monotonic clock."""
+
+    def __init__(self):
+        self.due, self._scene, self._changed_at = 0.0, None, 0.0
+
+    def next(self, taken, scene, max_fps, power_save):
+        """Set when the frame after the one that was taken at `taken`, and showed that scene, is `due`."""
+        if scene != self._scene:
+            self._scene, self._changed_at = scene, taken
+        interval = 1 / max_fps if max_fps else 0.0
+        if power_save and taken - self._changed_at >= CALM:
+            interval = max(interval, IDLE)
+        self.due = taken + interval
+
+
+def plain(metadata):
+    """Return what a camera says of a frame without what JSON has no form for."""
+    return {name: value for name, value in metadata.items() if isinstance(value, (int, float, str, tuple, list))}
 
 
 @contextmanager
-def stopping():
-    """Give an event that SIGINT (ctrl-C) and SIGTERM set, instead of ending the process."""
-    event = threading.Event()
+def signals():
+    """Give two events: one that SIGINT (ctrl-C) and SIGTERM set, instead of ending the process, and one for SIGHUP."""
+    stopped, hung_up = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
-        yield event
+        yield stopped, hung_up
         return
-    previous = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    events = {signal.SIGINT: stopped, signal.SIGTERM: stopped, signal.SIGHUP: hung_up}
+    previous = {number: signal.signal(number, lambda number, _: events[number].set()) for number in events}
     try:
-        yield event
+        yield stopped, hung_up
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

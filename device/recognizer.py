@@ -2,11 +2,12 @@
 
 import os
 import time
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
-from device.bundle import Bundle
+from device.bundle import Bundle, default_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import resize
@@ -120,6 +121,12 @@ class Recognizer:
             told = tuple(tag for tag in best_scores(metadata.tags, tags, TOP_TAGS) if tag.score >= metadata.tag_threshold)
         unsure = bool(len(classes) and classes.max() < metadata.label_threshold)
         return told, best_scores(self.model.labels, classes, TOP_CLASSES), unsure, 0
+
+
+def open_recognizer(bundle=None, threads=None, beam=None):
+    """Return the Recognizer of the bundle at that path, the shipped one for None, with so many threads and a beam that wide."""
+    model = Bundle(bundle or default_bundle(), threads)
+    return Recognizer(model, beam=beam and replace(model.metadata.beam, width=beam))
 
 
 def best_scores(names, scores, count):

@@ -1,12 +1,15 @@
-"""Where recognitions go: the terminal, JSON lines, an annotated video file.
+"""Where recognitions go: the terminal, JSON lines, an annotated video file, a window.
 
 A sink takes `write(frame, recognition)`, the frame being uint8 RGB [height, width, 3], and `close()`, which
 finishes what it wrote. A frame is the sink's to read only until `write` returns.
 """
 
+import errno
 import json
+import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -18,10 +21,14 @@ from device.errors import PicaptionError
 from device.overlay import annotate
 from device.pictures import quiet_stderr
 
+log = logging.getLogger("picaption")
+
 #: Codec for each ending; OpenCV's own build has no H.264 encoder.
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 #: Frames per second of the video of a live source, which itself has no even rate.
 LIVE_RATE = 10
+#: A video ends before the disk has less room than these bytes.
+ROOM = 32_000_000
 
 
 class Terminal:
@@ -72,22 +79,55 @@ def summary_line(recognition, interval=None, width=None):
 
 
 class JsonLines:
-    """One JSON object a line (Recognition.to_json), each line flushed, to a file that is begun anew or to "-"."""
+    """One JSON object a line (Recognition.to_json), added to the end of a file, or to standard output for "-".
 
-    def __init__(self, path):
+    A file that would grow beyond `most` bytes (0: it may) becomes PATH.1, that one PATH.2, up to PATH.`kept`. Lines are written
+    whole or not at all: those that the disk has no room for are left out, and that is logged.
+    """
+
+    def __init__(self, path, most=0, kept=3):
+        self._path, self._most, self._kept = str(path), most, kept
+        self._standard = self._path == "-"
+        self._file = sys.stdout if self._standard else self._open()
+
+    def _open(self):
         try:
-            self._file = sys.stdout if str(path) == "-" else open(path, "w", encoding="utf-8")
+            file = open(self._path, "ab", buffering=0)
         except OSError as error:
-            raise PicaptionError(f"{path} cannot be written ({error.strerror}); check the folder") from None
+            raise PicaptionError(f"{self._path} cannot be written ({error.strerror}); check the folder") from None
+        self._size = os.fstat(file.fileno()).st_size
+        return file
 
     def write(self, frame, recognition):
         """Write one line."""
-        self._file.write(json.dumps(recognition.to_json()) + "\n")
-        self._file.flush()
+        line = json.dumps(recognition.to_json()) + "\n"
+        if self._standard:
+            self._file.write(line)
+            self._file.flush()
+            return
+        try:
+            data = line.encode()
+            if self._most and self._size and self._size + len(data) > self._most:
+                self._rotate()
+            written = self._file.write(data)
+            if written < len(data):
+                os.ftruncate(self._file.fileno(), self._size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._size += written
+        except OSError as error:
+            log.error("%s: %s; lines are left out until it can be written", self._path, error.strerror)
+
+    def _rotate(self):
+        for number in range(self._kept - 1, 0, -1):
+            if os.path.exists(f"{self._path}.{number}"):
+                os.replace(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+        os.replace(self._path, f"{self._path}.1")
+        self._file.close()
+        self._file = self._open()
 
     def close(self):
         """Close the file; standard output stays open."""
-        if self._file is not sys.stdout:
+        if not self._standard:
             self._file.close()
 
 
@@ -95,11 +135,12 @@ class Video:
     """The annotated frames as a video file, which appears under its name only when it is whole.
 
     `rate` is the source's frames per second, each frame being written once; None writes LIVE_RATE frames a
-    second by the clock, so that the video lasts as long as what it shows. The first frame sets the size.
+    second by the clock, so that the video lasts as long as what it shows. The first frame sets the size. The video ends once it
+    has `most` bytes (0: no limit), or the disk is nearly full; the rest of the run is not in it.
     """
 
-    def __init__(self, path, rate=None):
-        self._path = Path(path)
+    def __init__(self, path, rate=None, most=0):
+        self._path, self._most, self._ended = Path(path), most, False
         self._suffix = self._path.suffix.lower()
         if self._suffix not in CODECS:
             raise PicaptionError(f"{path} has no ending of a video that can be written; use {', '.join(CODECS)}")
@@ -112,6 +153,8 @@ class Video:
 
     def write(self, frame, recognition):
         """Add the annotated frame."""
+        if self._ended:
+            return
         repeats = 1
         if self._rate is None:
             now = time.monotonic()
@@ -126,6 +169,10 @@ class Video:
         for _ in range(repeats):
             self._writer.write(picture)
         self._written += repeats
+        full = shutil.disk_usage(self._path.parent).free < ROOM
+        if full or self._most and os.path.getsize(self._partial) >= self._most:
+            log.warning("%s ends here: %s", self._path, "the disk is nearly full" if full else "it is as large as it may be")
+            self.close()
 
     def _open(self, picture):
         # Codecs take even sizes only.
@@ -140,14 +187,44 @@ class Video:
 
     def close(self):
         """Finish the file and give it its name; without a frame there is none."""
-        if self._writer is None:
+        if self._writer is None or self._ended:
             return
+        self._ended = True
         self._writer.release()
         # The writer does not tell of a full disk: only a video that can be read again is taken for whole.
         if not cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG).grab():
             self._partial.unlink(missing_ok=True)
             raise PicaptionError(f"{self._path} could not be finished; is the disk full?")
         os.replace(self._partial, self._path)
+
+
+class Window:
+    """The annotated picture on the screen; Escape, q, or closing the window ends the run."""
+
+    NAME = "picaption"
+
+    def __init__(self):
+        if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+            raise PicaptionError("there is no screen for a window; leave --window out, or use --web")
+        try:
+            cv2.namedWindow(self.NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        except cv2.error:
+            raise PicaptionError("this OpenCV has no windows: pip uninstall opencv-python-headless, then pip install "
+                                 "opencv-python") from None
+        self._shown = False
+
+    def write(self, frame, recognition):
+        """Show the annotated frame."""
+        cv2.imshow(self.NAME, cv2.cvtColor(annotate(frame, recognition), cv2.COLOR_RGB2BGR))
+        key = cv2.waitKey(1) & 0xFF
+        closed = self._shown and cv2.getWindowProperty(self.NAME, cv2.WND_PROP_VISIBLE) < 1
+        if key in (27, ord("q")) or closed:
+            signal.raise_signal(signal.SIGINT)
+        self._shown = True
+
+    def close(self):
+        """Take the window away."""
+        cv2.destroyWindow(self.NAME)
 
 
 def fit(picture, width, height):

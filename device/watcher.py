@@ -3,7 +3,6 @@
 import math
 import time
 
-from device.head import unit
 from device.recognition import Score
 from device.recognizer import TOP_CLASSES, TOP_TAGS
 from device.smoothing import Smoother
@@ -33,7 +32,8 @@ class Watcher:
 
     def tell(self, encoded):
         """Return the Caption of the scene that the Encoded shows, and its words' evidence (see device.recognizer.describe)."""
-        features, now = unit(encoded.features[0]), time.monotonic()
+        features, now = encoded.features[0], time.monotonic()
+        features = features / max(math.sqrt(features @ features), 1e-6)
         self._changed = self._features is None or 1 - features @ self._features > self._threshold
         if self._changed or now - self._told_at >= self._every:
             caption, self._evidence = self._recognizer.tell(encoded)
@@ -45,14 +45,13 @@ class Watcher:
 
     def name(self, tags, classes):
         """Return (tags, classes, unsure, scene) of a Recognition for the scores of this frame, float32 [T], or None, and [C]."""
-        now, model = time.monotonic(), self._recognizer.model
-        told = ()
+        now, model, told = time.monotonic(), self._recognizer.model, ()
         if tags is not None:
             self._tags.add(tags, now, self._changed)
-            told = self._best(self._tags, model.metadata.tags, TOP_TAGS, only_on=True)
+            told = self._scores(self._tags, model.metadata.tags, self._tags.ranked_on(TOP_TAGS))
         self._classes.add(classes, now, self._changed)
-        return told, self._best(self._classes, model.labels, TOP_CLASSES), not self._classes.on.any(), self._scene
+        named = self._scores(self._classes, model.labels, self._classes.ranked(TOP_CLASSES))
+        return told, named, bool(named) and not self._classes.on.any(), self._scene
 
-    def _best(self, smoother, names, count, only_on=False):
-        return tuple(Score(names[index], float(smoother.scores[index])) for index in smoother.ranked(count)
-                     if smoother.on[index] or not only_on)
+    def _scores(self, smoother, names, places):
+        return tuple([Score(names[place], smoother.scores.item(place)) for place in places])

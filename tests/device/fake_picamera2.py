@@ -18,6 +18,7 @@ class FakeCamera:
     cameras = 1
     usb = False
     frames = 10**9
+    camera_controls = dict.fromkeys(("FrameDurationLimits", "AfMode", "AfTrigger", "LensPosition", "ExposureTime", "AnalogueGain"))
     busy = False
     made = []
 
@@ -49,6 +50,9 @@ class FakeCamera:
             raise RuntimeError("size in main stream should be (width, height)")
         if config["sensor"] and set(config["sensor"]) - {"bit_depth", "output_size"}:
             raise RuntimeError("Unexpected keys in sensor configuration")
+        unknown = set(config["controls"]) - set(self.camera_controls)
+        if unknown:
+            raise RuntimeError(f"Control {unknown.pop()} is not advertised by libcamera")
         self.config = {**config, "main": dict(config["main"])}
         if self.usb:  # libcamera adjusts what the camera cannot give
             self.config["main"]["format"] = "YUYV"
@@ -63,18 +67,19 @@ class FakeCamera:
         self.started = True
         self.calls.append("start")
 
-    def capture_array(self, name="main", wait=None, signal_function=None):
+    def capture_arrays(self, names=["main"], wait=None, signal_function=None):
         assert self.started and not self.waiting
         if self.frames <= 0:
             self.waiting = True
             assert wait, "this would wait for ever"
             raise TimeoutError
         self.frames -= 1
+        name, = names
         width, height = self.config[name]["size"]
         rgb = np.empty((height, width, 3), np.uint8)
         rgb[:, :width // 2], rgb[:, width // 2:] = RED, BLUE
         order = {"BGR888": rgb, "RGB888": rgb[..., ::-1]}[self.config[name]["format"]]
-        return np.copy(order)
+        return [np.copy(order)], {"Lux": 400.0, "ExposureTime": 10_000, "SensorTimestamp": 123}
 
     def cancel_all_and_flush(self):
         self.waiting = False

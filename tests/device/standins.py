@@ -1,10 +1,12 @@
 """Small stand-ins for the device tests: a recognition, sources and a sink that keep count."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 
-from device.errors import PicaptionError
+from device.capture import InTurn, Newest
+from device.errors import CameraError
 from device.recognition import Caption, Recognition, Score
 
 
@@ -19,7 +21,7 @@ def recognition(text="a cat with green eyes", classes=(("cat", 0.97), ("dog", 0.
 class Counter:
     """Frames that hold their number in every pixel: of `count`, then the end, or `error`."""
 
-    name, rate = "counter", None
+    name, rate, metadata = "counter", None, None
 
     def __init__(self, count, live=True, pause=0.0, error=None, shape=(24, 32)):
         self.count, self.live, self.pause, self.error, self.shape = count, live, pause, error, shape
@@ -29,7 +31,7 @@ class Counter:
         time.sleep(self.pause)
         if self.number == self.count:
             if self.error:
-                raise PicaptionError(self.error)
+                raise CameraError(self.error)
             return None
         frame = np.empty((*self.shape, 3), np.uint8) if into is None else into
         self.buffers.add(frame.ctypes.data)
@@ -53,3 +55,10 @@ class Keeper:
 
     def close(self):
         self.closed += 1
+
+
+def parts(source, recognize, *sinks, max_fps=0, power_save=False):
+    """Return the parts of a live run over a source."""
+    reader = Newest(lambda: source) if source.live else InTurn(source)
+    return SimpleNamespace(reader=reader, recognize=recognize, sinks=dict(enumerate(sinks)), max_fps=max_fps,
+                           power_save=power_save)

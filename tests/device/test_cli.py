@@ -56,13 +56,15 @@ def call(monkeypatch, capfd):
         def __call__(self, image, frame=0, captured_at=1700000000.5):
             return recognition(frame=frame, captured_at=captured_at)
 
-        def recognize(self, image, frame, captured_at, tell):
+        def recognize(self, image, frame, captured_at, judge):
             return self(image, frame, captured_at), None
 
     def entry(command):
         return SimpleNamespace(load=lambda: command)
-    monkeypatch.setattr(commands, "open_recognizer", lambda *_: StandIn())
-    monkeypatch.setattr(cli, "find_commands", lambda: {"image": entry(commands.image), "live": entry(commands.live)})
+    monkeypatch.setattr("device.recognizer.open_recognizer", lambda *_: StandIn())
+    monkeypatch.setattr("device.assembly.open_recognizer", lambda *_: StandIn())
+    monkeypatch.setattr(cli, "find_commands", lambda: {
+        "image": entry(commands.image), "live": entry(commands.live), "config": entry(commands.config)})
 
     def call(*arguments):
         with pytest.raises(SystemExit) as exit:
@@ -152,8 +154,10 @@ def test_errors_are_one_line(call, monkeypatch, error, expected, line):
     (["live", "--size", "640"], "640 is not WIDTHxHEIGHT"),
     (["live", "--size", "9999x9999"], "9999x9999 is not WIDTHxHEIGHT"),
     (["live", "--colour"], "No such option"),
-    (["live", "--frames", "0"], "Invalid value for '--frames'"),
-    (["live", "--max-fps", "0"], "Invalid value for '--max-fps'"),
+    (["live", "--frames", "-1"], "Invalid value for '--frames'"),
+    (["live", "--max-fps", "-1"], "Invalid value for '--max-fps'"),
+    (["live", "--rotate", "45"], "Invalid value for '--rotate'"),
+    (["live", "--source", "demo", "--web", "--host", "0.0.0.0"], "set a token"),
     (["live", "--caption-every", "-1"], "Invalid value for '--caption-every'")])
 def test_wrong_usage_is_one_line_too(call, arguments, message):
     code, out, err = call(*arguments)
@@ -253,7 +257,7 @@ def test_save_to_a_place_that_cannot_be_written(call, tmp_path):
 def test_live_tells_every_sink_and_says_so(call, tmp_path, monkeypatch):
     source = Counter(12, live=False, shape=(96, 480))
     source.rate = 6
-    monkeypatch.setattr("device.sources.open_source", lambda spec, size: source)
+    monkeypatch.setattr("device.assembly.open_source", lambda spec, controls: source)
     code, out, err = call("live", "--json", tmp_path / "said.jsonl", "--video", tmp_path / "said.avi")
     assert code == 0
     lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
@@ -283,29 +287,48 @@ def test_live_auto_says_that_it_took_the_demo(call, monkeypatch):
     assert code == 0 and err.startswith("source: demo (no camera found); stop with ctrl-C\n")
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--source", "/dev/video97"], "there is no camera at /dev/video97"),
-    (["--source", "demo", "--video", "said.mov"], "said.mov has no ending of a video"),
-    (["--source", "demo", "--json", "/absent/said.jsonl"], "/absent/said.jsonl cannot be written")])
-def test_live_fails_in_one_line(call, arguments, message):
-    code, out, err = call("live", *arguments)
-    assert (code, out) == (2, "")
+@pytest.mark.parametrize("arguments, code, message", [
+    (["--source", "/dev/video97"], 75, "there is no camera at /dev/video97"),
+    (["--source", "nothing"], 2, "there is no source nothing"),
+    (["--source", "demo", "--video", "said.mov"], 2, "said.mov has no ending of a video"),
+    (["--source", "demo", "--json", "/absent/said.jsonl"], 2, "/absent/said.jsonl cannot be written")])
+def test_live_fails_in_one_line(call, arguments, code, message):
+    found, out, err = call("live", *arguments)
+    assert (found, out) == (code, "")
     assert err.startswith(f"picaption: {message}") and err.count("\n") == 1
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-def test_a_full_disk_is_one_line(call):
-    code, out, err = call("live", "--source", "demo", "--json", "/dev/full", "--quiet")
-    assert (code, out) == (2, "") and "No space left on device" in err and err.count("\n") == 1
+def test_a_full_disk_is_one_line_and_the_loop_goes_on(call):
+    code, out, err = call("live", "--source", "demo", "--json", "/dev/full", "--quiet", "--frames", 5)
+    assert (code, out) == (0, "") and "No space left on device" in err and err.count("\n") == 1
 
 
 def test_a_camera_that_vanishes_ends_live_in_one_line_and_the_video_is_whole(call, tmp_path, monkeypatch):
     source = Counter(30, pause=0.01, error="the camera /dev/video0 is gone; plug it in again", shape=(96, 480))
-    monkeypatch.setattr("device.sources.open_source", lambda spec, size: source)
-    code, _, err = call("live", "--video", tmp_path / "said.mp4", "--quiet")
-    assert code == 2 and err == "picaption: the camera /dev/video0 is gone; plug it in again\n"
+    monkeypatch.setattr("device.assembly.open_source", lambda spec, controls: source)
+    code, _, err = call("live", "--video", tmp_path / "said.mp4", "--quiet", "--retries", 0)
+    assert code == 75
+    assert err == "picaption: the camera /dev/video0 is gone; plug it in again; given up after 1 failures in a row\n"
     assert source.closed == 1
     assert cv2.VideoCapture(str(tmp_path / "said.mp4")).grab()
+
+
+def test_live_reads_its_settings_from_a_file(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("picaption.toml").write_text('source = "demo"\nsize = "64x48"\nframes = 2\njson = "said.jsonl"\nquiet = true\n')
+    assert call("live") == (0, "", "") and Path("said.jsonl").read_text().count("\n") == 2
+    Path("picaption.toml").write_text("frmes = 2\n")
+    assert call("live")[2] == ("picaption: picaption.toml:1: no setting is called 'frmes'; did you mean frames?; "
+                               "picaption live --help lists all\n")
+
+
+def test_config_prints_the_settings_that_hold(call, tmp_path):
+    (tmp_path / "mine.toml").write_text("port = 99\n")
+    code, out, err = call("config", "--config", tmp_path / "mine.toml", "--max-fps", 2)
+    assert (code, err) == (0, "")
+    lines = {line.split(" = ")[0]: line.split("# ")[-1] for line in out.splitlines()}
+    assert lines["port"] == f"{tmp_path}/mine.toml:1" and lines["max_fps"] == "--max-fps" and lines["host"] == "default"
 
 
 # --- with the shipped bundle, as a user runs it

@@ -87,7 +87,7 @@ def test_the_json_form_is_versioned_and_rounded():
         "version": 1, "frame": 3, "captured_at": 1700000000.123,
         "caption": {"text": "a cat", "words": ["a", "cat"], "log_probability": -1.2346},
         "tags": [{"name": "cat", "score": 0.1235}], "classes": [{"name": "dog", "score": 0.9877}],
-        "unsure": False,
+        "unsure": False, "scene": 0, "camera": None,
         "timings_ms": {"encode": 1.235, "total": 2.0}}
 
 

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import resource
+import signal
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from device import sinks
 from device.errors import PicaptionError
 from device.overlay import annotate
-from device.sinks import JsonLines, Terminal, Video, fit, summary_line
+from device.sinks import JsonLines, Terminal, Video, Window, fit, summary_line
 from standins import recognition
 
 FRAME = np.full((240, 480, 3), (200, 10, 20), np.uint8)
@@ -80,16 +82,58 @@ def test_the_line_leaves_out_what_a_bundle_does_not_have():
 # --- JSON lines
 
 
-def test_each_json_line_is_written_at_once(tmp_path):
+def test_each_json_line_is_written_at_once_behind_those_of_an_earlier_run(tmp_path):
     path = tmp_path / "said.jsonl"
-    path.write_text("of an earlier run\n")
+    path.write_text('"of an earlier run"\n')
     sink = JsonLines(path)
     results = [recognition(frame=number) for number in range(3)]
     for number, result in enumerate(results):
         sink.write(FRAME, result)
-        lines = path.read_text().splitlines()
-        assert [json.loads(line) for line in lines] == [result.to_json() for result in results[:number + 1]]
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert lines == ["of an earlier run", *(result.to_json() for result in results[:number + 1])]
     sink.close()
+
+
+def test_a_file_that_grows_too_large_begins_anew_and_the_last_ones_are_kept(tmp_path):
+    line = len(json.dumps(recognition(frame=10).to_json())) + 1
+    sink = JsonLines(tmp_path / "said.jsonl", most=2 * line, kept=2)
+    for number in range(10, 19):
+        sink.write(FRAME, recognition(frame=number))
+    sink.close()
+    kept = {path.name: [json.loads(line)["frame"] for line in path.read_text().splitlines()] for path in tmp_path.iterdir()}
+    assert kept == {"said.jsonl": [18], "said.jsonl.1": [16, 17], "said.jsonl.2": [14, 15]}
+    again = JsonLines(tmp_path / "said.jsonl", most=2 * line, kept=2)
+    again.write(FRAME, recognition(frame=19))
+    again.write(FRAME, recognition(frame=20))
+    again.close()
+    assert [json.loads(line)["frame"] for line in (tmp_path / "said.jsonl").read_text().splitlines()] == [20]
+
+
+def test_a_full_disk_leaves_lines_out_but_none_half_written(tmp_path, caplog):
+    path = tmp_path / "said.jsonl"
+    sink = JsonLines(path)
+    sink.write(FRAME, recognition(frame=10))
+    line, soft = path.stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:  # A limit on the file's size cuts a write short as a full disk does.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * line + 10, soft[1]))
+        for number in range(11, 15):
+            sink.write(FRAME, recognition(frame=number))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft)
+        signal.signal(signal.SIGXFSZ, ignored)
+    sink.write(FRAME, recognition(frame=15))
+    sink.close()
+    assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [10, 11, 15]
+    assert f"{path}: No space left on device; lines are left out until it can be written" in caplog.text
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_disk_that_was_full_from_the_start(caplog):
+    sink = JsonLines("/dev/full")
+    sink.write(FRAME, recognition())
+    sink.close()
+    assert "/dev/full: No space left on device" in caplog.text
 
 
 def test_json_lines_to_standard_output_leave_it_open(capsys):
@@ -182,3 +226,43 @@ def test_a_video_that_is_not_whole_does_not_get_its_name(tmp_path):
     with pytest.raises(PicaptionError, match="could not be finished"):
         sink.close()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_video_ends_once_it_is_as_large_as_it_may_be(tmp_path, caplog):
+    random = np.random.default_rng(0)
+    sink = Video(tmp_path / "said.avi", rate=10, most=200_000)
+    for _ in range(30):
+        sink.write(random.integers(0, 255, FRAME.shape, np.uint8), recognition())
+    sink.close()
+    assert 200_000 <= (tmp_path / "said.avi").stat().st_size < 500_000
+    assert 1 <= len(read_video(tmp_path / "said.avi")) < 30 and os.listdir(tmp_path) == ["said.avi"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/said.avi ends here: it is as large as it may be"]
+
+
+def test_a_video_ends_before_the_disk_is_full(tmp_path, monkeypatch, caplog):
+    sink = Video(tmp_path / "said.mp4", rate=10)
+    for _ in range(3):
+        sink.write(FRAME, recognition())
+    monkeypatch.setattr(sinks, "ROOM", 1 << 60)
+    for _ in range(3):
+        sink.write(FRAME, recognition())
+    sink.close()
+    assert len(read_video(tmp_path / "said.mp4")) == 4 and "the disk is nearly full" in caplog.text
+
+
+# --- window
+
+
+def test_a_window_needs_a_screen_and_an_opencv_that_has_windows(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(PicaptionError, match="there is no screen for a window; leave --window out, or use --web"):
+        Window()
+    monkeypatch.setenv("DISPLAY", ":97")
+
+    def without_windows(*_):
+        raise cv2.error("The function is not implemented")
+    monkeypatch.setattr(cv2, "namedWindow", without_windows)
+    with pytest.raises(PicaptionError, match="this OpenCV has no windows: .* pip install opencv-python"):
+        Window()

@@ -1,0 +1,147 @@
+"""`python -m device.soak`: what the live loop costs beside its model, and whether it stays as it is for long.
+
+It runs the loop with the outputs that its options, those of `picaption live`, switch on, over frames of the demo that are drawn
+beforehand: one after the other as fast as can be, or, with --rate, so many a second from a thread, as a camera gives them.
+"""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from device.config import effective, options
+from device.sources import Demo
+
+#: The memory is first looked at after so many frames.
+SETTLED = 1000
+
+
+class Prepared:
+    """Frames of the demo, drawn beforehand, for ever: `rate` a second by the clock, or each when it is asked for."""
+
+    metadata = None
+
+    def __init__(self, size, rate=None, every=4):
+        demo = Demo(size)
+        shot = demo.SECONDS * demo.rate
+        self._frames = [demo.frame(number) for number in range(0, demo.count * shot, every)]
+        # As long as a shot lasts, the demo's neighbours in time are neighbours here.
+        self.name, self.live, self.rate = "prepared frames", bool(rate), rate
+        self._number, self._due = 0, time.monotonic()
+
+    def read(self, into=None):
+        """Return the next frame, copied as a camera's would be."""
+        if self.live:
+            self._due = max(self._due + 1 / self.rate, time.monotonic() - 1)
+            time.sleep(max(0.0, self._due - time.monotonic()))
+        frame = self._frames[self._number % len(self._frames)]
+        self._number += 1
+        into = np.empty_like(frame) if into is None else into
+        np.copyto(into, frame)
+        return into
+
+    def close(self):
+        """Nothing to free."""
+
+
+class Timed:
+    """A signature's runner that adds up the seconds of its invocations."""
+
+    def __init__(self, runner):
+        self._runner, self.seconds = runner, 0.0
+
+    def __call__(self, **inputs):
+        """Return the outputs."""
+        start = time.perf_counter()
+        outputs = self._runner(**inputs)
+        self.seconds += time.perf_counter() - start
+        return outputs
+
+
+def usage():
+    """Return this process' (resident bytes, open file descriptors, threads)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+def soak(config, rate=None):
+    """Run the loop for `config.frames` frames and return what was measured, as a dict of plain values.
+
+    `overhead`: seconds of the loop by those of its invocations; `age_ms`: from a frame's capture to its result; `inference_ms`:
+    of a frame's recognition; `grown_bytes`, `descriptors` and `threads`: resident memory, and the rest as (then, in the end),
+    since the first SETTLED frames. Without `rate` the frames come one by one, and the loop never waits.
+    """
+    from device import assembly
+    from device.live import run
+    opened, assembly.open_as = assembly.open_as, lambda spec, wanted: Prepared(
+        tuple(map(int, wanted.size.split("x"))), rate)
+    try:
+        parts = assembly.Parts(config)
+    finally:
+        assembly.open_as = opened
+    model = parts.recognizer.model
+    runners = model._runners = {name: Timed(runner) for name, runner in model._runners.items()}
+    records = Records(runners)
+    parts.sinks["records"] = records
+    try:
+        run(parts, config.frames)
+    finally:
+        parts.close()
+    return records.figures()
+
+
+class Records:
+    """A sink that takes the measurements."""
+
+    def __init__(self, runners):
+        self._runners, self._ages, self._totals, self._count, self._before = runners, [], [], 0, None
+        self._start = self._invoked = 0.0
+
+    def write(self, frame, recognition):
+        """Note what the frame cost."""
+        self._count += 1
+        if self._count == min(SETTLED, 100):
+            self._start, self._invoked = time.perf_counter(), self._seconds()
+            self._first = self._count
+        if self._count == SETTLED:
+            self._before = usage()
+        if len(self._ages) < 100_000:
+            self._totals.append(recognition.timings["total"])
+            self._ages.append(recognition.timings["waited"] + recognition.timings["total"])
+        self._end, self._end_invoked = time.perf_counter(), self._seconds()
+
+    def _seconds(self):
+        return sum(runner.seconds for runner in self._runners.values())
+
+    def figures(self):
+        """Return what was measured."""
+        frames, spent = self._count - self._first, self._end - self._start
+        then, now = self._before or usage(), usage()
+        ages, totals = np.array(self._ages[100:]), np.array(self._totals[100:])
+        return {
+            "frames": self._count, "frame_ms": round(spent / frames * 1e3, 3),
+            "invoke_ms": round((self._end_invoked - self._invoked) / frames * 1e3, 3),
+            "overhead": round(spent / (self._end_invoked - self._invoked), 3),
+            "inference_ms": dict(zip(("p50", "p99"), np.percentile(totals, (50, 99)).round(3).tolist())),
+            "age_ms": dict(zip(("p50", "p99"), np.percentile(ages, (50, 99)).round(3).tolist())),
+            "grown_bytes": now[0] - then[0], "descriptors": [then[1], now[1]], "threads": [then[2], now[2]],
+        }
+
+    def close(self):
+        """Nothing to finish."""
+
+
+@click.command()
+@options
+@click.option("--rate", type=click.FloatRange(1), metavar="N", help="Frames a second that the camera gives; else each at once.")
+def main(config_path, rate, **told):
+    """Run the live loop for --frames frames and print what it cost, as JSON."""
+    print(json.dumps(soak(effective(told, config_path).config, rate), indent=1))
+
+
+if __name__ == "__main__":
+    main()
