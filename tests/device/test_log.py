@@ -1,0 +1,90 @@
+"""Lines about what goes wrong: which, how often, and what they do not tell."""
+
+import io
+import logging
+
+import pytest
+
+from device import log
+
+logger = logging.getLogger("picaption")
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """Configures the log; reads what it wrote since."""
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    monkeypatch.setattr(log, "_secrets", set())
+    stream, level, handlers = io.StringIO(), logger.level, logger.handlers[:]
+
+    def lines(wanted=None):
+        if wanted:
+            log.configure(wanted, stream)
+        text = stream.getvalue()
+        stream.seek(0)
+        stream.truncate()
+        return text.splitlines()
+    yield lines
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+def test_levels(lines):
+    lines("warning")
+    logger.info("not shown")
+    logger.warning("the camera is %s", "gone")
+    assert lines() == ["picaption: the camera is gone"]
+    lines("debug")
+    logger.debug("shown\nin one line")
+    assert lines() == ["picaption: shown in one line"]
+
+
+def test_configured_twice_it_says_things_once(lines):
+    lines("info"), lines("info")
+    logger.info("once")
+    assert lines() == ["picaption: once"]
+
+
+def test_the_journal_gets_priorities(lines, monkeypatch):
+    monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
+    lines("debug")
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logger.log(level, "said")
+    assert lines() == [f"<{priority}>picaption: said" for priority in (7, 6, 4, 3)]
+
+
+def test_a_line_is_not_repeated_for_a_minute(lines, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    lines("warning")
+    for _ in range(5):
+        logger.warning("%s is full", "the disk")
+    logger.warning("%s is full", "the other disk")
+    assert lines() == ["picaption: the disk is full", "picaption: the other disk is full"]
+    now[0] = 161.0
+    logger.warning("the disk is full")
+    assert lines() == ["picaption: the disk is full (4 like it not shown)"]
+    now[0] = 222.0
+    logger.warning("the disk is full")
+    assert lines() == ["picaption: the disk is full"]
+
+
+def test_what_is_remembered_is_bounded(lines):
+    seldom = log.Seldom()
+    for number in range(3 * log.REMEMBERED):
+        assert seldom.filter(logging.LogRecord("picaption", logging.INFO, "", 0, f"line {number}", (), None))
+    assert len(seldom._seen) == log.REMEMBERED
+
+
+def test_no_secret_is_told(lines):
+    lines("debug")
+    log.hide("s3cret")
+    log.hide("")
+    logger.error("cannot reach rtsp://anna:pa55word@camera.lan/s3cret as %r", "s3cret")
+    try:
+        raise ValueError("token s3cret for http://anna:pa55word@x/")
+    except ValueError:
+        logger.exception("it failed with s3cret")
+    text = "\n".join(lines())
+    assert "s3cret" not in text and "pa55word" not in text
+    assert "rtsp://***@camera.lan/*** as '***'" in text and "ValueError: token *** for http://***@x/" in text
