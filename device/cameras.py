@@ -15,6 +15,9 @@ from device.pictures import quiet_stderr
 #: A camera that gives no frame for this many seconds is taken for gone.
 PATIENCE = 5.0
 
+#: So many damaged frames in a row a stream may have; where it has ended, reading fails as often at once.
+DAMAGED = 20
+
 # picamera2 names formats by their place in a 32-bit word, as Linux' DRM does: its "BGR888" lies as R,G,B in
 # memory, its "RGB888" as B,G,R. Asking for this one is all that is needed to get RGB.
 PICAMERA2_RGB = "BGR888"
@@ -129,10 +132,11 @@ class Stream:
 
     def read(self, into=None):
         """Return the next frame; raises CameraError where none comes for PATIENCE seconds."""
-        arrived, frame = self._capture.read(into)
-        if not arrived:
-            raise CameraError(f"the stream {self.name} gives no frames any more; check the camera and the network")
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+        for _ in range(DAMAGED):
+            arrived, frame = self._capture.read(into)
+            if arrived:
+                return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+        raise CameraError(f"the stream {self.name} gives no frames any more; check the camera and the network")
 
     def close(self):
         """Close the connection."""

@@ -4,7 +4,9 @@ import json
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 from device import default_bundle
@@ -16,7 +18,9 @@ from device.live import run
 from device.recognizer import Recognizer
 from device.sources import DEMO_PICTURES
 from device.watcher import Watcher
+from standins import recognition
 
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "recognition.schema.json").read_text())
 DEMO = Config(source="demo", size="64x48", quiet=True, threads=1)
 
 
@@ -113,3 +117,13 @@ def test_frames_of_one_camera_go_through_all_of_it(opened, tmp_path):
     assert summary.frames == len(lines) == 5 and all(line["scene"] == 1 for line in lines)
     assert len({line["caption"]["text"] for line in lines}) == 1
     assert list(lines[0]["timings_ms"]) == ["waited", "preprocess", "encode", "caption", "classify", "total", "outputs"]
+    for line in lines:
+        jsonschema.validate(line, SCHEMA)
+
+
+@pytest.mark.parametrize("change", [
+    {"version": 2}, {"caption": "a cat"}, {"classes": [{"name": "cat", "score": 1.5}]}, {"frame": -1}, {"unsure": "no"}])
+def test_the_schema_refuses_what_is_not_a_recognition(change):
+    jsonschema.validate(recognition().to_json(), SCHEMA)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(recognition().to_json() | change, SCHEMA)

@@ -1,5 +1,7 @@
 """A caption lasts as long as its scene: the shipped bundle on real photographs."""
 
+import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +44,26 @@ def test_another_scene_is_captioned_anew_and_so_is_the_old_one_when_it_comes_bac
         found, expected = watch(photos[name]), alone(photos[name])
         assert found.caption == expected.caption and counting.told == told
         assert found.classes == expected.classes and found.tags == expected.tags
+
+
+def test_scenes_are_counted_and_have_a_json_form(counting, photos):
+    watch = Watcher(counting)
+    scenes = [watch(photos[name]).to_json()["scene"] for name in ("cat", "cat", "coffee", "cat")]
+    assert json.dumps(scenes) == "[1, 1, 2, 3]"
+
+
+def test_scores_are_averages_within_a_scene(counting, photos, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(watcher.time, "monotonic", lambda: now[0])
+    watch, alone = Watcher(counting, smoothing=2.0), Recognizer(counting.model)
+    bright = np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
+    first, at_once = watch(photos["cat"]), Watcher(counting)(bright)
+    now[0] = 102.0
+    second = watch(bright)
+    name, new = first.classes[0].name, 1 - math.exp(-1)
+    expected = first.classes[0].score + new * (at_once.classes[0].score - first.classes[0].score)
+    assert second.classes[0].name == name and second.classes[0].score == pytest.approx(expected, abs=0.01)
+    assert watch(photos["coffee"]).classes == alone(photos["coffee"]).classes  # another scene begins from nothing
 
 
 def test_every_frame_is_classified_and_tagged_by_what_it_shows(counting, photos):
