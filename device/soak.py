@@ -16,8 +16,8 @@ import numpy as np
 from device.config import effective, options
 from device.sources import Demo
 
-#: The memory is first looked at after so many frames.
-SETTLED = 1000
+#: Times count after so many frames, and memory after so many more.
+WARM_UP, SETTLED = 100, 1000
 
 
 class Prepared:
@@ -85,7 +85,7 @@ def soak(config, rate=None):
         assembly.open_as = opened
     model = parts.recognizer.model
     runners = model._runners = {name: Timed(runner) for name, runner in model._runners.items()}
-    records = Records(runners)
+    records = Records(runners, config.frames)
     parts.sinks["records"] = records
     try:
         run(parts, config.frames)
@@ -97,18 +97,18 @@ def soak(config, rate=None):
 class Records:
     """A sink that takes the measurements."""
 
-    def __init__(self, runners):
-        self._runners, self._ages, self._totals, self._count, self._before = runners, [], [], 0, None
+    def __init__(self, runners, frames):
+        self._runners, self._frames, self._ages, self._totals, self._count = runners, frames, [], [], 0
+        self._usage = {}
         self._start = self._invoked = 0.0
 
     def write(self, frame, recognition):
         """Note what the frame cost."""
         self._count += 1
-        if self._count == min(SETTLED, 100):
+        if self._count == WARM_UP:
             self._start, self._invoked = time.perf_counter(), self._seconds()
-            self._first = self._count
-        if self._count == SETTLED:
-            self._before = usage()
+        if self._count in (SETTLED, self._frames):
+            self._usage[self._count] = usage()
         if len(self._ages) < 100_000:
             self._totals.append(recognition.timings["total"])
             self._ages.append(recognition.timings["waited"] + recognition.timings["total"])
@@ -119,9 +119,9 @@ class Records:
 
     def figures(self):
         """Return what was measured."""
-        frames, spent = self._count - self._first, self._end - self._start
-        then, now = self._before or usage(), usage()
-        ages, totals = np.array(self._ages[100:]), np.array(self._totals[100:])
+        frames, spent = self._count - WARM_UP, self._end - self._start
+        then, now = (self._usage.get(count, (0, 0, 0)) for count in (SETTLED, self._frames))
+        ages, totals = np.array(self._ages[WARM_UP:]), np.array(self._totals[WARM_UP:])
         return {
             "frames": self._count, "frame_ms": round(spent / frames * 1e3, 3),
             "invoke_ms": round((self._end_invoked - self._invoked) / frames * 1e3, 3),
@@ -140,7 +140,10 @@ class Records:
 @click.option("--rate", type=click.FloatRange(1), metavar="N", help="Frames a second that the camera gives; else each at once.")
 def main(config_path, rate, **told):
     """Run the live loop for --frames frames and print what it cost, as JSON."""
-    print(json.dumps(soak(effective(told, config_path).config, rate), indent=1))
+    config = effective(told, config_path).config
+    if config.frames <= SETTLED:
+        raise click.UsageError(f"give --frames, more than {SETTLED}")
+    print(json.dumps(soak(config, rate), indent=1))
 
 
 if __name__ == "__main__":
