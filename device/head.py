@@ -67,7 +67,7 @@ def squash(logits, multi_label):
 def name_prior(labels, vocabulary):
     """Return a prior by the classes' names, float32 [V, C]: a column shares NAME_WEIGHT among the words of the class' name,
     in singular and plural. It is zero where the vocabulary (device.vocabulary.Vocabulary) lacks one of them: half a name
-    is that of something else."""
+    is that of something else. All is weighed by the share of classes that have one: the others could only lose by it."""
     names = np.zeros((len(vocabulary), len(labels)), np.float32)
     for column, label in enumerate(labels):
         forms = [{word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.numbers.keys()
@@ -75,7 +75,7 @@ def name_prior(labels, vocabulary):
         for known in forms if all(forms) else ():
             for form in known:
                 names[vocabulary.numbers[form], column] += NAME_WEIGHT / len(forms)
-    return names
+    return names * np.float32(names.any(0).mean())
 
 
 def fit_head(features, evidence, prior, truth, multi_label):

@@ -21,4 +21,4 @@ def test_words_that_go_with_a_class_speak_for_it():
     assert prior.shape == (len(VOCABULARY), 2) and prior.dtype == np.float32
     assert words["keyboard"] > 0.1 > words["desk"] and words["grass"] < 0 and abs(words["a"]) < 0.05
     # No text has the class dog, but its name is a word.
-    np.testing.assert_array_equal(prior[:, 1], name_prior(("dog",), VOCABULARY)[:, 0])
+    np.testing.assert_array_equal(prior[:, 1], name_prior(("mouse", "dog"), VOCABULARY)[:, 1])
