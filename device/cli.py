@@ -9,8 +9,9 @@ import click
 from device.errors import CameraError, PicaptionError
 
 GROUP = "picaption.commands"
-#: Packages that the extra `convert` brings; on a board they are not there.
-EXTRA = {"tensorflow", "keras", "pycocoevalcap", "tqdm", "matplotlib"}
+#: Packages that picaption does without, and the extra that brings each.
+EXTRA = dict.fromkeys(("tensorflow", "keras", "pycocoevalcap", "tqdm", "matplotlib"), "convert") | {
+    "starlette": "web", "uvicorn": "web", "paho": "mqtt"}
 
 
 @functools.cache
@@ -50,7 +51,7 @@ def missing(error):
     """Return the one line that says what the ImportError `error` lacks and how to get it."""
     package = (error.name or "").partition(".")[0]
     if package in EXTRA:
-        return f"this command needs {package}; pip install 'picaption[convert]'"
+        return f"this command needs {package}; pip install 'picaption[{EXTRA[package]}]'"
     return f"this command cannot load ({error}); reinstall picaption"
 
 

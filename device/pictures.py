@@ -119,6 +119,15 @@ def resize(image, height, width, rule):
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def shrunk(image, side):
+    """Return uint8 RGB [height, width, 3] whose longer side is at most `side`; `image` itself where it is."""
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
 def _decode(path):
     """Return the file's picture as uint8 BGR; raise PicaptionError where it is none, damaged or too large."""
     with open(path, "rb") as file:

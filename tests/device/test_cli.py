@@ -122,19 +122,21 @@ def test_a_command_whose_packages_are_missing_says_what_to_install(call, monkeyp
     assert code == 0 and "needs tensorflow" in out and "Caption pictures" in out
 
 
-def test_the_extra_is_known_whole():
+def test_the_extras_are_known_whole():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    listed = {re.match(r"[\w-]+", line)[0] for line in setup["options.extras_require"]["convert"].split("\n") if line}
-    assert cli.EXTRA == listed - {"flatbuffers"}  # It comes with the runtime too.
+    for extra in ("convert", "web"):
+        listed = {re.match(r"[\w-]+", line)[0] for line in setup["options.extras_require"][extra].split("\n") if line}
+        known = {package for package, brings in cli.EXTRA.items() if brings == extra}
+        assert known == listed - {"flatbuffers"}  # It comes with the runtime too.
 
 
-@pytest.mark.parametrize("package", sorted(cli.EXTRA))
-def test_packages_that_turn_out_missing_while_a_command_runs(call, monkeypatch, package):
+@pytest.mark.parametrize("package, extra", sorted(cli.EXTRA.items()))
+def test_packages_that_turn_out_missing_while_a_command_runs(call, monkeypatch, package, extra):
     error = ModuleNotFoundError(f"No module named '{package}.parts'", name=f"{package}.parts")
     loading(monkeypatch, train=lambda: raising(error))
     code, _, err = call("train")
-    assert code == 2 and err == f"picaption: this command needs {package}; pip install 'picaption[convert]'\n"
+    assert code == 2 and err == f"picaption: this command needs {package}; pip install 'picaption[{extra}]'\n"
 
 
 @pytest.mark.parametrize("error, expected, line", [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from device.errors import PicaptionError
-from device.pictures import encode_picture, list_pictures, read_picture, resize, write_picture
+from device.pictures import encode_picture, list_pictures, read_picture, resize, shrunk, write_picture
 
 RED, GREEN = (220, 30, 40), (20, 200, 90)
 
@@ -245,3 +245,9 @@ def test_resize_takes_any_size(shape, rule):
 def test_resize_refuses_an_unknown_rule(two_colours):
     with pytest.raises(ValueError, match="letterbox"):
         resize(two_colours, 4, 4, "letterbox")
+
+
+def test_shrunk_keeps_the_shape_and_leaves_small_pictures_alone():
+    picture = np.full((240, 480, 3), 90, np.uint8)
+    assert shrunk(picture, 480) is picture and shrunk(picture, 100).shape == (50, 100, 3)
+    assert shrunk(np.zeros((2, 4000, 3), np.uint8), 100).shape == (1, 100, 3)

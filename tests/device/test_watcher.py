@@ -44,6 +44,7 @@ def test_another_scene_is_captioned_anew_and_so_is_the_old_one_when_it_comes_bac
         found, expected = watch(photos[name]), alone(photos[name])
         assert found.caption == expected.caption and counting.told == told
         assert found.classes == expected.classes and found.tags == expected.tags
+        assert found.scene == told and type(found.scene) is int  # numpy's have no form in JSON
 
 
 def test_scenes_are_counted_and_have_a_json_form(counting, photos):
