@@ -75,7 +75,12 @@ def wrap(text, letter, room):
 
 def text_width(text, letter):
     """Return how many pixels wide `text` is where capitals are `letter` pixels high."""
-    return cv2.getTextSize(text, FONT, letter / 21, 1)[0][0]  # the font's capitals are 21 units high
+    return cv2.getTextSize(text, FONT, letter / 21, _thickness(letter))[0][0]  # the font's capitals are 21 units high
+
+
+def _thickness(letter):
+    """Return the strokes' thickness: OpenCV 5 has another letter for each, bolder ones being wider."""
+    return max(1, round(letter / 11))
 
 
 def _fill(items, measure, room):
@@ -92,8 +97,7 @@ def _fill(items, measure, room):
 
 
 def _write(image, text, x, baseline, letter, colour):
-    thickness = max(1, round(letter / 11))
-    cv2.putText(image, text, (round(x), round(baseline)), FONT, letter / 21, colour, thickness, cv2.LINE_AA)
+    cv2.putText(image, text, (round(x), round(baseline)), FONT, letter / 21, colour, _thickness(letter), cv2.LINE_AA)
 
 
 def _text_row(text, letter, colour=WHITE):

@@ -53,7 +53,7 @@ def encode_picture(image, suffix, quality=95):
 
     Raises cv2.error where `suffix` is no picture's that can be written.
     """
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in (".jpg", ".jpeg") else []
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
 
 

@@ -72,6 +72,13 @@ def test_wrap_breaks_between_words_and_loses_none():
     assert all(text_width(line, 20) <= 300 for line in lines)
 
 
+@pytest.mark.parametrize("size", [(480, 640), (240, 320), (720, 1280), (375, 500), (1080, 1920)])
+def test_no_letter_leaves_the_picture(size):
+    for text in (LONG, "a man wearing a black shirt is standing on a cell phone"):
+        drawn = annotate(np.zeros((*size, 3), np.uint8), recognition(text))
+        assert drawn[:, -4:].max() <= 10 and drawn[:, :4].max() <= 10
+
+
 def test_wrap_breaks_a_word_that_is_too_long():
     lines = wrap("tiny " + "x" * 100, 20, 200)
     assert lines[0] == "tiny" and "".join(lines[1:]) == "x" * 100
