@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -40,7 +41,6 @@ class Browser:
         return found
 
     def _connect(self, port):
-        import urllib.request
         tabs = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
         path = re.sub(r"^ws://[^/]+", "", next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))
         self._number = 0

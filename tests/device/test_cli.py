@@ -3,6 +3,7 @@
 import configparser
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -70,7 +71,12 @@ def call(monkeypatch, capfd):
         with pytest.raises(SystemExit) as exit:
             cli.main([str(argument) for argument in arguments])
         return (exit.value.code, *capfd.readouterr())
-    return call
+
+    logger = logging.getLogger("picaption")
+    level, handlers = logger.level, logger.handlers[:]
+    yield call
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 def raising(error):

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -173,7 +174,7 @@ def test_a_video_holds_the_annotated_frames(tmp_path, capfd, name):
 
 def test_a_live_video_lasts_as_long_as_what_it_shows(tmp_path, monkeypatch):
     clock = iter([100.0, 100.05, 100.1, 100.5, 101.0])
-    monkeypatch.setattr(sinks.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(sinks, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     sink = Video(tmp_path / "said.mp4")
     for _ in range(5):
         sink.write(FRAME, recognition())

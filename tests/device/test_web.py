@@ -222,8 +222,9 @@ def test_beyond_this_computer_a_token_is_needed():
 def test_a_token_opens_every_route_and_nothing_else_does(serve):
     page = serve("0.0.0.0", token=TOKEN)
     for path in ("/", "/events", "/picture.mjpeg", "/thumbnails/1.jpg", "/absent", "/?token=wrong", f"/?tokens={TOKEN}"):
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": "Bearer é"},
-                        {"Cookie": f"picaption_{port_of(page)}=wrong"}, {"Cookie": f"picaption_{port_of(page)}={TOKEN}"}):
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"},
+                        {"Authorization": "Bearer é"}, {"Cookie": f"picaption_{port_of(page)}=wrong"},
+                        {"Cookie": f"picaption_{port_of(page)}={TOKEN}"}):
             status, answer, body = ask(page, path, **headers)
             assert status == 401 and answer["WWW-Authenticate"] == "Bearer" and TOKEN.encode() not in body
     assert ask(page, Authorization=f"bearer {TOKEN}")[0] == 200
@@ -389,7 +390,8 @@ def test_clients_that_come_and_go_leave_nothing_behind(serve):
 def test_a_browser_shows_it_all(serve, tmp_path):
     page = serve(token=TOKEN, name="kitchen")
     with closing(Browser(tmp_path, 360, 800)) as browser:
-        with feeding(page, unsure=True, camera={"Lux": 340.0, "ExposureTime": 8333, "AnalogueGain": 2.0}, tags=("cat", "<b>eyes")):
+        with feeding(page, unsure=True, tags=("cat", "<b>eyes"),
+                     camera={"Lux": 340.0, "ExposureTime": 8333, "AnalogueGain": 2.0}):
             browser.open(f"{page.address}?token={TOKEN}")
             browser.wait_for("document.querySelector('.rate path') && document.getElementById('picture').naturalWidth")
 
