@@ -4,7 +4,6 @@ import logging
 import signal
 import threading
 import time
-from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -54,7 +53,7 @@ def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
     that the sinks took for the frame before. Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or
     SIGTERM; raises what reader, recognize or sinks raise. Closing the parts is the caller's.
     """
-    pace, outputs, count, records = Pace(), 0.0, 0, deque(maxlen=REMEMBERED)
+    pace, outputs, count, records = Pace(), 0.0, 0, Records()
     with signals() as (stopped, hung_up):
         start = time.monotonic()
         while not stopped.is_set() and (not frames or count < frames):
@@ -79,16 +78,37 @@ def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
             told = time.monotonic()
             timings = {"waited": (taken - frame.clock) * 1e3} | recognition.timings | {"outputs": outputs}
             recognition = replace(recognition, timings=timings, camera=frame.camera and plain(frame.camera))
-            records.append(((told - frame.clock) * 1e3, timings))
+            records.add((told - frame.clock) * 1e3, timings)
             count += 1
             for sink in parts.sinks.values():
                 sink.write(frame.image, recognition)
             outputs = (time.monotonic() - told) * 1e3
             pace.next(taken, recognition.scene, parts.max_fps, parts.power_save)
         elapsed = time.monotonic() - start
-    stages = [name for name in records[-1][1] if name != "total"] if records else ()
-    return Summary(count, elapsed, tuple(latency for latency, _ in records),
-                   {name: tuple(timings.get(name, 0.0) for _, timings in records) for name in stages})
+    return records.summary(count, elapsed)
+
+
+class Records:
+    """The latencies of the last REMEMBERED frames, and the times of their stages, as one table: it never grows."""
+
+    def __init__(self):
+        self._names, self._rows, self._count = (), None, 0
+
+    def add(self, latency, timings):
+        """Note a frame's latency and its stages' milliseconds."""
+        if self._rows is None:
+            self._names = tuple(timings)
+            self._rows = np.zeros((REMEMBERED, 1 + len(timings)), np.float32)
+        self._rows[self._count % REMEMBERED] = (latency, *timings.values())
+        self._count += 1
+
+    def summary(self, frames, seconds):
+        """Return the Summary of a run of so many frames."""
+        if self._rows is None:
+            return Summary(frames, seconds, (), {})
+        columns = self._rows[:self._count].T.tolist()
+        stages = {name: tuple(column) for name, column in zip(self._names, columns[1:]) if name != "total"}
+        return Summary(frames, seconds, tuple(columns[0]), stages)
 
 
 class Pace:

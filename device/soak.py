@@ -18,6 +18,8 @@ from device.sources import Demo
 
 #: Times count after so many frames, and memory after so many more.
 WARM_UP, SETTLED = 100, 1000
+#: The percentiles are those of so many last frames.
+MEASURED = 10_000
 
 
 class Prepared:
@@ -98,7 +100,8 @@ class Records:
     """A sink that takes the measurements."""
 
     def __init__(self, runners, frames):
-        self._runners, self._frames, self._ages, self._totals, self._count = runners, frames, [], [], 0
+        self._runners, self._frames, self._count = runners, frames, 0
+        self._times = np.ones((min(frames, MEASURED), 2), np.float32)  # Ones: memory that is there from the start.
         self._usage = {}
         self._start = self._invoked = 0.0
 
@@ -109,9 +112,8 @@ class Records:
             self._start, self._invoked = time.perf_counter(), self._seconds()
         if self._count in (SETTLED, self._frames):
             self._usage[self._count] = usage()
-        if len(self._ages) < 100_000:
-            self._totals.append(recognition.timings["total"])
-            self._ages.append(recognition.timings["waited"] + recognition.timings["total"])
+        timings = recognition.timings
+        self._times[(self._count - 1) % len(self._times)] = timings["total"], timings["waited"] + timings["total"]
         self._end, self._end_invoked = time.perf_counter(), self._seconds()
 
     def _seconds(self):
@@ -121,13 +123,13 @@ class Records:
         """Return what was measured."""
         frames, spent = self._count - WARM_UP, self._end - self._start
         then, now = (self._usage.get(count, (0, 0, 0)) for count in (SETTLED, self._frames))
-        ages, totals = np.array(self._ages[WARM_UP:]), np.array(self._totals[WARM_UP:])
+        totals, ages = self._times[:self._count].T[:, WARM_UP if self._count <= MEASURED else 0:]
         return {
             "frames": self._count, "frame_ms": round(spent / frames * 1e3, 3),
             "invoke_ms": round((self._end_invoked - self._invoked) / frames * 1e3, 3),
             "overhead": round(spent / (self._end_invoked - self._invoked), 3),
-            "inference_ms": dict(zip(("p50", "p99"), np.percentile(totals, (50, 99)).round(3).tolist())),
-            "age_ms": dict(zip(("p50", "p99"), np.percentile(ages, (50, 99)).round(3).tolist())),
+            "inference_ms": dict(zip(("p50", "p99"), np.percentile(totals, (50, 99)).astype(float).round(3).tolist())),
+            "age_ms": dict(zip(("p50", "p99"), np.percentile(ages, (50, 99)).astype(float).round(3).tolist())),
             "grown_bytes": now[0] - then[0], "descriptors": [then[1], now[1]], "threads": [then[2], now[2]],
         }
 
