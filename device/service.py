@@ -1,5 +1,6 @@
 """`picaption service`: the live loop as a service of systemd, hardened, watched, and started again when it fails."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -135,6 +136,13 @@ def _write(path, text):
         raise PicaptionError(f"{path} cannot be written ({error.strerror})") from None
 
 
+def _keep_secret(path):
+    """Let root and the service's group alone read a file that may come to hold passwords."""
+    with contextlib.suppress(LookupError, PermissionError):  # no such group here; not root, in a test
+        shutil.chown(path, group="video")
+        path.chmod(0o640)
+
+
 def _ours(path):
     """Return whether the file at `path` is a unit of ours; None where there is none."""
     try:
@@ -164,6 +172,7 @@ def install(settings, force):
         effective({}, settings)
     else:
         _write(settings, FIRST_SETTINGS)
+        _keep_secret(settings)
     _write(path, text)
     systemctl("daemon-reload")
     systemctl("enable", UNIT)

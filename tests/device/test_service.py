@@ -79,6 +79,8 @@ def test_install_writes_unit_and_settings_and_starts_it(machine, capsys):
     text = (machine.UNITS / "picaption.service").read_text()
     assert f"ExecStart={machine.program()} live --quiet --config {machine.SETTINGS}\n" in text
     assert 'source = "auto"' in machine.SETTINGS.read_text()
+    if os.geteuid() == 0:
+        assert machine.SETTINGS.stat().st_mode & 0o777 == 0o640 and machine.SETTINGS.group() == "video"
     assert machine.called() == ["systemctl daemon-reload", "systemctl enable picaption.service", "systemctl restart picaption.service"]
     assert install(capsys)[0] == 0  # again: ours may be written over
     assert sorted(os.listdir(machine.UNITS)) == ["picaption.service"]
