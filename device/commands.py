@@ -118,6 +118,9 @@ def live(config_path, **told):
         if not config.quiet:
             demo = " (no camera found)" if config.source == "auto" and parts.name == "demo" else ""
             print(f"source: {parts.name}{demo}; stop with ctrl-C", file=sys.stderr)
+            if "web" in parts.sinks:
+                token = ", with ?token=... once" if config.token else ""
+                print(f"page: {parts.sinks['web'].address}{token}", file=sys.stderr)
         systemd.notify("READY=1")
         summary = run(parts, config.frames, config.seconds, reload, systemd.Watchdog())
         systemd.notify("STOPPING=1")

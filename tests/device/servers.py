@@ -1,4 +1,4 @@
-"""What tests need that speak with servers: time, ports and certificates."""
+"""What tests need that speak with servers: time, ports, certificates and a broker."""
 
 import shutil
 import socket
@@ -6,6 +6,8 @@ import subprocess
 import time
 
 import pytest
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 
 
 def wait_for(condition, seconds=10.0):
@@ -38,3 +40,28 @@ def certificates(folder, name):
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "server.pem",
             "-extfile", "names", "-days", 2)
     return folder / "ca.pem", folder / "server.pem", folder / "server.key"
+
+
+class Broker:
+    """mosquitto in a folder of its own, which can be killed and started again; it remembers nothing."""
+
+    def __init__(self, folder, *lines):
+        if not MOSQUITTO:
+            pytest.skip("mosquitto is not installed")
+        self.port, self._path = free_port(), folder / "mosquitto.conf"
+        # As another user, which it likes to become, it could not read the files that the tests make.
+        lines = f"listener {self.port} 127.0.0.1", "user root", "persistence false", *(lines or ("allow_anonymous true",))
+        self._path.write_text("\n".join(lines) + "\n")
+        self.start()
+
+    def start(self):
+        self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._path)], stderr=subprocess.PIPE)
+
+        def listens():
+            with socket.socket() as attempt:
+                return attempt.connect_ex(("127.0.0.1", self.port)) == 0
+        assert wait_for(listens), self._process.stderr.read()
+
+    def kill(self):
+        self._process.kill()
+        self._process.communicate()

@@ -10,16 +10,18 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import pytest
+from paho.mqtt import subscribe
 
 from device import default_bundle
 from device.pictures import list_pictures, read_picture
 from device.sources import DEMO_PICTURES
-from servers import free_port
+from servers import Broker, free_port
 
 PROGRAM = "from device.commands import live; from device.cli import main; main(command=live, name='picaption live')"
 ROOT = Path(__file__).parents[2]
@@ -173,3 +175,40 @@ def test_killed_at_once_the_lines_are_whole_and_the_next_run_goes_on_behind_them
         process.kill()
         process.wait()
     assert said.read_bytes().endswith(b"\n") and len(lines_of(said)) > 6
+
+
+def test_all_outputs_at_once_from_one_file(live, tmp_path):
+    (tmp_path / "broker").mkdir()
+    broker = Broker(tmp_path / "broker")
+    (tmp_path / "picaption.toml").write_text(f"""
+source = "demo"
+size = "320x240"
+json = "said.jsonl"
+json_megabytes = 0.02
+video = "said.avi"
+web = true
+port = 0
+token = "sixteen letters!"
+mqtt = "127.0.0.1:{broker.port}"
+[[event]]
+caption = true
+run = ["{sys.executable}", "-c", "import sys; open('told', 'a').write(sys.argv[1] + chr(10))", "{{caption}}"]
+every = 0
+""")
+    process = live()
+    source, page = (process.stderr.readline() for _ in range(2))
+    assert source == "source: demo; stop with ctrl-C\n" and page.startswith("page: http://127.0.0.1:")
+    request = urllib.request.Request(page.split()[1].rstrip(",") + "events", headers={"Authorization": "Bearer sixteen letters!"})
+    with urllib.request.urlopen(request, timeout=20) as events:
+        while not (shown := events.readline()).startswith(b'data: {"version"'):
+            pass
+    state = subscribe.simple("picaption/state", hostname="127.0.0.1", port=broker.port).payload
+    wait_for(lambda: (tmp_path / "told").exists() and (tmp_path / "said.jsonl.2").exists())
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    broker.kill()
+    assert process.returncode == 0 and " | " in out and " fps" in err and "sixteen letters" not in page + err
+    said = {line["caption"]["text"] for path in tmp_path.glob("said.jsonl*") for line in lines_of(path)}
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[0] and json.loads(shown[6:])["caption"]["text"] and json.loads(state)["caption"]["text"]
+    assert set(told) & said and cv2.VideoCapture(str(tmp_path / "said.avi")).grab()

@@ -22,37 +22,11 @@ from device.config import Config
 from device.errors import PicaptionError
 from device.homeassistant import discovery
 from device.mqtt import Mqtt, parse_address
-from servers import certificates, free_port, wait_for
+from servers import Broker, certificates, free_port, wait_for
 from standins import recognition
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 FRAME = np.zeros((24, 32, 3), np.uint8)
 PASSWORD = "not-for-the-log"
-
-
-class Broker:
-    """mosquitto in a folder of its own, which can be killed and started again; it remembers nothing."""
-
-    def __init__(self, folder, *lines):
-        if not MOSQUITTO:
-            pytest.skip("mosquitto is not installed")
-        self.port, self._path = free_port(), folder / "mosquitto.conf"
-        # As another user, which it likes to become, it could not read the files that the tests make.
-        lines = f"listener {self.port} 127.0.0.1", "user root", "persistence false", *(lines or ("allow_anonymous true",))
-        self._path.write_text("\n".join(lines) + "\n")
-        self.start()
-
-    def start(self):
-        self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._path)], stderr=subprocess.PIPE)
-
-        def listens():
-            with socket.socket() as attempt:
-                return attempt.connect_ex(("127.0.0.1", self.port)) == 0
-        assert wait_for(listens), self._process.stderr.read()
-
-    def kill(self):
-        self._process.kill()
-        self._process.communicate()
 
 
 class Listener:
