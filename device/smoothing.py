@@ -29,8 +29,7 @@ class Smoother:
         else:
             new = 1 - math.exp(-max(0.0, now - self._seen) / self._seconds) if self._seconds else 1.0
             self.scores += np.float32(new) * (scores - self.scores)
-            self.on &= self.scores >= self._off_below
-            self.on |= self.scores >= self._on_from
+            self.on = self.scores >= np.where(self.on, self._off_below, self._on_from)
         self._seen = now
 
     def ranked(self, count):

@@ -23,28 +23,27 @@ MEASURED = 10_000
 
 
 class Prepared:
-    """Frames of the demo, drawn beforehand, for ever: `rate` a second by the clock, or each when it is asked for."""
+    """Frames of the demo, drawn beforehand, for ever: `rate` a second by the clock, or each when it is asked for.
 
-    metadata = None
+    A photograph is there for as many frames as in the demo, but only each fourth frame is drawn, and shown four times: all would
+    fill a small board's memory.
+    """
 
-    def __init__(self, size, rate=None, every=4):
+    metadata, EACH = None, 4
+
+    def __init__(self, size, rate=None):
         demo = Demo(size)
-        shot = demo.SECONDS * demo.rate
-        self._frames = [demo.frame(number) for number in range(0, demo.count * shot, every)]
-        # As long as a shot lasts, the demo's neighbours in time are neighbours here.
+        self._frames = [demo.frame(number) for number in range(0, demo.count * demo.SECONDS * demo.rate, self.EACH)]
         self.name, self.live, self.rate = "prepared frames", bool(rate), rate
         self._number, self._due = 0, time.monotonic()
 
     def read(self, into=None):
-        """Return the next frame, copied as a camera's would be."""
+        """Return the next frame itself: the loop writes to none."""
         if self.live:
             self._due = max(self._due + 1 / self.rate, time.monotonic() - 1)
             time.sleep(max(0.0, self._due - time.monotonic()))
-        frame = self._frames[self._number % len(self._frames)]
         self._number += 1
-        into = np.empty_like(frame) if into is None else into
-        np.copyto(into, frame)
-        return into
+        return self._frames[(self._number - 1) // self.EACH % len(self._frames)]
 
     def close(self):
         """Nothing to free."""

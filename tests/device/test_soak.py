@@ -4,6 +4,7 @@ import numpy as np
 
 from device.config import Config
 from device.soak import SETTLED, Prepared, soak
+from device.sources import Demo
 
 CONFIG = Config(size="320x240", threads=1, quiet=True)
 
@@ -22,8 +23,10 @@ def test_the_age_of_a_frame_is_below_two_inferences():
     assert figures["age_ms"]["p50"] < 2 * figures["inference_ms"]["p50"]
 
 
-def test_prepared_frames_are_the_demos(photos):
-    frames, spare = Prepared((64, 48)), np.zeros((48, 64, 3), np.uint8)
-    first = frames.read()
-    assert frames.read(spare) is spare and (spare != first).any() and not frames.live
+def test_prepared_frames_are_the_demos_at_its_pace():
+    frames, demo = Prepared((64, 48)), Demo((64, 48))
+    shown = [frames.read() for _ in range(demo.count * 100 + 1)]
+    assert shown[0] is shown[3] is shown[-1] and not frames.live
+    for number in (0, 4, 100, 404):
+        np.testing.assert_array_equal(shown[number], demo.frame(number))
     assert SETTLED == 1000
