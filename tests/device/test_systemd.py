@@ -31,7 +31,8 @@ def heard(request, tmp_path, monkeypatch):
 def test_messages_arrive(heard):
     notify("READY=1")
     notify("RELOADING=1\nMONOTONIC_USEC=17")
-    assert heard() == ["READY=1", "RELOADING=1\nMONOTONIC_USEC=17"]
+    notify("STATUS=a\udcffb")  # a name of a file that is no UTF-8
+    assert heard() == ["READY=1", "RELOADING=1\nMONOTONIC_USEC=17", "STATUS=a?b"]
 
 
 @pytest.mark.parametrize("address", [None, "", "/absent/socket", "vsock:2:3"])
@@ -44,7 +45,7 @@ def test_without_systemd_nothing_happens(monkeypatch, address):
 
 @pytest.mark.parametrize("given, process, expected", [
     ("30000000", None, 15.0), ("30000000", os.getpid(), 15.0), ("30000000", 1, None), (None, None, None), ("0", None, None),
-    ("soon", None, None)])
+    ("soon", None, None), ("²", None, None)])
 def test_the_watchdogs_interval(monkeypatch, given, process, expected):
     for name, value in (("WATCHDOG_USEC", given), ("WATCHDOG_PID", process)):
         monkeypatch.delenv(name, raising=False)
