@@ -2,6 +2,8 @@
 
 import io
 import logging
+import sys
+import threading
 
 import pytest
 
@@ -88,3 +90,48 @@ def test_no_secret_is_told(lines):
     text = "\n".join(lines())
     assert "s3cret" not in text and "pa55word" not in text
     assert "rtsp://***@camera.lan/*** as '***'" in text and "ValueError: token *** for http://***@x/" in text
+
+
+@pytest.mark.parametrize("secrets, message, expected", [
+    (["pass  word"], "pass  word", "***"), (["ta\tb"], "ta\tb", "***"), (["it's\\me"], repr("it's\\me"), '"***"'),
+    (["p@ss w"], "http://x/?token=p%40ss%20w", "http://x/?token=***"), (["abc", "abcdef"], "abcdef abc", "*** ***"),
+    ([" "], "a b", "a b"), ([], "rtsp://anna:p@ss@x/y", "rtsp://***@x/y"), ([], "rtsp://anna:pa/ss@x/y", "rtsp://***@x/y"),
+    ([], "rtsp://token@x/y", "rtsp://***@x/y"), ([], "http://x/y?mail=a@b", "http://x/y?mail=a@b")])
+def test_a_secret_is_hidden_however_it_is_written(lines, secrets, message, expected):
+    lines("debug")
+    for secret in secrets:
+        log.hide(secret)
+    logger.error("%s", message)
+    assert lines() == [f"picaption: {expected}"]
+
+
+def test_arguments_that_do_not_fit_end_nothing(lines):
+    class Broken:
+        def __str__(self):
+            raise ValueError("no text")
+    lines("debug")
+    logger.error("%d bytes", "many")
+    logger.error("this is %s", Broken())
+    assert lines() == ["picaption: %d bytes", "picaption: this is %s"]
+
+
+def test_threads_may_log_at_once(lines, monkeypatch):
+    monkeypatch.setattr(log, "REMEMBERED", 20)
+    interval, seldom, failures = sys.getswitchinterval(), log.Seldom(), []
+
+    def talk(name):
+        try:
+            for number in range(5000):
+                seldom.filter(logging.LogRecord("picaption", logging.INFO, "", 0, f"{name} {number}", (), None))
+        except Exception as error:
+            failures.append(error)
+    threads = [threading.Thread(target=talk, args=(name,)) for name in "abcd"]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []
