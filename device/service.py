@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,8 @@ UNIT = "picaption.service"
 #: Where the service's settings are.
 SETTINGS = Path("/etc", NAME)
 UNITS = Path("/etc/systemd/system")
+#: Is there where systemd started the machine (sd_booted(3)).
+BOOTED = Path("/run/systemd/system")
 #: The first line of a unit of ours; another one is not written over.
 MARK = "# Written by `picaption service install`."
 
@@ -37,8 +41,9 @@ def unit(program, settings):
     cameras (video, media, and the memory that libcamera shares with them) and the network, and write to /var/lib/picaption.
     Raises PicaptionError where systemd takes no program of such a path.
     """
-    if any(letter in str(program) for letter in "\"'\\"):
-        raise PicaptionError(f"systemd runs no program at {program}: install picaption at a path without quotes and backslashes")
+    if any(letter in str(program) for letter in "\"'\\$"):  # systemd refuses the first three, and takes $$ here for what it is
+        raise PicaptionError(f"systemd runs no program at {program}: install picaption at a path without quotes, backslashes and "
+                             "dollars")
     return f"""{MARK}
 [Unit]
 Description=picaption says what the camera sees
@@ -99,10 +104,13 @@ WantedBy=multi-user.target
 
 
 def quoted(path):
-    """Return `path` as one word of a systemd command line (systemd.service(5), "COMMAND LINES"; systemd.syntax(7))."""
+    """Return `path` as one word of a systemd command line (systemd.service(5), "COMMAND LINES"; systemd.syntax(7)).
+
+    Raises PicaptionError where a unit cannot hold it.
+    """
     text = str(path)
-    if any(ord(letter) < 32 for letter in text):
-        raise PicaptionError(f"{text!r} cannot stand in a systemd unit; move it to a path without control characters")
+    if not text.isprintable():  # neither are bytes that are no UTF-8
+        raise PicaptionError(f"{text!r} cannot stand in a systemd unit; move it to a path of printable characters")
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{text}"' if any(letter in " '\"\\;#" for letter in text) or not text else text
 
@@ -115,10 +123,26 @@ def program():
     return Path(found).absolute()
 
 
+def closed(path):
+    """Return the first folder on the way to `path` that the service's own user may not enter, or None."""
+    return next((folder for folder in reversed(path.parents) if not folder.stat().st_mode & stat.S_IXOTH), None)
+
+
+def need_systemd():
+    """Raise PicaptionError where systemd does not run this machine."""
+    if not BOOTED.is_dir() or not shutil.which("systemctl"):
+        raise PicaptionError("systemd does not run this machine; start picaption live by whatever starts its services")
+
+
+def need_root(path, *command):
+    """Raise PicaptionError, which tells how to run the `command` of `picaption service`, where `path` may not be changed."""
+    if not os.access(path.parent, os.W_OK):
+        line = shlex.join(map(str, ("sudo", program(), "service", *command)))
+        raise PicaptionError(f"{path} may be changed by root only: {line}")
+
+
 def systemctl(*arguments):
-    """Run systemctl; raises PicaptionError where it fails or is not there."""
-    if not shutil.which("systemctl"):
-        raise PicaptionError("this machine has no systemd; start picaption live by whatever starts its services")
+    """Run systemctl; raises PicaptionError where it fails."""
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
     if done.returncode:
         raise PicaptionError(f"systemctl {' '.join(arguments)} failed: {done.stderr.strip() or done.returncode}")
@@ -130,9 +154,8 @@ def _write(path, text):
     try:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)
-    except PermissionError:
-        raise PicaptionError(f"{path} may be written by root only: sudo {program()} service install") from None
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise PicaptionError(f"{path} cannot be written ({error.strerror})") from None
 
 
@@ -165,14 +188,20 @@ def service():
 def install(settings, force):
     """Write the unit, and start it now and with the system."""
     path, settings = UNITS / UNIT, settings.absolute()
+    need_systemd()
+    need_root(path, "install", "--config", settings, *["--force"] * force)
     if _ours(path) is False and not force:
         raise PicaptionError(f"{path} is there and not ours; --force replaces it")
-    text = unit(program(), settings)
+    found = program()
+    text = unit(found, settings)
     if settings.exists():
         effective({}, settings)
     else:
         _write(settings, FIRST_SETTINGS)
         _keep_secret(settings)
+    for folder in {closed(needed) for needed in (found, Path(sys.executable).resolve(), settings)} - {None}:
+        print(f"picaption: the service's own user may not enter {folder}, which it needs: sudo chmod o+x "
+              f"{shlex.quote(str(folder))}", file=sys.stderr)
     _write(path, text)
     systemctl("daemon-reload")
     systemctl("enable", UNIT)
@@ -199,13 +228,13 @@ def logs(follow, lines):
 def remove():
     """Stop the service and remove its unit; settings and what it wrote stay."""
     path = UNITS / UNIT
+    need_systemd()
     ours = _ours(path)
     if ours is None:
         raise PicaptionError(f"there is no {path}: nothing to remove")
     if not ours:
         raise PicaptionError(f"{path} is not ours; remove it by hand")
-    if not os.access(path.parent, os.W_OK):
-        raise PicaptionError(f"{path} may be removed by root only: sudo {program()} service remove")
+    need_root(path, "remove")
     systemctl("disable", "--now", UNIT)
     path.unlink()
     systemctl("daemon-reload")
@@ -213,9 +242,10 @@ def remove():
 
 
 def _become(name, *arguments):
-    """Go on as the program `name`; raises PicaptionError where there is none."""
+    """Go on as the program `name`; raises PicaptionError where there is none, or systemd does not run this machine."""
+    need_systemd()
     found = shutil.which(name)
     if not found:
-        raise PicaptionError(f"there is no {name} here: this machine has no systemd")
+        raise PicaptionError(f"there is no {name} here: sudo apt install systemd")
     sys.stdout.flush()
     os.execv(found, [name, *arguments])

@@ -10,7 +10,7 @@ import pytest
 
 from device import cli, service
 from device.errors import PicaptionError
-from device.service import quoted, unit
+from device.service import closed, quoted, unit
 
 
 @pytest.fixture
@@ -27,6 +27,8 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(service.sys, "executable", str(programs / "python"))
     monkeypatch.setattr(service, "UNITS", tmp_path / "units")
     monkeypatch.setattr(service, "SETTINGS", tmp_path / "picaption.toml")
+    monkeypatch.setattr(service, "BOOTED", tmp_path)
+    monkeypatch.setattr(service, "closed", lambda path: None)  # pytest's folders are their user's alone
     service.UNITS.mkdir()
     monkeypatch.setattr(service.os, "execv", lambda program, arguments: subprocess.run([program, *arguments[1:]]))
     service.called = lambda: record.read_text().splitlines() if record.exists() else []
@@ -46,13 +48,14 @@ def install(capsys, *arguments):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd's tools are not installed")
-def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path):
-    program = tmp_path / "odd 100% folder" / "picaption"
+@pytest.mark.parametrize("folder", ["odd 100% folder", "a;b", "; rm", "# x", "größe", "-x", "~", "*", "%%n", "a=b, c"])
+def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path, folder):
+    program = tmp_path / folder / "picaption"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     path = tmp_path / "picaption.service"
-    path.write_text(unit(program, "/etc/picaption.toml"))
+    path.write_text(unit(program, program.with_name("a $b \"c\" 'd' \\e.toml")))
     verified = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
     assert (verified.returncode, verified.stderr) == (0, "")
     judged = subprocess.run(["systemd-analyze", "security", "--offline=true", path], capture_output=True, text=True)
@@ -67,10 +70,12 @@ def test_a_path_is_one_word(path, expected):
 
 
 def test_a_path_that_no_unit_can_hold():
-    with pytest.raises(PicaptionError, match="systemd runs no program at /home/anna's/picaption"):
-        unit("/home/anna's/picaption", "/etc/picaption.toml")
-    with pytest.raises(PicaptionError, match="cannot stand in a systemd unit"):
-        quoted("/a\n[Service]\nUser=root")
+    for path in ("/home/anna's/picaption", '/a"b', "/a\\b", "/a$b", "/${HOME}"):
+        with pytest.raises(PicaptionError, match=f"systemd runs no program at {re.escape(path)}"):
+            unit(path, "/etc/picaption.toml")
+    for path in ("/a\n[Service]\nUser=root", "/a\x7fb", "/a\udcffb"):
+        with pytest.raises(PicaptionError, match="cannot stand in a systemd unit"):
+            quoted(path)
 
 
 def test_install_writes_unit_and_settings_and_starts_it(machine, capsys):
@@ -81,7 +86,8 @@ def test_install_writes_unit_and_settings_and_starts_it(machine, capsys):
     assert 'source = "auto"' in machine.SETTINGS.read_text()
     if os.geteuid() == 0:
         assert machine.SETTINGS.stat().st_mode & 0o777 == 0o640 and machine.SETTINGS.group() == "video"
-    assert machine.called() == ["systemctl daemon-reload", "systemctl enable picaption.service", "systemctl restart picaption.service"]
+    assert machine.called() == ["systemctl daemon-reload", "systemctl enable picaption.service",
+                                "systemctl restart picaption.service"]
     assert install(capsys)[0] == 0  # again: ours may be written over
     assert sorted(os.listdir(machine.UNITS)) == ["picaption.service"]
 
@@ -107,11 +113,46 @@ def test_a_systemctl_that_fails_is_one_line(machine, capsys, tmp_path):
     assert code == 2 and err == "picaption: systemctl daemon-reload failed: 1\n"
 
 
-def test_without_systemd(machine, capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path / "none"))
-    for arguments in (["status"], ["logs"]):
+@pytest.mark.parametrize("lacking", ["systemctl", "booted"])
+def test_without_systemd(machine, capsys, tmp_path, monkeypatch, lacking):
+    if lacking == "booted":
+        monkeypatch.setattr(machine, "BOOTED", tmp_path / "none")
+    else:
+        (tmp_path / "bin" / "systemctl").unlink()
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for arguments in (["install", "--config", machine.SETTINGS], ["status"], ["logs"], ["remove"]):
         code, _, err = call(capsys, *arguments)
-        assert code == 2 and "this machine has no systemd" in err and err.count("\n") == 1
+        assert code == 2 and "systemd does not run this machine" in err and err.count("\n") == 1
+    assert machine.called() == [] and os.listdir(machine.UNITS) == [] and not machine.SETTINGS.exists()
+
+
+def test_install_and_remove_are_roots(machine, capsys, monkeypatch):
+    install(capsys)
+    before = machine.called()
+    access = os.access
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: path != machine.UNITS and access(path, mode))
+    code, _, err = call(capsys, "install", "--config", "/etc/a b.toml", "--force")
+    assert code == 2 and err.endswith(f"root only: sudo {machine.program()} service install --config '/etc/a b.toml' --force\n")
+    code, _, err = call(capsys, "remove")
+    assert code == 2 and err.endswith(f"root only: sudo {machine.program()} service remove\n")
+    assert machine.called() == before and (machine.UNITS / "picaption.service").exists()
+
+
+def test_a_folder_that_the_services_user_may_not_enter_is_told(machine, capsys, monkeypatch):
+    monkeypatch.setattr(machine, "closed", lambda path: "/home/pi")
+    code, _, err = install(capsys)
+    assert code == 0 and err == ("picaption: the service's own user may not enter /home/pi, which it needs: "
+                                 "sudo chmod o+x /home/pi\n")
+
+
+def test_a_way_is_closed_at_the_first_folder_that_others_may_not_enter(tmp_path):
+    home = tmp_path / "home"
+    (home / "venv" / "bin").mkdir(parents=True)
+    home.chmod(0o755)
+    before = closed(home / "venv" / "bin" / "picaption")
+    home.chmod(0o700)
+    after = closed(home / "venv" / "bin" / "picaption")
+    assert before != home and after == (before or home)
 
 
 def test_status_and_logs_are_handed_over(machine, capsys):
