@@ -124,7 +124,8 @@ def check_cameras():
                        "end that program, or name another camera with --source")
     closed = [camera for camera in cameras if not os.access(camera, os.R_OK | os.W_OK)]
     if closed:
-        return Finding("cameras", "problem", f"{', '.join(closed)} may not be opened by this user", "sudo usermod -aG video $USER")
+        return Finding("cameras", "problem", f"{', '.join(closed)} may not be opened by this user",
+                       "sudo usermod -aG video $USER, then log in anew")
     return Finding("cameras", "ok", ", ".join(cameras))
 
 
@@ -134,11 +135,19 @@ def _holder(camera):
         if process.name == str(os.getpid()):
             continue
         try:
-            if any(os.readlink(link) == camera for link in (process / "fd").iterdir()):
-                return f"{_text(process / 'comm').strip()} ({process.name})"
+            links = list((process / "fd").iterdir())
         except OSError:
             continue
+        if any(_target(link) == camera for link in links):
+            return f"{_text(process / 'comm').strip()} ({process.name})"
     return None
+
+
+def _target(link):
+    try:
+        return os.readlink(link)
+    except OSError:  # closed since it was listed
+        return None
 
 
 def check_groups():

@@ -1,6 +1,7 @@
 """The doctor's findings, on this machine and on boards that lack something."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -85,8 +86,16 @@ def test_a_camera_that_another_program_holds(monkeypatch, tmp_path):
     assert found("cameras") == Finding("cameras", "ok", str(camera))
     (tmp_path / "4711" / "fd").mkdir(parents=True)
     (tmp_path / "4711" / "fd" / "3").symlink_to(camera)
+    (tmp_path / "4711" / "fd" / "4").symlink_to(camera)
     (tmp_path / "4711" / "comm").write_text("cheese\n")
     monkeypatch.setattr(doctor, "_PROCESSES", tmp_path)
+    assert found("cameras").text == f"{camera} is in use by cheese (4711)"
+    readlink = os.readlink
+
+    def closed_meanwhile(link):
+        monkeypatch.setattr(doctor.os, "readlink", readlink)
+        raise FileNotFoundError
+    monkeypatch.setattr(doctor.os, "readlink", closed_meanwhile)
     assert found("cameras").text == f"{camera} is in use by cheese (4711)"
 
 
