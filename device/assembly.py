@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from device.bundle import default_bundle
 from device.cameras import Controls
-from device.cameras import Controls
 from device.capture import InTurn, Reopening
 from device.errors import PicaptionError
 from device.recognizer import open_recognizer

@@ -102,14 +102,15 @@ def live(config_path, **told):
     found = effective(told, config_path)
     config = found.config
     log.configure(config.log_level)
-    for name in SECRETS:
-        log.hide(getattr(config, name))
+    hide_secrets(config)
     parts = Parts(config)
 
     def reload():
         systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            parts.reload(effective(told, found.path).config)
+            wanted = effective(told, found.path).config
+            hide_secrets(wanted)
+            parts.reload(wanted)
         except PicaptionError as error:
             logger.error("%s; the settings stay as they were", error)
         systemd.notify("READY=1")
@@ -126,6 +127,13 @@ def live(config_path, **told):
         systemd.notify("STOPPING=1")
     if not config.quiet:
         print(summary, file=sys.stderr)
+
+
+def hide_secrets(config):
+    """Keep the secret settings of a Config out of what is logged."""
+    from device import log
+    for name in SECRETS:
+        log.hide(getattr(config, name))
 
 
 @click.command()

@@ -62,13 +62,14 @@ def _setting(default, text, kind=None, metavar=None, secret=False):
 class Config:
     """Settings of `picaption live`. A number of 0 and an empty text stand for: not given."""
 
-    source: str = _setting("auto", "auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), a video file, "
-                           "a folder of pictures, a pattern of their names, or demo.", metavar="SOURCE")
+    source: str = _setting("auto", "auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), "
+                           "a video file, a folder of pictures, a pattern of their names, or demo.", metavar="SOURCE")
     bundle: str = _setting("", "The bundle to recognise with; the shipped one by default.", metavar="PATH")
     threads: int = _setting(0, "Threads to compute with; 0: a thread a core, at most 4.", click.IntRange(0, 64), "N")
 
     size: str = _setting("640x480", "Frame size that cameras and the demo are asked for.", FrameSize(), "WxH")
-    camera_fps: float = _setting(0.0, "Frames a second that the camera is asked for; 0: as it likes.", click.FloatRange(0, 240), "N")
+    camera_fps: float = _setting(0.0, "Frames a second that the camera is asked for; 0: as it likes.", click.FloatRange(0, 240),
+                                 "N")
     rotate: int = _setting(0, "Turn the picture clockwise by 90, 180 or 270 degrees.",
                            click.Choice((0, 90, 180, 270)), "DEGREES")
     hflip: bool = _setting(False, "Mirror the picture.")
@@ -141,11 +142,11 @@ def options(command):
         if field.type is bool:
             option = click.option(f"{option_name(name)}/{option_name('no_' + name)}", name, **common)
         else:
-            option = click.option(option_name(name), name, type=given["kind"] or (field.type if field.type in (int, float) else str),
-                                  metavar=given["metavar"], multiple=name == "event", **common)
+            kind = given["kind"] or (field.type if field.type in (int, float) else str)
+            option = click.option(option_name(name), name, type=kind, metavar=given["metavar"], multiple=name == "event", **common)
         command = option(command)
-    return click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path),
-                        help=f"The file of settings.  [default: {NAME} here, in the user's folder of settings or in /etc]")(command)
+    text = f"The file of settings.  [default: {NAME} here, in the user's folder of settings or in /etc]"
+    return click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help=text)(command)
 
 
 def _default_text(field):
@@ -236,7 +237,8 @@ def _read(path):
     origins = {name: f"{path}:{_line(text, name)}" for name in values}
     for name in values:
         if name not in FIELDS:
-            raise PicaptionError(f"{origins[name]}: no setting is called {name!r}{_likely(name)}; picaption live --help lists all")
+            raise PicaptionError(f"{origins[name]}: no setting is called {name!r}{_likely(name)}; "
+                                 "picaption live --help lists all")
     if "event" in values:
         values["event"] = _events(values["event"], origins["event"])
     return values, origins

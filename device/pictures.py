@@ -94,11 +94,12 @@ def list_pictures(folder):
     return paths
 
 
-def resize(image, height, width, rule):
+def resize(image, height, width, rule, kept=None):
     """Return uint8 RGB [height, width, 3]: the whole of `image` squashed to the shape, or its centre cropped to it.
 
     `rule` is "squash" or "crop". Shrinking averages areas, enlarging interpolates linearly. An `image`
-    of that size already is returned itself, not a copy.
+    of that size already is returned itself, not a copy. kept: a dict, which keeps the memory of the result, and of what it
+    takes, for the next call with that dict; the result is overwritten then.
     """
     rows, columns = image.shape[:2]
     if (rows, columns) == (height, width):
@@ -115,8 +116,17 @@ def resize(image, height, width, rule):
     across, down = max(1, image.shape[1] // width), max(1, image.shape[0] // height)
     if across > 1 or down > 1:
         image = image[:image.shape[0] // down * down, :image.shape[1] // across * across]
-        image = cv2.resize(image, (image.shape[1] // across, image.shape[0] // down), interpolation=cv2.INTER_AREA)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        image = _scaled(image, image.shape[1] // across, image.shape[0] // down, cv2.INTER_AREA, kept)
+    return _scaled(image, width, height, cv2.INTER_LINEAR, kept)
+
+
+def _scaled(image, width, height, interpolation, kept):
+    """Return `image` in that size; see `resize` for `kept`."""
+    if kept is None:
+        return cv2.resize(image, (width, height), interpolation=interpolation)
+    # OpenCV writes into the array it is given where that has the right shape, and otherwise makes another.
+    kept[interpolation] = cv2.resize(image, (width, height), kept.get(interpolation), interpolation=interpolation)
+    return kept[interpolation]
 
 
 def shrunk(image, side):

@@ -62,6 +62,7 @@ class Recognizer:
     def __init__(self, model, threads=None, beam=None):
         self.model = Bundle(model, threads) if isinstance(model, (str, os.PathLike)) else model
         self.beam = beam or self.model.metadata.beam
+        self._kept = {}
 
     def __call__(self, image, frame=0, captured_at=None):
         """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
@@ -75,7 +76,7 @@ class Recognizer:
         model, clock, judge = self.model, time.perf_counter, judge or self
         captured_at = time.time() if captured_at is None else captured_at
         start = clock()
-        picture = self.prepare(image)
+        picture = self.prepare(image, self._kept)
         resized = clock()
         encoded = model.encode(picture)
         seen = clock()
@@ -106,10 +107,10 @@ class Recognizer:
         """Return the words' evidence for a picture, float32 [V] (see `describe`), or None without a captioner."""
         return self.tell(encoded)[1]
 
-    def prepare(self, image):
-        """Return `image` in the shape that `encode` takes."""
+    def prepare(self, image, kept=None):
+        """Return `image` in the shape that `encode` takes; `kept` as device.pictures.resize takes it."""
         wanted = self.model.metadata.input
-        return resize(image, wanted.height, wanted.width, wanted.resize)
+        return resize(image, wanted.height, wanted.width, wanted.resize, kept)
 
     def _classify(self, features, evidence):
         return self.model.classify(features, evidence) if self.model.labels else np.empty(0, np.float32)

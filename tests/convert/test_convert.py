@@ -67,7 +67,8 @@ def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
 
 def test_a_captioner_of_a_low_rank_with_attention_converts(data, settings, tmp_path, photos):
     from models.train import train
-    looking = dataclasses.replace(settings, labels="", text="", network="mobilenet_v2", alpha=0.1, pooling="attention", rank=16, epochs=10)
+    looking = dataclasses.replace(settings, labels="", text="", network="mobilenet_v2", alpha=0.1, pooling="attention", rank=16,
+                                  epochs=10)
     train(looking, data, tmp_path / "run")
     agreement = convert.convert(tmp_path / "run", tmp_path / "looks.tflite", data / "images")
     assert agreement.words < 0.05

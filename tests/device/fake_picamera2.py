@@ -18,7 +18,8 @@ class FakeCamera:
     cameras = 1
     usb = False
     frames = 10**9
-    camera_controls = dict.fromkeys(("FrameDurationLimits", "AfMode", "AfTrigger", "LensPosition", "ExposureTime", "AnalogueGain"))
+    camera_controls = dict.fromkeys(
+        ("FrameDurationLimits", "AfMode", "AfTrigger", "LensPosition", "ExposureTime", "AnalogueGain"))
     busy = False
     made = []
 

@@ -116,7 +116,8 @@ def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--focus", "near"], "--focus: focus = 'near'"), (["--web", "--host", "0.0.0.0"], "--host: host = '0.0.0.0'"),
-    (["--event", "cat"], "--event cat: write it as 'word = "), (["--event", "word = 3"], "--event: event: word = 3 is not a text")])
+    (["--event", "cat"], "--event cat: write it as 'word = "),
+    (["--event", "word = 3"], "--event: event: word = 3 is not a text")])
 def test_a_mistake_on_the_command_line_is_named_by_its_option(write, arguments, message):
     with pytest.raises(PicaptionError, match=message):
         effective(told(*arguments))

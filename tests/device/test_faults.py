@@ -19,7 +19,7 @@ import pytest
 from paho.mqtt import subscribe
 
 from device import default_bundle
-from device.pictures import list_pictures, read_picture
+from device.pictures import encode_picture, list_pictures, read_picture
 from device.sources import DEMO_PICTURES
 from servers import Broker, free_port
 
@@ -34,8 +34,8 @@ def live(tmp_path):
 
     def start(*options):
         environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
-        running.append(subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, options)], cwd=tmp_path, env=environment, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        running.append(subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, options)], cwd=tmp_path, env=environment,
+                                        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         return running[-1]
     yield start
     for process in running:
@@ -59,8 +59,8 @@ def wait_for(condition, seconds=30):
 class Camera(BaseHTTPRequestHandler):
     """Streams a cup of coffee as MJPEG; every third picture is cut short, and every fifth is no picture at all."""
 
-    jpeg = cv2.imencode(".jpg", read_picture(next(path for path in list_pictures(DEMO_PICTURES) if path.stem == "coffee"))[..., ::-1]
-                        )[1].tobytes()
+    coffee = next(path for path in list_pictures(DEMO_PICTURES) if path.stem == "coffee")
+    jpeg = encode_picture(read_picture(coffee), ".jpg")
 
     def do_GET(self):  # noqa: N802, the library's name
         self.send_response(200)
@@ -142,6 +142,9 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
     bundle.write_bytes(bundle.read_bytes()[:100_000])
     process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
+    write(json="no/such/folder/of-sixteen-letters", token="of-sixteen-letters")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
     write(json="two.jsonl", hflip=True)
     process.send_signal(signal.SIGHUP)
     count = len(lines_of(tmp_path / "two.jsonl"))
@@ -151,6 +154,7 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
     assert process.returncode == 0
     assert "picaption.toml:5: no setting is called 'prot'" in err and "the settings stay as they were" in err
     assert "mine.tflite" in err and "the bundle stays as it was" in err
+    assert "no/such/folder/***" in err and "json stays as it was" in err and "of-sixteen-letters" not in err
 
 
 def test_sigterm_in_the_middle_of_writing_leaves_whole_files(live, tmp_path):

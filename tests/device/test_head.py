@@ -17,7 +17,8 @@ def test_the_words_of_a_class_name_share_its_weight():
         return [{VOCABULARY.words[row]: float(column[row]) for row in np.flatnonzero(column)} for column in names.T]
     assert columns("cat", "Hot-Dog", "glasses") == [{"cat": 0.5, "cats": 0.5}, {"hot": 0.25, "dog": 0.25}, {"glasses": 0.5}]
     # Half of these have a name that is known, so all count half.
-    assert columns("cat", "Hot-Dog", "wine glass", "brand X 7") == [{"cat": 0.25, "cats": 0.25}, {"hot": 0.125, "dog": 0.125}, {}, {}]
+    assert columns("cat", "Hot-Dog", "wine glass", "brand X 7") == [
+        {"cat": 0.25, "cats": 0.25}, {"hot": 0.125, "dog": 0.125}, {}, {}]
 
 
 def test_logits_and_probabilities_by_hand():

@@ -242,6 +242,17 @@ def test_resize_takes_any_size(shape, rule):
     assert (resized == 77).all()
 
 
+@pytest.mark.parametrize("rule", ["squash", "crop"])
+def test_resize_uses_the_memory_it_is_given_again(photos, rule):
+    kept = {}
+    first = resize(photos["cat"], 100, 100, rule, kept)
+    np.testing.assert_array_equal(first, resize(photos["cat"], 100, 100, rule))
+    again = resize(photos["coffee"], 100, 100, rule, kept)
+    assert again is first
+    for other in (photos["coffee"], photos["cat"][:130, :90], photos["cat"]):  # Also where the picture has another size.
+        np.testing.assert_array_equal(resize(other, 100, 100, rule, kept), resize(other, 100, 100, rule))
+
+
 def test_resize_refuses_an_unknown_rule(two_colours):
     with pytest.raises(ValueError, match="letterbox"):
         resize(two_colours, 4, 4, "letterbox")
