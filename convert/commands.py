@@ -4,35 +4,57 @@ from pathlib import Path
 
 import click
 
-from convert import PRECISIONS
+from convert import PIXELS, PRECISIONS
 from device.errors import PicaptionError
+from device.metadata import HEADS, RULES
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.argument("model", type=click.Path(exists=True))
 @click.option("--output", "-o", default="picaption.tflite", show_default=True, help="Bundle to write.")
 @click.option("--representative", type=click.Path(),
               help="Folder of pictures like those the device will see; the ranges of activations come from them. A run of "
-                   "class folders needs none: it stands on a bundle.")
+                   "class folders needs none: it stands on a bundle. Nor does a .tflite file.")
 @click.option("--count", default=200, show_default=True, type=click.IntRange(8), help="Pictures to take of it.")
 @click.option("--seed", default=1, show_default=True, help="Which of its pictures are drawn.")
 @click.option("--precision", default="int8", show_default=True, type=click.Choice(PRECISIONS),
               help="int16: activations of 16 bits, weights of 8; dynamic: quantize weights alone; float32: nothing.")
-def convert(run, output, representative, count, seed, precision):
-    """Quantize a training run to one bundle, and check it.
+@click.option("--labels", type=click.Path(dir_okay=False), help="A .tflite file's class names, one a line.  [default: inside]")
+@click.option("--pixels", type=click.Choice(PIXELS), help="The range of the pixels that it takes as floating point.")
+@click.option("--resize", default="squash", show_default=True, type=click.Choice(RULES),
+              help="How its pictures are brought to the square.")
+@click.option("--head", type=click.Choice(HEADS), help="What it gives logits of.  [default: single-label]")
+def convert(model, output, representative, count, seed, precision, labels, pixels, resize, head):
+    """Make a checked bundle of MODEL.
 
-    RUN is the folder that picaption train left. Float model and bundle are compared on pictures held out of the
-    representative ones; beyond a stated bound, nothing is written and the exit code is 2.
+    MODEL is the folder that picaption train left, which is quantized; float model and bundle are compared on pictures held
+    out of the representative ones, and beyond a stated bound, nothing is written and the exit code is 2. Or it is a
+    classifier that is a .tflite file already: its weights stay as they are.
     """
+    if Path(model).is_file():
+        from convert.wrap import wrap
+        from device.bundle import write_checked
+        contents = wrap(model, labels and read_labels(labels), pixels, resize, head)
+        write_checked(output, contents)
+        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, {len(contents.labels)} classes, {contents.metadata.head}")
+        return
+    if labels or pixels or head:
+        raise PicaptionError("--labels, --pixels and --head are about a .tflite file; this is a folder")
     from models.classes import BASE, convert_classes
-    if Path(run, BASE).exists():
-        convert_classes(run, output)
+    if Path(model, BASE).exists():
+        convert_classes(model, output)
         click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, written")
         return
     if not representative:
         raise PicaptionError("give --representative, a folder of pictures like those the device will see")
     from convert.convert import convert
-    agreement = convert(run, output, representative, count, seed=seed, precision=precision)
+    agreement = convert(model, output, representative, count, seed=seed, precision=precision)
     click.echo(f"{output}: float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
                f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
                f"{agreement.caption:.0%} of captions are the very same")
+
+
+def read_labels(path):
+    """Return the lines of the file at `path`, without blank ones at its end; raises PicaptionError where it cannot be read."""
+    from models.readers import read_text
+    return [line.strip() for line in read_text(path, "labels").rstrip().split("\n")]

@@ -1,15 +1,13 @@
 """From a training run's folder to a checked bundle."""
 
 import logging
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from convert.graph import ACTIVATIONS, convert_graph, history_type
-from device.bundle import Bundle, Contents, write_bundle
+from device.bundle import Contents, write_checked
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import list_pictures, read_picture, resize
@@ -59,21 +57,21 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     numbers = history_type(precision).as_numpy_dtype
     examples = representative_examples(model, pictures, numbers) if precision in ACTIVATIONS else ()
     graph = convert_graph(model, model.metadata.beam.width, precision, examples)
-    partial = Path(f"{output}.unchecked")
-    try:
-        write_bundle(partial, Contents(graph, model.metadata, model.labels, model.vocabulary))
-        agreement = compare(model, Bundle(partial), checked)
-        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, partial.stat().st_size / 1e6,
+    contents = Contents(graph, model.metadata, model.labels, model.vocabulary)
+    found = []
+
+    def check(bundle):
+        agreement = compare(model, bundle, checked)
+        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, bundle.path.stat().st_size / 1e6,
                  precision, len(checked), agreement)
         for name in ("features", "words", "classes"):
             if not getattr(agreement, name) <= getattr(BOUNDS, name):
                 raise PicaptionError(f"{output} is not written: its {name} differ from the float model by "
                                      f"{getattr(agreement, name):.4f}, more than {getattr(BOUNDS, name)}; give more "
                                      "representative pictures, like those it was trained on")
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
-    return agreement
+        found.append(agreement)
+    write_checked(output, contents, check)
+    return found[0]
 
 
 def load(paths, model):

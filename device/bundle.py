@@ -83,6 +83,13 @@ def digest(graph, members):
 
 def write_bundle(path, contents):
     """Write Contents to `path`, whole or not at all; equal contents give equal bytes."""
+    try:
+        _write(path, contents)
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
+
+
+def _write(path, contents):
     words = contents.vocabulary.words if contents.vocabulary else ()
     members = {
         "metadata.json": to_json(contents.metadata).encode(),
@@ -97,10 +104,24 @@ def write_bundle(path, contents):
     try:
         partial.write_bytes(file.getbuffer())
         os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_checked(path, contents, check=None):
+    """Write Contents to `path` as write_bundle does, once they have been opened as a Bundle and `check`, given it, raised
+    nothing."""
+    unchecked = Path(f"{path}.unchecked")
+    try:
+        _write(unchecked, contents)
+        bundle = Bundle(unchecked)
+        if check:
+            check(bundle)
+        os.replace(unchecked, path)
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
+    finally:
+        unchecked.unlink(missing_ok=True)
 
 
 def read_bundle(path):

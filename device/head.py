@@ -18,11 +18,12 @@ import numpy as np
 #: The loss' share of the squared weights, times the number of pictures; found on COCO's everyday objects, where the same
 #: value served from 80 pictures to 5,000.
 PENALTY = 0.16
-#: The size of the evidence beside the features, whose mean square is 1: the larger, the more freely V is learned.
-EVIDENCE_SCALE = 0.25
+#: The size of the evidence beside the features, whose mean square is 1: the larger, the more freely V is learned. And the
+#: least part of it, for classes of which language knows nothing.
+EVIDENCE_SCALE, LEAST = 0.3, 0.4
 #: What the words of a class' name weigh. More serves COCO's classes even better, and harms Imagenette's, of which the
 #: captioner has few names.
-NAME_WEIGHT = 0.5
+NAME_WEIGHT = 0.3
 #: The number of pictures of a class with which language weighs half, for that class, of what it does without any.
 PRIOR_PICTURES = 30
 #: Steps of the fit at most, and folds in which its confidence is checked.
@@ -78,18 +79,25 @@ def name_prior(labels, vocabulary):
     return names * np.float32(names.any(0).mean())
 
 
-def fit_head(features, evidence, prior, truth, multi_label):
+def evidence_scale(prior):
+    """Return the size of the evidence for classes of which language tells `prior` [V, C]: where it knows few of them, words
+    tell little that features do not, and would rather be learned from chance."""
+    return EVIDENCE_SCALE * max(float(np.sqrt(prior.any(0).mean())), LEAST)
+
+
+def fit_head(features, evidence, prior, truth, multi_label, scale=None):
     """Return the Head fitted to features [N, F], evidence [N, V] and truth [N, C] of 0 and 1.
 
     prior: what language says of the classes, float32 [V, C], a class' log-odds for each word's evidence of 1. Without a
-    captioner, evidence and prior are None.
+    captioner, evidence and prior are None. scale: the size of the evidence, by default that of evidence_scale.
     """
     truth = np.asarray(truth, np.float32)
     seen, seen_mean, seen_scale = _standardized(unit(features))
     inputs, offset = seen, 0
     if evidence is not None:
+        scale = scale or evidence_scale(prior)
         prior = prior / (1 + truth.sum(0) / np.float32(PRIOR_PICTURES))
-        told, told_mean, told_scale = _standardized(evidence, EVIDENCE_SCALE)
+        told, told_mean, told_scale = _standardized(evidence, scale)
         inputs, offset = np.concatenate([seen, told], 1), (evidence - told_mean) @ prior
     weights, bias = logistic(inputs, truth, multi_label, PENALTY, offset)
     own = weights[:seen.shape[1]] * seen_scale

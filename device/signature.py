@@ -24,14 +24,14 @@ def with_classify(graph, head, multi_label, quantized=True):
     (device.head.Head) in place of the one that it may have; unless `quantized`, with weights in floating point."""
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
     _remove(model, NAME)
-    subgraph = _Subgraph(model, quantized)
+    subgraph = Subgraph(model, NAME)
     inputs = {"features": subgraph.tensor((1, head.features.shape[0]), "features")}
     logits = subgraph.product(
         subgraph.operator(OPERATORS.L2_NORMALIZATION, [inputs["features"]], head.features.shape[:1], schema.L2NormOptionsT()),
-        head.features, head.bias)
+        head.features, head.bias, quantized)
     if head.words is not None:
         inputs["caption"] = subgraph.tensor((1, head.words.shape[0]), "caption")
-        told = subgraph.product(inputs["caption"], head.words)
+        told = subgraph.product(inputs["caption"], head.words, None, quantized)
         logits = subgraph.operator(OPERATORS.ADD, [logits, told], head.bias.shape, schema.AddOptionsT())
     if multi_label:
         scores = subgraph.operator(OPERATORS.LOGISTIC, [logits], head.bias.shape, name="scores")
@@ -42,13 +42,18 @@ def with_classify(graph, head, multi_label, quantized=True):
 
 
 def _remove(model, name):
-    """Take the signature `name`, its subgraph and the buffers that nothing else uses out of a ModelT."""
+    """Take the signature `name`, its subgraph and what only that one uses out of a ModelT."""
     kept = [signature for signature in model.signatureDefs or () if signature.signatureKey != name.encode()]
     gone = {signature.subgraphIndex for signature in model.signatureDefs or ()} - {each.subgraphIndex for each in kept}
     places = [index for index in range(len(model.subgraphs)) if index not in gone]
     for signature in kept:
         signature.subgraphIndex = places.index(signature.subgraphIndex)
     model.signatureDefs, model.subgraphs = kept, [model.subgraphs[index] for index in places]
+    drop_unused_buffers(model)
+
+
+def drop_unused_buffers(model):
+    """Take the buffers that no tensor uses out of a ModelT."""
     owners = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors] + list(model.metadata or ())
     used = sorted({0} | {owner.buffer for owner in owners})  # The first is empty, by the format's rule.
     model.buffers = [model.buffers[index] for index in used]
@@ -57,42 +62,47 @@ def _remove(model, name):
         owner.buffer = numbers[owner.buffer]
 
 
-class _Subgraph:
+class Subgraph:
     """A subgraph of a ModelT that is being written: what makes a tensor or an operator returns its tensor's number."""
 
-    def __init__(self, model, quantized):
-        self.model, self.quantized = model, quantized
-        self.graph = schema.SubGraphT(name=NAME, tensors=[], operators=[])
+    def __init__(self, model, name):
+        self.model, self.name = model, name
+        self.graph = schema.SubGraphT(name=name, tensors=[], operators=[])
 
-    def tensor(self, shape, name=None, kind=TYPES.FLOAT32, data=None, scale=None):
+    def tensor(self, shape, name=None, kind=TYPES.FLOAT32, data=None, scale=None, zero_point=0):
+        """Return a new tensor, constant where it has `data`, quantized where it has a `scale`."""
         tensor = schema.TensorT(shape=np.array(shape, np.int32), type=kind, name=name, buffer=0)
         if data is not None:
             tensor.buffer = len(self.model.buffers)
             self.model.buffers.append(schema.BufferT(data=np.frombuffer(data.tobytes(), np.uint8)))
         if scale is not None:
             tensor.quantization = schema.QuantizationParametersT(
-                scale=np.array([scale], np.float32), zeroPoint=np.zeros(1, np.int64))
+                scale=np.array([scale], np.float32), zeroPoint=np.array([zero_point], np.int64))
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
     def operator(self, code, inputs, shape, options=None, name=None, version=1):
-        output = self.tensor((1, *shape), name)
+        """Return the tensor [1, *shape], float32, that the operator gives."""
+        return self.add(code, inputs, self.tensor((1, *shape), name), options, version)
+
+    def add(self, code, inputs, output, options=None, version=1):
+        """Return the tensor `output`, which the operator gives from now on."""
         kind = getattr(OPTIONS, type(options).__name__.removesuffix("T")) if options else OPTIONS.NONE
         self.graph.operators.append(schema.OperatorT(
             opcodeIndex=self._opcode(code, version), inputs=np.array(inputs, np.int32),
             outputs=np.array([output], np.int32), builtinOptionsType=kind, builtinOptions=options))
         return output
 
-    def product(self, rows, weights, bias=None):
-        """Return the tensor rows . weights + bias, weights float32 [inputs, outputs]."""
+    def product(self, rows, weights, bias, quantized):
+        """Return the tensor rows . weights + bias, weights float32 [inputs, outputs], bias [outputs] or None."""
         kind, scale, data = TYPES.FLOAT32, None, np.ascontiguousarray(weights.T, np.float32)
-        if self.quantized:
+        if quantized:
             kind, scale = TYPES.INT8, max(float(np.abs(data).max()) / 127, 1e-12)
             data = np.round(data / scale).astype(np.int8)
         inputs = [rows, self.tensor(data.shape, None, kind, data, scale)]
         inputs.append(-1 if bias is None else self.tensor(bias.shape, data=bias.astype(np.float32)))
         return self.operator(OPERATORS.FULLY_CONNECTED, inputs, weights.shape[1:], schema.FullyConnectedOptionsT(),
-                             version=HYBRID if self.quantized else 1)
+                             version=HYBRID if quantized else 1)
 
     def finish(self, inputs, outputs):
         """Add the subgraph to the model, with a signature of these tensors by name."""
@@ -100,7 +110,7 @@ class _Subgraph:
         self.model.subgraphs.append(self.graph)
         self.model.signatureDefs.append(schema.SignatureDefT(
             *([schema.TensorMapT(name, number) for name, number in named.items()] for named in (inputs, outputs)),
-            NAME, len(self.model.subgraphs) - 1))
+            self.name, len(self.model.subgraphs) - 1))
 
     def _opcode(self, code, version):
         codes = self.model.operatorCodes

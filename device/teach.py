@@ -5,7 +5,6 @@ One folder a class, a few pictures in each. What the bundle sees and calls for i
 """
 
 import hashlib
-import os
 import time
 import unicodedata
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from device.bundle import Bundle, read_bundle, write_bundle
+from device.bundle import Bundle, read_bundle, write_checked
 from device.errors import PicaptionError
 from device.head import fit_calibrated, name_prior, squash
 from device.pictures import list_pictures, read_picture, write_picture
@@ -166,21 +165,15 @@ def write_taught(output, contents, labels, head, features, evidence, counts):
         contents.metadata, head="single-label", label_threshold=0.5, measured={},
         provenance=contents.metadata.provenance | {"taught": {"pictures": counts}})
     new = replace(contents, graph=with_classify(contents.graph, head, multi_label=False), metadata=metadata, labels=labels)
-    unchecked = Path(f"{output}.unchecked")
-    try:
-        write_bundle(unchecked, new)
-        bundle = Bundle(unchecked)
-        told = [None] * len(features) if evidence is None else evidence
+    told = [None] * len(features) if evidence is None else evidence
+
+    def check(bundle):
         said = np.stack([bundle.classify(seen[None], words) for seen, words in zip(features, told)])
         off = float(np.abs(said - squash(head.logits(features, evidence), multi_label=False)).max())
         if not off <= BOUND:
             raise PicaptionError(f"{output} is not written: what it says differs by {off:.3f} from what was learned; "
                                  "give more pictures, or report this")
-        os.replace(unchecked, output)
-    except OSError as error:
-        raise PicaptionError(f"{output}: cannot write the bundle: {error.strerror}") from None
-    finally:
-        unchecked.unlink(missing_ok=True)
+    write_checked(output, new, check)
 
 
 def capture(camera, folder, count, every):

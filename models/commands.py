@@ -53,6 +53,7 @@ def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
 @click.option("--images", type=FOLDER, help="Folder of the pictures that --captions or --labels name.")
 @click.option("--split", type=FILE, help="Only the pictures listed in this file, one a line.")
 @click.option("--classes", type=FILE, help="The class names of --labels, one a line.")
+@click.option("--mapping", type=FILE, help="Which labels of MODEL each class folder is: folder, tab, label.")
 @click.option("--training", type=FILE,
               help="Captions file of the training pictures: tells how many captions are new and what copying scores.")
 @click.option("--training-split", type=FILE,
@@ -69,7 +70,7 @@ def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
 @click.option("--record", metavar="NAME", help="Store the figures in the bundle itself, as measured on NAME.")
 @click.option("--predictions", type=FILE, help="Write what was said of each picture to this file, a JSON line each.")
 @click.option("--gallery", type=FILE, help="Write an HTML page to this file: the best, the worst and random pictures.")
-def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predictions, gallery, **data):
+def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predictions, gallery, mapping, **data):
     """Measure how good MODEL is, a bundle or the folder of a training run.
 
     Give the data by one of --captions, --labels and --folders; or by --captions and --labels, to see besides
@@ -80,13 +81,16 @@ def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predi
     import os
     from device.errors import PicaptionError
     need_data(gallery=gallery, **data)
+    if mapping and not data["folders"]:
+        raise PicaptionError("--mapping goes with --folders")
     if record and os.path.isdir(model):
         raise PicaptionError("--record stores figures in a bundle; this is a folder")
     for path in (json_file, predictions, gallery):
         if path and not os.path.isdir(os.path.dirname(path) or "."):
             raise PicaptionError(f"{path} cannot be written: make its folder first")
-    from models import evaluate
+    from models import evaluate, readers
     from models.files import write_text
+    mapping = mapping and readers.read_mapping(mapping)
     dataset, training = read_data(**data)
     recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)
     if beam:
@@ -95,7 +99,7 @@ def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predi
     if data["captions"]:
         measured = evaluate.evaluate_captions(recognizer, dataset, told, training)
     else:
-        measured = evaluate.evaluate_classes(recognizer, dataset, told)
+        measured = evaluate.evaluate_classes(recognizer, dataset, told, mapping)
     figures = {"model": model, "beam": recognizer.beam.width, **measured}
     for line in figures["skipped"]:
         click.echo(f"left out {line}", err=True)

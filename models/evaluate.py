@@ -130,8 +130,11 @@ def copied_captions(recognizer, features, training, skipped):
     return [captions[index] for index in nearest(features, others)]
 
 
-def evaluate_classes(recognizer, dataset, predictions=None):
+def evaluate_classes(recognizer, dataset, predictions=None, mapping=None):
     """Return the figures of the classes found in `dataset`'s pictures, as a dict.
+
+    mapping: {class: labels}, for a model that calls the data's classes otherwise or has others too. Of its labels those alone
+    count then: a class has the sum of their scores, of a single-label model divided by that of all.
 
     A multi-label model gets its mean average precision and that of each class, a single-label one its top-1
     and top-3 accuracy and the share of pictures of which it is unsure, and both the expected calibration error, all in
@@ -141,14 +144,22 @@ def evaluate_classes(recognizer, dataset, predictions=None):
     labels, metadata = recognizer.model.labels, recognizer.model.metadata
     if not labels:
         raise PicaptionError("this model has no classes: evaluate it on --captions")
-    if set(dataset.classes) != set(labels):
+    shares = None
+    if mapping:
+        shares, labels = mapped(labels, dataset.classes, mapping), dataset.classes
+    elif set(dataset.classes) != set(labels):
         only = sorted(set(dataset.classes) - set(labels)), sorted(set(labels) - set(dataset.classes))
         raise PicaptionError(f"the model and the data have different classes: only in the data {only[0][:5]}, "
-                             f"only in the model {only[1][:5]}")
+                             f"only in the model {only[1][:5]}; --mapping tells which are the same")
     truth, scores, skipped = [], [], []
     for record, picture in pictures_of(dataset, skipped):
         truth.append([label in record.labels for label in labels])
-        scores.append(recognizer.class_scores(picture))
+        found = recognizer.class_scores(picture)
+        if mapping:
+            found = found @ shares
+            if metadata.head == "single-label":
+                found /= max(found.sum(), 1e-9)
+        scores.append(found)
         if predictions is not None:
             predictions.append({"image": record.name, "scores": {
                 label: round(float(score), 4) for label, score in zip(labels, scores[-1])}})
@@ -167,6 +178,20 @@ def evaluate_classes(recognizer, dataset, predictions=None):
         figures["calibration_error"] = percent(expected_calibration_error(scores[rows, best], truth[rows, best]))
         figures["unsure"] = percent((scores[rows, best] < metadata.label_threshold).mean())
     return figures | {"skipped": skipped}
+
+
+def mapped(labels, classes, mapping):
+    """Return which of a model's `labels` is which of `classes` by `mapping`, {class: labels}: float32 [labels, classes] of 0 and
+    1. Raises PicaptionError where a class has none, or a label is not the model's, or that of two classes."""
+    missing = [name for name in classes if name not in mapping]
+    if missing:
+        raise PicaptionError(f"the mapping has no line for {missing[:5]}, which the data has: add one for each")
+    named = [label for name in classes for label in mapping[name]]
+    wrong = [label for label in named if labels.count(label) != 1 or named.count(label) != 1]
+    if wrong:
+        raise PicaptionError(f"the mapping names {wrong[:5]}, of which the model has none or two, or which two lines name: give "
+                             "its labels as they are, each once")
+    return np.array([[label in mapping[name] for name in classes] for label in labels], np.float32)
 
 
 def need_some(found, skipped):

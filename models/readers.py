@@ -189,6 +189,20 @@ def read_folders(root):
     return Dataset(tuple(records), classes, tuple(skipped))
 
 
+def read_mapping(path):
+    """Read which labels of a model each class is, `class<TAB>label` a line; returns {class: [label, ...]}."""
+    named = {}
+    for number, line in enumerate(read_text(path, "mapping").split("\n"), 1):
+        if not line.strip():
+            continue
+        name, label = [part.strip() for part in (line + "\t").split("\t")[:2]]
+        if line.count("\t") != 1 or not name or not label:
+            raise PicaptionError(f"{path}, line {number}: a line is a class, a tab, and a label of the model for it; this one "
+                                 f"is {line[:60]!r}")
+        named.setdefault(name, []).append(label)
+    return named
+
+
 def load_pictures(dataset, height, width, rule):
     """Return (Dataset, pictures uint8 [N, height, width, 3]) with the broken pictures dropped and named."""
     pictures = np.empty((len(dataset.records), height, width, 3), np.uint8)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from device import Recognizer, cli
 from device.bundle import Bundle
 from device.errors import PicaptionError
-from device.head import fit_head, unit
+from device.head import evidence_scale, fit_head, unit
 from device.recognizer import CERTAIN
 from models import readers
 from models.evaluate import load_recognizer, need_some, pictures_of
@@ -100,7 +100,8 @@ def fit_heads(train, rows, prior, multi_label, random):
         "fused": (prior, lambda seen, told: (seen, told)),
         "shuffled": (prior, lambda seen, told: (seen, random.permutation(told))),
     }
-    heads = {name: fit_head(*view(train.features[rows], train.evidence[rows]), prior, train.truth[rows], multi_label)
+    scale = evidence_scale(prior)
+    heads = {name: fit_head(*view(train.features[rows], train.evidence[rows]), prior, train.truth[rows], multi_label, scale)
              for name, (prior, view) in views.items()}
 
     def logits(inputs):

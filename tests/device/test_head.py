@@ -14,11 +14,19 @@ def test_the_words_of_a_class_name_share_its_weight():
     def columns(*labels):
         names = name_prior(labels, VOCABULARY)
         assert names.dtype == np.float32 and names.shape == (10, len(labels))
-        return [{VOCABULARY.words[row]: float(column[row]) for row in np.flatnonzero(column)} for column in names.T]
-    assert columns("cat", "Hot-Dog", "glasses") == [{"cat": 0.5, "cats": 0.5}, {"hot": 0.25, "dog": 0.25}, {"glasses": 0.5}]
+        return [{VOCABULARY.words[row]: round(float(column[row]), 6) for row in np.flatnonzero(column)} for column in names.T]
+    assert columns("cat", "Hot-Dog", "glasses") == [{"cat": 0.3, "cats": 0.3}, {"hot": 0.15, "dog": 0.15}, {"glasses": 0.3}]
     # Half of these have a name that is known, so all count half.
     assert columns("cat", "Hot-Dog", "wine glass", "brand X 7") == [
-        {"cat": 0.25, "cats": 0.25}, {"hot": 0.125, "dog": 0.125}, {}, {}]
+        {"cat": 0.15, "cats": 0.15}, {"hot": 0.075, "dog": 0.075}, {}, {}]
+
+
+def test_words_are_learned_as_freely_as_language_knows_the_classes():
+    prior = np.zeros((10, 4), np.float32)
+    assert heads.evidence_scale(prior) == pytest.approx(0.12)
+    prior[3, :2] = -1, 0.5
+    assert heads.evidence_scale(prior) == pytest.approx(0.3 * np.sqrt(0.5))
+    assert heads.evidence_scale(prior[:, :2]) == pytest.approx(0.3)
 
 
 def test_logits_and_probabilities_by_hand():
@@ -74,8 +82,8 @@ def test_the_more_pictures_of_a_class_the_less_its_name_counts():
     evidence = np.ones((40, len(VOCABULARY)), np.float32)  # The same of each, so nothing is learned from it.
     truth = np.eye(2, dtype=np.float32)[[0] * 39 + [1]]
     words = fit_head(features, evidence, names, truth, False).words
-    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.5 / (1 + 39 / 30))
-    assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.5 / (1 + 1 / 30))
+    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.3 / (1 + 39 / 30))
+    assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.3 / (1 + 1 / 30))
 
 
 def test_without_a_captioner_features_alone_are_learned():

@@ -205,6 +205,39 @@ def test_different_classes_are_named(bundle, data):
         evaluate.evaluate_classes(Recognizer(bundle), read_folders(data / "folders"))
 
 
+def test_a_mapping_picks_the_labels_that_count(bundle, data, tmp_path):
+    mapping = {"astronaut": ["person"], "cat": ["cat"], "coffee": ["cup", "spoon"]}
+    predictions, whole, recognizer = [], [], Recognizer(bundle)
+    found = evaluate.evaluate_classes(recognizer, read_folders(data / "folders"), predictions, mapping)
+    assert tuple(found["classes"]) == ("astronaut", "cat", "coffee")
+    evaluate.evaluate_classes(recognizer, read_labels(data / "labels.tsv", data / "images"), whole)
+    first, second = predictions[-1]["scores"], whole[-1]["scores"]  # The last of both is a picture of coffee.
+    assert first["coffee"] == pytest.approx(second["cup"] + second["spoon"], abs=2e-4) and first["cat"] == second["cat"]
+
+
+def test_a_single_label_models_mapped_probabilities_sum_to_one(data, tmp_path):
+    from models.train import train
+    settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=1, tune_batch=8)
+    train(settings, data, tmp_path / "run")
+    (tmp_path / "two" / "tom").mkdir(parents=True)
+    (tmp_path / "two" / "java").mkdir()
+    for stem, name in (("cat", "tom"), ("coffee", "java")):
+        shutil.copy(data / "images" / f"{stem}_0.jpg", tmp_path / "two" / name)
+    predictions = []
+    evaluate.evaluate_classes(evaluate.load_recognizer(tmp_path / "run"), read_folders(tmp_path / "two"), predictions,
+                              {"tom": ["cat"], "java": ["coffee"]})
+    assert [sum(each["scores"].values()) for each in predictions] == pytest.approx([1, 1], abs=2e-4)
+
+
+@pytest.mark.parametrize("mapping, message", [
+    ({"cat": ["cat"]}, "the mapping has no line for \\['astronaut', 'coffee'\\], which the data has"),
+    ({"cat": ["cat"], "astronaut": ["person"], "coffee": ["mug"]}, "the mapping names \\['mug'\\], of which the model has none"),
+    ({"cat": ["cat"], "astronaut": ["cat"], "coffee": ["cup"]}, "the mapping names \\['cat', 'cat'\\], .* which two lines name")])
+def test_a_mapping_that_does_not_fit_is_told(bundle, data, mapping, message):
+    with pytest.raises(PicaptionError, match=message):
+        evaluate.evaluate_classes(Recognizer(bundle), read_folders(data / "folders"), None, mapping)
+
+
 def test_broken_pictures_are_named_and_the_rest_evaluated(bundle, broken, tmp_path):
     skipped = [f"cat_2.jpg: there is no such picture in {broken}/images",
                f"cat_1.jpg: {broken}/images/cat_1.jpg is empty (0 bytes); copy it again"]
@@ -315,6 +348,10 @@ def test_the_command_prints_only_json_if_asked_and_names_what_it_left_out(call, 
     (["{data}/train.txt", "--folders", "{data}/folders"], "train.txt: not a bundle"),
     (["{data}", "--folders", "{data}/folders", "--record", "x"], "--record stores figures in a bundle"),
     (["{bundle}", "--folders", "{data}/folders"], "the model and the data have different classes"),
+    (["{bundle}", "--folders", "{data}/folders", "--mapping", "{data}/train.txt"],
+     "train.txt, line 1: a line is a class, a tab, and a label of the model for it; this one is 'astronaut_0.jpg'"),
+    (["{bundle}", "--labels", "{data}/labels.tsv", "--images", "{data}/images", "--mapping", "{data}/train.txt"],
+     "--mapping goes with --folders"),
     (["{bundle}", "--captions", "{data}/labels.tsv", "--images", "{data}/images"],
      "labels.tsv, line 1: a line is picture.jpg#0, a tab, and a caption"),
     (["{bundle}", "--captions", "{data}/absent.txt", "--images", "{data}/images"],
