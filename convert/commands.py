@@ -8,6 +8,8 @@ from convert import PIXELS, PRECISIONS
 from device.errors import PicaptionError
 from device.metadata import HEADS, RULES
 
+REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
+
 
 @click.command()
 @click.argument("model", type=click.Path(exists=True))
@@ -19,34 +21,45 @@ from device.metadata import HEADS, RULES
 @click.option("--seed", default=1, show_default=True, help="Which of its pictures are drawn.")
 @click.option("--precision", default="int8", show_default=True, type=click.Choice(PRECISIONS),
               help="int16: activations of 16 bits, weights of 8; dynamic: quantize weights alone; float32: nothing.")
-@click.option("--labels", type=click.Path(dir_okay=False), help="A .tflite file's class names, one a line.  [default: inside]")
-@click.option("--pixels", type=click.Choice(PIXELS), help="The range of the pixels that it takes as floating point.")
+@click.option("--labels", type=click.Path(dir_okay=False), help="Others' classifiers: the class names, one a line.")
+@click.option("--pixels", type=click.Choice(PIXELS), help="The range of pixels that it was trained with.")
+@click.option("--size", type=click.IntRange(8, 4096), help="The side of its pictures, where it takes any.")
 @click.option("--resize", default="squash", show_default=True, type=click.Choice(RULES),
-              help="How its pictures are brought to the square.")
+              help="How pictures are brought to its size.")
 @click.option("--head", type=click.Choice(HEADS), help="What it gives logits of.  [default: single-label]")
-def convert(model, output, representative, count, seed, precision, labels, pixels, resize, head):
+def convert(model, output, representative, count, seed, precision, labels, pixels, size, resize, head):
     """Make a checked bundle of MODEL.
 
     MODEL is the folder that picaption train left, which is quantized; float model and bundle are compared on pictures held
-    out of the representative ones, and beyond a stated bound, nothing is written and the exit code is 2. Or it is a
-    classifier that is a .tflite file already: its weights stay as they are.
+    out of the representative ones, and beyond a stated bound, nothing is written and the exit code is 2. Or it is a classifier
+    of others': a Keras model (.keras, .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay
+    as they are.
     """
+    names = labels and read_labels(labels)
+    if Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5"):
+        if not representative:
+            raise PicaptionError(REPRESENTATIVE)
+        from convert.foreign import convert_foreign
+        same, difference = convert_foreign(model, output, names, pixels, representative, count, seed, precision, resize, head, size)
+        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB; on other pictures float and bundle say the same first "
+                   f"for {same:.0%}, their probabilities differ by {difference:.4f}")
+        return
     if Path(model).is_file():
         from convert.wrap import wrap
         from device.bundle import write_checked
-        contents = wrap(model, labels and read_labels(labels), pixels, resize, head)
+        contents = wrap(model, names, pixels, resize, head)
         write_checked(output, contents)
         click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, {len(contents.labels)} classes, {contents.metadata.head}")
         return
-    if labels or pixels or head:
-        raise PicaptionError("--labels, --pixels and --head are about a .tflite file; this is a folder")
+    if labels or pixels or head or size:
+        raise PicaptionError("--labels, --pixels, --size and --head are about others' classifiers; this is a training run")
     from models.classes import BASE, convert_classes
     if Path(model, BASE).exists():
         convert_classes(model, output)
         click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, written")
         return
     if not representative:
-        raise PicaptionError("give --representative, a folder of pictures like those the device will see")
+        raise PicaptionError(REPRESENTATIVE)
     from convert.convert import convert
     agreement = convert(model, output, representative, count, seed=seed, precision=precision)
     click.echo(f"{output}: float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "

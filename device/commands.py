@@ -163,6 +163,17 @@ def bench(bundle, threads, beam, seconds, as_json):
 
 
 @click.command()
+@click.argument("bundle", type=click.Path())
+@click.option("--graph", is_flag=True, help="List the operators.")
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+def inspect(bundle, graph, as_json):
+    """Tell what BUNDLE holds, or any .tflite file: signatures, tensors, metadata, labels, sizes, a hash of its content."""
+    from device.inspect import inspect, table
+    found = inspect(bundle)
+    print(json.dumps(found, indent=1) if as_json else "\n".join(table(found, graph)))
+
+
+@click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), metavar="PATH", help="Where to write the new bundle.")
 @bundle_option

@@ -1,0 +1,119 @@
+"""A Keras classifier that was not trained here, .keras, .h5 or SavedModel, as a bundle: quantized, checked and wrapped."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from convert import PIXELS
+from convert.convert import BOUNDS
+from convert.graph import ACTIVATIONS, convert_functions, freeze
+from convert.wrap import wrap_graph
+from device.bundle import write_checked
+from device.errors import PicaptionError
+from device.metadata import Input
+from device.pictures import list_pictures, read_picture, resize
+
+#: How many pictures at least give ranges, and at most how many others check the result.
+FEWEST, CHECKED = 10, 50
+
+
+def convert_foreign(path, output, labels, pixels, representative, count=200, seed=1, precision="int8", resize_rule="squash",
+                    head=None, size=None):
+    """Convert the classifier at `path` to a bundle at `output`; returns (the share of other pictures of which float model and
+    bundle say the same first, the mean absolute difference of the probabilities).
+
+    labels: the class names, or None; pixels: of convert.PIXELS, the range that it takes; size: of its pictures, where it takes any;
+    the others as for convert.convert.convert and convert.wrap.wrap. Raises PicaptionError where it is no classifier of pictures,
+    where TFLite lacks an operator, and where the two disagree; `output` is then as it was.
+    """
+    path = Path(path)
+    if not labels:
+        raise PicaptionError(f"{path}: give its class names, one a line, with --labels")
+    if not pixels:
+        raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
+                             f"{', '.join(PIXELS)}")
+    call, shape = load(path, size)
+    factor, added = PIXELS[pixels]
+
+    def scores(image):
+        return {"scores": call(tf.cast(image, tf.float32) * factor + added)}
+
+    try:
+        function = freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image"))
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None
+    paths = list_pictures(representative)
+    if len(paths) < FEWEST:
+        raise PicaptionError(f"{representative}: {len(paths)} pictures are too few for a representative dataset; give "
+                             f"{FEWEST} or more, better 200")
+    order = np.random.default_rng(seed).permutation(len(paths))[:count + min(CHECKED, len(paths) // 5)]
+    pictures = [resize(read_picture(paths[index]), *shape[:2], resize_rule) for index in order]
+    held_out = min(CHECKED, len(paths) // 5)
+    examples = [("serve", {"image": picture[None]}) for picture in pictures[held_out:]] if precision in ACTIVATIONS else ()
+    try:
+        graph = convert_functions({"serve": function}, precision, examples)
+    except (ConverterError, RuntimeError, ValueError) as error:
+        raise PicaptionError(f"{path}: {reason(error)}") from None
+    contents = wrap_graph(graph, path.name, labels, None, resize_rule, head)
+    found = []
+
+    def check(bundle):
+        exact = np.stack([function(picture[None])["scores"].numpy().reshape(-1) for picture in pictures[:held_out]])
+        if exact.min() < 0 or exact.max() > 1:  # Logits.
+            exact = keras.ops.convert_to_numpy(keras.ops.softmax(exact) if bundle.metadata.head == "single-label"
+                                               else keras.ops.sigmoid(exact))
+        told = np.stack([bundle.classify(bundle.encode(picture).features, None) for picture in pictures[:held_out]])
+        difference = float(np.abs(exact - told).mean())
+        if not difference <= BOUNDS.classes:
+            raise PicaptionError(f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
+                                 f"than {BOUNDS.classes}; give more representative pictures, like those it was trained on, or "
+                                 "another --precision")
+        found.append((float((exact.argmax(1) == told.argmax(1)).mean()), difference))
+    write_checked(output, contents, check)
+    return found[0]
+
+
+def load(path, size=None):
+    """Return (a function from float32 pictures [1, H, W, 3] to scores, (H, W, 3)) of the Keras file or SavedModel at `path`;
+    raises PicaptionError where it is none, or takes no pictures in three colours."""
+    try:
+        if path.is_dir():
+            loaded = tf.saved_model.load(str(path))  # Its variables live as long as it does.
+            signature = loaded.signatures["serving_default"]
+            (name, given), = signature.structured_input_signature[1].items()
+            shape, outputs = given.shape, list(signature.structured_outputs)
+
+            def call(image):
+                return loaded.signatures["serving_default"](**{name: image})[outputs[0]]
+            inputs = 1
+        else:
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            shape, outputs, inputs, call = model.inputs[0].shape, model.outputs, len(model.inputs), model
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise PicaptionError(f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}") from None
+    if inputs != 1 or len(outputs) != 1:
+        raise PicaptionError(f"{path}: it takes {inputs} inputs and gives {len(outputs)} outputs; a classifier takes a picture "
+                             "and gives scores")
+    shape = list(shape)
+    if len(shape) != 4 or shape[3] != 3:
+        raise PicaptionError(f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, width, 3]")
+    if size:
+        shape[1:3] = [shape[1] or size, shape[2] or size]
+    if None in shape[1:]:
+        raise PicaptionError(f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with --size")
+    return call, tuple(shape[1:])
+
+
+def reason(error):
+    """Return what a converter's error says in one line: the operators that TFLite lacks, with the layers that have them."""
+    text = str(error)
+    lacking = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", text)) or set(re.findall(r"\btf\.(\w+)\(tensor", text)))
+    layers = sorted({layer for name in lacking for layer in re.findall(rf"/([\w.-]+)/{name}[@\"]", text)})
+    if not lacking:
+        return f"it does not convert: {text.splitlines()[0][:200]}"
+    where = f", which is in the layer {', '.join(layers[:5])}" if layers else ""
+    return f"TFLite has no operator {', '.join(lacking)}{where}: give a network without it"
