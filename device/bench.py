@@ -1,56 +1,147 @@
-"""What a frame costs on this machine, step by step, beside the bare encoder."""
+"""What a user gets on this machine: `picaption bench`. Each runtime and number of threads is measured in a process of its own.
 
+The figures are a dict of plain values, which docs/bench.schema.json describes.
+"""
+
+import hashlib
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
 import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 
-import numpy as np
+from device.bench_board import doubts, machine
+from device.bench_steps import Plan, arguments_of
+from device.bundle import default_bundle, read_bundle
+from device.errors import CameraError, PicaptionError
+from device.runtime import RUNTIMES
 
-from device.runtime import runtime_name
-from device.sources import Demo
+#: Version of the JSON form; it changes when a field changes its meaning or goes away.
+JSON_VERSION = 1
+#: How far, in per cent, the rounds' medians of a step may vary before it is told of.
+VARIED = 5
 
-WARM_UP = 10
+
+def threads_of(text):
+    """Return the numbers of threads in a text, "1,2" or "1..4", each once and in order; raises PicaptionError where it has none."""
+    found = set()
+    for part in text.split(","):
+        first, *rest = part.split("..", 1)
+        last = rest[0] if rest else first
+        if not all(end.strip().isdecimal() and 1 <= int(end) <= 64 for end in (first, last)):
+            raise PicaptionError(f"--threads {text!r} is no list of threads: give numbers from 1 to 64, such as 2 or 1,2 or 1..4")
+        if int(first) > int(last):
+            raise PicaptionError(f"--threads {text!r} counts downwards: give the lower number first, such as 1..4")
+        found |= set(range(int(first), int(last) + 1))
+    return tuple(sorted(found))
 
 
-def bench(recognizer, seconds=10.0):
-    """Return what recognising the demo's photographs costs, as a dict of plain values.
+def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="demo", accuracy=(), told=lambda text: None):
+    """Return the figures of the bundle at that path (None: the shipped one).
 
-    `milliseconds` holds, for each step, its `median` and `p90`: `invoke`, the bare encoder, given a picture that is
-    ready for it; `next_word`, one beam step; the stages of a Recognition; and `frame`, encode, caption and classify
-    together. The steps take turns, so that a machine that slows down slows them all. `ratio` is the median of
-    `frame` over that of `invoke`. recognizer: a device.Recognizer over a bundle.
+    threads: a sequence of numbers (None: as many as the runtime takes by itself); seconds, count: see device.bench_steps.Plan;
+    accuracy: paths of what `picaption evaluate --json` wrote; `told(text)` hears what is being measured. Raises PicaptionError
+    where bundle, source or accuracy are unusable, or no runtime is.
     """
-    bundle, demo = recognizer.model, Demo()
-    images = [demo.frame(shot * demo.SECONDS * demo.rate) for shot in range(demo.count)]
-    ready = recognizer.prepare(images[0])
-    steps = {"invoke": lambda: bundle.encode(ready)}
-    if bundle.vocabulary:
-        context = bundle.encode(ready).context
-        history = np.zeros((recognizer.beam.width, bundle.metadata.order - 1), np.int32)
-        steps["next_word"] = lambda: bundle.next_word(history, context)
-    rounds, start = [], None
-    while start is None or time.perf_counter() - start < seconds:
-        spent = {name: _milliseconds(step) for name, step in steps.items()}
-        timings = recognizer(images[len(rounds) % len(images)]).timings
-        spent |= timings | {"frame": timings["encode"] + timings["caption"] + timings["classify"]}
-        rounds.append(spent)
-        if start is None and len(rounds) == WARM_UP:
-            rounds, start = [], time.perf_counter()
-    columns = {name: np.array([spent[name] for spent in rounds]) for name in rounds[0]}
-    milliseconds = {name: dict(zip(("median", "p90"), np.percentile(column, (50, 90)).round(3).tolist()))
-                    for name, column in columns.items()}
-    return {"bundle": str(bundle.path), "runtime": runtime_name(), "beam": recognizer.beam.width, "rounds": len(rounds),
-            "milliseconds": milliseconds,
-            "ratio": round(milliseconds["frame"]["median"] / milliseconds["invoke"]["median"], 3)}
+    if not math.isfinite(seconds):
+        raise PicaptionError(f"--seconds {seconds} is no time; give a number, such as 5")
+    path = Path(bundle or default_bundle())
+    metadata, data = read_bundle(path).metadata, path.read_bytes()
+    about = {"file": path.name, "name": metadata.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
+             "beam": beam or metadata.beam.width}
+    figures = {"version": JSON_VERSION, "picaption": version("picaption"),
+               "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "bundle": about, "machine": machine(),
+               "seconds": None if count else seconds, "calls": count or None,
+               "accuracy": [read_accuracy(each, about["sha256"]) for each in accuracy], "runs": [], "failed": []}
+    for place, name in installed():
+        for number in threads or (min(4, os.cpu_count() or 1),):
+            told(f"measuring with {name}, threads: {number}")
+            plan = Plan(str(path), place, number, beam, seconds, count, str(source), time.monotonic())
+            try:
+                figures["runs"].append(run_plan(plan))
+            except CameraError:
+                raise
+            except PicaptionError as error:
+                figures["failed"].append(f"{name}: {error}")
+                break
+    if not figures["runs"]:
+        raise PicaptionError("; ".join(text.partition(": ")[2] for text in figures["failed"]))
+    return figures
 
 
-def table(figures):
-    """Return the figures of `bench` as lines of text for people."""
-    lines = [f"{figures['bundle']}, beam {figures['beam']}, {figures['runtime']}, {figures['rounds']} rounds",
-             f"{'milliseconds':12} {'median':>9} {'p90':>9}"]
-    lines += [f"{name:12} {step['median']:9.2f} {step['p90']:9.2f}" for name, step in figures["milliseconds"].items()]
-    return [*lines, f"a frame takes {figures['ratio']:.2f} times the bare encoder's invoke"]
+def installed():
+    """Return (place in device.runtime.RUNTIMES, name) of each runtime that is installed, or of the first, which then is missed."""
+    found = [(place, name) for place, (module, name) in enumerate(RUNTIMES)
+             if importlib.util.find_spec(module.partition(".")[0])]
+    return found or [(0, RUNTIMES[0][1])]
 
 
-def _milliseconds(step):
-    start = time.perf_counter()
-    step()
-    return (time.perf_counter() - start) * 1e3
+def run_plan(plan):
+    """Return what a process of its own measures of a Plan, and why to doubt it; raises PicaptionError with what it says."""
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run([sys.executable, *arguments_of(plan)], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2].removeprefix("picaption: ")
+        raise {75: CameraError}.get(done.returncode, PicaptionError)(
+            said or f"the measurement was ended by signal {-done.returncode}: see whether memory is short, with picaption doctor")
+    run = json.loads(done.stdout)
+    return run | {"doubts": doubts(run["machine"]) + step_doubts(run["steps"])}
+
+
+def step_doubts(steps):
+    """Return, a line each, why the steps of a run are not to be trusted."""
+    restless = [name for name, step in steps.items() if not step["steady"]]
+    varied = [f"{name} by {step['varied_percent']:.0f} %" for name, step in steps.items() if step["varied_percent"] > VARIED]
+    return [f"{', '.join(restless)} did not become steady before being measured"] * bool(restless) + \
+        [f"from round to round varied {', '.join(varied)}"] * bool(varied)
+
+
+def read_accuracy(path, digest):
+    """Return the figures that `picaption evaluate --json` wrote to `path`, without those of each class; raises PicaptionError
+    where there are none, or they are of another bundle than the one with this SHA-256."""
+    figures = read_json(path, "what picaption evaluate --json wrote")
+    if not isinstance(figures, dict) or not isinstance(figures.get("model"), str) or "pictures" not in figures:
+        raise PicaptionError(f"{path} is not what picaption evaluate --json writes; write it anew")
+    try:
+        other = hashlib.sha256(Path(figures["model"]).read_bytes()).hexdigest()
+    except OSError as error:
+        raise PicaptionError(f"{path} is about {figures['model']}, which cannot be read ({error.strerror}): "
+                             "evaluate the bundle that is measured, and call bench from the same folder") from None
+    if other != digest:
+        raise PicaptionError(f"{path} is about {figures['model']}, another bundle than the one that is measured; evaluate this one")
+    return {name: value for name, value in figures.items() if name not in ("classes", "skipped", "milliseconds")}
+
+
+def read_json(path, what):
+    """Return what the JSON file at `path` holds; raises PicaptionError where it cannot be read, `what` says what to give."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PicaptionError(f"{path} cannot be read ({error.strerror}); give {what}") from None
+    except ValueError:  # UnicodeDecodeError is one
+        raise PicaptionError(f"{path} holds no JSON; give {what}") from None
+
+
+def need_folders(*paths):
+    """Raise PicaptionError where the folder of one of the paths, which may be None, is not there: before anything is measured."""
+    for path in filter(None, paths):
+        if Path(path).is_dir() or not Path(path).parent.is_dir():
+            raise PicaptionError(f"{path} cannot be written: give a file's path, and make its folder first")
+
+
+def write_whole(path, text):
+    """Write `text` to `path`, whole or not at all; raises PicaptionError where it cannot be."""
+    partial = Path(f"{path}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        if partial.is_file():
+            partial.unlink()
+        raise PicaptionError(f"{path} cannot be written ({error.strerror}); check the folder and its disk") from None

@@ -39,9 +39,13 @@ def throttled():
     the board does not tell."""
     text = _text(_THROTTLED)
     try:
-        bits = int(text, 16)
+        return names_of(int(text, 16))
     except (TypeError, ValueError):
         return None
+
+
+def names_of(bits):
+    """Return the firmware's bits as `throttled` does."""
     return tuple(tuple(name for bit, name in THROTTLED.items() if bits >> bit + shift & 1) for shift in (0, SINCE_START))
 
 

@@ -149,17 +149,42 @@ def config(config_path, **told):
 
 @click.command()
 @bundle_option
-@threads_option
+@click.option("--threads", metavar="LIST", help="Numbers of threads to measure, such as 1,2 or 1..4.  [default: as live takes]")
 @beam_option
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=10, show_default=True, metavar="S",
-              help="How long to measure.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
-def bench(bundle, threads, beam, seconds, as_json):
-    """Measure what a frame costs here, step by step, beside the bare encoder."""
-    from device.bench import bench, table
-    from device.recognizer import open_recognizer
-    figures = bench(open_recognizer(bundle, threads, beam), seconds)
-    print(json.dumps(figures) if as_json else "\n".join(table(figures)))
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=5, show_default=True, metavar="S",
+              help="How long to measure each step.")
+@click.option("--count", type=click.IntRange(1, 10_000_000), metavar="N", help="Measure N calls of each step instead.")
+@click.option("--source", default="demo", show_default=True, metavar="SOURCE",
+              help="Where the live loop's frames come from, as `live` takes it.")
+@click.option("--accuracy", multiple=True, type=click.Path(), metavar="FILE",
+              help="Show what `picaption evaluate --json FILE` measured of this bundle too; may be given again.")
+@click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the figures as JSON; - is standard output.")
+@click.option("--html", "page", type=click.Path(), metavar="FILE", help="Write a page with a histogram and the course of each step.")
+@click.option("--compare", nargs=2, type=click.Path(), metavar="FILE FILE",
+              help="Measure nothing: say what is different in the second of two such JSON files, beyond noise.")
+def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, page, compare):
+    """Measure what a frame costs here, step by step, with all around it.
+
+    Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is installed and each number of
+    threads in a process of its own. What makes a measurement doubtful is told.
+    """
+    from device.bench import bench, need_folders, threads_of, write_whole
+    from device.bench_table import table
+    need_folders(json_file if json_file != "-" else None, page)
+    if compare:
+        from device.bench_compare import compare_files
+        if json_file or page or accuracy:
+            raise PicaptionError("--compare measures nothing: give it without --json, --html and --accuracy")
+        print("\n".join(compare_files(*compare)))
+        return
+    figures = bench(bundle, None if threads is None else threads_of(threads), beam, seconds, count or 0, source, accuracy,
+                    lambda text: print(text, file=sys.stderr))
+    print(json.dumps(figures) if json_file == "-" else "\n".join(table(figures)))
+    if json_file not in (None, "-"):
+        write_whole(json_file, json.dumps(figures) + "\n")
+    if page:
+        from device.bench_page import page_of
+        write_whole(page, page_of(figures))
 
 
 @click.command()

@@ -1,77 +1,195 @@
-"""What a frame costs, measured on a small bundle."""
+"""What `picaption bench` measures with the shipped bundle, writes, and refuses."""
 
-from types import SimpleNamespace
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from device import Bundle, Recognition, Recognizer
-from device.bench import bench, table
-from device.bundle import Contents, write_bundle
-from device.head import Head
-from device.metadata import Input, Metadata
-from device.runtime import runtime_name
+import device
+from device import bench_steps, cli
+from device.bench import bench, installed, read_accuracy, run_plan, step_doubts, threads_of, write_whole
+from device.bench_steps import Plan
+from device.bundle import default_bundle
+from device.commands import bench as command
+from device.errors import CameraError, PicaptionError
+
+ROOT = Path(device.__file__).parents[1]
+DEMO = ROOT / "device" / "demo"
+PLAN = Plan(str(default_bundle()), 0, 1, None, 0, 4, str(DEMO), 0.0)
 
 
 @pytest.fixture(scope="module")
-def figures(bundle):
-    return bench(Recognizer(bundle), seconds=0.3)
+def figures():
+    told = []
+    found = bench(threads=(1, 2), count=5, source=str(DEMO), told=told.append)
+    assert told == ["measuring with ai-edge-litert, threads: 1", "measuring with ai-edge-litert, threads: 2"]
+    return found
 
 
-def test_every_step_is_measured(figures, bundle):
-    assert set(figures) == {"bundle", "runtime", "beam", "rounds", "milliseconds", "ratio"}
-    assert (figures["bundle"], figures["runtime"], figures["beam"]) == (str(bundle), runtime_name(), 2)
-    assert figures["rounds"] > 1
-    assert list(figures["milliseconds"]) == ["invoke", "next_word", "preprocess", "encode", "caption", "classify",
-                                             "total", "frame"]
-    for step in figures["milliseconds"].values():
-        assert 0 < step["median"] <= step["p90"]
+@pytest.fixture
+def call(capsys):
+    """Runs `picaption bench` in this process; returns (exit code, output, errors)."""
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(each) for each in arguments], command, "picaption")
+        return ended.value.code, *capsys.readouterr()
+    return call
 
 
-def test_a_frame_is_more_than_encode_and_less_than_all(figures):
-    median = {name: step["median"] for name, step in figures["milliseconds"].items()}
-    assert median["encode"] < median["frame"] < median["total"]
-    assert figures["ratio"] == round(median["frame"] / median["invoke"], 3)
+def test_the_figures_keep_to_the_schema(figures):
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((ROOT / "docs" / "bench.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema).validate
+    check(json.loads(json.dumps(figures)))
+    with pytest.raises(jsonschema.ValidationError):
+        check(figures | {"version": 2})
+    for reference in (ROOT / "docs" / "bench").glob("*.json"):
+        check(json.loads(reference.read_text()))
 
 
-def test_a_frame_is_encode_caption_and_classify(bundle, monkeypatch):
-    recognizer, widths = Recognizer(bundle), []
-    stages = {"preprocess": 1.0, "encode": 2.0, "caption": 4.0, "classify": 8.0, "total": 15.0}
-    monkeypatch.setattr(Recognizer, "__call__", lambda *_: Recognition(None, (), (), stages))
-    monkeypatch.setattr(recognizer.model, "next_word", lambda history, context: widths.append(history.shape))
-    milliseconds = bench(recognizer, seconds=0.01)["milliseconds"]
-    assert milliseconds["frame"] == {"median": 14.0, "p90": 14.0}
-    assert milliseconds["classify"] == {"median": 8.0, "p90": 8.0}
-    assert set(widths) == {(2, 2)}  # the beam's width, and the words before in an order of 3
+def test_every_step_is_measured_with_each_number_of_threads(figures):
+    assert [run["threads"] for run in figures["runs"]] == [1, 2] and figures["failed"] == []
+    assert figures["bundle"]["bytes"] == default_bundle().stat().st_size and figures["bundle"]["beam"] == 3
+    for run in figures["runs"]:
+        steps = run["steps"]
+        assert list(steps) == ["preprocess", "encode", "next_word", "caption", "classify", "frame", "live"]
+        for step in steps.values():
+            assert 0 < step["p50"] <= step["p90"] <= step["p95"] <= step["p99"] <= step["max"]
+        assert {name: step["count"] for name, step in steps.items() if name != "live"} == dict.fromkeys(list(steps)[:-1], 5)
+        # A frame holds all that the encoder does, and a process starts Python before it captions.
+        assert steps["frame"]["mean"] > steps["encode"]["p50"] / 2 and steps["next_word"]["p50"] < steps["caption"]["p50"]
+        assert run["first_caption_ms"] > run["load_ms"] + steps["frame"]["first"]
+        assert steps["next_word"]["first"] is None and steps["encode"]["first"] > 0
+        assert 40 < run["peak_megabytes"] < 400
 
 
-def test_invoke_is_the_encoders(figures):
-    median = {name: step["median"] for name, step in figures["milliseconds"].items()}
-    # No other graph of this bundle takes a tenth of the encoder's time.
-    assert 0.2 < median["invoke"] / median["encode"] < 4
+def test_a_camera_fails_as_a_camera():
+    with pytest.raises(CameraError, match="/dev/video63"):
+        run_plan(replace(PLAN, source="/dev/video63"))
 
 
-def test_a_bundle_without_a_captioner_has_no_next_word(tmp_path):
-    keras = pytest.importorskip("keras")
-    from convert.graph import convert_graph
-    metadata = Metadata("silent", input=Input(64, 64))
-    encoder = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(32, 3),
-                                keras.layers.GlobalAveragePooling2D()])
-    head = Head(np.eye(32, 2, dtype=np.float32), None, np.zeros(2, np.float32))
-    model = SimpleNamespace(encoder=encoder, head=head, captioner=None, labels=("cat", "cup"),
-                            metadata=metadata)
-    write_bundle(tmp_path / "silent.tflite", Contents(convert_graph(model, 1), metadata, model.labels, None))
-    figures = bench(Recognizer(Bundle(tmp_path / "silent.tflite")), seconds=0.1)
-    assert list(figures["milliseconds"]) == ["invoke", "preprocess", "encode", "caption", "classify", "total", "frame"]
-    assert figures["milliseconds"]["encode"]["median"] > 0
+def test_a_source_of_one_picture_is_too_little():
+    with pytest.raises(PicaptionError, match="one frame only: give a source with more"):
+        run_plan(replace(PLAN, count=1, source=str(DEMO / "cat.jpg")))
 
 
-def test_the_table_holds_the_figures():
-    figures = {"bundle": "some.tflite", "runtime": "ai-edge-litert 2.3.0", "beam": 3, "rounds": 120, "ratio": 1.246,
-               "milliseconds": {"invoke": {"median": 10.004, "p90": 12.345}, "frame": {"median": 1234.5, "p90": 0.018}}}
-    assert table(figures) == [
-        "some.tflite, beam 3, ai-edge-litert 2.3.0, 120 rounds",
-        "milliseconds    median       p90",
-        "invoke           10.00     12.35",
-        "frame          1234.50      0.02",
-        "a frame takes 1.25 times the bare encoder's invoke"]
+def test_a_process_that_is_killed_is_told_of(monkeypatch):
+    monkeypatch.setattr("device.bench.arguments_of", lambda plan: ["-c", "import os; os.kill(os.getpid(), 9)"])
+    with pytest.raises(PicaptionError, match="ended by signal 9: see whether memory is short"):
+        run_plan(PLAN)
+
+
+def test_a_runtime_that_does_not_load_is_told_of_beside_another(monkeypatch):
+    monkeypatch.setattr("device.bench.installed", lambda: [(0, "ai-edge-litert"), (1, "tflite-runtime")])
+
+    def run(plan):
+        if plan.runtime == 1:
+            raise PicaptionError("tflite-runtime does not load: numpy is too new")
+        return {"threads": plan.threads}
+    monkeypatch.setattr("device.bench.run_plan", run)
+    found = bench(threads=(1, 2))
+    assert found["runs"] == [{"threads": 1}, {"threads": 2}]
+    assert found["failed"] == ["tflite-runtime: tflite-runtime does not load: numpy is too new"]
+    monkeypatch.setattr("device.bench.installed", lambda: [(1, "tflite-runtime")])
+    with pytest.raises(PicaptionError, match="^tflite-runtime does not load: numpy is too new$"):
+        bench()
+
+
+def test_runtimes_are_found_without_loading_them(monkeypatch):
+    assert (0, "ai-edge-litert") in installed()
+    monkeypatch.setattr("device.bench.RUNTIMES", (("no_such_runtime.interpreter", "no-such"),))
+    assert installed() == [(0, "no-such")]
+
+
+@pytest.mark.parametrize("text, numbers", [("3", (3,)), ("2,1", (1, 2)), ("1..4", (1, 2, 3, 4)), ("1, 3..4", (1, 3, 4))])
+def test_lists_of_threads(text, numbers):
+    assert threads_of(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "0", "65", "two", "1,", "1..", "-1", "1.5", "4..1", "1..65", "²"])
+def test_what_is_no_list_of_threads(call, text):
+    code, out, errors = call("--threads", text)
+    assert (code, out) == (2, "") and errors.count("\n") == 1
+    assert "such as" in errors
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (("--bundle", "none.tflite"), "none.tflite: cannot read the bundle"),
+    (("--source", "nothing-there", "--count", "1"), "there is no source nothing-there; give auto"),
+    (("--json", "no/folder/b.json"), "no/folder/b.json cannot be written: give a file's path, and make its folder first"),
+    (("--html", "."), ". cannot be written"), (("--count", "0"), "0 is not in the range"), (("--seconds", "nan"), "nan"),
+    (("--accuracy", "none.json"), "none.json cannot be read (No such file or directory); give what picaption evaluate"),
+    (("--compare", "none.json", "none.json"), "none.json cannot be read (No such file or directory); give what picaption bench"),
+    (("--compare", "a", "b", "--json", "c"), "--compare measures nothing")])
+def test_bad_options_are_one_line(call, arguments, said):
+    code, out, errors = call(*arguments)
+    assert code == 2 and out == ""
+    assert said in errors.splitlines()[-1] and "Traceback" not in errors
+
+
+def test_what_the_command_writes(call, tmp_path, monkeypatch, figures):
+    monkeypatch.setattr("device.bench.bench", lambda *arguments: figures)
+    code, out, _ = call("--json", tmp_path / "b.json", "--html", tmp_path / "b.html")
+    assert code == 0 and "a frame takes" in out
+    assert json.loads((tmp_path / "b.json").read_text()) == figures
+    assert "<svg" in (tmp_path / "b.html").read_text()
+    assert json.loads(call("--json", "-")[1]) == figures
+    code, out, _ = call("--compare", tmp_path / "b.json", tmp_path / "b.json")
+    assert code == 0 and out.count("1.000  1.000") == 0 and out.count("within noise") == 14
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    (tmp_path / "b.json.partial").symlink_to("/dev/full")
+    with pytest.raises(PicaptionError, match="cannot be written .No space left on device.; check the folder and its disk"):
+        write_whole(tmp_path / "b.json", "text")
+    assert not (tmp_path / "b.json").exists()
+    (tmp_path / "old.json").write_text("old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(PicaptionError):
+        write_whole(tmp_path / "old.json", "text")
+    assert (tmp_path / "old.json").read_text() == "old" and not (tmp_path / "old.json.partial").exists()
+
+
+def test_accuracy_is_that_of_the_same_bundle(tmp_path):
+    path, digest = tmp_path / "e.json", bench_digest()
+    told = {"model": str(default_bundle()), "beam": 3, "pictures": 9, "CIDEr": 54.0, "classes": {"cat": 1}, "skipped": [],
+            "milliseconds": {"encode": 4}}
+    path.write_text(json.dumps(told))
+    assert read_accuracy(path, digest) == {"model": str(default_bundle()), "beam": 3, "pictures": 9, "CIDEr": 54.0}
+    with pytest.raises(PicaptionError, match="another bundle than the one that is measured"):
+        read_accuracy(path, "0" * 64)
+    for text, said in ((json.dumps(told | {"model": "gone.tflite"}), "gone.tflite, which cannot be read"), ("[1]", "write it anew"),
+                       ("{", "holds no JSON"), ("{}", "is not what picaption evaluate --json writes")):
+        path.write_text(text)
+        with pytest.raises(PicaptionError, match=said):
+            read_accuracy(path, digest)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(PicaptionError, match="holds no JSON"):
+        read_accuracy(path, digest)
+
+
+def bench_digest():
+    import hashlib
+    return hashlib.sha256(default_bundle().read_bytes()).hexdigest()
+
+
+def test_steps_that_vary_are_doubtful():
+    calm, wild = {"steady": True, "varied_percent": 5.0}, {"steady": False, "varied_percent": 12.3}
+    assert step_doubts({"encode": calm}) == []
+    assert step_doubts({"encode": wild, "frame": calm}) == ["encode did not become steady before being measured",
+                                                            "from round to round varied encode by 12 %"]
+
+
+def test_the_process_is_this_packages_wherever_it_is_called(tmp_path, monkeypatch):
+    (tmp_path / "device").mkdir()
+    (tmp_path / "device" / "__init__.py").write_text("raise SystemExit('another package')")
+    monkeypatch.chdir(tmp_path)
+    run = run_plan(PLAN)
+    assert run["steps"]["live"]["count"] == 4 and run["source"] == str(DEMO)
+    assert bench_steps.arguments_of(PLAN)[:3] == ["-P", "-m", "device.bench_steps"] and sys.version_info >= (3, 11)
