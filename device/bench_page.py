@@ -11,6 +11,8 @@ from device.bench_table import COLUMNS, cells, headlines, ratio, run_lines
 WIDTH, HEIGHT, LEFT, BELOW = 420, 160, 46, 20
 #: Bars of a histogram.
 BARS = 40
+#: Ticks are at least such a part of an axis apart, so that their numbers do not touch.
+MOST = 6
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f6f4; --card: #fff; --text: #1c1c1a; --faint: #62625c; --line: #dcdcd6;
@@ -106,12 +108,17 @@ def course(rounds):
 
 
 def ticks(low, high):
-    """Return round numbers between two, three or more of them where there are so many."""
+    """Return round numbers between two, three or more of them where there are so many, none closer to another than a MOST-th
+    of the whole."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), [tenths / 10 for tenths in range(10, 100)]):
         found = [float(f"{step * 10.0 ** power:.3g}") for power in powers for step in steps if low <= step * 10.0 ** power <= high]
         if len(found) >= 3:
-            return found
+            kept = found[:1]
+            for tick in found[1:]:
+                if math.log(tick / kept[-1]) >= math.log(high / low) / MOST:
+                    kept.append(tick)
+            return kept
     return [float(f"{value:.4g}") for value in (low, high)]
 
 
