@@ -21,13 +21,13 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
 @click.option("--seed", default=1, show_default=True, help="Which of its pictures are drawn.")
 @click.option("--precision", default="int8", show_default=True, type=click.Choice(PRECISIONS),
               help="int16: activations of 16 bits, weights of 8; dynamic: quantize weights alone; float32: nothing.")
-@click.option("--labels", type=click.Path(dir_okay=False), help="Others' classifiers: the class names, one a line.")
+@click.option("--names", type=click.Path(dir_okay=False), help="Others' classifiers: the class names, one a line.")
 @click.option("--pixels", type=click.Choice(PIXELS), help="The range of pixels that it was trained with.")
 @click.option("--size", type=click.IntRange(8, 4096), help="The side of its pictures, where it takes any.")
 @click.option("--resize", default="squash", show_default=True, type=click.Choice(RULES),
               help="How pictures are brought to its size.")
 @click.option("--head", type=click.Choice(HEADS), help="What it gives logits of.  [default: single-label]")
-def convert(model, output, representative, count, seed, precision, labels, pixels, size, resize, head):
+def convert(model, output, representative, count, seed, precision, names, pixels, size, resize, head):
     """Make a checked bundle of MODEL.
 
     MODEL is the folder that picaption train left, which is quantized; float model and bundle are compared on pictures held
@@ -35,7 +35,7 @@ def convert(model, output, representative, count, seed, precision, labels, pixel
     of others': a Keras model (.keras, .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay
     as they are.
     """
-    names = labels and read_labels(labels)
+    names = names and read_names(names)
     if Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5"):
         if not representative:
             raise PicaptionError(REPRESENTATIVE)
@@ -51,8 +51,8 @@ def convert(model, output, representative, count, seed, precision, labels, pixel
         write_checked(output, contents)
         click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, {len(contents.labels)} classes, {contents.metadata.head}")
         return
-    if labels or pixels or head or size:
-        raise PicaptionError("--labels, --pixels, --size and --head are about others' classifiers; this is a training run")
+    if names or pixels or head or size:
+        raise PicaptionError("--names, --pixels, --size and --head are about others' classifiers; this is a training run")
     from models.classes import BASE, convert_classes
     if Path(model, BASE).exists():
         convert_classes(model, output)
@@ -67,7 +67,7 @@ def convert(model, output, representative, count, seed, precision, labels, pixel
                f"{agreement.caption:.0%} of captions are the very same")
 
 
-def read_labels(path):
+def read_names(path):
     """Return the lines of the file at `path`, without blank ones at its end; raises PicaptionError where it cannot be read."""
     from models.readers import read_text
-    return [line.strip() for line in read_text(path, "labels").rstrip().split("\n")]
+    return [line.strip() for line in read_text(path, "names").rstrip().split("\n")]

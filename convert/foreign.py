@@ -32,7 +32,7 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     """
     path = Path(path)
     if not labels:
-        raise PicaptionError(f"{path}: give its class names, one a line, with --labels")
+        raise PicaptionError(f"{path}: give its class names, one a line, with --names")
     if not pixels:
         raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
                              f"{', '.join(PIXELS)}")

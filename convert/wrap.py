@@ -58,10 +58,10 @@ def wrap_graph(data, name, labels=None, pixels=None, resize="squash", head=None)
     labels = tuple(labels) if labels else labels_inside(data, count)
     if not labels:
         raise PicaptionError(f"{name}: it has no labels for its {count} scores inside: give a file of them, one a line, "
-                             "with --labels")
+                             "with --names")
     if len(labels) != count:
         raise PicaptionError(f"{name}: {len(labels)} labels for {count} scores; give one for each score, in their order, "
-                             "with --labels")
+                             "with --names")
     metadata = Metadata(Path(name).stem, head=head, input=Input(*size, resize),
                         provenance={"wrapped": name, "sha256": hashlib.sha256(data).hexdigest()})
     return Contents(graph, metadata, labels, None)

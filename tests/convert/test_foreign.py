@@ -81,7 +81,7 @@ def test_an_operator_that_tflite_lacks_is_named_with_its_layer(data, tmp_path):
     (lambda: network(channels=1), LABELS, "0..1", "its input is [None, 32, 32, 1]; it takes pictures in three colours"),
     (lambda: network(None), LABELS, "0..1", "its input is of a dynamic shape, [None, None, None, 3]: tell the size"),
     (lambda: network(), LABELS[:3], "0..1", "3 labels for 4 scores; give one for each score"),
-    (lambda: network(), None, "0..1", "give its class names, one a line, with --labels"),
+    (lambda: network(), None, "0..1", "give its class names, one a line, with --names"),
     (lambda: network(), LABELS, None, "tell the range of pixels that it was trained with, with --pixels")])
 def test_what_cannot_be_converted_is_told(data, tmp_path, model, labels, pixels, message):
     path = saved(model(), tmp_path, ".keras")
@@ -107,7 +107,7 @@ def test_the_command_fails_in_one_line(tmp_path, capsys, arguments, message):
     path = saved(network(), tmp_path, ".keras")
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     with pytest.raises(SystemExit) as raised:
-        cli.main([str(path), "--labels", str(tmp_path / "labels.txt"), "--pixels", "0..1", "--output", str(tmp_path / "out"),
+        cli.main([str(path), "--names", str(tmp_path / "labels.txt"), "--pixels", "0..1", "--output", str(tmp_path / "out"),
                   *(each.format(folder=tmp_path) for each in arguments)], command, "convert")
     err = capsys.readouterr().err
     last = [line for line in err.split("\n") if line][-1]
@@ -118,7 +118,7 @@ def test_the_command_converts(data, tmp_path, capsys):
     path = saved(network(), tmp_path, ".h5")
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     with pytest.raises(SystemExit) as raised:
-        cli.main([str(path), "--labels", str(tmp_path / "labels.txt"), "--pixels", "0..1", "--output", str(tmp_path / "out"),
+        cli.main([str(path), "--names", str(tmp_path / "labels.txt"), "--pixels", "0..1", "--output", str(tmp_path / "out"),
                   "--representative", str(data / "images"), "--precision", "dynamic"], command, "convert")
     assert raised.value.code == 0 and "float and bundle say the same first for 100%" in capsys.readouterr().out
     assert Recognizer(tmp_path / "out").model.labels == LABELS

@@ -156,10 +156,10 @@ def test_a_file_that_is_cut_short_is_told(save, share):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["{file}", "--labels", "{folder}/absent.txt", "--pixels", "0..1"], "absent.txt: cannot read the labels"),
+    (["{file}", "--names", "{folder}/absent.txt", "--pixels", "0..1"], "absent.txt: cannot read the names"),
     (["{folder}/text.tflite"], "text.tflite: not a .tflite file"),
-    (["{folder}", "--pixels", "0..1"], "--labels, --pixels, --size and --head are about others' classifiers; this is a training run"),
-    (["{file}", "--labels", "{folder}/labels.txt", "--pixels", "0..1", "--output", "{folder}/absent/out.tflite"],
+    (["{folder}", "--pixels", "0..1"], "--names, --pixels, --size and --head are about others' classifiers; this is a training run"),
+    (["{file}", "--names", "{folder}/labels.txt", "--pixels", "0..1", "--output", "{folder}/absent/out.tflite"],
      "absent/out.tflite: cannot write the bundle: No such file or directory")])
 def test_the_command_fails_in_one_line(save, tmp_path, capsys, arguments, message):
     file = save(tflite(network()))
@@ -177,7 +177,7 @@ def test_the_command_writes_a_bundle(save, tmp_path, capsys):
     (tmp_path / "labels.txt").write_text("\n".join(LABELS) + "\n\n")
     output = tmp_path / "bundle.tflite"
     with pytest.raises(SystemExit) as raised:
-        cli.main([str(save(tflite(network()))), "--labels", str(tmp_path / "labels.txt"), "--pixels", "-1..1", "--resize", "crop",
+        cli.main([str(save(tflite(network()))), "--names", str(tmp_path / "labels.txt"), "--pixels", "-1..1", "--resize", "crop",
                   "--output", str(output)], command, "convert")
     out, err = capsys.readouterr()
     assert (raised.value.code, err) == (0, "") and "4 classes, single-label" in out
