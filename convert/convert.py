@@ -1,18 +1,24 @@
 """From a training run's folder to a checked bundle."""
 
 import logging
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from convert.graph import ACTIVATIONS, convert_graph, history_type
-from device.bundle import Contents, write_checked
+from convert import INTEGERS, RUNTIMES
+from convert.advice import advice
+from convert.graph import ACTIVATIONS, finish, history_type, name_graph, signature_functions
+from convert.report import figures_of, without
+from device.bundle import Bundle, Contents, write_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import list_pictures, read_picture, resize
 from device.recognizer import describe
 from models.batches import windows
+from models.readers import read_captions
 from models.run import KerasModel
 
 log = logging.getLogger("picaption")
@@ -23,63 +29,122 @@ class Agreement:
     """How far a bundle is from its float models on the same pictures; means over pictures.
 
     features: 1 - cosine; words: Kullback-Leibler divergence of the next word's distribution, in nats a word
-    of the float model's own captions; classes: absolute difference of the probabilities. caption: share of
-    pictures whose caption is the very same.
+    of the float model's own captions; classes: absolute difference of the probabilities. caption, top: share of
+    pictures whose caption is the very same, and whose likeliest class is.
     """
 
     features: float
     words: float
     classes: float
     caption: float
+    top: float
 
 
-#: A bundle beyond these is not written. Captions are reported only: one flipped word makes another sentence.
-BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0)
+#: A bundle beyond these is not written. Captions and classes are reported only: one flipped word makes another sentence.
+BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0, top=0.0)
+#: The fewest pictures that are a representative dataset and some to check on.
+FEWEST = 10
 
 
-def convert(run, output, representative, count=200, held_out=50, seed=1, precision="int8"):
+def convert(run, output, representative, count=200, held_out=50, seed=1, precision="int8", per_tensor=False,
+            runtime=RUNTIMES[0], images=None, report=None, dataset=None):
     """Convert the training run in the folder `run` to a bundle at `output`; returns its Agreement.
 
-    representative: a folder of pictures like those that the device will see; `count` of them, drawn with
-    `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
-    precision: of convert.PRECISIONS. Raises PicaptionError where the run or the pictures are unusable, or float
-    model and bundle disagree beyond BOUNDS; `output` is then as it was.
+    representative: a folder of pictures like those that the device will see, or a captions file of pictures in the folder
+    `images`; `count` of them, drawn with `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
+    precision: of convert.PRECISIONS; per_tensor, runtime: as for convert.graph.name_graph. report: a function that is
+    given the figures of convert.report.figures_of and more of this conversion, a dict; dataset: a Dataset to measure float
+    model and bundle on for it, without the pictures that gave ranges. Raises PicaptionError where the run or the pictures are unusable, or float
+    model and bundle disagree beyond BOUNDS, which the report is given before; `output` is then as it was.
     """
+    need_folder(output)
+    if per_tensor and precision not in INTEGERS:
+        raise PicaptionError(f"{precision} gives weights no scale: convert to int8, int16 or dynamic, or without --per-tensor")
     model = KerasModel(run)
-    paths = list_pictures(representative)
-    if len(paths) < 10:
-        raise PicaptionError(f"{representative}: {len(paths)} pictures are too few for a representative dataset; "
-                             "give 10 or more, better 200")
+    checked, pictures, drawn = draw(representative_paths(representative, images), count, held_out, seed, model, representative)
+    if dataset:
+        dataset, left_out = without(dataset, drawn)
+    numbers = history_type(precision)
+    functions = signature_functions(model, model.metadata.beam.width, numbers)
+    examples = representative_examples(model, pictures, numbers.as_numpy_dtype) if precision in ACTIVATIONS else ()
+    named = name_graph(functions, precision, examples, per_tensor, runtime)
+    graph = finish(named, model, precision)
+    partial = Path(f"{output}.unchecked")
+    try:
+        write_bundle(partial, Contents(graph, model.metadata, model.labels, model.vocabulary))
+        bundle = Bundle(partial)
+        agreement = compare(model, bundle, checked)
+        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, partial.stat().st_size / 1e6,
+                 precision, len(checked), agreement)
+        beyond = [name for name in ("features", "words", "classes") if not getattr(agreement, name) <= getattr(BOUNDS, name)]
+        if report:
+            exact = name_graph(functions, "float32")
+            figures = {
+                "precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime,
+                "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)},
+                "agreement": asdict(agreement), "bounds": asdict(BOUNDS), "beyond": beyond,
+                **figures_of(model, bundle, (exact, named, finish(exact, model, "float32"), graph),
+                             representative_examples(model, checked, numbers.as_numpy_dtype), dataset)}
+            if dataset:
+                figures["evaluation"]["left_out"] = left_out
+            report(figures | {"advice": advice(figures)})
+        if beyond:
+            mend = "leave out --per-tensor" if per_tensor else "give more representative pictures, like those it was trained on"
+            raise PicaptionError(f"{output} is not written: its {beyond[0]} differ from the float model by "
+                                 f"{getattr(agreement, beyond[0]):.4f}, more than {getattr(BOUNDS, beyond[0])}; {mend}")
+        os.replace(partial, output)
+    finally:
+        partial.unlink(missing_ok=True)
+    return agreement
+
+
+def need_folder(path):
+    """Raise PicaptionError where the file `path` has no folder to stand in."""
+    if not Path(path).absolute().parent.is_dir():
+        raise PicaptionError(f"{path} cannot be written: make its folder first")
+
+
+def weights_of(precision, per_tensor, runtime):
+    """Return what the weights' scales stand for, as text."""
+    if precision not in INTEGERS:
+        return f"{precision}, no scales"
+    if per_tensor:
+        return "a scale a tensor"
+    return "a scale a channel" + ", dense layers one a tensor" * (runtime == "tflite-runtime")
+
+
+def representative_paths(representative, images):
+    """Return the paths of the pictures in the folder `representative`, or of those that a captions file of that path names, in
+    the folder `images`; sorted."""
+    if not Path(representative).is_file():
+        return list_pictures(representative)
+    if not images:
+        raise PicaptionError(f"{representative} is no folder: if it is a captions file, give the folder of its pictures with --images")
+    return sorted(record.path for record in read_captions(representative, images).records)
+
+
+def draw(paths, count, held_out, seed, model, where):
+    """Return (pictures to check on, representative pictures, the paths that the latter are of), uint8 in the model's shape.
+
+    Of `paths`, `count` and `held_out` more, but no more than a fifth, are drawn with `seed`. Raises PicaptionError, which
+    names `where`, if fewer than FEWEST can be had.
+    """
     order = np.random.default_rng(seed).permutation(len(paths))
     held_out = min(held_out, len(paths) // 5)
     pictures = load([paths[index] for index in order[:count + held_out]], model)
-    checked, pictures = pictures[:held_out], pictures[held_out:]
-    numbers = history_type(precision).as_numpy_dtype
-    examples = representative_examples(model, pictures, numbers) if precision in ACTIVATIONS else ()
-    graph = convert_graph(model, model.metadata.beam.width, precision, examples)
-    contents = Contents(graph, model.metadata, model.labels, model.vocabulary)
-    found = []
-
-    def check(bundle):
-        agreement = compare(model, bundle, checked)
-        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, bundle.path.stat().st_size / 1e6,
-                 precision, len(checked), agreement)
-        for name in ("features", "words", "classes"):
-            if not getattr(agreement, name) <= getattr(BOUNDS, name):
-                raise PicaptionError(f"{output} is not written: its {name} differ from the float model by "
-                                     f"{getattr(agreement, name):.4f}, more than {getattr(BOUNDS, name)}; give more "
-                                     "representative pictures, like those it was trained on")
-        found.append(agreement)
-    write_checked(output, contents, check)
-    return found[0]
+    if len(pictures) < FEWEST:
+        raise PicaptionError(f"{where}: {len(pictures)} pictures are too few for a representative dataset; "
+                             f"give {FEWEST} or more, better 200")
+    return ([picture for _, picture in pictures[:held_out]], [picture for _, picture in pictures[held_out:]],
+            [path for path, _ in pictures[held_out:]])
 
 
 def load(paths, model):
-    """Return the pictures at `paths` as uint8 [H, W, 3] in the model's shape; broken ones are logged and left out."""
+    """Return (path, picture) for `paths`, uint8 [H, W, 3] in the model's shape; broken ones are logged and left out."""
     size, pictures = model.metadata.input, []
     for path in paths:
         try:
-            pictures.append(resize(read_picture(path), size.height, size.width, size.resize))
+            pictures.append((path, resize(read_picture(path), size.height, size.width, size.resize)))
         except PicaptionError as error:
             log.warning("left out %s", error)
     return pictures
@@ -113,7 +178,7 @@ def compare(model, bundle, pictures):
 
 
 def compare_picture(model, bundle, picture):
-    """Return (features, words, classes, caption) as in Agreement, for one picture."""
+    """Return (features, words, classes, caption, top) as in Agreement, for one picture."""
     exact, found = model.encode(picture), bundle.encode(picture)
     cosine = (exact.features @ found.features.T).item() / (
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
@@ -124,9 +189,9 @@ def compare_picture(model, bundle, picture):
         history = windows(told[0].words, model.metadata.order)[0]
         expected, given = model.next_word(history, exact.context), bundle.next_word(history, found.context)
         divergence = float((np.exp(expected) * (expected - given)).sum(1).mean())
-    difference = 0.0
+    difference, top = 0.0, 1.0
     if model.labels:
         scores = [each.classify(encoded.features, words) for each, encoded, words in zip(
             (model, bundle), (exact, found), evidence)]
-        difference = np.abs(scores[0] - scores[1]).mean()
-    return 1 - cosine, divergence, difference, same
+        difference, top = np.abs(scores[0] - scores[1]).mean(), float(scores[0].argmax() == scores[1].argmax())
+    return 1 - cosine, divergence, difference, same, top

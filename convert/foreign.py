@@ -1,12 +1,10 @@
 """A Keras classifier that was not trained here, .keras, .h5 or SavedModel, as a bundle: quantized, checked and wrapped."""
 
-import re
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python.convert_phase import ConverterError
 
 from convert import PIXELS
 from convert.convert import BOUNDS
@@ -56,8 +54,8 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     examples = [("serve", {"image": picture[None]}) for picture in pictures[held_out:]] if precision in ACTIVATIONS else ()
     try:
         graph = convert_functions({"serve": function}, precision, examples)
-    except (ConverterError, RuntimeError, ValueError) as error:
-        raise PicaptionError(f"{path}: {reason(error)}") from None
+    except PicaptionError as error:
+        raise PicaptionError(f"{path}: {error}") from None
     contents = wrap_graph(graph, path.name, labels, None, resize_rule, head)
     found = []
 
@@ -106,14 +104,3 @@ def load(path, size=None):
     if None in shape[1:]:
         raise PicaptionError(f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with --size")
     return call, tuple(shape[1:])
-
-
-def reason(error):
-    """Return what a converter's error says in one line: the operators that TFLite lacks, with the layers that have them."""
-    text = str(error)
-    lacking = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", text)) or set(re.findall(r"\btf\.(\w+)\(tensor", text)))
-    layers = sorted({layer for name in lacking for layer in re.findall(rf"/([\w.-]+)/{name}[@\"]", text)})
-    if not lacking:
-        return f"it does not convert: {text.splitlines()[0][:200]}"
-    where = f", which is in the layer {', '.join(layers[:5])}" if layers else ""
-    return f"TFLite has no operator {', '.join(lacking)}{where}: give a network without it"

@@ -10,9 +10,13 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from convert import INTEGERS, RUNTIMES
+from convert.names import beyond
 from device.compact import compact
+from device.errors import PicaptionError
 from device.signature import with_classify
 
 #: Operators for the precisions whose activations have ranges that a representative dataset gives.
@@ -22,16 +26,11 @@ ACTIVATIONS = {
 }
 
 
-def convert_graph(model, beam, precision="int8", examples=()):
-    """Return the TFLite flatbuffer of a models.run.KerasModel, as bytes; see device.bundle for its signatures.
-
-    beam: hypotheses that `next_word` takes at once. examples: the representative dataset, a list of
-    (signature, {input: array}), in whose ranges "int8" and "int16" quantize.
-    """
-    graph = convert_functions(signature_functions(model, beam, history_type(precision)), precision, examples)
+def finish(graph, model, precision):
+    """Return a KerasModel's `graph`, bytes, as it stands in a bundle: with the signature `classify`, in as few bytes as can be."""
     if not model.head:
-        return graph
-    return with_classify(graph, model.head, model.metadata.head == "multi-label", quantized=precision != "float32")
+        return compact(graph)
+    return with_classify(graph, model.head, model.metadata.head == "multi-label", quantized=precision in INTEGERS)
 
 
 def history_type(precision):
@@ -42,18 +41,39 @@ def history_type(precision):
 def convert_functions(functions, precision="int8", examples=()):
     """Return the TFLite flatbuffer, as bytes, whose signatures are `functions`: what `freeze` gives, by name.
 
-    precision, examples: as for convert_graph.
+    precision: of convert.PRECISIONS; examples: the representative dataset, a list of (signature, {input: array}), in whose
+    ranges "int8" and "int16" quantize.
+    """
+    return compact(name_graph(functions, precision, examples))
+
+
+def name_graph(functions, precision="int8", examples=(), per_tensor=False, runtime=RUNTIMES[0]):
+    """Return what convert_functions does before it is compact: its tensors have the names of the layers they came from.
+
+    per_tensor: weights have one scale a tensor instead of one a channel; runtime: of convert.RUNTIMES, on which the graph
+    is to run. Raises PicaptionError where a layer is beyond TFLite, and where the disk is full.
     """
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(tf.Module(), folder, signatures=functions)
+        try:
+            tf.saved_model.save(tf.Module(), folder, signatures=functions)
+        except tf.errors.OpError as error:
+            raise PicaptionError(f"the conversion cannot keep its files: {error.message.rpartition('; ')[2]}: {folder}; free "
+                                 "some space there, or set TMPDIR to another folder") from None
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
+        converter._experimental_disable_per_channel = per_tensor
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = runtime == "tflite-runtime"
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
         if precision in ACTIVATIONS:
             converter.representative_dataset = lambda: iter(examples)
             # The second set is for the one cast from the picture's uint8.
             converter.target_spec.supported_ops = [ACTIVATIONS[precision], tf.lite.OpsSet.TFLITE_BUILTINS]
-        return compact(converter.convert())
+        try:
+            return converter.convert()
+        except (ConverterError, ValueError, RuntimeError) as error:
+            raise PicaptionError(beyond(str(error))) from None
 
 
 def signature_functions(model, beam, numbers=tf.int32):

@@ -11,8 +11,11 @@ from device.bundle import lines_of
 def write_text(path, text):
     """Write `text` to `path` whole or not at all."""
     temporary = Path(f"{path}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_lines(path, lines):

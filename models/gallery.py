@@ -51,8 +51,9 @@ def write_gallery(path, title, figures, predictions, records):
     write_page(path, title, figures, "".join(body))
 
 
-def write_page(path, title, figures, body):
-    """Write an HTML page to `path`, whole or not at all: its heading, `figures`, (name, value) texts, and the HTML `body`."""
+def write_page(path, title, figures, body, style=""):
+    """Write an HTML page to `path`, whole or not at all: its heading, `figures`, (name, value) texts, and the HTML `body`;
+    `style` adds to the page's own."""
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in figures)
     write_text(path, f"""<!DOCTYPE html>
 <html lang="en">
@@ -60,7 +61,7 @@ def write_page(path, title, figures, body):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 <h1>{escape(title)}</h1>

@@ -4,9 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
-from convert import convert
+from convert import RUNTIMES, convert
+from convert.operators import KINDS, signatures
 from device import Bundle, PicaptionError, Recognizer
+from device.bundle import read_bundle
 from device.pictures import write_picture
 from models.run import KerasModel
 
@@ -53,6 +56,55 @@ def test_weights_alone_quantized_agree(run, bundle, data, tmp_path):
     assert abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2  # Weights of 8 bits, all of them.
 
 
+def test_weights_of_16_bits_are_half_as_large_and_nearly_the_same(run, data, tmp_path):
+    sizes = {}
+    for precision in ("float16", "float32"):
+        path = tmp_path / f"{precision}.tflite"
+        agreement = convert.convert(run, path, data / "images", precision=precision)
+        sizes[precision] = path.stat().st_size
+    assert 0.45 < sizes["float16"] / sizes["float32"] < 0.6
+    agreement = convert.convert(run, tmp_path / "again.tflite", data / "images", precision="float16")
+    assert 0 < agreement.features < 1e-4 and agreement.words < 1e-3 and agreement.caption == agreement.top == 1
+
+
+def scales(path):
+    """Return how many scales the weights of each product and convolution of a bundle have, by the operator's kind."""
+    model = schema.ModelT.InitFromPackedBuf(read_bundle(path).graph, 0)
+    found = {}
+    for name in ("encode", "next_word"):
+        subgraph = signatures(model)[name]
+        for operator in subgraph.operators:
+            kind = KINDS[model.operatorCodes[operator.opcodeIndex].builtinCode]
+            if kind in ("CONV_2D", "FULLY_CONNECTED"):
+                found.setdefault(kind, set()).add(len(subgraph.tensors[operator.inputs[1]].quantization.scale))
+    return found
+
+
+def test_weights_have_a_scale_a_channel_a_tensor_or_what_the_old_runtime_takes(run, bundle, data, tmp_path):
+    each, both, old = scales(bundle), tmp_path / "tensor.tflite", tmp_path / "old.tflite"
+    assert min(each["CONV_2D"]) > 1 and min(each["FULLY_CONNECTED"]) > 1
+    convert.convert(run, both, data / "images", per_tensor=True)
+    assert scales(both) == {"CONV_2D": {1}, "FULLY_CONNECTED": {1}}
+    convert.convert(run, old, data / "images", runtime="tflite-runtime")
+    assert scales(old) == {"CONV_2D": each["CONV_2D"], "FULLY_CONNECTED": {1}}
+    with pytest.raises(PicaptionError, match="float32 gives weights no scale"):
+        convert.convert(run, both, data / "images", precision="float32", per_tensor=True)
+
+
+def test_products_of_the_dynamic_kind_are_of_a_version_that_the_old_runtime_has(run, data, tmp_path):
+    versions = {}
+    for runtime in RUNTIMES:
+        convert.convert(run, tmp_path / "dynamic.tflite", data / "images", precision="dynamic", runtime=runtime)
+        model = schema.ModelT.InitFromPackedBuf(read_bundle(tmp_path / "dynamic.tflite").graph, 0)
+        versions[runtime] = {code.version for code in model.operatorCodes if KINDS[code.builtinCode] == "FULLY_CONNECTED"}
+    assert versions == {"ai-edge-litert": {12}, "tflite-runtime": {9}}
+
+
+def test_a_captions_file_names_the_same_pictures_as_their_folder(run, bundle, data, tmp_path):
+    convert.convert(run, tmp_path / "same.tflite", data / "captions.token.txt", images=data / "images")
+    assert (tmp_path / "same.tflite").read_bytes() == bundle.read_bytes()
+
+
 def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
     path = tmp_path / "int16.tflite"
     agreement = convert.convert(run, path, data / "images", precision="int16")
@@ -87,7 +139,7 @@ def test_the_same_run_converts_to_the_same_bytes(run, bundle, data, tmp_path):
 def test_disagreement_beyond_the_bound_writes_nothing(run, data, tmp_path, monkeypatch):
     output = tmp_path / "old.tflite"
     output.write_text("what was there")
-    monkeypatch.setattr(convert, "BOUNDS", convert.Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0))
+    monkeypatch.setattr(convert, "BOUNDS", convert.Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0))
     with pytest.raises(PicaptionError, match="is not written: its features differ from the float model"):
         convert.convert(run, output, data / "images")
     assert output.read_text() == "what was there"
