@@ -1,7 +1,8 @@
 """`python -m convert.peers`: how long others take for the same encoder, in turns with picaption, in one run.
 
-What is installed is measured: litert's own benchmark tool, a plain loop over the interpreter as Ultralytics' has it, OpenVINO, and
-ONNX Runtime and ncnn on what tf2onnx and pnnx make of the graph (pip install openvino onnxruntime tf2onnx tensorflow ncnn pnnx).
+What is installed is measured: litert's own benchmark tool, a plain loop over the interpreter as Ultralytics' has it, OpenVINO,
+and ONNX Runtime and ncnn on what tf2onnx and pnnx make of the graph (pip install openvino onnxruntime tf2onnx tensorflow ncnn
+pnnx).
 """
 
 import importlib.util

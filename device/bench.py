@@ -28,7 +28,8 @@ VARIED = 5
 
 
 def threads_of(text):
-    """Return the numbers of threads in a text, "1,2" or "1..4", each once and in order; raises PicaptionError where it has none."""
+    """Return the numbers of threads in a text, "1,2" or "1..4", each once and in order; raises PicaptionError where it is no
+    such list."""
     found = set()
     for part in text.split(","):
         first, *rest = part.split("..", 1)
@@ -57,7 +58,7 @@ def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="de
     figures = {"version": JSON_VERSION, "picaption": version("picaption"),
                "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "bundle": about, "machine": machine(),
                "seconds": None if count else seconds, "calls": count or None,
-               "accuracy": [read_accuracy(each, about["sha256"]) for each in accuracy], "runs": [], "failed": []}
+               "accuracy": [read_accuracy(each, about["sha256"], about["beam"]) for each in accuracy], "runs": [], "failed": []}
     for place, name in installed():
         for number in threads or (min(4, os.cpu_count() or 1),):
             told(f"measuring with {name}, threads: {number}")
@@ -75,7 +76,8 @@ def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="de
 
 
 def installed():
-    """Return (place in device.runtime.RUNTIMES, name) of each runtime that is installed, or of the first, which then is missed."""
+    """Return (place in device.runtime.RUNTIMES, name) of each runtime that is installed; where none is, of the first, so that
+    it is missed."""
     found = [(place, name) for place, (module, name) in enumerate(RUNTIMES)
              if importlib.util.find_spec(module.partition(".")[0])]
     return found or [(0, RUNTIMES[0][1])]
@@ -86,10 +88,12 @@ def run_plan(plan):
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run([sys.executable, *arguments_of(plan)], capture_output=True, text=True,
                           env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    if done.returncode < 0:
+        raise PicaptionError(f"the measurement was ended by signal {-done.returncode}: see whether memory is short, with "
+                             "picaption doctor")
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2].removeprefix("picaption: ")
-        raise {75: CameraError}.get(done.returncode, PicaptionError)(
-            said or f"the measurement was ended by signal {-done.returncode}: see whether memory is short, with picaption doctor")
+        raise {75: CameraError}.get(done.returncode, PicaptionError)(said)
     run = json.loads(done.stdout)
     return run | {"doubts": doubts(run["machine"]) + step_doubts(run["steps"])}
 
@@ -102,9 +106,9 @@ def step_doubts(steps):
         [f"from round to round varied {', '.join(varied)}"] * bool(varied)
 
 
-def read_accuracy(path, digest):
+def read_accuracy(path, digest, beam):
     """Return the figures that `picaption evaluate --json` wrote to `path`, without those of each class; raises PicaptionError
-    where there are none, or they are of another bundle than the one with this SHA-256."""
+    where there are none, or they are of another bundle than the one with this SHA-256, or of another width of the beam."""
     figures = read_json(path, "what picaption evaluate --json wrote")
     if not isinstance(figures, dict) or not isinstance(figures.get("model"), str) or "pictures" not in figures:
         raise PicaptionError(f"{path} is not what picaption evaluate --json writes; write it anew")
@@ -114,7 +118,10 @@ def read_accuracy(path, digest):
         raise PicaptionError(f"{path} is about {figures['model']}, which cannot be read ({error.strerror}): "
                              "evaluate the bundle that is measured, and call bench from the same folder") from None
     if other != digest:
-        raise PicaptionError(f"{path} is about {figures['model']}, another bundle than the one that is measured; evaluate this one")
+        raise PicaptionError(f"{path} is about {figures['model']}, another bundle than the one that is measured; "
+                             "evaluate this one")
+    if figures.get("beam") != beam:
+        raise PicaptionError(f"{path} is about a beam of {figures.get('beam')}, this measures one of {beam}: give both the same --beam")
     return {name: value for name, value in figures.items() if name not in ("classes", "skipped", "milliseconds")}
 
 

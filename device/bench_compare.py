@@ -1,8 +1,8 @@
 """What changed between two measurements of `picaption bench`, and whether it is more than chance.
 
 For each step that both have, with the same runtime and threads: the ratio of the medians, and the interval in which 99 % of the
-ratios lie when rounds are drawn anew from each measurement (a bootstrap by rounds: calls of a round are too much alike to count as
-so many). What the rounds do not show, that a process may as a whole be faster or slower than the next, is allowed for by MARGIN.
+ratios lie when rounds are drawn anew from each measurement (a bootstrap by rounds: calls of a round are too much alike to count
+as so many). What the rounds do not show, that a process may as a whole be faster or slower than the next, MARGIN allows for.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def steps_of(figures):
             rounds = [np.array(each, float) for each in step["rounds"]]
             if not rounds or any(each.ndim != 1 or not each.size or not (each > 0).all() for each in rounds):
                 raise ValueError
-            found[run["runtime"].split()[0], int(run["threads"]), name] = rounds
+            found[*_key(run), name] = rounds
         if not all(isinstance(line, str) for line in run["doubts"]):
             raise ValueError
     return found
@@ -56,6 +56,7 @@ def compare(before, after):
     """Return the lines for two dicts of figures."""
     one, other = steps_of(before), steps_of(after)
     shared = [key for key in one if key in other]
+    doubted = {_key(run) for figures in (before, after) for run in figures["runs"] if run["doubts"]}
     if not shared:
         raise PicaptionError("the two have no step with the same runtime and threads: measure both with the same --threads")
     lines = [f"{name} differs: {old}, then {new}" for name, (old, new) in _differences(before, after).items()]
@@ -65,8 +66,9 @@ def compare(before, after):
         ratio, low, high = ratio_of_medians(old, new)
         runtime, threads, name = key
         lines.append(f"{f'{runtime}, threads {threads}, {name}':38} {_median(old):8.3f} {_median(new):8.3f} {ratio:6.3f}  "
-                     f"{low:.3f} to {high:.3f}  {verdict(low, high)}")
-    return lines + [f"doubtful {when}, threads {run['threads']}: {line}" for when, figures in (("before", before), ("after", after))
+                     f"{low:.3f} to {high:.3f}  {verdict(low, high, key[:2] in doubted)}")
+    return lines + [f"doubtful {when}, threads {run['threads']}: {line}"
+                    for when, figures in (("before", before), ("after", after))
                     for run in figures["runs"] for line in run["doubts"]]
 
 
@@ -86,11 +88,16 @@ def ratio_of_medians(before, after, seed=1):
     return _median(after) / _median(before), float(low), float(high)
 
 
-def verdict(low, high):
-    """Return what an interval of the ratio, after by before, says."""
-    if high < 1 - MARGIN:
-        return "faster"
-    return "slower" if low > 1 + MARGIN else "within noise"
+def verdict(low, high, doubtful=False):
+    """Return what an interval of the ratio, after by before, says; where a measurement is doubtful, a change is too: a busy
+    machine slows whole measurements."""
+    if low <= 1 + MARGIN and high >= 1 - MARGIN:
+        return "within noise"
+    return ("slower" if low > 1 else "faster") + ", doubtful" * doubtful
+
+
+def _key(run):
+    return run["runtime"].split()[0], int(run["threads"])
 
 
 def _median(rounds):
@@ -99,9 +106,9 @@ def _median(rounds):
 
 def _surroundings(figures):
     where = figures["machine"]
-    return {"picaption": figures["picaption"], "the bundle": figures["bundle"]["sha256"][:12], "the beam": figures["bundle"]["beam"],
-            "the board": where["board"], "the processor": f"{where['cores']} x {where['cpu']}", "the system": where["system"],
-            "the kernel": where["kernel"], "runtimes": ", ".join(dict.fromkeys(run["runtime"] for run in figures["runs"])),
+    return {"picaption": figures["picaption"], "the bundle": figures["bundle"]["sha256"][:12],
+            "the beam": figures["bundle"]["beam"], "the board": where["board"],
+            "the processor": f"{where['cores']} x {where['cpu']}", "the system": where["system"], "the kernel": where["kernel"], "runtimes": ", ".join(dict.fromkeys(run["runtime"] for run in figures["runs"])),
             "the source": ", ".join(dict.fromkeys(run["source"] for run in figures["runs"]))}
 
 

@@ -159,7 +159,8 @@ def config(config_path, **told):
 @click.option("--accuracy", multiple=True, type=click.Path(), metavar="FILE",
               help="Show what `picaption evaluate --json FILE` measured of this bundle too; may be given again.")
 @click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the figures as JSON; - is standard output.")
-@click.option("--html", "page", type=click.Path(), metavar="FILE", help="Write a page with a histogram and the course of each step.")
+@click.option("--html", "page", type=click.Path(), metavar="FILE",
+              help="Write a page with a histogram and the course of each step.")
 @click.option("--compare", nargs=2, type=click.Path(), metavar="FILE FILE",
               help="Measure nothing: say what is different in the second of two such JSON files, beyond noise.")
 def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, page, compare):

@@ -89,7 +89,8 @@ def test_the_table_has_ratios():
         "another                               3.000        1.500  1.500 to 1.500         -"]
 
 
-@pytest.mark.parametrize("arguments, said", [(["none.tflite"], "cannot read the bundle"), (["--threads", "none"], "no list of threads")])
+@pytest.mark.parametrize("arguments, said", [(["none.tflite"], "cannot read the bundle"),
+                                             (["--threads", "none"], "no list of threads")])
 def test_bad_options_are_one_line(capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments, peers.main, "peers")

@@ -161,17 +161,20 @@ def test_accuracy_is_that_of_the_same_bundle(tmp_path):
     told = {"model": str(default_bundle()), "beam": 3, "pictures": 9, "CIDEr": 54.0, "classes": {"cat": 1}, "skipped": [],
             "milliseconds": {"encode": 4}}
     path.write_text(json.dumps(told))
-    assert read_accuracy(path, digest) == {"model": str(default_bundle()), "beam": 3, "pictures": 9, "CIDEr": 54.0}
+    assert read_accuracy(path, digest, 3) == {"model": str(default_bundle()), "beam": 3, "pictures": 9, "CIDEr": 54.0}
     with pytest.raises(PicaptionError, match="another bundle than the one that is measured"):
-        read_accuracy(path, "0" * 64)
-    for text, said in ((json.dumps(told | {"model": "gone.tflite"}), "gone.tflite, which cannot be read"), ("[1]", "write it anew"),
-                       ("{", "holds no JSON"), ("{}", "is not what picaption evaluate --json writes")):
+        read_accuracy(path, "0" * 64, 3)
+    for text, said in ((json.dumps(told | {"model": "gone.tflite"}), "gone.tflite, which cannot be read"),
+                       ("[1]", "write it anew"), ("{", "holds no JSON"), ("{}", "is not what picaption evaluate --json writes")):
         path.write_text(text)
         with pytest.raises(PicaptionError, match=said):
-            read_accuracy(path, digest)
+            read_accuracy(path, digest, 3)
+    path.write_text(json.dumps(told))
+    with pytest.raises(PicaptionError, match="about a beam of 3, this measures one of 5: give both the same --beam"):
+        read_accuracy(path, digest, 5)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(PicaptionError, match="holds no JSON"):
-        read_accuracy(path, digest)
+        read_accuracy(path, digest, 3)
 
 
 def bench_digest():

@@ -47,6 +47,7 @@ def test_the_interval_covers_a_true_ratio():
                                         ((1.03, 1.04), "slower")])
 def test_a_verdict_keeps_a_margin(ends, said):
     assert verdict(*ends) == said
+    assert verdict(*ends, doubtful=True) == said + ", doubtful" * (said != "within noise")
 
 
 def test_lines_tell_the_change_and_what_else_is_different():
@@ -54,7 +55,7 @@ def test_lines_tell_the_change_and_what_else_is_different():
     assert compare(before, after) == [
         "runtimes differs: ai-edge-litert 2.3.0, then ai-edge-litert 2.4.0",
         "median, milliseconds                     before    after  ratio  99 % of ratios",
-        "ai-edge-litert, threads 1, encode         2.000    3.000  1.500  1.500 to 1.500  slower",
+        "ai-edge-litert, threads 1, encode         2.000    3.000  1.500  1.500 to 1.500  slower, doubtful",
         "doubtful after, threads 1: hot"]
     assert compare(before, before)[1].endswith("1.000  1.000 to 1.000  within noise")
 

@@ -18,8 +18,8 @@ RUN = {"runtime": "ai-edge-litert <2.3.0>", "threads": 2, "source": "demo", "loa
                  "frame": Step(([8.0], [10.0]), None, 3).figures()}}
 FIGURES = {"picaption": "0.1.0", "measured_at": "2026-01-02T03:04:05+00:00", "failed": ["tflite-runtime: broken"],
            "bundle": {"file": "every<day>.tflite", "bytes": 5_196_000, "beam": 3},
-           "machine": {"board": "Raspberry Pi 5", "cores": 4, "cpu": "Cortex-A76", "instructions": ["asimddp"], "system": "Debian 12",
-                       "kernel": "6.6"},
+           "machine": {"board": "Raspberry Pi 5", "cores": 4, "cpu": "Cortex-A76", "instructions": ["asimddp"],
+                       "system": "Debian 12", "kernel": "6.6"},
            "accuracy": [{"model": "m", "pictures": 1000, "beam": 3, "CIDEr": 54.0, "style": {"new": 3}}], "runs": [RUN]}
 
 
@@ -47,7 +47,8 @@ def test_the_page_is_whole_and_needs_no_other_file():
     page = page_of(FIGURES)
     root = ElementTree.fromstring(re.sub(r"<!DOCTYPE html>|<meta [^>]*>", "", page))
     texts = [text.strip() for text in root.itertext()]
-    assert {"What every<day>.tflite takes", "doubtful: it was <hot>", "failed: tflite-runtime: broken", "5.970", "encode"} <= set(texts)
+    assert set(texts) >= {"What every<day>.tflite takes", "doubtful: it was <hot>", "failed: tflite-runtime: broken", "5.970",
+                          "encode"}
     assert len(root.findall(".//svg")) == 4 and len(root.findall(".//tr")) == 3
     assert not re.search(r"(?:src|href)=|url\(|https?:|<script", page)
 
