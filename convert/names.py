@@ -9,8 +9,8 @@ REFUSED = re.compile(r"error: loc\((.*?)\): '\w+\.(\w+)' op")
 def layer_name(tensor):
     """Return the name of the layer that the tensor of this name came from."""
     *scopes, operator = tensor.partition(";")[0].split("/")
-    # Keras numbers its scopes: here the layer is called for the second time.
-    return (scopes[-1] if scopes else operator).removesuffix("_1")
+    # The converter sees a layer in a later scope of its name, which has a number behind it.
+    return re.sub(r"_\d+$", "", scopes[-1]) if scopes else operator
 
 
 def beyond(message):

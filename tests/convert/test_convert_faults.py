@@ -60,6 +60,7 @@ def test_an_operator_that_tflite_does_not_have_is_named_with_its_layer(tmp_path,
 
 def test_layers_names_come_from_their_tensors():
     assert layer_name("encoder_1/net_1.0_1/block_15_project_1/BiasAdd;encoder_1/x_1/Conv") == "block_15_project"
+    assert layer_name("encoder_1/conv2d_1_2/BiasAdd") == "conv2d_1"  # The scope conv2d_1 was taken by the second of conv2d.
     assert layer_name("Relu;add") == "Relu" and layer_name("functional_1/erfinv/Erfinv") == "erfinv"
 
 
