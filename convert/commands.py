@@ -81,9 +81,10 @@ def convert(model, output, representative, count, seed, precision, per_tensor, r
     if not representative:
         raise PicaptionError(REPRESENTATIVE)
     dataset = read_measured(report, **data)
-    from convert.convert import convert, need_folder
+    from convert.convert import convert
     from convert.interrupts import ended_by_signals
     from convert.report import table, write_report
+    from models.files import need_folder
 
     def tell(figures):
         click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))

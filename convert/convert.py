@@ -1,7 +1,6 @@
 """From a training run's folder to a checked bundle."""
 
 import logging
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from convert import INTEGERS, RUNTIMES
 from convert.advice import advice
 from convert.graph import ACTIVATIONS, finish, history_type, name_graph, signature_functions
 from convert.report import figures_of, without
-from device.bundle import Bundle, Contents, write_bundle
+from device.bundle import Contents, write_checked
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import list_pictures, read_picture, resize
 from device.recognizer import describe
 from models.batches import windows
+from models.files import need_folder
 from models.readers import read_captions
 from models.run import KerasModel
 
@@ -54,14 +54,14 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     `images`; `count` of them, drawn with `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
     precision: of convert.PRECISIONS; per_tensor, runtime: as for convert.graph.name_graph. report: a function that is
     given the figures of convert.report.figures_of and more of this conversion, a dict; dataset: a Dataset to measure float
-    model and bundle on for it, without the pictures that gave ranges. Raises PicaptionError where the run or the pictures are unusable, or float
-    model and bundle disagree beyond BOUNDS, which the report is given before; `output` is then as it was.
+    model and bundle on for it, without the pictures that gave ranges. Raises PicaptionError where the run or the pictures are
+    unusable, or float model and bundle disagree beyond BOUNDS, which the report is given before; `output` is then as it was.
     """
     need_folder(output)
     if per_tensor and precision not in INTEGERS:
         raise PicaptionError(f"{precision} gives weights no scale: convert to int8, int16 or dynamic, or without --per-tensor")
     model = KerasModel(run)
-    checked, pictures, drawn = draw(representative_paths(representative, images), count, held_out, seed, model, representative)
+    checked, pictures, drawn = draw(representative_paths(representative, images), count, held_out, seed, model.metadata.input, representative)
     if dataset:
         dataset, left_out = without(dataset, drawn)
     numbers = history_type(precision)
@@ -69,12 +69,12 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     examples = representative_examples(model, pictures, numbers.as_numpy_dtype) if precision in ACTIVATIONS else ()
     named = name_graph(functions, precision, examples, per_tensor, runtime)
     graph = finish(named, model, precision)
-    partial = Path(f"{output}.unchecked")
-    try:
-        write_bundle(partial, Contents(graph, model.metadata, model.labels, model.vocabulary))
-        bundle = Bundle(partial)
+    found = []
+
+    def check(bundle):
         agreement = compare(model, bundle, checked)
-        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, partial.stat().st_size / 1e6,
+        found.append(agreement)
+        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, bundle.path.stat().st_size / 1e6,
                  precision, len(checked), agreement)
         beyond = [name for name in ("features", "words", "classes") if not getattr(agreement, name) <= getattr(BOUNDS, name)]
         if report:
@@ -92,16 +92,8 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
             mend = "leave out --per-tensor" if per_tensor else "give more representative pictures, like those it was trained on"
             raise PicaptionError(f"{output} is not written: its {beyond[0]} differ from the float model by "
                                  f"{getattr(agreement, beyond[0]):.4f}, more than {getattr(BOUNDS, beyond[0])}; {mend}")
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
-    return agreement
-
-
-def need_folder(path):
-    """Raise PicaptionError where the file `path` has no folder to stand in."""
-    if not Path(path).absolute().parent.is_dir():
-        raise PicaptionError(f"{path} cannot be written: make its folder first")
+    write_checked(output, Contents(graph, model.metadata, model.labels, model.vocabulary), check)
+    return found[0]
 
 
 def weights_of(precision, per_tensor, runtime):
@@ -123,15 +115,16 @@ def representative_paths(representative, images):
     return sorted(record.path for record in read_captions(representative, images).records)
 
 
-def draw(paths, count, held_out, seed, model, where):
-    """Return (pictures to check on, representative pictures, the paths that the latter are of), uint8 in the model's shape.
+def draw(paths, count, held_out, seed, size, where):
+    """Return (pictures to check on, representative pictures, the paths that the latter are of), uint8 of the `size`, a
+    device.metadata.Input.
 
     Of `paths`, `count` and `held_out` more, but no more than a fifth, are drawn with `seed`. Raises PicaptionError, which
     names `where`, if fewer than FEWEST can be had.
     """
     order = np.random.default_rng(seed).permutation(len(paths))
     held_out = min(held_out, len(paths) // 5)
-    pictures = load([paths[index] for index in order[:count + held_out]], model)
+    pictures = load([paths[index] for index in order[:count + held_out]], size)
     if len(pictures) < FEWEST:
         raise PicaptionError(f"{where}: {len(pictures)} pictures are too few for a representative dataset; "
                              f"give {FEWEST} or more, better 200")
@@ -139,9 +132,10 @@ def draw(paths, count, held_out, seed, model, where):
             [path for path, _ in pictures[held_out:]])
 
 
-def load(paths, model):
-    """Return (path, picture) for `paths`, uint8 [H, W, 3] in the model's shape; broken ones are logged and left out."""
-    size, pictures = model.metadata.input, []
+def load(paths, size):
+    """Return (path, picture) for `paths`, uint8 [H, W, 3] as the device.metadata.Input `size` asks for; broken ones are logged and
+    left out."""
+    pictures = []
     for path in paths:
         try:
             pictures.append((path, resize(read_picture(path), size.height, size.width, size.resize)))

@@ -7,16 +7,17 @@ import numpy as np
 import tensorflow as tf
 
 from convert import PIXELS
-from convert.convert import BOUNDS
+from convert.convert import BOUNDS, draw
 from convert.graph import ACTIVATIONS, convert_functions, freeze
 from convert.wrap import wrap_graph
 from device.bundle import write_checked
 from device.errors import PicaptionError
+from device.head import squash
 from device.metadata import Input
-from device.pictures import list_pictures, read_picture, resize
+from device.pictures import list_pictures
 
-#: How many pictures at least give ranges, and at most how many others check the result.
-FEWEST, CHECKED = 10, 50
+#: How many pictures at most check the result, beside those that give ranges.
+CHECKED = 50
 
 
 def convert_foreign(path, output, labels, pixels, representative, count=200, seed=1, precision="int8", resize_rule="squash",
@@ -44,14 +45,8 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
         function = freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image"))
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None
-    paths = list_pictures(representative)
-    if len(paths) < FEWEST:
-        raise PicaptionError(f"{representative}: {len(paths)} pictures are too few for a representative dataset; give "
-                             f"{FEWEST} or more, better 200")
-    order = np.random.default_rng(seed).permutation(len(paths))[:count + min(CHECKED, len(paths) // 5)]
-    pictures = [resize(read_picture(paths[index]), *shape[:2], resize_rule) for index in order]
-    held_out = min(CHECKED, len(paths) // 5)
-    examples = [("serve", {"image": picture[None]}) for picture in pictures[held_out:]] if precision in ACTIVATIONS else ()
+    checked, pictures, _ = draw(list_pictures(representative), count, CHECKED, seed, Input(*shape[:2], resize_rule), representative)
+    examples = [("serve", {"image": picture[None]}) for picture in pictures] if precision in ACTIVATIONS else ()
     try:
         graph = convert_functions({"serve": function}, precision, examples)
     except PicaptionError as error:
@@ -60,11 +55,10 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     found = []
 
     def check(bundle):
-        exact = np.stack([function(picture[None])["scores"].numpy().reshape(-1) for picture in pictures[:held_out]])
+        exact = np.stack([function(picture[None])["scores"].numpy().reshape(-1) for picture in checked])
         if exact.min() < 0 or exact.max() > 1:  # Logits.
-            exact = keras.ops.convert_to_numpy(keras.ops.softmax(exact) if bundle.metadata.head == "single-label"
-                                               else keras.ops.sigmoid(exact))
-        told = np.stack([bundle.classify(bundle.encode(picture).features, None) for picture in pictures[:held_out]])
+            exact = squash(exact, bundle.metadata.head == "multi-label")
+        told = np.stack([bundle.classify(bundle.encode(picture).features, None) for picture in checked])
         difference = float(np.abs(exact - told).mean())
         if not difference <= BOUNDS.classes:
             raise PicaptionError(f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "

@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert import PIXELS
-from device.bundle import GRAPH_MAGIC, MAX_MEMBER, Contents, lines_of
+from device.bundle import GRAPH_MAGIC, MAX_MEMBER, Contents, lines_of, read_bytes
 from device.compact import pack
 from device.errors import PicaptionError
 from device.metadata import Input, Metadata
@@ -37,10 +37,7 @@ def wrap(path, labels=None, pixels=None, resize="squash", head=None):
     are not as many labels as scores.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PicaptionError(f"{path}: cannot read it: {error.strerror}; check the path") from None
+    data = read_bytes(path)
     if data[4:8] != GRAPH_MAGIC:
         raise PicaptionError(f"{path}: not a .tflite file: it does not begin as one does")
     return wrap_graph(data, path.name, labels, pixels, resize, head)

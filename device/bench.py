@@ -19,6 +19,7 @@ from device.bench_board import doubts, machine
 from device.bench_steps import Plan, arguments_of
 from device.bundle import default_bundle, read_bundle
 from device.errors import CameraError, PicaptionError
+from device.files import whole
 from device.runtime import RUNTIMES
 
 #: Version of the JSON form; it changes when a field changes its meaning or goes away.
@@ -144,11 +145,8 @@ def need_folders(*paths):
 
 def write_whole(path, text):
     """Write `text` to `path`, whole or not at all; raises PicaptionError where it cannot be."""
-    partial = Path(f"{path}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        with whole(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise PicaptionError(f"{path} cannot be written ({error.strerror}); check the folder and its disk") from None

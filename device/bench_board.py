@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from device import board
-from device.doctor import HOT
+from device.doctor import HOT, read_text
 
 #: Cores of Raspberry Pis by the part number that Arm's own have in /proc/cpuinfo.
 CORES = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
@@ -26,7 +26,7 @@ _CLOCKS = Path("/sys/devices/system/cpu")
 
 def machine():
     """Return what this machine is, as a dict of plain values; None stands for what it does not tell."""
-    cpu = _fields(_read(_CPU))
+    cpu = _fields(read_text(_CPU))
     try:
         system = platform.freedesktop_os_release().get("PRETTY_NAME")
     except OSError:
@@ -39,10 +39,10 @@ def machine():
 
 def clock():
     """Return the clock of the fastest core at this moment, in megahertz, or None."""
-    found = [_read(path) for path in _CLOCKS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq")]
+    found = [read_text(path) for path in _CLOCKS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq")]
     if kilohertz := [int(text) for text in found if text.strip().isdigit()]:
         return max(kilohertz) / 1e3
-    megahertz = _fields(_read(_CPU)).get("cpu MHz")
+    megahertz = _fields(read_text(_CPU)).get("cpu MHz")
     return float(megahertz) if megahertz else None
 
 
@@ -65,7 +65,7 @@ def throttled():
 
 def peak_megabytes():
     """Return the most memory that this process has had resident so far, or None."""
-    peak = re.search(r"VmHWM:\s+(\d+) kB", _read(_STATUS))
+    peak = re.search(r"VmHWM:\s+(\d+) kB", read_text(_STATUS))
     return round(int(peak[1]) / 1024, 1) if peak else None
 
 
@@ -146,7 +146,7 @@ def doubts(seen):
 
 def _busy():
     """Return the seconds that all cores together have been busy since the start, or None."""
-    first = _read(_STAT).split("\n", 1)[0].split()
+    first = read_text(_STAT).split("\n", 1)[0].split()
     if first[:1] != ["cpu"]:
         return None
     # user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in these.
@@ -168,10 +168,3 @@ def _fields(text):
         name, _, value = line.partition(":")
         found.setdefault(name.strip(), value.strip())
     return found
-
-
-def _read(path):
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -108,7 +108,8 @@ def _surroundings(figures):
     where = figures["machine"]
     return {"picaption": figures["picaption"], "the bundle": figures["bundle"]["sha256"][:12],
             "the beam": figures["bundle"]["beam"], "the board": where["board"],
-            "the processor": f"{where['cores']} x {where['cpu']}", "the system": where["system"], "the kernel": where["kernel"], "runtimes": ", ".join(dict.fromkeys(run["runtime"] for run in figures["runs"])),
+            "the processor": f"{where['cores']} x {where['cpu']}", "the system": where["system"], "the kernel": where["kernel"],
+            "runtimes": ", ".join(dict.fromkeys(run["runtime"] for run in figures["runs"])),
             "the source": ", ".join(dict.fromkeys(run["source"] for run in figures["runs"]))}
 
 

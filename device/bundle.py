@@ -18,12 +18,14 @@ import importlib.util
 import io
 import os
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from device.errors import PicaptionError
+from device.files import whole
 from device.metadata import Metadata, from_json, to_json
 from device.runtime import make_interpreter
 from device.vocabulary import Vocabulary
@@ -81,31 +83,39 @@ def digest(graph, members):
     return total.hexdigest()
 
 
+def members_of(contents):
+    """Return the archive's members of Contents as bytes by name, but for their hash."""
+    words = contents.vocabulary.words if contents.vocabulary else ()
+    return {
+        "metadata.json": to_json(contents.metadata).encode(),
+        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
+        "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
+    }
+
+
 def write_bundle(path, contents):
     """Write Contents to `path`, whole or not at all; equal contents give equal bytes."""
-    try:
+    with _writing(path):
         _write(path, contents)
+
+
+@contextmanager
+def _writing(path):
+    """A context in which what the system refuses becomes a PicaptionError about the bundle at `path`."""
+    try:
+        yield
     except OSError as error:
         raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
 
 
 def _write(path, contents):
-    words = contents.vocabulary.words if contents.vocabulary else ()
-    members = {
-        "metadata.json": to_json(contents.metadata).encode(),
-        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
-        "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
-    }
+    members = members_of(contents)
     file = io.BytesIO(contents.graph)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, data in (members | {HASH: digest(contents.graph, members).encode()}).items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
-    partial = Path(f"{path}.partial")
-    try:
+    with whole(path) as partial:
         partial.write_bytes(file.getbuffer())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_checked(path, contents, check=None):
@@ -113,13 +123,13 @@ def write_checked(path, contents, check=None):
     nothing."""
     unchecked = Path(f"{path}.unchecked")
     try:
-        _write(unchecked, contents)
+        with _writing(path):
+            _write(unchecked, contents)
         bundle = Bundle(unchecked)
         if check:
             check(bundle)
-        os.replace(unchecked, path)
-    except OSError as error:
-        raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
+        with _writing(path):
+            os.replace(unchecked, path)
     finally:
         unchecked.unlink(missing_ok=True)
 
@@ -127,10 +137,7 @@ def write_checked(path, contents, check=None):
 def read_bundle(path):
     """Return the Contents of the bundle at `path`; raises PicaptionError where it is not whole and unaltered."""
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PicaptionError(f"{path}: cannot read the bundle: {error.strerror}; check the path") from None
+    data = read_bytes(path, "the bundle")
     if data[4:8] != GRAPH_MAGIC:
         raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
     try:
@@ -150,6 +157,14 @@ def read_bundle(path):
     except ValueError as error:  # UnicodeDecodeError is one
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
     return Contents(graph, metadata, labels, vocabulary)
+
+
+def read_bytes(path, what="it"):
+    """Return the bytes of the file at `path`; raises PicaptionError where `what` cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot read {what}: {error.strerror}; check the path") from None
 
 
 def lines_of(text):

@@ -99,7 +99,7 @@ def check_picamera2():
         module = importlib.import_module("picamera2")
         return Finding("picamera2", "ok", f"at {Path(module.__file__).parent}")
     except ImportError as error:
-        alone = sys.prefix != sys.base_prefix and "include-system-site-packages = true" not in _text(
+        alone = sys.prefix != sys.base_prefix and "include-system-site-packages = true" not in read_text(
             Path(sys.prefix, "pyvenv.cfg"))
         there = any(Path(folder, "picamera2").exists() for folder in ("/usr/lib/python3/dist-packages",))
         if there and alone:
@@ -139,7 +139,7 @@ def _holder(camera):
         except OSError:
             continue
         if any(_target(link) == camera for link in links):
-            return f"{_text(process / 'comm').strip()} ({process.name})"
+            return f"{read_text(process / 'comm').strip()} ({process.name})"
     return None
 
 
@@ -228,7 +228,8 @@ def check_extras():
                    f"{sys.executable} -m pip install 'picaption[{','.join(sorted(lacking))}]' adds the rest" if lacking else "")
 
 
-def _text(path):
+def read_text(path):
+    """Return the text of the file at `path`, or none of it where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from device import cli
-from device.bundle import Bundle, read_bundle
+from device.bundle import Bundle, log_softmax, read_bundle
 from device.errors import PicaptionError
 from device.pictures import read_picture, write_picture
 from device.recognizer import TOP_CLASSES, Recognizer
@@ -47,7 +47,7 @@ class Recorder(Bundle):
         logits = self._runners["next_word"](history=history.astype(self._numbers, copy=False), context=context)["logits"]
         self._logits.update(logits.tobytes())
         self.prints["logits"] = self._logits.hexdigest()
-        return super().next_word(history, context)
+        return log_softmax(logits)
 
     def classify(self, features, evidence):
         """Return what device.bundle.Bundle does, and keep it as `scores`."""

@@ -4,9 +4,8 @@ import struct
 from dataclasses import asdict
 from pathlib import Path
 
-from device.bundle import GRAPH_MAGIC, digest, read_bundle
+from device.bundle import GRAPH_MAGIC, digest, members_of, read_bundle, read_bytes
 from device.errors import PicaptionError
-from device.metadata import to_json
 
 #: How many labels and words are shown of all.
 SHOWN = 5
@@ -25,22 +24,15 @@ def inspect(path):
     except ImportError:
         raise PicaptionError("reading a graph takes the schema that ai-edge-litert has: pip install ai-edge-litert") from None
     path = Path(path)
-    found, graph = {"path": str(path)}, None
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PicaptionError(f"{path}: cannot read it: {error.strerror}; check the path") from None
+    found, data = {"path": str(path)}, read_bytes(path)
     if data[4:8] == GRAPH_MAGIC and b"metadata.json" not in data:
         graph = data  # Others' files have no metadata of ours behind the graph.
     else:
         contents = read_bundle(path)
         graph = contents.graph
         words = contents.vocabulary.words if contents.vocabulary else ()
-        members = {"metadata.json": to_json(contents.metadata).encode(), **{
-            name: "".join(f"{line}\n" for line in lines).encode()
-            for name, lines in (("labels.txt", contents.labels), ("vocabulary.txt", words))}}
         found |= {"metadata": asdict(contents.metadata), "labels": list(contents.labels), "words": list(words),
-                  "sha256": digest(graph, members)}
+                  "sha256": digest(graph, members_of(contents))}
     try:
         model = schema.ModelT.InitFromPackedBuf(graph, 0)
         signatures = _signatures(model, schema)

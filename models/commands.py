@@ -80,16 +80,16 @@ def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predi
     import json
     import os
     from device.errors import PicaptionError
+    from models.files import need_folder, write_text
     need_data(gallery=gallery, **data)
     if mapping and not data["folders"]:
         raise PicaptionError("--mapping goes with --folders")
     if record and os.path.isdir(model):
         raise PicaptionError("--record stores figures in a bundle; this is a folder")
     for path in (json_file, predictions, gallery):
-        if path and not os.path.isdir(os.path.dirname(path) or "."):
-            raise PicaptionError(f"{path} cannot be written: make its folder first")
+        if path:
+            need_folder(path)
     from models import evaluate, readers
-    from models.files import write_text
     mapping = mapping and readers.read_mapping(mapping)
     dataset, training = read_data(**data)
     recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)

@@ -1,21 +1,24 @@
 """Files that are written whole or not at all."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from device.bundle import lines_of
+from device.errors import PicaptionError
+from device.files import whole
 
 
 def write_text(path, text):
     """Write `text` to `path` whole or not at all."""
-    temporary = Path(f"{path}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def need_folder(path):
+    """Raise PicaptionError where the file `path` has no folder to stand in."""
+    if not Path(path).absolute().parent.is_dir():
+        raise PicaptionError(f"{path} cannot be written: make its folder first")
 
 
 def write_lines(path, lines):
@@ -30,13 +33,11 @@ def read_lines(path):
 
 def save_array(path, array):
     """Write `array` to the .npy file `path`, whole or not at all."""
-    with open(f"{path}.partial", "wb") as file:
+    with whole(path) as partial, open(partial, "wb") as file:
         np.save(file, array, allow_pickle=False)
-    os.replace(f"{path}.partial", path)
 
 
 def save_arrays(path, arrays):
     """Write `arrays`, a dict by name, to the .npz file `path`, whole or not at all."""
-    with open(f"{path}.partial", "wb") as file:
+    with whole(path) as partial, open(partial, "wb") as file:
         np.savez(file, **arrays)
-    os.replace(f"{path}.partial", path)

@@ -70,7 +70,7 @@ def test_a_layers_decibels_are_those_of_its_outputs(run, data, reported):
     from convert.graph import name_graph, signature_functions
     model = KerasModel(run)
     functions = signature_functions(model, model.metadata.beam.width)
-    pictures = [picture for _, picture in convert.load(sorted((data / "images").iterdir())[:4], model)]
+    pictures = [picture for _, picture in convert.load(sorted((data / "images").iterdir())[:4], model.metadata.input)]
     examples = convert.representative_examples(model, pictures)
     exact, rough = name_graph(functions, "float32"), name_graph(functions, "int8", examples)
     assert {layer.decibels for layer in compare_layers(exact, exact, examples)} == {120.0}
@@ -97,7 +97,7 @@ def test_one_scale_a_tensor_is_worse_where_channels_differ(run, data, tmp_path):
     kernel[..., 0] *= 300  # The others' weights are then next to nothing beside it.
     layer.set_weights([kernel, *rest])
     functions = signature_functions(model, model.metadata.beam.width)
-    pictures = [picture for _, picture in convert.load(sorted((data / "images").iterdir())[:4], model)]
+    pictures = [picture for _, picture in convert.load(sorted((data / "images").iterdir())[:4], model.metadata.input)]
     examples = [("encode", {"image": picture[None]}) for picture in pictures]
     examples += [("next_word", {"history": np.zeros((2, 2), np.int32), "context": np.ones((1, 32), np.float32)})]
     exact = name_graph(functions, "float32")
