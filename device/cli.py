@@ -11,7 +11,7 @@ from device.errors import CameraError, PicaptionError
 GROUP = "picaption.commands"
 #: Packages that picaption does without, and the extra that brings each.
 EXTRA = dict.fromkeys(("tensorflow", "keras", "pycocoevalcap", "tqdm", "matplotlib"), "convert") | {
-    "starlette": "web", "uvicorn": "web", "paho": "mqtt"}
+    "starlette": "web", "uvicorn": "web", "paho": "mqtt", "yaml": "flash"}
 
 
 @functools.cache

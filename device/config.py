@@ -206,6 +206,14 @@ def to_toml(found):
     return "".join(f"{line:{width}}  # {origin}\n" for line, origin in lines)
 
 
+def plain_toml(found):
+    """Return the Effective settings that are not the defaults as TOML, secrets too: a file of settings for another machine."""
+    values = {name: getattr(found.config, name) for name in FIELDS if found.origins[name] != "default"}
+    if "event" in values:
+        values["event"] = [_plain(event) for event in values["event"]]
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
+
+
 def _toml(value):
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + "}"

@@ -1,0 +1,103 @@
+"""A card's image file, the boot partition of which is changed in place: by mtools, without root and without mounting it."""
+
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from device.errors import PicaptionError
+
+SECTOR, CHUNK = 512, 1 << 20
+#: Types of FAT partitions in a master boot record.
+FAT = (0x04, 0x06, 0x0B, 0x0C, 0x0E)
+XZ = b"\xfd7zXZ\0"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Where a partition of an image begins, and how long it is, in bytes."""
+
+    start: int
+    size: int
+
+
+class Fat:
+    """The boot partition of the image at `path`."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if not shutil.which("mcopy"):
+            raise PicaptionError("there is no mtools here, which changes images: sudo apt install mtools")
+        self._drive = f"{self.path}@@{boot_partition(path).start}"
+
+    def names(self):
+        """Return the names of what is on it, in lower case, as FAT takes them."""
+        listed = self._mtools("mdir", "-b", "::").decode().splitlines()
+        return {line.removeprefix("::/").rstrip("/").lower() for line in listed}
+
+    def read(self, name):
+        """Return a file's bytes, or None where there is none of that name."""
+        if name.lower() not in self.names():
+            return None
+        return self._mtools("mcopy", f"::{name}", "-")
+
+    def free(self):
+        """Return how many bytes are free."""
+        last = self._mtools("mdir", "::").decode().rstrip().splitlines()[-1]
+        return int("".join(letter for letter in last if letter.isdigit()))
+
+    def write(self, name, content):
+        """Write a file: bytes, or a copy of the file at a Path."""
+        folder = name.rpartition("/")[0]
+        if folder and folder.lower() not in self.names():
+            self._mtools("mmd", f"::{folder}")
+        if isinstance(content, bytes):
+            self._mtools("mcopy", "-o", "-", f"::{name}", given=content)
+        else:
+            self._mtools("mcopy", "-o", content, f"::{name}")
+
+    def close(self):
+        """See to it that all is in the file."""
+        with open(self.path, "rb+") as file:
+            os.fsync(file.fileno())
+
+    def _mtools(self, program, *arguments, given=None):
+        done = subprocess.run([program, "-i", self._drive, *arguments], input=given, capture_output=True,
+                              env=os.environ | {"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"})
+        if done.returncode:
+            raise PicaptionError(f"{self.path}: {program} failed: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout
+
+
+def boot_partition(path):
+    """Return the first FAT Partition of an image; raises PicaptionError where it is none of a card."""
+    with open(path, "rb") as file:
+        record = file.read(SECTOR)
+    if len(record) < SECTOR or record[510:] != b"\x55\xaa":
+        raise PicaptionError(f"{path}: not an image of a card: it has no table of partitions")
+    for entry in range(446, 510, 16):
+        kind, start, sectors = record[entry + 4], *struct.unpack_from("<II", record, entry + 8)
+        if kind in FAT and start and (start + sectors) * SECTOR <= os.stat(path).st_size:
+            return Partition(start * SECTOR, sectors * SECTOR)
+    raise PicaptionError(f"{path}: no image of Raspberry Pi OS: it has no boot partition")
+
+
+def copy_image(source, target, progress=lambda done, total: None):
+    """Write the image at `source`, which may be compressed as .xz, to `target`, calling progress(bytes read, of all).
+
+    Raises PicaptionError where it cannot be read or is damaged.
+    """
+    with open(source, "rb") as file:
+        total = os.fstat(file.fileno()).st_size
+        packed = file.read(len(XZ)) == XZ
+        file.seek(0)
+        with lzma.open(file) if packed else file as plain, open(target, "wb") as out:
+            try:
+                while chunk := plain.read(CHUNK):
+                    out.write(chunk)
+                    progress(file.tell(), total)
+            except (lzma.LZMAError, EOFError):
+                raise PicaptionError(f"{source}: damaged: it cannot be decompressed; fetch it anew") from None
