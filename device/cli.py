@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import click
 
-from device.errors import CameraError, PicaptionError
+from device.errors import PicaptionError, TemporaryError
 
 GROUP = "picaption.commands"
 #: Packages that picaption does without, and the extra that brings each.
@@ -63,7 +63,7 @@ def picaption():
 
 def main(arguments=None, command=picaption, name="picaption"):
     """Run the command line of a click `command` and exit: 0, 2 after one line `picaption: ...` for an error, 75 after one
-    for a camera that fails, 130 after ctrl-C."""
+    for what another try may mend, a camera that fails, 130 after ctrl-C."""
     try:
         sys.exit(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.Abort:
@@ -71,7 +71,7 @@ def main(arguments=None, command=picaption, name="picaption"):
     except click.ClickException as error:
         help_text = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         _fail(error.format_message() + help_text)
-    except CameraError as error:
+    except TemporaryError as error:
         _fail(error, 75)
     except PicaptionError as error:
         _fail(error)

@@ -122,7 +122,7 @@ def live(config_path, **told):
             if "web" in parts.sinks:
                 token = ", with ?token=... once" if config.token else ""
                 print(f"page: {parts.sinks['web'].address}{token}", file=sys.stderr)
-        systemd.notify("READY=1")
+        parts.sinks["systemd"] = systemd.Ready()
         summary = run(parts, config.frames, config.seconds, reload, systemd.Watchdog())
         systemd.notify("STOPPING=1")
     if not config.quiet:

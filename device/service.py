@@ -37,8 +37,9 @@ source = "auto"
 def unit(program, settings):
     """Return the text of a systemd unit that runs the `picaption` at the path `program` with the file of `settings`.
 
-    Exit code 2, settings that are not valid, is not tried again; anything else is, up to 20 times in 10 minutes. It may reach
-    cameras (video, media, and the memory that libcamera shares with them) and the network, and write to /var/lib/picaption.
+    Exit code 2, settings that are not valid, is not tried again; anything else is, for ever. It waits neither for the network nor
+    for the time, which may come late or never, and counts as started with its first result. It may reach cameras (video, media,
+    and the memory that libcamera shares with them) and the network, and write to /var/lib/picaption.
     Raises PicaptionError where systemd takes no program of such a path.
     """
     if any(letter in str(program) for letter in "\"'\\$"):  # systemd refuses the first three, and takes $$ here for what it is
@@ -47,10 +48,8 @@ def unit(program, settings):
     return f"""{MARK}
 [Unit]
 Description=picaption says what the camera sees
-Wants=network-online.target
-After=network-online.target
-StartLimitIntervalSec=600
-StartLimitBurst=20
+After=network.target
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -61,7 +60,7 @@ WatchdogSec=30
 TimeoutStartSec=120
 TimeoutStopSec=20
 Restart=on-failure
-RestartSec=5
+RestartSec=10
 RestartPreventExitStatus=2
 
 DynamicUser=yes

@@ -35,3 +35,19 @@ class Watchdog:
         if self._interval is not None and (now := time.monotonic()) >= self._due:
             self._due = now + self._interval
             notify("WATCHDOG=1")
+
+
+class Ready:
+    """An output of the live loop (see device.sinks) that tells systemd of the first result: the service is up from then on."""
+
+    def __init__(self):
+        self._told = False
+
+    def write(self, frame, recognition):
+        """Tell it, where this is the first."""
+        if not self._told:
+            self._told = True
+            notify("READY=1")
+
+    def close(self):
+        """Nothing is open."""

@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from device import board
 from device.config import is_loopback
-from device.errors import PicaptionError
+from device.errors import PicaptionError, TemporaryError
 from device.overlay import annotate
 from device.pictures import encode_picture, shrunk
 
@@ -218,8 +218,9 @@ def _listen(host, port):
         hint = {errno.EADDRINUSE: f"port {port} is in use; give another one, or 0 for any that is free",
                 errno.EADDRNOTAVAIL: "this computer has no such address; use 127.0.0.1, or 0.0.0.0 and a token",
                 errno.EACCES: f"port {port} is for the system; give one from 1024 on"}
-        raise PicaptionError(f"the page cannot listen at {host}: "
-                             f"{hint.get(error.errno, f'{error.strerror}; check the host')}") from None
+        # A network that is not up yet has no address either.
+        raised = TemporaryError if error.errno == errno.EADDRNOTAVAIL else PicaptionError
+        raise raised(f"the page cannot listen at {host}: {hint.get(error.errno, f'{error.strerror}; check the host')}") from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PATIENCE * 1000)
     return listener

@@ -13,8 +13,9 @@ ROOT = Path(device.__file__).parents[1]
 FILES = [str(path.relative_to(ROOT)) for room in ("device", "models", "convert")
          for path in sorted((ROOT / room).rglob("*.py"))]
 #: All that the device's files may import beside the standard library; picamera2 and paho where they are used only, flatbuffers
-#: and the schema, which come with the runtime, where a graph is written, starlette and uvicorn for the page.
-DEVICE_NEEDS = {"device", "click", "cv2", "numpy", "picamera2", "paho", "flatbuffers", "ai_edge_litert", "starlette", "uvicorn"}
+#: and the schema, which come with the runtime, where a graph is written, starlette and uvicorn for the page, yaml for a card's seed.
+DEVICE_NEEDS = {"device", "click", "cv2", "numpy", "picamera2", "paho", "flatbuffers", "ai_edge_litert", "starlette", "uvicorn",
+                "yaml"}
 
 PROGRAM = """
 import importlib, pkgutil, sys

@@ -12,6 +12,7 @@ from device.config import effective, plain_toml
 from device.errors import PicaptionError
 from device.files import whole
 from device.flash.card import FOLDER, Folder, identify
+from device.flash.firstboot import BUNDLE, HOME
 
 FILE = click.Path(path_type=Path)
 
@@ -65,7 +66,7 @@ def put(boot, hostname, source, web, mqtt, settings, bundle, payload):
     from device.flash.payload import collect
     from device.flash.seed import Machine, cloud_seed
     system = identify(boot)
-    text = settings_text(boot, settings, {"source": source, "web": web or None, "mqtt": mqtt}, bundle)
+    text = settings_text(boot, settings, {"source": source, "web": web or None, "mqtt": mqtt})
     seed = cloud_seed(boot, Machine(hostname))
     with tempfile.TemporaryDirectory() as folder:
         if payload is None:
@@ -78,11 +79,10 @@ def put(boot, hostname, source, web, mqtt, settings, bundle, payload):
         boot.close()
 
 
-def settings_text(boot, path, told, bundle):
+def settings_text(boot, path, told):
     """Return the picaption.toml of a card, with a token where the page needs one."""
     before = tomllib.loads((boot.read(f"{FOLDER}/picaption.toml") or b"").decode())
-    if bundle:
-        told["bundle"] = "/opt/picaption/current/bundle.tflite"
+    told["bundle"] = str(HOME / "current" / BUNDLE)
     if told["web"]:
         told |= {"host": "0.0.0.0", "token": before.get("token") or secrets.token_urlsafe()}
     return plain_toml(effective(told, path or Path(os.devnull), {}))

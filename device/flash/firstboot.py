@@ -156,16 +156,23 @@ def install(payload, home=HOME):
 
 
 def keep_bundle(folder, home):
-    """Have a version without a bundle of its own go on with that of the current one, where it has one."""
-    if not (folder / BUNDLE).exists() and (home / "current" / BUNDLE).exists():
-        shutil.copyfile(home / "current" / BUNDLE, folder / BUNDLE)
+    """Have a version that came without a bundle go on with that of the current one, or else with the shipped one."""
+    own, current = folder / BUNDLE, home / "current" / BUNDLE
+    if own.exists():
+        return
+    if current.exists() and not current.is_symlink():
+        shutil.copyfile(current, own)
+        return
+    shipped = next(folder.glob("venv/lib/python3*/site-packages/models/pretrained/everyday.tflite"), None)
+    if not shipped:
+        raise Fault(f"{folder}: this version has no bundle")
+    own.symlink_to(shipped)
 
 
 def try_out(folder):
     """Have a version caption a demo picture; raises Fault where it cannot."""
-    picture = next(iter(sorted(folder.glob("venv/lib/python3*/site-packages/device/demo/*.jpg"))), None)
-    bundle = ["--bundle", folder / BUNDLE] if (folder / BUNDLE).exists() else []
-    said = run(folder / "venv/bin/picaption", "image", "--json", *bundle, picture or "demo.jpg")
+    picture = next(folder.glob("venv/lib/python3*/site-packages/device/demo/*.jpg"), "demo.jpg")
+    said = run(folder / "venv/bin/picaption", "image", "--json", "--bundle", folder / BUNDLE, picture)
     if '"caption"' not in said:
         raise Fault(f"{folder}: this version does not caption")
 
