@@ -41,29 +41,35 @@ def card_options(command):
 @flash.command()
 @click.option("--boot", required=True, type=FILE, metavar="PATH", help="Where the card's boot partition is mounted.")
 @card_options
-def prepare(boot, **options):
+def prepare(boot, payload, bundle, **options):
     """Write to the boot partition of a card that has just got Raspberry Pi OS Lite (64-bit)."""
     from device.flash.card import Folder
-    address = put(Folder(boot), **options)
+    from device.flash.prepare import prepare, token_before
+    card = Folder(boot)
+    machine, settings = wanted(token=token_before(card), **options)
+    prepare(card, machine, settings, payload, bundle)
     print(f"{boot}: ready; unmount it, and put the card into the Pi")
-    tell(address)
+    tell(settings, machine)
 
 
 @flash.command()
 @click.option("--from", "original", required=True, type=FILE, metavar="FILE", help="An image, .img or .img.xz.")
 @click.option("--out", required=True, type=FILE, metavar="FILE", help="The image to write.")
 @card_options
-def image(original, out, **options):
+def image(original, out, payload, bundle, **options):
     """Make an image of Raspberry Pi OS Lite (64-bit) one that captions, without root and without mounting it."""
-    from device.flash.image import Fat, copy_image
+    from device.flash.image import Fat, copy_image, need_mtools
+    from device.flash.prepare import prepare
+    need_mtools()
     if out.exists() and original.exists() and out.samefile(original):
         raise PicaptionError(f"--out {out} would overwrite the image itself; give another path")
+    machine, settings = wanted(token="", **options)
     with whole(out) as partial:
         with bar("copying") as progress:
             copy_image(original, partial, progress)
-        address = put(Fat(partial, original), **options)
+        prepare(Fat(partial, original), machine, settings, payload, bundle)
     print(f"{out}: ready; write it to a card: picaption flash write {out} DEVICE")
-    tell(address)
+    tell(settings, machine)
 
 
 @flash.command()
@@ -92,28 +98,21 @@ def write(image_file, device, even_so):
     print(f"{disk.path}: written and read back, {image_file.stat().st_size / 1e6:.0f} MB; take the card out")
 
 
-def put(boot, path, source, web, mqtt, bundle, payload, **told):
-    """Prepare a boot partition as the options say; returns the page's address, None where there is none."""
-    from device.flash.prepare import card_settings, page_address
-    from device.flash.prepare import prepare as write_all
-    machine = machine_of(boot, **told)
-    settings = card_settings(boot, path, {"source": source, "mqtt": mqtt}, web)
-    write_all(boot, machine, settings, payload, bundle)
-    return page_address(settings.config, machine.hostname)
+def wanted(token, path, source, web, mqtt, **told):
+    """Return the Machine and the Effective settings that the options tell, asking for what is secret."""
+    from device.flash.prepare import card_settings
+    return machine_of(**told), card_settings(path, {"source": source, "mqtt": mqtt}, web, token)
 
 
-def machine_of(boot, hostname, user, with_password, ssh_key, wifi, country, timezone):
-    """Return the Machine that the options tell, asking for what is secret."""
-    from device.flash.machine import Machine, Wifi, check, read_ssh_keys
-    from device.flash.secret import ask, hash_password, wifi_key
-    if country and not wifi:
-        raise PicaptionError("--country is for --wifi, which names the network")
+def machine_of(hostname, user, with_password, ssh_key, wifi, country, timezone):
+    """Return the Machine that the options tell, asking for its secrets once all else is known to be right."""
+    from device.flash.machine import Machine, Wifi, ask, check, check_wifi, read_ssh_keys, wifi_key
     keys = read_ssh_keys(ssh_key) if ssh_key else ()
-    password = hash_password(ask("Password"), boot) if with_password else ""
+    check(Machine(hostname, user, ssh_keys=keys, timezone=timezone), with_password)
+    check_wifi(wifi, country)
+    password = ask("Password") if with_password else ""
     network = Wifi(wifi, wifi_key(wifi, ask("Wi-Fi passphrase")), country) if wifi else None
-    machine = Machine(hostname, user, password, keys, timezone, network)
-    check(machine)
-    return machine
+    return Machine(hostname, user, password, keys, timezone, network)
 
 
 @contextmanager
@@ -126,7 +125,8 @@ def bar(label):
         yield progress
 
 
-def tell(address):
-    """Say where the page will be, where there is one."""
-    if address:
+def tell(settings, machine):
+    """Say where the page of a card with these settings will be, where it has one."""
+    from device.flash.prepare import page_address
+    if address := page_address(settings.config, machine.hostname):
         print(f"the page, a few minutes after power on: {address}")

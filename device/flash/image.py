@@ -28,8 +28,6 @@ class Fat:
 
     def __init__(self, image, path):
         self.path, self._image = path, image
-        if not shutil.which("mcopy"):
-            raise PicaptionError("there is no mtools here, which changes images: sudo apt install mtools")
         self._drive = f"{image}@@{boot_partition(image, path).start}"
 
     def names(self):
@@ -69,6 +67,12 @@ class Fat:
         if done.returncode:
             raise PicaptionError(f"{self.path}: {program} failed: {done.stderr.decode(errors='replace').strip()}")
         return done.stdout
+
+
+def need_mtools():
+    """Raise PicaptionError where there is no mtools here."""
+    if not shutil.which("mcopy"):
+        raise PicaptionError("there is no mtools here, which changes images: sudo apt install mtools")
 
 
 def boot_partition(image, path):

@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from device.config import effective, is_loopback, plain_toml
@@ -11,6 +12,7 @@ from device.errors import PicaptionError
 from device.flash.card import FOLDER, identify
 from device.flash.firstboot import BUNDLE, HOME, Fault, read_manifest
 from device.flash.firstrun import firstrun_seed
+from device.flash.machine import hash_password
 from device.flash.payload import MACHINE, collect
 from device.flash.seed import cloud_seed
 
@@ -27,6 +29,8 @@ def prepare(boot, machine, settings, payload=None, bundle=None):
     PicaptionError where something is not as it should be, before anything is written.
     """
     system = identify(boot)
+    if machine.password:
+        machine = replace(machine, password=hash_password(machine.password, _seed_before(boot)))
     seed = cloud_seed(boot, machine) if system.cloud_init else firstrun_seed(boot, machine)
     with tempfile.TemporaryDirectory() as folder:
         payload = fitting(payload, system, bundle) if payload else collect(system.python, Path(folder, "payload.tar"), bundle)
@@ -72,18 +76,29 @@ def fitting(payload, system, bundle):
     return payload
 
 
-def card_settings(boot, path, told, web):
+def card_settings(path, told, web, token):
     """Return the Effective settings of a card: those of the file at `path`, if any, what is `told`, and with `web` the page.
 
-    Its token is that of the file, or of an earlier call, or a new one. Raises PicaptionError where they are not valid.
+    Its token is that of the file, or `token`, or a new one. Raises PicaptionError where they are not valid.
     """
     path = path or Path(os.devnull)
     told = told | {"bundle": str(HOME / "current" / BUNDLE)}
     if web:
-        before = tomllib.loads((boot.read(f"{FOLDER}/picaption.toml") or b"").decode())
-        token = effective({}, path, {}).config.token or before.get("token") or secrets.token_urlsafe()
-        told |= {"web": True, "host": "0.0.0.0", "token": token}
+        told |= {"web": True, "host": "0.0.0.0",
+                 "token": effective({}, path, {}).config.token or token or secrets.token_urlsafe()}
     return effective(told, path, {})
+
+
+def token_before(boot):
+    """Return the token that an earlier call has put onto a boot partition, "" where there is none."""
+    try:
+        return tomllib.loads((boot.read(f"{FOLDER}/picaption.toml") or b"").decode()).get("token", "")
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):  # cut off
+        return ""
+
+
+def _seed_before(boot):
+    return b"".join(boot.read(name) or b"" for name in ("user-data", f"{FOLDER}/firstrun.sh")).decode(errors="replace")
 
 
 def page_address(config, hostname):

@@ -81,17 +81,16 @@ def _mapping(boot, name):
     """Return what a YAML file of the boot partition holds, {} where it says nothing."""
     import yaml
     content = boot.read(name) or b""
+    if name == "user-data" and content.strip() and not content.startswith(b"#cloud-config"):
+        raise PicaptionError("user-data: no #cloud-config, nothing can be added to it; make it one, or write the card anew")
     try:
         data = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         raise PicaptionError(f"{name}{f', line {mark.line + 1}' if mark else ''}: not YAML; mend it, or write the card anew") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict) or name == "user-data" and not content.startswith(b"#cloud-config"):
-        raise PicaptionError(f"{name}: no #cloud-config, nothing can be added to it; make it one, or write the card anew"
-                             if name == "user-data" else f"{name}: it holds no names and values; mend it, or write the card anew")
-    return data
+    if data is not None and not isinstance(data, dict):
+        raise PicaptionError(f"{name}: it holds no names and values; mend it, or write the card anew")
+    return data or {}
 
 
 def _dump(data):
