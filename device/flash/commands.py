@@ -22,8 +22,10 @@ def card_options(command):
     for option in reversed((
         click.option("--hostname", metavar="NAME", default="", help="What the Pi is called in the network."),
         click.option("--user", metavar="NAME", default="", help="A user who may log in, and become root."),
-        click.option("--password", "with_password", is_flag=True, help="Ask for the user's password, or read it: a line of standard input."),
-        click.option("--ssh-key", type=FILE, metavar="FILE", help="The public keys by which the user logs in; passwords are refused then."),
+        click.option("--password", "with_password", is_flag=True,
+                     help="Ask for the user's password, or read it: a line of standard input."),
+        click.option("--ssh-key", type=FILE, metavar="FILE",
+                     help="The public keys by which the user logs in; passwords are refused then."),
         click.option("--wifi", metavar="SSID", help="A wireless network; its passphrase is asked for, or the next line."),
         click.option("--country", metavar="CC", default="", help="The country that the Pi is in, for Wi-Fi."),
         click.option("--timezone", metavar="ZONE", default="", help="Such as Europe/Berlin."),

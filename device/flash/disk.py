@@ -111,8 +111,8 @@ def write_image(image, device, progress=lambda done, total: None):
                     os.fsync(target.fileno())
                 progress(done, total)
         except OSError as error:
-            raise PicaptionError(f"{device}: writing failed after {done / 1e6:.0f} MB ({error.strerror}): put the card in again, or "
-                                 "take another, and begin anew") from None
+            raise PicaptionError(f"{device}: writing failed after {done / 1e6:.0f} MB ({error.strerror}): put the card in again, "
+                                 "or take another, and begin anew") from None
 
 
 def compare(image, device, progress=lambda done, total: None):
@@ -124,7 +124,8 @@ def compare(image, device, progress=lambda done, total: None):
             try:
                 there = target.read(len(chunk))
             except OSError as error:
-                raise PicaptionError(f"{device}: cannot be read at {done / 1e6:.0f} MB ({error.strerror}): take another card") from None
+                raise PicaptionError(f"{device}: cannot be read at {done / 1e6:.0f} MB ({error.strerror}): take another "
+                                     "card") from None
             if there != chunk:
                 raise PicaptionError(f"{device}: what was written is not there any more, from {done / 1e6:.0f} MB on: the card is "
                                      "worn out or not as large as it says; take another one")

@@ -4,7 +4,7 @@ import shlex
 
 from device.errors import PicaptionError
 from device.flash.card import BOOT, FOLDER
-from device.flash.seed import PROGRAM
+from device.flash.seed import COMMAND, UNIT
 
 SCRIPT = f"{BOOT}/{FOLDER}/firstrun.sh"
 #: The script of Raspberry Pi Imager, which is run too where it is there.
@@ -13,6 +13,7 @@ RUN = "systemd.run="
 WORDS = [RUN + SCRIPT, "systemd.run_success_action=reboot", "systemd.unit=kernel-command-line.target"]
 MODS, USERCONF = "/usr/lib/raspberrypi-sys-mods/imager_custom", "/usr/lib/userconf-pi/userconf"
 
+UNIT_LINES = "\n".join(f"{name}={value}" for name, value in UNIT.items())
 #: The service that sets up picaption comes first: after it, nothing that is cut off is lost for good.
 BEGIN = f"""\
 #!/bin/bash
@@ -21,13 +22,10 @@ units=/etc/systemd/system
 cat > $units/.picaption-setup.partial <<'END'
 [Unit]
 Description=Set up picaption
-RequiresMountsFor={BOOT}
-ConditionPathExists={PROGRAM}
+{UNIT_LINES}
 
 [Service]
-ExecStart=/usr/bin/python3 -I {PROGRAM}
-Restart=on-failure
-RestartSec=30
+ExecStart={" ".join(COMMAND)}
 
 [Install]
 WantedBy=multi-user.target

@@ -30,7 +30,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def collect(python, target, bundle=None):
-    """Write the payload for a Pi's Python, "3.11" or "3.13", to `target`, with a bundle of one's own or without, and return `target`.
+    """Write the payload for a Pi's Python, "3.11" or "3.13", to `target`, with a bundle of one's own or without; returns `target`.
 
     Raises PicaptionError where wheels are not to be had, or the bundle is unusable.
     """

@@ -4,10 +4,13 @@ from device.errors import PicaptionError
 from device.flash.card import BOOT, FOLDER
 
 PROGRAM = f"{BOOT}/{FOLDER}/firstboot.py"
-#: What begins the set-up at each boot, until its program is gone: nothing has to be written for it.
-START = ["systemd-run", "--no-block", "--unit=picaption-setup", f"--property=RequiresMountsFor={BOOT}",
-         f"--property=ConditionPathExists={PROGRAM}", "--property=Restart=on-failure", "--property=RestartSec=30",
-         "/usr/bin/python3", "-I", PROGRAM]
+#: The unit of the set-up, which runs at each boot until its program is gone, once the system has taken all of the card.
+UNIT = {"RequiresMountsFor": BOOT, "ConditionPathExists": PROGRAM,
+        "After": "rpi-resize.service resize2fs_once.service systemd-growfs-root.service"}
+COMMAND = ["/usr/bin/python3", "-I", PROGRAM]
+#: What begins it: nothing has to be written for it.
+START = ["systemd-run", "--no-block", "--unit=picaption-setup", *(f"--property={name}={value}" for name, value in UNIT.items()),
+         *COMMAND]
 #: cloud-init notes that a module has run before it runs: where power failed before the last of them, all of them run again.
 GO_ON = ["sh", "-c", "cd /var/lib/cloud/instance/sem && { test -e config_scripts_user || rm -f config_*; }"]
 GROUPS = "users,adm,dialout,audio,netdev,video,plugdev,input,gpio,spi,i2c,render,sudo"
@@ -87,7 +90,8 @@ def _mapping(boot, name):
         data = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise PicaptionError(f"{name}{f', line {mark.line + 1}' if mark else ''}: not YAML; mend it, or write the card anew") from None
+        where = f"{name}, line {mark.line + 1}" if mark else name
+        raise PicaptionError(f"{where}: not YAML; mend it, or write the card anew") from None
     if data is not None and not isinstance(data, dict):
         raise PicaptionError(f"{name}: it holds no names and values; mend it, or write the card anew")
     return data or {}

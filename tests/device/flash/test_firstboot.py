@@ -101,6 +101,19 @@ def test_power_cut_at_every_step_of_one_first_boot_after_the_other(pi, tmp_path)
     check_set_up(pi)
 
 
+def test_a_card_that_is_prepared_again_keeps_its_settings_beside_the_new_ones(pi, monkeypatch):
+    monkeypatch.setattr(firstboot, "install", lambda payload, home: home / "versions/one")
+    (pi.home / "versions/one").mkdir(parents=True)
+    (pi.root / "etc/systemd/system/multi-user.target.wants").mkdir(parents=True)
+    (pi.root / "etc/picaption.toml").write_text("mine = 1\n")
+    for unit in ("picaption-setup.service", "multi-user.target.wants/picaption-setup.service"):
+        (pi.root / "etc/systemd/system" / unit).touch()
+    set_up(pi.boot, pi.root)
+    assert (pi.root / "etc/picaption.toml.before").read_text() == "mine = 1\n"
+    assert (pi.root / "etc/picaption.toml").read_text().startswith('source = "demo"\n')
+    assert not list(pi.root.rglob("picaption-setup.service"))
+
+
 def test_a_service_that_does_not_start_is_no_reason_to_begin_anew(pi, tmp_path):
     # A camera that is not plugged in yet, for example.
     (pi.boot / "picaption.toml").write_text('source = "auto"\n')
