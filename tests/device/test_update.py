@@ -59,7 +59,7 @@ def state(home):
 def test_a_version_that_works_takes_the_place(home):
     (home / "versions/new/works").touch()
     change(home / "versions/new", home)
-    assert state(home) == ("new", False, ["new"]) and restarts(home) == ["new"]
+    assert state(home) == ("new", False, ["new", "old"]) and restarts(home) == ["new"]
 
 
 @pytest.mark.parametrize("kind", ["fails", "never gets ready"])
@@ -175,7 +175,7 @@ def test_the_command(call, home, tmp_path, monkeypatch):
     monkeypatch.setattr(update, "install", lambda file, home: new)
     monkeypatch.setattr(update, "run", lambda *command, run=update.run: run(*command) if command[0] == "systemctl" else
                         checked.append(command))
-    assert call(tmp_path / "file") == (0, "new runs\n", "")
+    assert call(tmp_path / "file") == (0, "new runs\n", "") and state(home) == ("new", False, ["new"])
     assert checked == [(new / "venv/bin/picaption", "config", "--config", tmp_path / "picaption.toml")]
     assert call(tmp_path / "file") == (0, "new runs already\n", "") and restarts(home) == ["new"]
 
@@ -187,7 +187,7 @@ def test_settings_that_the_new_version_does_not_take(call, home, tmp_path, monke
     monkeypatch.setattr(update, "install", lambda file, home: home / "versions/new")
     monkeypatch.setattr(update, "run", refuse)
     assert call(tmp_path / "file") == (2, "", "picaption: picaption config failed: no setting is called 'x'\n")
-    assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == []
+    assert state(home) == ("old", False, ["old"]) and restarts(home) == []
 
 
 def test_who_may_not_update(call, home, tmp_path, monkeypatch):
