@@ -9,6 +9,8 @@ from pathlib import Path
 from device.errors import PicaptionError
 from device.files import whole
 
+#: Where the Pi has its boot partition.
+BOOT = "/boot/firmware"
 #: The folder on the boot partition that has what the first boot needs, and is gone afterwards.
 FOLDER = "picaption"
 

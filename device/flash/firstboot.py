@@ -247,13 +247,17 @@ def set_up(boot, root=Path("/")):
         os.sync()
     with contextlib.suppress(OSError):
         boot.rmdir()
+    for unit in ("multi-user.target.wants/picaption-setup.service", "picaption-setup.service"):  # what has run this on Bookworm
+        (root / UNITS / unit).unlink(missing_ok=True)
 
 
 def _settings(source, target):
-    """Write the service's settings, which its group alone may read."""
+    """Write the service's settings, which its group alone may read; other ones that are there are kept beside them."""
     if not source.exists():
         return
     text = source.read_text(encoding="utf-8")
+    if target.exists() and target.read_text(encoding="utf-8") != text:
+        shutil.copy2(target, f"{target}.before")
     write(target, text, 0o640)
     with contextlib.suppress(LookupError, PermissionError):
         shutil.chown(target, group="video")

@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from device.errors import PicaptionError
 
@@ -25,13 +24,11 @@ class Partition:
 
 
 class Fat:
-    """The boot partition of the image at `path`."""
+    """The boot partition of the image at `image`, which errors call `path`."""
 
-    def __init__(self, path):
-        self.path = Path(path)
-        if not shutil.which("mcopy"):
-            raise PicaptionError("there is no mtools here, which changes images: sudo apt install mtools")
-        self._drive = f"{self.path}@@{boot_partition(path).start}"
+    def __init__(self, image, path):
+        self.path, self._image = path, image
+        self._drive = f"{image}@@{boot_partition(image, path).start}"
 
     def names(self):
         """Return the names of what is on it, in lower case, as FAT takes them."""
@@ -61,7 +58,7 @@ class Fat:
 
     def close(self):
         """See to it that all is in the file."""
-        with open(self.path, "rb+") as file:
+        with open(self._image, "rb+") as file:
             os.fsync(file.fileno())
 
     def _mtools(self, program, *arguments, given=None):
@@ -72,15 +69,21 @@ class Fat:
         return done.stdout
 
 
-def boot_partition(path):
-    """Return the first FAT Partition of an image; raises PicaptionError where it is none of a card."""
-    with open(path, "rb") as file:
+def need_mtools():
+    """Raise PicaptionError where there is no mtools here."""
+    if not shutil.which("mcopy"):
+        raise PicaptionError("there is no mtools here, which changes images: sudo apt install mtools")
+
+
+def boot_partition(image, path):
+    """Return the first FAT Partition of an image; raises PicaptionError, which calls it `path`, where it is none of a card."""
+    with open(image, "rb") as file:
         record = file.read(SECTOR)
     if len(record) < SECTOR or record[510:] != b"\x55\xaa":
         raise PicaptionError(f"{path}: not an image of a card: it has no table of partitions")
     for entry in range(446, 510, 16):
         kind, start, sectors = record[entry + 4], *struct.unpack_from("<II", record, entry + 8)
-        if kind in FAT and start and (start + sectors) * SECTOR <= os.stat(path).st_size:
+        if kind in FAT and start and (start + sectors) * SECTOR <= os.stat(image).st_size:
             return Partition(start * SECTOR, sectors * SECTOR)
     raise PicaptionError(f"{path}: no image of Raspberry Pi OS: it has no boot partition")
 
@@ -90,7 +93,7 @@ def copy_image(source, target, progress=lambda done, total: None):
 
     Raises PicaptionError where it cannot be read or is damaged.
     """
-    with open(source, "rb") as file:
+    with _opened(source) as file:
         total = os.fstat(file.fileno()).st_size
         packed = file.read(len(XZ)) == XZ
         file.seek(0)
@@ -101,3 +104,10 @@ def copy_image(source, target, progress=lambda done, total: None):
                     progress(file.tell(), total)
             except (lzma.LZMAError, EOFError):
                 raise PicaptionError(f"{source}: damaged: it cannot be decompressed; fetch it anew") from None
+
+
+def _opened(path):
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot be read: {error.strerror}") from None

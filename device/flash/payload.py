@@ -30,7 +30,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def collect(python, target, bundle=None):
-    """Write the payload for a Pi's Python, "3.11" or "3.13", to `target`, with a bundle of one's own or without.
+    """Write the payload for a Pi's Python, "3.11" or "3.13", to `target`, with a bundle of one's own or without; returns `target`.
 
     Raises PicaptionError where wheels are not to be had, or the bundle is unusable.
     """
@@ -42,6 +42,7 @@ def collect(python, target, bundle=None):
         if bundle:
             files[BUNDLE] = Path(bundle)
         write(target, python, files)
+    return target
 
 
 def write(target, python, files):

@@ -1,40 +1,19 @@
-"""What sets a Pi up at its first boot, merged with what is on the card: cloud-init's seed, or Bookworm's first-run script."""
-
-from dataclasses import dataclass
+"""cloud-init's seed on a boot partition, merged with what is there: it sets up the Pi, and starts what sets up picaption."""
 
 from device.errors import PicaptionError
-from device.flash.card import FOLDER
+from device.flash.card import BOOT, FOLDER
 
-BOOT = "/boot/firmware"
 PROGRAM = f"{BOOT}/{FOLDER}/firstboot.py"
-#: What begins the set-up at each boot, until its program is gone: nothing has to be written for it.
-START = ["systemd-run", "--no-block", "--unit=picaption-setup", f"--property=RequiresMountsFor={BOOT}",
-         f"--property=ConditionPathExists={PROGRAM}", "--property=Restart=on-failure", "--property=RestartSec=30",
-         "/usr/bin/python3", "-I", PROGRAM]
+#: The unit of the set-up, which runs at each boot until its program is gone, once the system has taken all of the card.
+UNIT = {"RequiresMountsFor": BOOT, "ConditionPathExists": PROGRAM,
+        "After": "rpi-resize.service resize2fs_once.service systemd-growfs-root.service"}
+COMMAND = ["/usr/bin/python3", "-I", PROGRAM]
+#: What begins it: nothing has to be written for it.
+START = ["systemd-run", "--no-block", "--unit=picaption-setup", "--description=Set up picaption",
+         *(f"--property={name}={value}" for name, value in UNIT.items()), *COMMAND]
 #: cloud-init notes that a module has run before it runs: where power failed before the last of them, all of them run again.
 GO_ON = ["sh", "-c", "cd /var/lib/cloud/instance/sem && { test -e config_scripts_user || rm -f config_*; }"]
 GROUPS = "users,adm,dialout,audio,netdev,video,plugdev,input,gpio,spi,i2c,render,sudo"
-
-
-@dataclass(frozen=True)
-class Wifi:
-    """A wireless network: its name, its key (64 hexadecimal digits, see device.flash.secret), and the country it is in."""
-
-    ssid: str
-    key: str
-    country: str
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How a Pi is to be set up; what is empty stays as the card has it. The password is hashed as crypt(5) has it."""
-
-    hostname: str = ""
-    user: str = ""
-    password: str = ""
-    ssh_keys: tuple[str, ...] = ()
-    timezone: str = ""
-    wifi: Wifi | None = None
 
 
 def cloud_seed(boot, machine):
@@ -42,11 +21,13 @@ def cloud_seed(boot, machine):
 
     Raises PicaptionError where those on the boot partition cannot be merged with.
     """
-    files = {"meta-data": _dump(_mapping(boot, "meta-data") or {"instance-id": "picaption"})}
+    files = {}
+    about = _mapping(boot, "meta-data")
+    if not {"instance-id", "instance_id"} & about.keys():
+        files["meta-data"] = _dump(about | {"instance-id": "picaption"})
     if machine.wifi:
         files["network-config"] = _dump(with_wifi(_mapping(boot, "network-config"), machine.wifi))
-    files["user-data"] = b"#cloud-config\n" + _dump(with_machine(_mapping(boot, "user-data"), machine))
-    return files
+    return files | {"user-data": b"#cloud-config\n" + _dump(with_machine(_mapping(boot, "user-data"), machine))}
 
 
 def with_machine(data, machine):
@@ -57,28 +38,46 @@ def with_machine(data, machine):
     if machine.timezone:
         data["timezone"] = machine.timezone
     if machine.user:
-        user = {"name": machine.user, "groups": GROUPS, "shell": "/bin/bash", "sudo": "ALL=(ALL) NOPASSWD:ALL",
-                "lock_passwd": not machine.password}
-        if machine.password:  # `passwd` would be left out where power failed between a user's making and its password
-            user["hashed_passwd"] = machine.password
-            data["ssh_pwauth"] = True
-        if machine.ssh_keys:
-            user["ssh_authorized_keys"] = list(machine.ssh_keys)
-        others = data.get("users") or []
-        data["users"] = [other for other in others if not (isinstance(other, dict) and other.get("name") == machine.user)] + [user]
-    commands = [command for command in data.get("bootcmd") or [] if command != GO_ON and PROGRAM not in command]
+        data |= {"users": [other for other in _list(data, "users") if _name(other) != machine.user] + [_user(machine)],
+                 "ssh_pwauth": not machine.ssh_keys}
+    commands = [command for command in _list(data, "bootcmd") if command != GO_ON and PROGRAM not in command]
     return data | {"bootcmd": [GO_ON, *commands, START]}
 
 
 def with_wifi(data, wifi):
-    """Return the mapping of a network-config, of version 2, with a wireless network added to it."""
+    """Return the mapping of a network-config, of version 2, with a wireless network added to it.
+
+    Raises PicaptionError where it is of another version.
+    """
     network = dict(data.get("network", data)) or {"version": 2, "ethernets": {"eth0": {"dhcp4": True, "optional": True}}}
     if network.get("version") != 2:
-        raise PicaptionError("network-config: not of version 2: add the wireless network to it by hand")
-    wireless = dict(network.get("wifis") or {})
+        raise PicaptionError("network-config: not of version 2; add the wireless network to it by hand, and leave out --wifi")
+    wireless = network.get("wifis") or {}
     interface = {"dhcp4": True, "optional": True} | (wireless.get("wlan0") or {}) | {"regulatory-domain": wifi.country}
     interface["access-points"] = (interface.get("access-points") or {}) | {wifi.ssid: {"password": wifi.key}}
     return {"network": network | {"wifis": wireless | {"wlan0": interface}}}
+
+
+def _user(machine):
+    user = {"name": machine.user, "groups": GROUPS, "shell": "/bin/bash", "sudo": "ALL=(ALL) NOPASSWD:ALL",
+            "lock_passwd": not machine.password}
+    if machine.password:  # `passwd` is not for users that are there already, as after a power failure
+        user["hashed_passwd"] = machine.password
+    if machine.ssh_keys:
+        user["ssh_authorized_keys"] = list(machine.ssh_keys)
+    return user
+
+
+def _name(user):
+    return user.get("name") if isinstance(user, dict) else user
+
+
+def _list(data, name):
+    """Return a list of a cloud-config; raises PicaptionError where it is something else."""
+    value = data.get(name) or []
+    if not isinstance(value, list):
+        raise PicaptionError(f"user-data: {name} is no list there; make it one, or write the card anew")
+    return value
 
 
 def _mapping(boot, name):
@@ -86,15 +85,16 @@ def _mapping(boot, name):
     import yaml
     content = boot.read(name) or b""
     if name == "user-data" and content.strip() and not content.startswith(b"#cloud-config"):
-        raise PicaptionError(f"{boot.path}: user-data is no #cloud-config, and nothing can be added to it; write the card anew")
+        raise PicaptionError("user-data: no #cloud-config, nothing can be added to it; make it one, or write the card anew")
     try:
-        data = yaml.safe_load(content) or {}
-    except yaml.YAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
-        raise PicaptionError(f"{boot.path}: {name}{line}: not YAML; mend it, or write the card anew") from None
-    if not isinstance(data, dict):
-        raise PicaptionError(f"{boot.path}: {name}: not a mapping; mend it, or write the card anew")
-    return data
+        data = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}, line {mark.line + 1}" if mark else name
+        raise PicaptionError(f"{where}: not YAML; mend it, or write the card anew") from None
+    if data is not None and not isinstance(data, dict):
+        raise PicaptionError(f"{name}: it holds no names and values; mend it, or write the card anew")
+    return data or {}
 
 
 def _dump(data):

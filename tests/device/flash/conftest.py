@@ -1,0 +1,67 @@
+"""Cards, and a payload of next to nothing, to install for real."""
+
+import ensurepip
+import os
+import platform
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cards import BOOKWORM, PROGRAM, TRIXIE, make_boot
+from device.flash import payload as payloads
+
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch):
+    """No waiting for all disks of this machine."""
+    monkeypatch.setattr(os, "sync", lambda: None)
+
+
+@pytest.fixture
+def trixie(tmp_path):
+    """A folder that is the boot partition of Trixie."""
+    return make_boot(tmp_path / "bootfs", TRIXIE)
+
+
+@pytest.fixture
+def bookworm(tmp_path):
+    """A folder that is the boot partition of Bookworm."""
+    return make_boot(tmp_path / "bootfs", BOOKWORM)
+
+
+@pytest.fixture
+def card_payload(tmp_path):
+    """The path of a payload for Trixie's Python, too small to be of use."""
+    path = tmp_path / "wheel"
+    path.write_bytes(b"no wheel")
+    payloads.write(tmp_path / "card.tar", "3.13", {"wheels/a-1-py3-none-any.whl": path})
+    return tmp_path / "card.tar"
+
+
+@pytest.fixture
+def make_payload(tmp_path, monkeypatch):
+    """A function that returns the path of a payload for this Python and machine: make_payload(version, bundle bytes)."""
+    pip = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"), None)
+    if pip is None:
+        pytest.skip("this Python has no wheel of pip: Debian has it in python3-venv")
+    monkeypatch.setattr(payloads, "MACHINE", platform.machine())
+
+    def make(version, bundle=b"it captions"):
+        wheel = tmp_path / f"picaption-{version}-py3-none-any.whl"
+        about = f"picaption-{version}.dist-info"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name, text in {
+                    "device/program.py": PROGRAM.replace("VERSION", version), "device/demo/cat.jpg": "a cat",
+                    "models/pretrained/everyday.tflite": bundle,
+                    f"{about}/METADATA": f"Metadata-Version: 2.1\nName: picaption\nVersion: {version}\n",
+                    f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+                    f"{about}/entry_points.txt": "[console_scripts]\npicaption = device.program:main\n",
+                    f"{about}/RECORD": ""}.items():
+                archive.writestr(name, text)
+        monkeypatch.setattr(payloads.metadata, "version", lambda name: version)
+        path = tmp_path / f"{version}.tar"
+        payloads.write(path, f"{sys.version_info[0]}.{sys.version_info[1]}",
+                       {f"wheels/{file.name}": file for file in (pip, wheel)})
+        return path
+    return make

@@ -1,0 +1,103 @@
+"""Payloads: what is in them, and picaption's own wheel, which pip installs."""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+
+import device
+from device import cli
+from device.errors import PicaptionError
+from device.flash import payload
+from device.flash.commands import flash
+from device.flash.firstboot import read_manifest, unpack
+from device.flash.payload import download, own_wheel, write
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The path of picaption's wheel."""
+    return own_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+def test_what_is_written_is_unpacked_again(tmp_path):
+    files = {}
+    for name, content in {"wheels/b-1-py3-none-any.whl": b"b", "wheels/a-1.0+x_y-py3-none-any.whl": b"a", "bundle.tflite": b"c"}.items():
+        files[name] = tmp_path / name.replace("/", "_")
+        files[name].write_bytes(content)
+    write(tmp_path / "one.tar", "3.13", files)
+    write(tmp_path / "two.tar", "3.13", files)
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    manifest = read_manifest(tmp_path / "one.tar")
+    assert (manifest.python, manifest.machine, manifest.version) == ("3.13", "aarch64", payload.metadata.version("picaption"))
+    assert manifest.files["bundle.tflite"] == "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"  # of "c"
+    unpack(tmp_path / "one.tar", manifest, tmp_path / "out")
+    assert {str(path.relative_to(tmp_path / "out")): path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == {
+        name: path.read_bytes() for name, path in files.items()}
+
+
+def test_the_wheel_is_one_and_holds_what_a_pi_needs(wheel, tmp_path):
+    again = own_wheel(tmp_path)
+    assert again.read_bytes() == wheel.read_bytes() and again.name == wheel.name
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("device/cli.py", "device/page.html", "device/demo/cat.jpg", "device/flash/firstboot.py", "device/flash/seed.py",
+                 "models/pretrained/everyday.tflite", "convert/commands.py"):
+        assert name in names
+    assert not [name for name in names if "__pycache__" in name or name.startswith(("tests", "/"))]
+
+
+def test_pip_installs_the_wheel(wheel, tmp_path):
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", environment], check=True)
+    done = subprocess.run([sys.executable, "-m", "pip", "--python", environment, "install", "--quiet", "--no-index", "--no-deps",
+                           "--no-compile", "--ignore-installed", "--disable-pip-version-check", wheel], capture_output=True, text=True)
+    if "No module named pip" in done.stderr:
+        pytest.skip("this Python has no pip")
+    assert done.returncode == 0, done.stderr
+    program = "from importlib.metadata import distribution as d; print(*sorted(e.name for e in d('picaption').entry_points))"
+    said = subprocess.run([environment / "bin/python", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert {"picaption", "live", "service"} <= set(said.split()) and (environment / "bin/picaption").exists()
+
+
+def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(PicaptionError, match="the wheels for the Pi cannot be fetched; .* pip says: No matching distribution found"):
+        download(wheel, "3.13", tmp_path / "wheels")
+
+
+def test_pip_is_asked_for_the_pis_machine_and_python(wheel, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(payload.subprocess, "run", lambda command, **_: asked.append(command) or SimpleNamespace(returncode=0))
+    download(wheel, "3.11", tmp_path)
+    command = asked[0]
+    assert {"--only-binary=:all:", "--python-version=3.11", "--platform=manylinux_2_36_aarch64", "--platform=manylinux2014_aarch64",
+            "numpy<2", f"{wheel}[mqtt,web]", "pip"} <= set(command)
+    assert "--platform=manylinux_2_37_aarch64" not in command  # Bookworm's glibc is 2.36
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    def fetch(wheel, python, folder):
+        folder.mkdir()
+        (folder / wheel.name).write_bytes(wheel.read_bytes())
+    monkeypatch.setattr(payload, "download", fetch)
+    bundle, out = device.default_bundle(), tmp_path / "p.tar"
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit:
+            cli.main(["payload", "--out", str(out), *map(str, arguments)], flash, "picaption flash")
+        return (exit.value.code, *capsys.readouterr())
+    assert call("--bundle", bundle)[0] == 0
+    assert list(read_manifest(out).files)[1:] == ["bundle.tflite"]
+    with tarfile.open(out) as archive:
+        assert json.load(io.BytesIO(archive.extractfile("manifest.json").read()))["format"] == 1
+        assert archive.extractfile("bundle.tflite").read() == bundle.read_bytes()
+    before = out.read_bytes()
+    (tmp_path / "no.tflite").write_text("no bundle")
+    code, _, err = call("--bundle", tmp_path / "no.tflite")
+    assert code == 2 and err.count("\n") == 1 and "no.tflite" in err and out.read_bytes() == before
