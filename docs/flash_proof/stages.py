@@ -8,15 +8,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cuts
 import guest
 import standin
 from card import copy, get, put
-from device import Demo, Recognizer, default_bundle
+from device import Recognizer, default_bundle
+from device.bundle import read_bundle, write_bundle
 from device.fingerprint import compare, read_lines
+from device.flash.firstboot import read_manifest
+from device.sources import Demo
 from machine import BOARDS, Machine
 from tools import run
 
@@ -159,5 +162,64 @@ def status(port, token):
         return error.code
 
 
+def rough_first(proof):
+    """Cut first boots."""
+    def fresh():
+        copy(proof.work / "card.img", proof.work / "cut.img")
+        return proof.work / "cut.img"
+    longest = proof.found("virt")["first"]
+    return cut(proof, "rough_first", f"power cut in the first {longest:.0f} s of a first boot",
+               cuts.first_boots(proof.work, fresh, proof.log("rough_first"), longest))
+
+
+def rough_update(proof):
+    """Cut updates, once one has been let through."""
+    work, card, versions = proof.work, proof.work / "cut.img", {}
+    copy(work / "virt.img", card)
+    for name in cuts.UPDATES:
+        # Another bundle makes another version; one and the same picaption is in both.
+        bundle = work / name.replace(".tar", ".tflite")
+        shipped = read_bundle(default_bundle())
+        write_bundle(bundle, replace(shipped, metadata=replace(shipped.metadata, name=bundle.stem)))
+        picaption("flash", "payload", "--bundle", bundle, "--out", work / name)
+        versions[name] = read_manifest(work / name).name
+        put(card, work / name)
+    with Machine(work, card, BOARDS["virt"], proof.log("rough_update")) as machine:
+        runs = cuts.up(machine, guest.LATER)["runs"]
+        start = machine.seconds
+        cuts.update(machine, runs, versions, 0)
+        machine.wait("! systemctl is-active --quiet update", guest.LATER)
+        longest = machine.seconds - start
+        machine.run("systemctl is-failed --quiet update && exit 1; true")
+        machine.off()
+    rows = cut(proof, "rough_update", f"power cut in the {longest:.0f} s of an update",
+               cuts.boots(work, card, proof.log("rough_update"), lambda machine, runs: cuts.update(machine, runs, versions, longest)))
+    return [("an update, from the command to its end", f"{longest:.0f} s"), *rows]
+
+
+def rough_running(proof):
+    """Cut a machine that captions."""
+    card = proof.work / "cut.img"
+    copy(proof.work / "virt.img", card)
+    return cut(proof, "rough_running", "power cut while it captions", cuts.boots(proof.work, card, proof.log("rough_running"),
+                                                                                 lambda machine, runs: 60))
+
+
+def cut(proof, name, what, made):
+    """Take as many Cuts as are asked for, beside those that are there from before, and return the rows that sum them up."""
+    path = proof.work / "notes" / f"{name}.jsonl"
+    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    while len(done) < proof.cuts:
+        done.append(asdict(next(made)))
+        with open(path, "a") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+        print(f"  {done[-1]}", file=sys.stderr, flush=True)
+    made.close()
+    seconds = sorted(each["seconds"] for each in done)
+    return [(what, f"{len(done)} of {len(done)} times it came up captioning, {seconds[0]:.0f} to {seconds[-1]:.0f} s after power on; "
+             f"{sum(each['lost'] for each in done)} of {sum(each['unflushed'] for each in done)} unflushed writes were lost")]
+
+
 ALL = {"system": system, "flash": flash, "raspi3b": functools.partial(boots, name="raspi3b"),
-       "virt": functools.partial(boots, name="virt"), "service": service}
+       "virt": functools.partial(boots, name="virt"), "service": service, "rough_first": rough_first,
+       "rough_update": rough_update, "rough_running": rough_running}
