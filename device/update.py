@@ -50,6 +50,8 @@ def update(file):
             change(folder, HOME)
         except Fault as error:
             raise PicaptionError(str(error)) from None
+        finally:
+            remove_others(HOME)  # the old version, or one that was not to take its place
     print(f"{folder.name} runs")
 
 
@@ -100,7 +102,6 @@ def change(folder, home=HOME, patience=PATIENCE):
     if works:
         (home / "previous").unlink()
         os.sync()
-        remove_others(home)
         return
     take_back(home)
     again = "runs again" if restart(patience) else "is there again, but does not come up either"

@@ -9,8 +9,8 @@ UNIT = {"RequiresMountsFor": BOOT, "ConditionPathExists": PROGRAM,
         "After": "rpi-resize.service resize2fs_once.service systemd-growfs-root.service"}
 COMMAND = ["/usr/bin/python3", "-I", PROGRAM]
 #: What begins it: nothing has to be written for it.
-START = ["systemd-run", "--no-block", "--unit=picaption-setup", *(f"--property={name}={value}" for name, value in UNIT.items()),
-         *COMMAND]
+START = ["systemd-run", "--no-block", "--unit=picaption-setup", "--description=Set up picaption",
+         *(f"--property={name}={value}" for name, value in UNIT.items()), *COMMAND]
 #: cloud-init notes that a module has run before it runs: where power failed before the last of them, all of them run again.
 GO_ON = ["sh", "-c", "cd /var/lib/cloud/instance/sem && { test -e config_scripts_user || rm -f config_*; }"]
 GROUPS = "users,adm,dialout,audio,netdev,video,plugdev,input,gpio,spi,i2c,render,sudo"

@@ -59,7 +59,7 @@ def state(home):
 def test_a_version_that_works_takes_the_place(home):
     (home / "versions/new/works").touch()
     change(home / "versions/new", home)
-    assert state(home) == ("new", False, ["new"]) and restarts(home) == ["new"]
+    assert state(home) == ("new", False, ["new", "old"]) and restarts(home) == ["new"]
 
 
 @pytest.mark.parametrize("kind", ["fails", "never gets ready"])
@@ -133,7 +133,7 @@ def test_a_bundle_alone_is_an_update(home, tmp_path, monkeypatch):
     assert (folder / "venv").resolve() == home / "versions/old/venv"
     (folder / "works").touch()
     change(folder, home)
-    assert state(home) == (folder.name, False, [folder.name, "old"])
+    assert state(home)[:2] == (folder.name, False)
     assert install_bundle(bundle, home) == folder and tried == [folder]  # it runs already
     settings.write_text("")
     with pytest.raises(PicaptionError, match="names the bundle that is shipped: change that instead"):
@@ -170,12 +170,14 @@ def test_the_command(call, home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no payload")
     code, _, err = call(tmp_path / "file")
     assert code == 2 and err == f"picaption: {tmp_path}/file: not a payload of picaption; picaption flash payload makes one\n"
+    assert state(home) == ("old", False, ["old"])  # what an earlier update may have left is gone
     new, checked = home / "versions/new", []
+    (new / "venv").mkdir(parents=True)
     (new / "works").touch()
     monkeypatch.setattr(update, "install", lambda file, home: new)
     monkeypatch.setattr(update, "run", lambda *command, run=update.run: run(*command) if command[0] == "systemctl" else
                         checked.append(command))
-    assert call(tmp_path / "file") == (0, "new runs\n", "")
+    assert call(tmp_path / "file") == (0, "new runs\n", "") and state(home) == ("new", False, ["new"])
     assert checked == [(new / "venv/bin/picaption", "config", "--config", tmp_path / "picaption.toml")]
     assert call(tmp_path / "file") == (0, "new runs already\n", "") and restarts(home) == ["new"]
 
@@ -187,7 +189,7 @@ def test_settings_that_the_new_version_does_not_take(call, home, tmp_path, monke
     monkeypatch.setattr(update, "install", lambda file, home: home / "versions/new")
     monkeypatch.setattr(update, "run", refuse)
     assert call(tmp_path / "file") == (2, "", "picaption: picaption config failed: no setting is called 'x'\n")
-    assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == []
+    assert state(home) == ("old", False, ["old"]) and restarts(home) == []
 
 
 def test_who_may_not_update(call, home, tmp_path, monkeypatch):
