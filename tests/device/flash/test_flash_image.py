@@ -78,6 +78,7 @@ def test_files_go_into_the_image_and_nothing_else_changes(image, tmp_path):
     boot.write("user-data", b"#cloud-config\n")
     boot.close()
     again = Fat(image, image)
+    assert again.read("picaption/small") == b"small" and again.read("picaption/none") is None and again.read("no/small") is None
     assert again.read("user-data") == b"#cloud-config\n" and again.read("config.txt").decode() == TRIXIE["config.txt"]
     read = subprocess.run(["mcopy", "-i", f"{image}@@{START}", "::picaption/big", "-"], capture_output=True, check=True).stdout
     assert read == (tmp_path / "big").read_bytes() and 1_000_000 <= free - again.free() < 1_020_000
