@@ -99,13 +99,17 @@ def copy_image(source, target, progress=lambda done, total: None):
         total = os.fstat(file.fileno()).st_size
         packed = file.read(len(XZ)) == XZ
         file.seek(0)
-        with lzma.open(file) if packed else file as plain, open(target, "wb") as out:
+        with lzma.open(file) if packed else file as plain, open(target, "wb", opener=_private) as out:
             try:
                 while chunk := plain.read(CHUNK):
                     out.write(chunk)
                     progress(file.tell(), total)
             except (lzma.LZMAError, EOFError):
                 raise PicaptionError(f"{source}: damaged: it cannot be decompressed; fetch it anew") from None
+
+
+def _private(path, flags):
+    return os.open(path, flags, 0o600)  # the image is to hold the keys of a network and of a page
 
 
 def _opened(path):
