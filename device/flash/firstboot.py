@@ -26,7 +26,7 @@ MEMBER = re.compile(r"manifest\.json|bundle\.tflite|wheels/[A-Za-z0-9_.+-]+\.whl
 GROWTH = 5
 
 SETTINGS, COMMAND, UNITS = "etc/picaption.toml", "usr/local/bin/picaption", "etc/systemd/system"
-#: Files that this writes as they are, by path; all but the first keep the card from being worn out by what need not be on it.
+#: Files that this writes as they are, by path: the command; what keeps logs and swapped memory off the card; and two units.
 FILES = {
     COMMAND: f'#!/bin/sh\nexec {HOME}/current/venv/bin/python {HOME}/current/venv/bin/picaption "$@"\n',
     "etc/systemd/journald.conf.d/picaption.conf": "[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\n",
@@ -58,7 +58,7 @@ Type=oneshot
 Environment=DEBIAN_FRONTEND=noninteractive
 ExecStart=/usr/bin/dpkg --configure -a
 ExecStart=/usr/bin/apt-get update
-ExecStart=/usr/bin/apt-get install --yes --no-install-recommends python3-picamera2
+ExecStart=/usr/bin/apt-get install --yes --no-install-recommends --option=DPkg::Lock::Timeout=300 python3-picamera2
 ExecStart=/bin/systemctl --no-block try-restart picaption.service
 
 [Install]

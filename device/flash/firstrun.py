@@ -40,7 +40,7 @@ systemctl enable picaption-setup.service
 """
 END = f"""
 cd {BOOT} || exit 1
-sed 's| systemd\\.[^ ]*||g' cmdline.txt > cmdline.txt.partial
+sed -e 's| systemd\\.run[^ ]*||g' -e 's| systemd\\.unit=kernel-command-line\\.target||g' cmdline.txt > cmdline.txt.partial
 sync
 mv cmdline.txt.partial cmdline.txt
 rm -f {SCRIPT}

@@ -30,14 +30,15 @@ class Fat:
         self.path, self._image = path, image
         self._drive = f"{image}@@{boot_partition(image, path).start}"
 
-    def names(self):
-        """Return the names of what is on it, in lower case, as FAT takes them."""
-        listed = self._mtools("mdir", "-b", "::").decode().splitlines()
-        return {line.removeprefix("::/").rstrip("/").lower() for line in listed}
+    def names(self, folder=""):
+        """Return the names of what is on it, or in a folder there, in lower case, as FAT takes them."""
+        listed = self._mtools("mdir", "-b", f"::{folder}").decode().splitlines()
+        return {line.rstrip("/").rpartition("/")[2].lower() for line in listed}
 
     def read(self, name):
         """Return a file's bytes, or None where there is none of that name."""
-        if name.lower() not in self.names():
+        folder, _, last = name.lower().rpartition("/")
+        if folder and folder not in self.names() or last not in self.names(folder):
             return None
         return self._mtools("mcopy", f"::{name}", "-")
 
@@ -52,17 +53,18 @@ class Fat:
         if folder and folder.lower() not in self.names():
             self._mtools("mmd", f"::{folder}")
         if isinstance(content, bytes):
-            self._mtools("mcopy", "-o", "-", f"::{name}", given=content)
-        else:
-            self._mtools("mcopy", "-o", content, f"::{name}")
+            self._mtools("mcopy", "-o", "-", f"::{name}", input=content)
+            return
+        with open(content, "rb") as file:  # by itself, mtools might take a path with a colon for a drive
+            self._mtools("mcopy", "-o", "-", f"::{name}", stdin=file)
 
     def close(self):
         """See to it that all is in the file."""
         with open(self._image, "rb+") as file:
             os.fsync(file.fileno())
 
-    def _mtools(self, program, *arguments, given=None):
-        done = subprocess.run([program, "-i", self._drive, *arguments], input=given, capture_output=True,
+    def _mtools(self, program, *arguments, **given):
+        done = subprocess.run([program, "-i", self._drive, *arguments], **given, capture_output=True,
                               env=os.environ | {"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"})
         if done.returncode:
             raise PicaptionError(f"{self.path}: {program} failed: {done.stderr.decode(errors='replace').strip()}")
@@ -97,13 +99,17 @@ def copy_image(source, target, progress=lambda done, total: None):
         total = os.fstat(file.fileno()).st_size
         packed = file.read(len(XZ)) == XZ
         file.seek(0)
-        with lzma.open(file) if packed else file as plain, open(target, "wb") as out:
+        with lzma.open(file) if packed else file as plain, open(target, "wb", opener=_private) as out:
             try:
                 while chunk := plain.read(CHUNK):
                     out.write(chunk)
                     progress(file.tell(), total)
             except (lzma.LZMAError, EOFError):
                 raise PicaptionError(f"{source}: damaged: it cannot be decompressed; fetch it anew") from None
+
+
+def _private(path, flags):
+    return os.open(path, flags, 0o600)  # the image is to hold the keys of a network and of a page
 
 
 def _opened(path):

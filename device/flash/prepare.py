@@ -10,7 +10,7 @@ from pathlib import Path
 from device.config import effective, is_loopback, plain_toml
 from device.errors import PicaptionError
 from device.flash.card import FOLDER, identify
-from device.flash.firstboot import BUNDLE, HOME, Fault, read_manifest
+from device.flash.firstboot import BUNDLE, HOME, Fault, read_manifest, unpack
 from device.flash.firstrun import firstrun_seed
 from device.flash.machine import hash_password
 from device.flash.payload import MACHINE, collect
@@ -33,7 +33,10 @@ def prepare(boot, machine, settings, payload=None, bundle=None):
         machine = replace(machine, password=hash_password(machine.password, _seed_before(boot)))
     seed = cloud_seed(boot, machine) if system.cloud_init else firstrun_seed(boot, machine)
     with tempfile.TemporaryDirectory() as folder:
-        payload = fitting(payload, system, bundle) if payload else collect(system.python, Path(folder, "payload.tar"), bundle)
+        if payload:
+            check_payload(payload, system, bundle, Path(folder))
+        else:
+            payload = collect(system.python, Path(folder, "payload.tar"), bundle)
         files = {f"{FOLDER}/payload.tar": payload, f"{FOLDER}/picaption.toml": plain_toml(settings).encode(),
                  f"{FOLDER}/firstboot.py": Path(__file__).with_name("firstboot.py").read_bytes()}
         if machine.user:
@@ -62,18 +65,19 @@ def kept(boot, seed):
     return found
 
 
-def fitting(payload, system, bundle):
-    """Return the path of a payload; raises PicaptionError where it is not one for such a System."""
+def check_payload(payload, system, bundle, folder):
+    """Raise PicaptionError where the payload at a path is none for such a System, or damaged, for which it is unpacked into a
+    folder."""
     if bundle:
         raise PicaptionError("--payload has its bundle in it: give --bundle to picaption flash payload")
     try:
         manifest = read_manifest(payload)
+        unpack(payload, manifest, folder)
     except Fault as error:
         raise PicaptionError(str(error)) from None
     if (manifest.python, manifest.machine) != (system.python, MACHINE):
         raise PicaptionError(f"{payload}: for Python {manifest.python} on {manifest.machine}, and this card has {system.python} on "
                              f"{MACHINE}: picaption flash payload --python {system.python}")
-    return payload
 
 
 def card_settings(path, told, web, token):
@@ -97,12 +101,12 @@ def token_before(boot):
         return ""
 
 
-def _seed_before(boot):
-    return b"".join(boot.read(name) or b"" for name in ("user-data", f"{FOLDER}/firstrun.sh")).decode(errors="replace")
-
-
 def page_address(config, hostname):
     """Return where the page of a card with that Config will be, with its token; None where it has none for the network."""
     if not config.web or is_loopback(config.host):
         return None
     return f"http://{hostname or 'raspberrypi'}.local:{config.port}/?token={config.token}"
+
+
+def _seed_before(boot):
+    return b"".join(boot.read(name) or b"" for name in ("user-data", f"{FOLDER}/firstrun.sh")).decode(errors="replace")

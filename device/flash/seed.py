@@ -1,5 +1,7 @@
 """cloud-init's seed on a boot partition, merged with what is there: it sets up the Pi, and starts what sets up picaption."""
 
+import yaml
+
 from device.errors import PicaptionError
 from device.flash.card import BOOT, FOLDER
 
@@ -82,7 +84,6 @@ def _list(data, name):
 
 def _mapping(boot, name):
     """Return what a YAML file of the boot partition holds, {} where it says nothing."""
-    import yaml
     content = boot.read(name) or b""
     if name == "user-data" and content.strip() and not content.startswith(b"#cloud-config"):
         raise PicaptionError("user-data: no #cloud-config, nothing can be added to it; make it one, or write the card anew")
@@ -98,5 +99,4 @@ def _mapping(boot, name):
 
 
 def _dump(data):
-    import yaml
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000).encode()

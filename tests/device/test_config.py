@@ -7,7 +7,7 @@ import click
 import pytest
 
 from device import config
-from device.config import Config, Event, effective, find_file, is_loopback, option_name, options, to_toml
+from device.config import Config, Event, effective, find_file, is_loopback, option_name, options, plain_toml, to_toml
 from device.errors import PicaptionError
 
 
@@ -145,6 +145,17 @@ def test_what_is_printed_can_be_read_again_and_holds_no_secret(write):
     lines = dict(line.split(" = ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert lines["port"].split() == ["99", "#", "--port"] and lines["source"].endswith("# picaption.toml:1")
     assert lines["host"].endswith("# default") and "# token is set" in text
+
+
+def test_what_is_for_another_machine_holds_the_secrets_and_no_default(write):
+    write('source = "demo"\nmax_fps = 2.5\nmqtt_user = "anna"\nmqtt_password = "s3cret"\n'
+          '[[event]]\nclass = "dog"\nrun = ["say", "a \\"dog\\""]\n')
+    found = effective(told("--web"), environment={})
+    text = plain_toml(found)
+    assert tomllib.loads(text) == {"source": "demo", "max_fps": 2.5, "mqtt_user": "anna", "mqtt_password": "s3cret", "web": True,
+                                   "event": [{"class": "dog", "run": ["say", 'a "dog"'], "every": 10}]}
+    write(text)
+    assert effective(told(), environment={}).config == found.config
 
 
 @pytest.mark.parametrize("host, expected", [

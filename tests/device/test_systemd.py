@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from device import systemd
-from device.systemd import Watchdog, notify, watchdog_interval
+from device.systemd import Ready, Watchdog, notify, watchdog_interval
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -66,3 +66,12 @@ def test_signs_of_life_are_given_when_they_are_due(heard, monkeypatch):
     monkeypatch.delenv("WATCHDOG_USEC")
     Watchdog()()
     assert heard() == []
+
+
+def test_the_first_result_is_told_and_no_other(heard):
+    ready = Ready()
+    assert heard() == []
+    for _ in range(3):
+        ready.write(None, None)
+    ready.close()
+    assert heard() == ["READY=1"]

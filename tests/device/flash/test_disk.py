@@ -147,7 +147,7 @@ def test_a_card_that_does_not_keep_what_was_written_is_told(image, tmp_path, at,
 
 
 def test_a_device_that_takes_no_more_is_one_line(image):
-    with pytest.raises(PicaptionError, match="/dev/full: writing failed after 0 MB .No space left on device.: put the card in again"):
+    with pytest.raises(PicaptionError, match="/dev/full: writing failed after 0 MB .No space left on device.: put the card in"):
         write_image(image, "/dev/full")
 
 

@@ -53,14 +53,14 @@ def machine(tmp_path, bookworm, monkeypatch):
 
 
 def test_the_script_sets_up_the_machine_and_the_service(machine, bookworm, tmp_path):
-    (bookworm / "cmdline.txt").write_text(OURS)
+    (bookworm / "cmdline.txt").write_text(OURS.replace("rootwait", "rootwait systemd.show_status=1"))
     for _ in range(2):  # as after a power failure at its end
         (tmp_path / "record").unlink(missing_ok=True)
         assert machine(ALL) == [
             "systemctl", "<enable><picaption-setup.service>", "mods", "<set_hostname><kitchen>",
             "mods", "<enable_ssh><-k><ssh-ed25519 AAAA a'b>", "userconf", "<anna><$6$salt$ha/sh>",
             "mods", f"<set_wlan><a'b $x><{'0' * 64}><DE>", "mods", "<set_timezone><Europe/Berlin>"]
-        assert (bookworm / "cmdline.txt").read_text() == COMMAND_LINE
+        assert (bookworm / "cmdline.txt").read_text() == COMMAND_LINE.replace("rootwait", "rootwait systemd.show_status=1")
         unit = (tmp_path / "units/picaption-setup.service").read_text()
         assert f"ExecStart=/usr/bin/python3 -I {bookworm}/picaption/firstboot.py\n" in unit
         assert len(list((tmp_path / "units").iterdir())) == 1

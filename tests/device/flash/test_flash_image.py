@@ -78,6 +78,7 @@ def test_files_go_into_the_image_and_nothing_else_changes(image, tmp_path):
     boot.write("user-data", b"#cloud-config\n")
     boot.close()
     again = Fat(image, image)
+    assert again.read("picaption/small") == b"small" and again.read("picaption/none") is None and again.read("no/small") is None
     assert again.read("user-data") == b"#cloud-config\n" and again.read("config.txt").decode() == TRIXIE["config.txt"]
     read = subprocess.run(["mcopy", "-i", f"{image}@@{START}", "::picaption/big", "-"], capture_output=True, check=True).stdout
     assert read == (tmp_path / "big").read_bytes() and 1_000_000 <= free - again.free() < 1_020_000
@@ -98,6 +99,7 @@ def test_an_image_is_made_one_that_captions(image, card_payload, tmp_path, capsy
     before, out = hashlib.sha256(original.read_bytes()).digest(), tmp_path / "card.img"
     code, told, err = call(capsys, "image", "--from", original, "--out", out, "--payload", card_payload, "--source", "demo")
     assert (code, err) == (0, "") and told == f"{out}: ready; write it to a card: picaption flash write {out} DEVICE\n"
+    assert out.stat().st_mode & 0o777 == 0o600
     boot = Fat(out, out)
     assert b"firstboot.py" in boot.read("user-data") and boot.read("user-data.before-picaption").decode() == TRIXIE["user-data"]
     settings = subprocess.run(["mtype", "-i", f"{out}@@{START}", "::picaption/picaption.toml"], capture_output=True, text=True)

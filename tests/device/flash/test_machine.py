@@ -64,7 +64,7 @@ def test_public_keys_alone(tmp_path):
     path.write_text("# mine\nssh-ed25519 AAAAC3+/ anna@home\n\necdsa-sha2-nistp256 AAAA==\n")
     assert read_ssh_keys(path) == ("ssh-ed25519 AAAAC3+/ anna@home", "ecdsa-sha2-nistp256 AAAA==")
     for text, message in (("-----BEGIN OPENSSH PRIVATE KEY-----\n", "a private key, which belongs on no card"),
-                          ("", "no public keys"), ("ssh-ed25519\n", "no public keys"), ("command=\"x\" ssh-rsa A\n", "no public keys")):
+                          ("", "no public keys"), ("ssh-ed25519\n", "no public"), ("command=\"x\" ssh-rsa A\n", "no public")):
         path.write_text(text)
         with pytest.raises(PicaptionError, match=message):
             read_ssh_keys(path)

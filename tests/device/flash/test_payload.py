@@ -27,7 +27,7 @@ def wheel(tmp_path_factory):
 
 def test_what_is_written_is_unpacked_again(tmp_path):
     files = {}
-    for name, content in {"wheels/b-1-py3-none-any.whl": b"b", "wheels/a-1.0+x_y-py3-none-any.whl": b"a", "bundle.tflite": b"c"}.items():
+    for name, content in {"wheels/b-1-py3-none-any.whl": b"b", "wheels/a-1.0+x_y-py3.whl": b"a", "bundle.tflite": b"c"}.items():
         files[name] = tmp_path / name.replace("/", "_")
         files[name].write_bytes(content)
     write(tmp_path / "one.tar", "3.13", files)
@@ -55,19 +55,20 @@ def test_pip_installs_the_wheel(wheel, tmp_path):
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", environment], check=True)
     done = subprocess.run([sys.executable, "-m", "pip", "--python", environment, "install", "--quiet", "--no-index", "--no-deps",
-                           "--no-compile", "--ignore-installed", "--disable-pip-version-check", wheel], capture_output=True, text=True)
+                           "--no-compile", "--ignore-installed", "--disable-pip-version-check", wheel],
+                          capture_output=True, text=True)
     if "No module named pip" in done.stderr:
         pytest.skip("this Python has no pip")
     assert done.returncode == 0, done.stderr
     program = "from importlib.metadata import distribution as d; print(*sorted(e.name for e in d('picaption').entry_points))"
-    said = subprocess.run([environment / "bin/python", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
-    assert {"picaption", "live", "service"} <= set(said.split()) and (environment / "bin/picaption").exists()
+    said = subprocess.run([environment / "bin/python", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert {"picaption", "live", "service"} <= set(said.stdout.split()) and (environment / "bin/picaption").exists()
 
 
 def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(PicaptionError, match="the wheels for the Pi cannot be fetched; .* pip says: No matching distribution found"):
+    with pytest.raises(PicaptionError, match="the wheels for the Pi cannot be fetched; .* pip says: No matching distribution"):
         download(wheel, "3.13", tmp_path / "wheels")
 
 

@@ -30,7 +30,8 @@ def call(capsys, monkeypatch):
 def options(tmp_path, card_payload):
     """Options that say all that can be said."""
     (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA anna\n")
-    (tmp_path / "my.toml").write_text('json = "/var/lib/picaption/said.jsonl"\nmax_fps = 2\n[[event]]\nword = "cat"\nrun = ["true"]\n')
+    (tmp_path / "my.toml").write_text('json = "/var/lib/picaption/said.jsonl"\nmax_fps = 2\n'
+                                      '[[event]]\nword = "cat"\nrun = ["true"]\n')
     return ["--payload", card_payload, "--hostname", "kitchen", "--user", "anna", "--password", "--ssh-key", tmp_path / "key.pub",
             "--wifi", "net", "--country", "DE", "--timezone", "Europe/Berlin", "--source", "usb:0", "--web", "--mqtt", "broker.lan",
             "--config", tmp_path / "my.toml"]
@@ -71,8 +72,7 @@ def test_another_password_is_another_hash(call, trixie, card_payload):
     assert call(*arguments, given="one\n")[0] == 0
     first = user()
     assert call(*arguments, given="two\n")[0] == 0 and user() != first
-    assert call(*arguments, given="")[2] == "picaption: no password on standard input: give it on a line of its own, or call this " \
-        "on a terminal\n"
+    assert call(*arguments)[2].startswith("picaption: no password on standard input: give it on a line of its own")
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -89,7 +89,8 @@ def test_a_wrong_option_leaves_the_card_as_it_was(call, trixie, card_payload, ar
 
 @pytest.mark.parametrize("wrong, message", [
     ("32-bit", "a 32-bit Raspberry Pi OS"), ("seed", "user-data: no #cloud-config"), ("python", "for Python 3.13 on aarch64, and"),
-    ("payload", "not a payload of picaption"), ("room", "MB are needed, and 5 are free")])
+    ("payload", "not a payload of picaption"), ("damaged", "a-1-py3-none-any.whl is damaged"),
+    ("room", "MB are needed, and 5 are free")])
 def test_a_card_that_does_not_fit_is_left_as_it_was(call, trixie, card_payload, monkeypatch, wrong, message):
     if wrong == "32-bit":
         (trixie / "kernel7l.img").touch()
@@ -100,6 +101,8 @@ def test_a_card_that_does_not_fit_is_left_as_it_was(call, trixie, card_payload, 
             (trixie / name).unlink()
     elif wrong == "payload":
         card_payload.write_bytes(b"nothing")
+    elif wrong == "damaged":
+        card_payload.write_bytes(card_payload.read_bytes().replace(b"no wheel", b"no whee1"))
     else:
         with open(card_payload, "ab") as file:
             file.truncate(3_000_000)
