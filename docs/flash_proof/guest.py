@@ -10,7 +10,7 @@ from machine import MachineError
 SAID = "/var/lib/picaption/said.jsonl"
 SETTINGS = f'json = "{SAID}"\n'
 #: Seconds within which a machine has to caption: at its first boot, which installs everything, and at later ones.
-FIRST, LATER = 1800, 600
+FIRST, LATER = 3600, 1800
 
 
 def captioning(machine, timeout):
@@ -23,6 +23,15 @@ def captioning(machine, timeout):
     if not (line["caption"] or {}).get("text"):
         raise MachineError(f"a line without a caption: {line}")
     return seconds, line
+
+
+def with_source(machine, source):
+    """Have the service take another source, and wait until it captions; return how many bytes of lines there were before."""
+    machine.run(f"sed -i 's/^source = .*/source = \"{source}\"/' /etc/picaption.toml && systemctl stop picaption", 120)
+    before = int(machine.run(f"stat -c %s {SAID}"))
+    machine.run("systemctl start picaption", LATER)
+    captioning(machine, LATER)
+    return before
 
 
 def program(machine):
@@ -49,5 +58,5 @@ def kept(machine):
     names = ("ActiveState", "SubState", "Type", "NRestarts", "WatchdogUSec", "WatchdogTimestamp", "User", "DynamicUser", "Result")
     told = machine.run(f"systemctl show --property={','.join(names)} picaption")
     found = dict(line.partition("=")[::2] for line in told.splitlines())
-    found["exposure"] = machine.run("systemd-analyze security --no-pager picaption | tail -n 1", 180)
+    found["exposure"] = machine.run("systemd-analyze security --no-pager picaption | tail -n 1 | tr -dc '0-9.'", 180)
     return found

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from card import forget, get
 
-#: One core alone: emulated ones wait for each other for longer than they work where this machine is busy. And devices may take
-#: their time to appear, as nothing here is as fast as a Pi.
-PATIENT = "maxcpus=1 loglevel=3 systemd.show_status=false systemd.default_device_timeout_sec=900"
+#: Devices may take their time to appear, as nothing here is as fast as a Pi.
+PATIENT = "loglevel=3 systemd.show_status=false systemd.default_device_timeout_sec=900"
 
 
 class MachineError(Exception):
