@@ -1,9 +1,10 @@
 """Bookworm's first boot, and updates, in a container of this machine: sudo .venv/bin/python docs/flash_bookworm.py WORK
 
-Needs a Debian machine (Bookworm or later), root, and picaption with its extra `flash` in this Python. Makes Debian's Bookworm in the
-folder WORK, with a boot partition as Raspberry Pi OS has it and stand-ins for the system's two tools, which write down what they are
-told. `picaption flash prepare` writes to it, systemd runs what its command line says, and it boots without network until it captions. Then
-it is updated: to a version that works, and to one whose live loop has no result. The wheels are those of this machine's processor.
+Needs a Debian machine (Bookworm or later), root, and picaption with its extra `flash` in this Python. Makes Debian's Bookworm in
+the folder WORK, with a boot partition as Raspberry Pi OS has it and stand-ins for the system's two tools, which write down what
+they are told. `picaption flash prepare` writes to it, systemd runs what its command line says, and it boots without network until
+it captions. Then it is updated: to a version that works, and to one whose live loop has no result. The wheels are those of this
+machine's processor.
 """
 
 import io

@@ -100,7 +100,7 @@ def own_wheel(folder):
 
 
 def _checkouts_entry_points(root):
-    """Return the entry points that setup.cfg of a checkout names, which may be newer than what was installed of it; "" without."""
+    """Return the entry points in a checkout's setup.cfg, which may be newer than what was installed of it; "" without one."""
     checkout = configparser.ConfigParser(delimiters=("=",))
     checkout.read(root / "setup.cfg", encoding="utf-8")
     groups = checkout["options.entry_points"] if "options.entry_points" in checkout else {}
