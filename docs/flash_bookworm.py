@@ -40,7 +40,7 @@ def make_root(root):
     if not all(map(shutil.which, ("mmdebstrap", "systemd-nspawn"))):
         subprocess.run(["apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap", "systemd-container"], check=True)
     subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,systemd-sysv,dbus,libstdc++6,curl", "bookworm",
-                    partial, "http://deb.debian.org/debian"], check=True)
+                    partial], check=True)
     for tool, folder in TOOLS.items():
         (partial / folder).mkdir()
         (partial / folder / tool).write_text('#!/bin/sh\necho "${0##*/} $*" >> /var/told\n')
