@@ -24,6 +24,9 @@ from device.errors import PicaptionError  # noqa: E402
 #: File names that are taken for pictures in a folder.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
 
+#: Averaged pixels are made in bands of so many rows: what one takes, 460 kB at 640 columns, fits into a board's second cache.
+BAND = 120
+
 _stderr_lock = threading.Lock()
 
 
@@ -115,18 +118,29 @@ def resize(image, height, width, rule, kept=None):
     # averaging all at once, and eight times as fast.
     across, down = max(1, image.shape[1] // width), max(1, image.shape[0] // height)
     if across > 1 or down > 1:
-        image = image[:image.shape[0] // down * down, :image.shape[1] // across * across]
-        image = _scaled(image, image.shape[1] // across, image.shape[0] // down, cv2.INTER_AREA, kept)
-    return _scaled(image, width, height, cv2.INTER_LINEAR, kept)
-
-
-def _scaled(image, width, height, interpolation, kept):
-    """Return `image` in that size; see `resize` for `kept`."""
-    if kept is None:
-        return cv2.resize(image, (width, height), interpolation=interpolation)
+        image = _averaged(image, across, down, kept)
+    memory = None if kept is None else kept.get("scaled")
     # OpenCV writes into the array it is given where that has the right shape, and otherwise makes another.
-    kept[interpolation] = cv2.resize(image, (width, height), kept.get(interpolation), interpolation=interpolation)
-    return kept[interpolation]
+    scaled = cv2.resize(image, (width, height), memory, interpolation=cv2.INTER_LINEAR)
+    if kept is not None:
+        kept["scaled"] = scaled
+    return scaled
+
+
+def _averaged(image, across, down, kept):
+    """Return `image` with every `across` times `down` pixels averaged to one; see `resize` for `kept`."""
+    rows, columns = image.shape[0] // down, image.shape[1] // across
+    averaged = None if kept is None else kept.get("averaged")
+    if averaged is None or averaged.shape != (rows, columns, 3):
+        averaged = np.empty((rows, columns, 3), np.uint8)
+    for top in range(0, rows, BAND):
+        band = image[top * down:min(rows, top + BAND) * down, :columns * across]
+        # OpenCV waits for each line of a frame that is not in the cache; read straight through first, it comes in half the time.
+        band.max()
+        cv2.resize(band, (columns, len(band) // down), averaged[top:top + BAND], interpolation=cv2.INTER_AREA)
+    if kept is not None:
+        kept["averaged"] = averaged
+    return averaged
 
 
 def shrunk(image, side):

@@ -33,14 +33,14 @@ class Watcher:
     def tell(self, encoded):
         """Return the Caption of the scene that the Encoded shows, and its words' evidence (see device.recognizer.describe)."""
         features, now = encoded.features[0], time.monotonic()
-        features = features / max(math.sqrt(features @ features), 1e-6)
-        self._changed = self._features is None or bool(1 - features @ self._features > self._threshold)
+        length = max(math.sqrt(features @ features), 1e-6)
+        self._changed = self._features is None or 1 - float(features @ self._features) / length > self._threshold
         if self._changed or now - self._told_at >= self._every:
             caption, self._evidence = self._recognizer.tell(encoded)
             if self._changed or caption and caption.log_probability > self._caption.log_probability:
                 self._caption = caption
             self._scene += self._changed
-            self._features, self._told_at = features, now
+            self._features, self._told_at = features / length, now
         return self._caption, self._evidence
 
     def name(self, tags, classes):

@@ -4,6 +4,7 @@ They are found in the package index here, for the Pi's machine and Python, so th
 """
 
 import base64
+import configparser
 import csv
 import hashlib
 import io
@@ -81,7 +82,7 @@ def own_wheel(folder):
     about = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")
     files[f"{information}/METADATA"] = about.encode()
     files[f"{information}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: picaption\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files[f"{information}/entry_points.txt"] = distribution.read_text("entry_points.txt").encode()
+    files[f"{information}/entry_points.txt"] = (_checkouts_entry_points(root) or distribution.read_text("entry_points.txt")).encode()
     record = io.StringIO()
     rows = csv.writer(record, lineterminator="\n")
     for name, content in files.items():
@@ -96,6 +97,14 @@ def own_wheel(folder):
             member.external_attr, member.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
             wheel.writestr(member, content)
     return path
+
+
+def _checkouts_entry_points(root):
+    """Return the entry points in a checkout's setup.cfg, which may be newer than what was installed of it; "" without one."""
+    checkout = configparser.ConfigParser(delimiters=("=",))
+    checkout.read(root / "setup.cfg", encoding="utf-8")
+    groups = checkout["options.entry_points"] if "options.entry_points" in checkout else {}
+    return "".join(f"[{name}]{entries}\n" for name, entries in groups.items())
 
 
 def _member(name, size):

@@ -1,6 +1,11 @@
 """Boot partitions as Raspberry Pi OS has them."""
 
 import hashlib
+import shutil
+
+import pytest
+
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed, which hashes passwords")
 
 ISSUE = "Raspberry Pi reference 2025-11-24\nGenerated using pi-gen\n"
 COMMAND_LINE = "console=serial0,115200 console=tty1 root=PARTUUID=4b1c25a5-02 rootfstype=ext4 fsck.repair=yes rootwait\n"

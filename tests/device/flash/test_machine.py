@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from cards import needs_openssl
 from device.errors import PicaptionError
 from device.flash.machine import Machine, ask, check, check_wifi, hash_password, read_ssh_keys, wifi_key
 
@@ -39,6 +40,7 @@ def test_a_networks_key_is_that_of_the_standard():
             wifi_key("a", passphrase)
 
 
+@needs_openssl
 def test_a_password_is_hashed_and_known_again(monkeypatch):
     # as glibc's crypt(3) hashes it
     known = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"

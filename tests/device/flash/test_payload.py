@@ -62,7 +62,7 @@ def test_pip_installs_the_wheel(wheel, tmp_path):
     assert done.returncode == 0, done.stderr
     program = "from importlib.metadata import distribution as d; print(*sorted(e.name for e in d('picaption').entry_points))"
     said = subprocess.run([environment / "bin/python", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert {"picaption", "live", "service"} <= set(said.stdout.split()) and (environment / "bin/picaption").exists()
+    assert {"picaption", "live", "flash", "update"} <= set(said.stdout.split()) and (environment / "bin/picaption").exists()
 
 
 def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):

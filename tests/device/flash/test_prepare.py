@@ -6,7 +6,7 @@ import tomllib
 import pytest
 import yaml
 
-from cards import BOOKWORM, TRIXIE, contents
+from cards import BOOKWORM, TRIXIE, contents, needs_openssl
 from device import cli
 from device.flash import card
 from device.flash.card import Folder
@@ -37,6 +37,7 @@ def options(tmp_path, card_payload):
             "--config", tmp_path / "my.toml"]
 
 
+@needs_openssl
 @pytest.mark.parametrize("system", ["trixie", "bookworm"])
 def test_all_of_it_and_twice_the_same(call, options, card_payload, request, system, tmp_path):
     boot = request.getfixturevalue(system)
@@ -65,6 +66,7 @@ def test_all_of_it_and_twice_the_same(call, options, card_payload, request, syst
     assert contents(boot) == before
 
 
+@needs_openssl
 def test_another_password_is_another_hash(call, trixie, card_payload):
     def user():
         return yaml.safe_load((trixie / "user-data").read_text())["users"][0]["hashed_passwd"]
