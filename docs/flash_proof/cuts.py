@@ -45,7 +45,7 @@ def up(machine, timeout):
 
 
 def first_boots(work, fresh, log, longest):
-    """Cut first boots within their `longest` seconds, each of a new copy of a card that `fresh` makes; give the Cuts, for ever."""
+    """Cut first boots within their `longest` seconds, each of a new card that `fresh` makes; give the Cuts, for ever."""
     while True:
         card = fresh()
         with power(work, card, log) as machine:

@@ -34,9 +34,10 @@ class Board:
 
 BOARDS = {board.name: board for board in (
     # Its first line is Bluetooth's; the second one is what a Pi calls serial0.
-    Board("raspi3b", ("-M", "raspi3b", "-serial", "null"), "ttyS1", "bcm2837-rpi-3-b.dtb", ("-device", "sd-card,drive=card"), False),
+    Board("raspi3b", ("-M", "raspi3b", "-serial", "null"), "ttyS1", "bcm2837-rpi-3-b.dtb",
+          ("-device", "sd-card,drive=card"), network=False),
     Board("virt", ("-M", "virt", "-cpu", "cortex-a76", "-m", "1G"), "ttyAMA0", "",
-          ("-device", "virtio-blk-device,drive=card"), True),
+          ("-device", "virtio-blk-device,drive=card"), network=True),
 )}
 
 
@@ -70,7 +71,7 @@ class Machine:
         return time.monotonic() - self.started
 
     def shell(self, timeout=300):
-        """Wait until root's shell on the serial line is there, after `timeout` seconds at most; make it one that edits nothing."""
+        """Wait until root's shell on the serial line is there, for `timeout` seconds at most; make it one that edits nothing."""
         # What is typed before, a driver that is not ready yet never gets.
         self._wait(rb"root@[^\r\n]*# ", 0, timeout, "its power: there is no shell")
         self._send("stty -echo; PS1= exec sh\n")

@@ -7,9 +7,9 @@ Debian machine, root, and picaption with its extra `flash` installed in this Pyt
 """
 
 import json
+import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -18,14 +18,7 @@ import click
 
 import stages
 import tools
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: what was looked at, and what was found."""
-
-    what: str
-    found: str
+from machine import MachineError
 
 
 def table(work):
@@ -41,7 +34,7 @@ def table(work):
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("names", nargs=-1, metavar="[STAGE]...", type=click.Choice([*stages.ALL]))
-@click.option("--cuts", default=10, show_default=True, type=click.IntRange(1), help="How often power is cut in each of three stages.")
+@click.option("--cuts", default=10, show_default=True, type=click.IntRange(1), help="How often power is cut in each rough stage.")
 @click.option("--port", default=18080, show_default=True, help="Of this computer, where the machine's page is looked at.")
 def main(work, names, cuts, port):
     """Run the stages, all of them by default, with everything in the folder WORK, and print what they found."""
@@ -54,7 +47,10 @@ def main(work, names, cuts, port):
         if path.exists():
             continue
         print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-        found = stages.ALL[name](proof)
+        try:
+            found = stages.ALL[name](proof)
+        except (MachineError, subprocess.CalledProcessError) as error:
+            raise click.ClickException(f"{name}: {error} (what its machines said is in {proof.log(name)})") from None
         path.write_text(json.dumps(found, indent=1))
         for what, said in found:
             print(f"  {what}: {said}", file=sys.stderr, flush=True)

@@ -50,11 +50,9 @@ class Proof:
         (self.work / "notes" / f"{name}.json").write_text(json.dumps(what, indent=1))
 
 
-def picaption(*arguments, **how):
-    """Run a command of this picaption and return what it prints."""
-    program = "from device.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], check=True, text=True, stdout=subprocess.PIPE,
-                          cwd=ROOT, **how).stdout
+def picaption(*arguments):
+    """Run a command of this picaption."""
+    run(sys.executable, "-c", "from device.cli import main; main()", *arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 def system(proof):
@@ -62,16 +60,16 @@ def system(proof):
     start = time.monotonic()
     image = standin.build(proof.work, run)
     kernel, = (proof.work / "root/boot").glob("vmlinuz-*")
-    return [("stand-in for Raspberry Pi OS", f"Debian {standin.SUITE} arm64, {kernel.name}; {image.stat().st_size >> 20} MiB card, "
-             f"{image.stat().st_blocks >> 11} MiB of it used; built in {time.monotonic() - start:.0f} s")]
+    return [("stand-in for Raspberry Pi OS", f"Debian {standin.SUITE} arm64, {kernel.name}, on a card of {standin.CARD} MiB, "
+             f"{image.stat().st_blocks >> 11} MiB of them used; built in {time.monotonic() - start:.0f} s")]
 
 
 def flash(proof):
     """Prepare its card by picaption flash image, and two updates."""
     work, start = proof.work, time.monotonic()
     (work / "settings.toml").write_text(guest.SETTINGS)
-    picaption("flash", "image", "--from", work / "base.img", "--out", work / "card.img", "--hostname", "proof", "--source", "demo",
-              "--web", "--config", work / "settings.toml")
+    picaption("flash", "image", "--from", work / "base.img", "--out", work / "card.img", "--hostname", "proof",
+              "--source", "demo", "--web", "--config", work / "settings.toml")
     spent = time.monotonic() - start
     ready = work / "ready"
     ready.mkdir(exist_ok=True)
@@ -99,8 +97,7 @@ def boots(proof, name):
         again, _ = guest.captioning(machine, guest.LATER)
         machine.off()
     proof.note(name, {"first": first, "again": again})
-    return [(f"{name}: first caption, from power on", f"{first:.0f} s at the first boot, "
-             f"{again:.0f} s at the next"),
+    return [(f"{name}: first caption, from power on", f"{first:.0f} s at the first boot, {again:.0f} s at the next"),
             (f"{name}: captions of the demo pictures in the encoder's shape, word for word as here", prints["ready"]),
             (f"{name}: captions of the demo pictures as they are, resized there", prints["demo"]),
             (f"{name}: captions that the service began its scenes of the demo with, against those here of the same frames",
@@ -196,32 +193,42 @@ def updates(proof):
             raise MachineError(f"an update that nothing disturbed has left {now}: journalctl -u update, in {card}, tells why")
         machine.off()
     print(f"  an undisturbed update took {longest:.0f} s", file=sys.stderr, flush=True)
-    yield from cuts.boots(work, card, proof.log("rough_update"), lambda machine, runs: cuts.update(machine, runs, versions, longest))
+    yield from cuts.boots(work, card, proof.log("rough_update"),
+                          lambda machine, runs: cuts.update(machine, runs, versions, longest))
 
 
 def rough_running(proof):
     """Cut a machine that captions."""
     card = proof.work / "rough_running.img"
     copy(proof.work / "virt.img", card)
-    return cut(proof, "rough_running", "power cut while it captions", cuts.boots(proof.work, card, proof.log("rough_running"),
-                                                                                 lambda machine, runs: 60))
+    made = cuts.boots(proof.work, card, proof.log("rough_running"), lambda machine, runs: 60)
+    return cut(proof, "rough_running", "power cut in a minute of captioning", made)
 
 
 def cut(proof, name, what, made):
-    """Take as many Cuts as are asked for, beside those that are there from before, and return the rows that sum them up."""
+    """Take as many Cuts as are asked for, beside those noted before, and return the row that sums them up. One after which the
+    machine does not come up captioning is noted too, and raises MachineError; the card is left as it is."""
     path = proof.work / "notes" / f"{name}.jsonl"
+    path.parent.mkdir(exist_ok=True)
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     while len(done) < proof.cuts:
-        done.append(asdict(next(made)))
+        try:
+            failure, noted = None, asdict(next(made))
+        except MachineError as error:
+            failure, noted = error, {"failed": str(error)}
         with open(path, "a") as file:
-            file.write(json.dumps(done[-1]) + "\n")
-        print(f"  {done[-1]}", file=sys.stderr, flush=True)
+            file.write(json.dumps(noted) + "\n")
+        if failure:
+            raise failure
+        print(f"  {noted}", file=sys.stderr, flush=True)
+        done.append(noted)
     made.close()
-    seconds = sorted(each["seconds"] for each in done)
-    return [(what, f"{len(done)} of {len(done)} times it came up captioning, {seconds[0]:.0f} to {seconds[-1]:.0f} s after power on; "
-             f"{sum(each['lost'] for each in done)} of {sum(each['unflushed'] for each in done)} unflushed writes were lost")]
+    good = [each for each in done if "failed" not in each]
+    seconds = sorted(each["seconds"] for each in good) or [0]
+    return [(what, f"{len(good)} of {len(done)} times it came up captioning, {seconds[0]:.0f} to {seconds[-1]:.0f} s after power on; "
+             f"{sum(each['lost'] for each in good)} of {sum(each['unflushed'] for each in good)} unflushed writes were lost")]
 
 
 ALL = {"system": system, "flash": flash, "raspi3b": functools.partial(boots, name="raspi3b"),
-       "virt": functools.partial(boots, name="virt"), "service": service, "rough_first": rough_first,
-       "rough_update": rough_update, "rough_running": rough_running}
+       "virt": functools.partial(boots, name="virt"), "service": service,
+       "rough_first": rough_first, "rough_update": rough_update, "rough_running": rough_running}
