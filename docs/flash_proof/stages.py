@@ -229,6 +229,6 @@ def cut(proof, name, what, made):
              f"{sum(each['lost'] for each in good)} of {sum(each['unflushed'] for each in good)} unflushed writes were lost")]
 
 
+ROUGH = {"rough_first": rough_first, "rough_update": rough_update, "rough_running": rough_running}
 ALL = {"system": system, "flash": flash, "raspi3b": functools.partial(boots, name="raspi3b"),
-       "virt": functools.partial(boots, name="virt"), "service": service,
-       "rough_first": rough_first, "rough_update": rough_update, "rough_running": rough_running}
+       "virt": functools.partial(boots, name="virt"), "service": service} | ROUGH
