@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from convert import PIXELS, PRECISIONS, RUNTIMES
+from convert import PRECISIONS, RUNTIMES
 from device.errors import PicaptionError
 from device.metadata import HEADS, RULES
 from models.commands import FILE, FOLDER
+from models.settings import PIXELS
 
 REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
 
@@ -50,7 +51,9 @@ def convert(model, output, representative, count, seed, precision, per_tensor, r
     of others': a Keras model (.keras, .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay
     as they are.
     """
-    names = names and read_names(names)
+    if names:
+        from models.readers import read_names
+        names = read_names(names)
     foreign = Path(model).is_file() or Path(model, "saved_model.pb").exists()
     if foreign and (report or per_tensor or runtime != RUNTIMES[0] or any(data.values())):
         raise PicaptionError("--report, what it measures, --per-tensor and --runtime are about training runs; this is another's classifier")
@@ -110,9 +113,3 @@ def read_measured(report, **data):
     training = dict.fromkeys(("training", "training_split", "training_images"))
     need_data(gallery=None, **data, **training)
     return read_data(**data, **training)[0]
-
-
-def read_names(path):
-    """Return the lines of the file at `path`, without blank ones at its end; raises PicaptionError where it cannot be read."""
-    from models.readers import read_text
-    return [line.strip() for line in read_text(path, "names").rstrip().split("\n")]

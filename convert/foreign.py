@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from convert import PIXELS
 from convert.convert import BOUNDS, draw
 from convert.graph import ACTIVATIONS, convert_functions, freeze
 from convert.wrap import wrap_graph
@@ -15,6 +13,8 @@ from device.errors import PicaptionError
 from device.head import squash
 from device.metadata import Input
 from device.pictures import list_pictures
+from models.foreign import load
+from models.settings import PIXELS
 
 #: How many pictures at most check the result, beside those that give ranges.
 CHECKED = 50
@@ -25,7 +25,7 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     """Convert the classifier at `path` to a bundle at `output`; returns (the share of other pictures of which float model and
     bundle say the same first, the mean absolute difference of the probabilities).
 
-    labels: the class names, or None; pixels: of convert.PIXELS, the range that it takes; size: of its pictures, where it takes any;
+    labels: the class names, or None; pixels: of models.settings.PIXELS, the range that it takes; size: of its pictures, where it takes any;
     the others as for convert.convert.convert and convert.wrap.wrap. Raises PicaptionError where it is no classifier of pictures,
     where TFLite lacks an operator, and where the two disagree; `output` is then as it was.
     """
@@ -35,7 +35,7 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     if not pixels:
         raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
                              f"{', '.join(PIXELS)}")
-    call, shape = load(path, size)
+    call, shape, _ = load(path, size)
     factor, added = PIXELS[pixels]
 
     def scores(image):
@@ -67,34 +67,3 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
         found.append((float((exact.argmax(1) == told.argmax(1)).mean()), difference))
     write_checked(output, contents, check)
     return found[0]
-
-
-def load(path, size=None):
-    """Return (a function from float32 pictures [1, H, W, 3] to scores, (H, W, 3)) of the Keras file or SavedModel at `path`;
-    raises PicaptionError where it is none, or takes no pictures in three colours."""
-    try:
-        if path.is_dir():
-            loaded = tf.saved_model.load(str(path))  # Its variables live as long as it does.
-            signature = loaded.signatures["serving_default"]
-            (name, given), = signature.structured_input_signature[1].items()
-            shape, outputs = given.shape, list(signature.structured_outputs)
-
-            def call(image):
-                return loaded.signatures["serving_default"](**{name: image})[outputs[0]]
-            inputs = 1
-        else:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-            shape, outputs, inputs, call = model.inputs[0].shape, model.outputs, len(model.inputs), model
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise PicaptionError(f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}") from None
-    if inputs != 1 or len(outputs) != 1:
-        raise PicaptionError(f"{path}: it takes {inputs} inputs and gives {len(outputs)} outputs; a classifier takes a picture "
-                             "and gives scores")
-    shape = list(shape)
-    if len(shape) != 4 or shape[3] != 3:
-        raise PicaptionError(f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, width, 3]")
-    if size:
-        shape[1:3] = [shape[1] or size, shape[2] or size]
-    if None in shape[1:]:
-        raise PicaptionError(f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with --size")
-    return call, tuple(shape[1:])
