@@ -36,14 +36,15 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
 @click.option("--split", type=FILE, help="Of --captions and --labels only the pictures listed in this file, one a line.")
 @click.option("--classes", type=FILE, help="The class names of --labels, one a line.")
 @click.option("--limit", type=click.IntRange(1), help="Measure on the first pictures only.")
+@click.option("--mapping", type=FILE, help="Which labels of others' classifier each of --folders is: folder, tab, label.")
 @click.option("--names", type=click.Path(dir_okay=False), help="Others' classifiers: the class names, one a line.")
 @click.option("--pixels", type=click.Choice(PIXELS), help="The range of pixels that it was trained with.")
 @click.option("--size", type=click.IntRange(8, 4096), help="The side of its pictures, where it takes any.")
 @click.option("--resize", default="squash", show_default=True, type=click.Choice(RULES),
               help="How pictures are brought to its size.")
 @click.option("--head", type=click.Choice(HEADS), help="What it gives logits of.  [default: single-label]")
-def convert(model, output, representative, count, seed, precision, per_tensor, runtime, report, names, pixels, size, resize, head,
-            **data):
+def convert(model, output, representative, names, pixels, size, resize, head, report, mapping, count, seed, precision, per_tensor,
+            runtime, **data):
     """Make a checked bundle of MODEL.
 
     MODEL is the folder that picaption train left, which is quantized; float model and bundle are compared on pictures held
@@ -51,54 +52,76 @@ def convert(model, output, representative, count, seed, precision, per_tensor, r
     of others': a Keras model (.keras, .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay
     as they are.
     """
+    keras = Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5")
     if names:
         from models.readers import read_names
         names = read_names(names)
-    foreign = Path(model).is_file() or Path(model, "saved_model.pb").exists()
-    if foreign and (report or per_tensor or runtime != RUNTIMES[0] or any(data.values())):
-        raise PicaptionError("--report, what it measures, --per-tensor and --runtime are about training runs; this is another's classifier")
-    if Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5"):
-        if not representative:
-            raise PicaptionError(REPRESENTATIVE)
-        from convert.foreign import convert_foreign
-        same, difference = convert_foreign(model, output, names, pixels, representative, count, seed, precision, resize, head, size)
-        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB; on other pictures float and bundle say the same first "
-                   f"for {same:.0%}, their probabilities differ by {difference:.4f}")
+    if Path(model).is_file() and not keras:
+        if report or per_tensor or mapping or runtime != RUNTIMES[0] or any(data.values()):
+            raise PicaptionError("--report, what it measures, --per-tensor and --runtime are about what is quantized; this is a .tflite "
+                                 "file already")
+        convert_file(model, output, names, pixels, resize, head)
         return
-    if Path(model).is_file():
-        from convert.wrap import wrap
-        from device.bundle import write_checked
-        contents = wrap(model, names, pixels, resize, head)
-        write_checked(output, contents)
-        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, {len(contents.labels)} classes, {contents.metadata.head}")
-        return
-    if names or pixels or head or size:
-        raise PicaptionError("--names, --pixels, --size and --head are about others' classifiers; this is a training run")
-    from models.classes import BASE, convert_classes
-    if Path(model, BASE).exists():
-        if report:
-            raise PicaptionError(f"{model} stands on a bundle that was converted before: there is nothing to report; leave out --report")
-        convert_classes(model, output)
-        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, written")
-        return
+    if not keras and (names or pixels or head or size or mapping):
+        raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training run")
+    if not keras:
+        from models.classes import BASE
+        if Path(model, BASE).exists():
+            convert_classes(model, output, report)
+            return
     if not representative:
         raise PicaptionError(REPRESENTATIVE)
-    dataset = read_measured(report, **data)
-    from convert.convert import convert
+    if keras and data["captions"]:
+        raise PicaptionError("--captions measure captions, and this is a classifier: give --folders or --labels")
+    if mapping and not data["folders"]:
+        raise PicaptionError("--mapping goes with --folders")
+    options = {"count": count, "seed": seed, "precision": precision, "per_tensor": per_tensor, "runtime": runtime,
+               "images": data["images"], "dataset": read_measured(report, **data)}
     from convert.interrupts import ended_by_signals
-    from convert.report import table, write_report
     from models.files import need_folder
-
-    def tell(figures):
-        click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))
     if report:
+        from convert.report import table, write_report
         need_folder(report)
+        options["report"] = lambda figures: click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))
     with ended_by_signals():
-        agreement = convert(model, output, representative, count, seed=seed, precision=precision, per_tensor=per_tensor,
-                            runtime=runtime, images=data["images"], report=tell if report else None, dataset=dataset)
+        if keras:
+            from convert.foreign import convert_foreign
+            if mapping:
+                from models.readers import read_mapping
+                mapping = read_mapping(mapping)
+            same, difference = convert_foreign(model, output, names, pixels, representative, resize_rule=resize, head=head, size=size,
+                                               mapping=mapping, **options)
+            click.echo(f"{output}: {megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their "
+                       f"probabilities differ by {difference:.4f}")
+            return
+        from convert.convert import convert
+        agreement = convert(model, output, representative, **options)
     click.echo(f"{output}: float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
                f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
                f"{agreement.caption:.0%} of captions are the very same")
+
+
+def convert_file(model, output, names, pixels, resize, head):
+    """Make a bundle of a .tflite file, and tell of it."""
+    from convert.wrap import wrap
+    from device.bundle import write_checked
+    contents = wrap(model, names, pixels, resize, head)
+    write_checked(output, contents)
+    click.echo(f"{output}: {megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}")
+
+
+def convert_classes(run, output, report):
+    """Make a bundle of a run of class folders, and tell of it."""
+    from models.classes import convert_classes
+    if report:
+        raise PicaptionError(f"{run} stands on a bundle that was converted before: there is nothing to report; leave out --report")
+    convert_classes(run, output)
+    click.echo(f"{output}: {megabytes(output)}, written")
+
+
+def megabytes(path):
+    """Return how large a file is, as text."""
+    return f"{Path(path).stat().st_size / 1e6:.2f} MB"
 
 
 def read_measured(report, **data):

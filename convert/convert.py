@@ -62,8 +62,8 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
         raise PicaptionError(f"{precision} gives weights no scale: convert to int8, int16 or dynamic, or without --per-tensor")
     model = KerasModel(run)
     checked, pictures, drawn = draw(representative_paths(representative, images), count, held_out, seed, model.metadata.input, representative)
-    if dataset:
-        dataset, left_out = without(dataset, drawn)
+    given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
+    measured = dataset and without(dataset, drawn)
     numbers = history_type(precision)
     functions = signature_functions(model, model.metadata.beam.width, numbers)
     examples = representative_examples(model, pictures, numbers.as_numpy_dtype) if precision in ACTIVATIONS else ()
@@ -79,14 +79,9 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
         beyond = [name for name in ("features", "words", "classes") if not getattr(agreement, name) <= getattr(BOUNDS, name)]
         if report:
             exact = name_graph(functions, "float32")
-            figures = {
-                "precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime,
-                "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)},
-                "agreement": asdict(agreement), "bounds": asdict(BOUNDS), "beyond": beyond,
-                **figures_of(model, bundle, (exact, named, finish(exact, model, "float32"), graph),
-                             representative_examples(model, checked, numbers.as_numpy_dtype), dataset)}
-            if dataset:
-                figures["evaluation"]["left_out"] = left_out
+            figures = given | {"agreement": asdict(agreement), "beyond": beyond} | figures_of(
+                model, bundle, (exact, named, finish(exact, model, "float32"), graph),
+                representative_examples(model, checked, numbers.as_numpy_dtype), measured)
             report(figures | {"advice": advice(figures)})
         if beyond:
             mend = "leave out --per-tensor" if per_tensor else "give more representative pictures, like those it was trained on"
@@ -94,6 +89,12 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
                                  f"{getattr(agreement, beyond[0]):.4f}, more than {getattr(BOUNDS, beyond[0])}; {mend}")
     write_checked(output, Contents(graph, model.metadata, model.labels, model.vocabulary), check)
     return found[0]
+
+
+def what_is_given(precision, per_tensor, runtime, pictures, seed, checked):
+    """Return the part of a report's figures that says what was asked for, and by which pictures."""
+    return {"precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime, "bounds": asdict(BOUNDS),
+            "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)}}
 
 
 def weights_of(precision, per_tensor, runtime):
@@ -166,7 +167,7 @@ def representative_examples(model, pictures, numbers=np.int32):
 
 
 def compare(model, bundle, pictures):
-    """Return the Agreement of a Keras model and a bundle on `pictures`."""
+    """Return the Agreement of a float model, a KerasModel or a Bundle, and a bundle on `pictures`."""
     rows = [compare_picture(model, bundle, picture) for picture in pictures]
     return Agreement(*(round(float(np.mean(column)), 5) for column in zip(*rows)))
 
@@ -177,7 +178,7 @@ def compare_picture(model, bundle, picture):
     cosine = (exact.features @ found.features.T).item() / (
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
     divergence, same, evidence = 0.0, 1.0, (None, None)
-    if model.captioner:
+    if model.vocabulary:
         told, evidence = zip(*(describe(each, encoded) for each, encoded in ((model, exact), (bundle, found))))
         same = float(told[0].words == told[1].words)
         history = windows(told[0].words, model.metadata.order)[0]
