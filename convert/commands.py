@@ -27,6 +27,9 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
 @click.option("--per-tensor", is_flag=True, help="Weights have one scale a tensor, instead of one a channel.")
 @click.option("--runtime", default=RUNTIMES[0], show_default=True, type=click.Choice(RUNTIMES),
               help="What the bundle is to run on.")
+@click.option("--max-loss", type=click.FloatRange(0, 100), metavar="POINTS",
+              help="What the bundle may lose on --captions, --labels or --folders, or, without, how many per cent of held-out pictures it "
+                   "may tell another class of; beyond, its weights are trained to their quantization, and the better is kept.")
 @click.option("--report", type=click.Path(), metavar="PATH",
               help="Write what the conversion did to a folder, or to a file that ends in .html and one in .json beside it.")
 @click.option("--captions", type=FILE, help="For --report: captions to measure float model and bundle by.")
@@ -44,7 +47,7 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
               help="How pictures are brought to its size.")
 @click.option("--head", type=click.Choice(HEADS), help="What it gives logits of.  [default: single-label]")
 def convert(model, output, representative, names, pixels, size, resize, head, report, mapping, count, seed, precision, per_tensor,
-            runtime, **data):
+            runtime, max_loss, **data):
     """Make a checked bundle of MODEL.
 
     MODEL is the folder that picaption train left, which is quantized; float model and bundle are compared on pictures held
@@ -57,9 +60,9 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
         from models.readers import read_names
         names = read_names(names)
     if Path(model).is_file() and not keras:
-        if report or per_tensor or mapping or runtime != RUNTIMES[0] or any(data.values()):
-            raise PicaptionError("--report, what it measures, --per-tensor and --runtime are about what is quantized; this is a .tflite "
-                                 "file already")
+        if report or per_tensor or mapping or max_loss is not None or runtime != RUNTIMES[0] or any(data.values()):
+            raise PicaptionError("--report, what it measures, --max-loss, --per-tensor and --runtime are about what is quantized; this is "
+                                 "a .tflite file already")
         convert_file(model, output, names, pixels, resize, head)
         return
     if not keras and (names or pixels or head or size or mapping):
@@ -76,7 +79,7 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
     if mapping and not data["folders"]:
         raise PicaptionError("--mapping goes with --folders")
     options = {"count": count, "seed": seed, "precision": precision, "per_tensor": per_tensor, "runtime": runtime,
-               "images": data["images"], "dataset": read_measured(report, **data)}
+               "images": data["images"], "dataset": read_measured(report or max_loss is not None, **data), "max_loss": max_loss}
     from convert.interrupts import ended_by_signals
     from models.files import need_folder
     if report:
@@ -91,14 +94,16 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
                 mapping = read_mapping(mapping)
             same, difference = convert_foreign(model, output, names, pixels, representative, resize_rule=resize, head=head, size=size,
                                                mapping=mapping, **options)
-            click.echo(f"{output}: {megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their "
-                       f"probabilities differ by {difference:.4f}")
-            return
-        from convert.convert import convert
-        agreement = convert(model, output, representative, **options)
-    click.echo(f"{output}: float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
-               f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
-               f"{agreement.caption:.0%} of captions are the very same")
+            said = (f"{megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their probabilities "
+                    f"differ by {difference:.4f}")
+        else:
+            from convert.convert import convert
+            agreement = convert(model, output, representative, **options)
+            said = (f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), {agreement.words:.4f} nats a word, "
+                    f"{agreement.classes:.4f} in class scores; {agreement.caption:.0%} of captions are the very same")
+    click.echo(f"{output}: {said}")
+    if max_loss is not None:
+        click.echo(f"{output}: {tuning_of(output, max_loss)}")
 
 
 def convert_file(model, output, names, pixels, resize, head):
@@ -119,19 +124,31 @@ def convert_classes(run, output, report):
     click.echo(f"{output}: {megabytes(output)}, written")
 
 
+def tuning_of(path, bound):
+    """Return what tuning brought the bundle at `path`, which may lose `bound` points, as text."""
+    from device.bundle import read_bundle
+    tuned = read_bundle(path).metadata.provenance.get("tuned")
+    if not tuned:
+        return f"it loses no more than {bound:g} points, and is not tuned"
+    change = f"tuned, it loses {tuned['lost_tuned']:g} points, untuned {tuned['lost']:g}"
+    return change + (", and stays untuned" if tuned["lost_tuned"] >= tuned["lost"] else
+                     f", still more than {bound:g}: give more pictures with --count" if tuned["lost_tuned"] > bound else "")
+
+
 def megabytes(path):
     """Return how large a file is, as text."""
     return f"{Path(path).stat().st_size / 1e6:.2f} MB"
 
 
-def read_measured(report, **data):
+def read_measured(wanted, **data):
     """Return the Dataset that float model and bundle are to be measured on, or None where these options ask for none."""
     if not any(data[name] for name in ("captions", "labels", "folders")):
         if data["split"] or data["classes"] or data["limit"]:
             raise PicaptionError("--split, --classes and --limit go with --captions, --labels or --folders")
         return None
-    if not report:
-        raise PicaptionError("--captions, --labels and --folders are measured for a report: give --report, or use picaption evaluate")
+    if not wanted:
+        raise PicaptionError("--captions, --labels and --folders are measured for a report: give --report or --max-loss, or use "
+                             "picaption evaluate")
     from models.commands import need_data, read_data
     training = dict.fromkeys(("training", "training_split", "training_images"))
     need_data(gallery=None, **data, **training)

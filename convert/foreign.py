@@ -1,6 +1,5 @@
 """A Keras classifier that was not trained here, .keras, .h5 or SavedModel, as a bundle: quantized, checked and wrapped."""
 
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,11 +8,13 @@ import tensorflow as tf
 
 from convert import RUNTIMES
 from convert.advice import advice
-from convert.convert import BOUNDS, compare, draw, representative_paths, what_is_given
+from convert.convert import BOUNDS, compare, draw, need_tunable, opened, representative_paths, what_is_given
 from convert.graph import ACTIVATIONS, freeze, name_graph
-from convert.report import figures_of, without
+from convert.report import figures_of, loss_measure, without
+from convert.retrace import Retraced
+from convert.tune import Candidate, keep_better, one_scale, tuned_encode
 from convert.wrap import cut_graph, wrap_graph
-from device.bundle import Bundle, write_bundle, write_checked
+from device.bundle import write_checked
 from device.compact import compact
 from device.errors import PicaptionError
 from device.head import squash
@@ -26,7 +27,8 @@ CHECKED = 50
 
 
 def convert_foreign(path, output, labels, pixels, representative, count=200, seed=1, precision="int8", resize_rule="squash",
-                    head=None, size=None, per_tensor=False, runtime=RUNTIMES[0], report=None, dataset=None, mapping=None, images=None):
+                    head=None, size=None, per_tensor=False, runtime=RUNTIMES[0], report=None, dataset=None, mapping=None, images=None,
+                    max_loss=None):
     """Convert the classifier at `path` to a bundle at `output`; returns (the share of other pictures of which float model and
     bundle say the same first, the mean absolute difference of the probabilities).
 
@@ -38,28 +40,32 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     path = Path(path)
     if not labels:
         raise PicaptionError(f"{path}: give its class names, one a line, with --names")
-    if not pixels:
-        raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
-                             f"{', '.join(PIXELS)}")
-    call, shape, _ = load(path, size)
-    factor, added = PIXELS[pixels]
-
-    def scores(image):
-        return {"scores": call(tf.cast(image, tf.float32) * factor + added)}
-
-    try:
-        function = freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image"))
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None
+    need_tunable(max_loss, precision)
+    function, shape = freeze_scores(path, pixels, size)
     checked, pictures, drawn = draw(representative_paths(representative, images), count, CHECKED, seed, Input(*shape[:2], resize_rule),
                                     representative)
     measured = dataset and without(dataset, drawn)
     examples = [("serve", {"image": picture[None]}) for picture in pictures] if precision in ACTIVATIONS else ()
-    try:
-        graph = name_graph({"serve": function}, precision, examples, per_tensor, runtime)
-    except PicaptionError as error:
-        raise PicaptionError(f"{path}: {error}") from None
-    contents = wrap_graph(graph, path.name, labels, None, resize_rule, head)
+
+    def cut(graph):
+        return cut_graph(graph, path.name, None, head)[0]
+
+    def build(functions):
+        try:
+            graph = name_graph(functions, precision, examples, per_tensor, runtime)
+        except PicaptionError as error:
+            raise PicaptionError(f"{path}: {error}") from None
+        return Candidate(functions, cut(graph), wrap_graph(graph, path.name, labels, None, resize_rule, head))
+    best = build({"serve": function})
+    if report or max_loss is not None:
+        exact = cut(name_graph(best.functions, "float32"))
+        model = opened(replace(best.contents, graph=compact(exact)))
+    if max_loss is not None:
+        def tuned():
+            encode, classify = tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed), Retraced(exact, "classify")
+            return {"serve": freeze(lambda image: classify({"features": encode(image)["features"]}), function.input_signature[0])}
+        lost = loss_measure(model, measured, mapping) if measured else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+        best = keep_better(best, build, tuned, lambda each: lost(opened(each.contents)), max_loss)
     found = []
 
     def check(bundle):
@@ -70,27 +76,34 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
         difference = float(np.abs(exact - told).mean())
         beyond = [] if difference <= BOUNDS.classes else ["classes"]
         if report:
-            named = [cut_graph(each, path.name, None, head)[0] for each in (name_graph({"serve": function}, "float32"), graph)]
-            whole = compact(named[0])
-            model = opened(replace(contents, graph=whole))
+            named = cut(name_graph(best.functions, "float32")), best.named
             inputs = [example for picture in checked for example in (
                 ("encode", {"image": picture[None]}), ("classify", {"features": model.encode(picture).features}))]
             given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
             figures = given | {"agreement": asdict(compare(model, bundle, checked)), "beyond": beyond} | figures_of(
-                model, bundle, (*named, whole, contents.graph), inputs, measured, mapping)
+                model, bundle, (*named, compact(named[0]), best.contents.graph), inputs, measured, mapping)
             report(figures | {"advice": advice(figures)})
         if beyond:
             raise PicaptionError(f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
                                  f"than {BOUNDS.classes}; give more representative pictures, like those it was trained on, or "
                                  "another --precision")
         found.append((float((exact.argmax(1) == told.argmax(1)).mean()), difference))
-    write_checked(output, contents, check)
+    write_checked(output, best.contents, check)
     return found[0]
 
 
-def opened(contents):
-    """Return the Bundle of Contents that are in no file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "bundle.tflite")
-        write_bundle(path, contents)
-        return Bundle(path)
+def freeze_scores(path, pixels, size):
+    """Return (the function from a picture, uint8 [1, H, W, 3], to its scores as convert.graph.freeze gives it, (H, W, 3)) of a Keras
+    model, for what convert_foreign takes."""
+    if not pixels:
+        raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
+                             f"{', '.join(PIXELS)}")
+    call, shape, _ = load(path, size)
+    factor, added = PIXELS[pixels]
+
+    def scores(image):
+        return {"scores": call(tf.cast(image, tf.float32) * factor + added)}
+    try:
+        return freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image")), shape
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None

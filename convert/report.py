@@ -25,6 +25,8 @@ from models.files import write_text
 PARTS = {"encode": "encoder", "next_word": "captioner", "classify": "classifier"}
 #: Seconds at most that each signature is timed for, and how often at most.
 SECONDS, ROUNDS = 1.0, 200
+#: The scores by which a bundle is held against what it may lose.
+LOST = ("CIDEr", "mAP", "top_1")
 #: Layers that the terminal is told of.
 SHOWN = 5
 
@@ -83,6 +85,15 @@ def evaluation(recognizer, dataset, mapping=None):
     if dataset.classes:
         figures |= evaluate_classes(recognizer, dataset, None, mapping)
     return {name: value for name, value in figures.items() if name not in ("milliseconds", "tokenizer", "classes")}
+
+
+def loss_measure(model, measured, mapping=None):
+    """Return a function that gives the points that a Bundle loses on the float `model`, measured as for figures_of: of the first of
+    LOST that there is."""
+    dataset, _ = measured
+    before = evaluation(Recognizer(model), dataset, mapping)
+    name = next(name for name in LOST if name in before)
+    return lambda bundle: before[name] - evaluation(Recognizer(bundle), dataset, mapping)[name]
 
 
 def without(dataset, paths):
