@@ -28,8 +28,8 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
 @click.option("--runtime", default=RUNTIMES[0], show_default=True, type=click.Choice(RUNTIMES),
               help="What the bundle is to run on.")
 @click.option("--max-loss", type=click.FloatRange(0, 100), metavar="POINTS",
-              help="What the bundle may lose on --captions, --labels or --folders, or, without, how many per cent of held-out pictures it "
-                   "may tell another class of; beyond, its weights are trained to their quantization, and the better is kept.")
+              help="What the bundle may lose on --captions, --labels or --folders, or, without, how many per cent of held-out pictures "
+                   "it may tell another class of; beyond, its weights are trained to their quantization, and the better is kept.")
 @click.option("--report", type=click.Path(), metavar="PATH",
               help="Write what the conversion did to a folder, or to a file that ends in .html and one in .json beside it.")
 @click.option("--captions", type=FILE, help="For --report: captions to measure float model and bundle by.")
@@ -61,8 +61,8 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
         names = read_names(names)
     if Path(model).is_file() and not keras:
         if report or per_tensor or mapping or max_loss is not None or runtime != RUNTIMES[0] or any(data.values()):
-            raise PicaptionError("--report, what it measures, --max-loss, --per-tensor and --runtime are about what is quantized; this is "
-                                 "a .tflite file already")
+            raise PicaptionError("--report, what it measures, --max-loss, --per-tensor and --runtime are about what is quantized; this "
+                                 "is a .tflite file already")
         convert_file(model, output, names, pixels, resize, head)
         return
     if not keras and (names or pixels or head or size or mapping):
@@ -92,15 +92,15 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
             if mapping:
                 from models.readers import read_mapping
                 mapping = read_mapping(mapping)
-            same, difference = convert_foreign(model, output, names, pixels, representative, resize_rule=resize, head=head, size=size,
-                                               mapping=mapping, **options)
-            said = (f"{megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their probabilities "
-                    f"differ by {difference:.4f}")
+            same, difference = convert_foreign(model, output, names, pixels, representative, resize_rule=resize, head=head,
+                                               size=size, mapping=mapping, **options)
+            said = (f"{megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their "
+                    f"probabilities differ by {difference:.4f}")
         else:
             from convert.convert import convert
             agreement = convert(model, output, representative, **options)
-            said = (f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), {agreement.words:.4f} nats a word, "
-                    f"{agreement.classes:.4f} in class scores; {agreement.caption:.0%} of captions are the very same")
+            said = (f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), {agreement.words:.4f} nats a "
+                    f"word, {agreement.classes:.4f} in class scores; {agreement.caption:.0%} of captions are the very same")
     click.echo(f"{output}: {said}")
     if max_loss is not None:
         click.echo(f"{output}: {tuning_of(output, max_loss)}")

@@ -56,9 +56,10 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     `images`; `count` of them, drawn with `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
     precision: of convert.PRECISIONS; per_tensor, runtime: as for convert.graph.name_graph. report: a function that is
     given the figures of convert.report.figures_of and more of this conversion, a dict; dataset: a Dataset to measure float
-    model and bundle on for it, without the pictures that gave ranges. max_loss: the points that the bundle may lose on it, or, without
-    one, per cent of the other pictures that it may tell another class of first; beyond, its encoder is tuned to int8. Raises PicaptionError where the run or the pictures are
-    unusable, or float model and bundle disagree beyond BOUNDS, which the report is given before; `output` is then as it was.
+    model and bundle on for it, without the pictures that gave ranges. max_loss: the points that the bundle may lose on it, or,
+    without one, per cent of the other pictures that it may tell another class of first; beyond, its encoder is tuned to int8.
+    Raises PicaptionError where the run or the pictures are unusable, or float model and bundle disagree beyond BOUNDS, which the
+    report is given before; `output` is then as it was.
     """
     need_folder(output)
     if per_tensor and precision not in INTEGERS:
@@ -80,7 +81,8 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
         return Candidate(functions, named, Contents(graph, model.metadata, model.labels, model.vocabulary))
 
     def tuned():
-        return functions | {"encode": tuned_encode(name_graph(functions, "float32"), pictures, one_scale(per_tensor, runtime), seed)}
+        exact = name_graph(functions, "float32")
+        return functions | {"encode": tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed)}
     best = build(functions)
     if max_loss is not None:
         lost = loss_measure(model, measured) if measured else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
@@ -110,13 +112,14 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
 def need_tunable(max_loss, precision):
     """Raise PicaptionError where a bundle that may lose `max_loss` points, or any for None, cannot be tuned to its precision."""
     if max_loss is not None and precision != "int8":
-        raise PicaptionError(f"--max-loss tunes to activations and weights of 8 bits, and {precision} has others: leave out one of the two")
+        raise PicaptionError(f"--max-loss tunes to activations and weights of 8 bits, and {precision} has others: leave out one of "
+                             "the two")
 
 
 def what_is_given(precision, per_tensor, runtime, pictures, seed, checked):
     """Return the part of a report's figures that says what was asked for, and by which pictures."""
-    return {"precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime, "bounds": asdict(BOUNDS),
-            "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)}}
+    return {"precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime,
+            "bounds": asdict(BOUNDS), "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)}}
 
 
 def opened(contents):

@@ -42,8 +42,8 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
         raise PicaptionError(f"{path}: give its class names, one a line, with --names")
     need_tunable(max_loss, precision)
     function, shape = freeze_scores(path, pixels, size)
-    checked, pictures, drawn = draw(representative_paths(representative, images), count, CHECKED, seed, Input(*shape[:2], resize_rule),
-                                    representative)
+    checked, pictures, drawn = draw(representative_paths(representative, images), count, CHECKED, seed,
+                                    Input(*shape[:2], resize_rule), representative)
     measured = dataset and without(dataset, drawn)
     examples = [("serve", {"image": picture[None]}) for picture in pictures] if precision in ACTIVATIONS else ()
 

@@ -36,8 +36,9 @@ def figures_of(model, bundle, graphs, examples, measured=None, mapping=None):
 
     graphs: the float32 graph and the quantized one from convert.graph.name_graph, and both as they stand in a bundle.
     examples: inputs of the signatures for pictures that were not calibrated on; measured: what `without` gives, to measure
-    both models on, with a mapping as models.evaluate.evaluate_classes takes it. `bytes` holds every part of the file, `layers` signal to noise in decibels, `operators` those of each
-    signature by kind, with how many of them XNNPACK runs here; `latency` alone differs from one time to the next.
+    both models on, with a mapping as models.evaluate.evaluate_classes takes it. `bytes` holds every part of the file,
+    `layers` signal to noise in decibels, `operators` those of each signature by kind, with how many of them XNNPACK runs here;
+    `latency` alone differs from one time to the next.
     """
     exact, named, whole, graph = graphs
     found = operators(graph, named)

@@ -37,8 +37,10 @@ class Retraced:
                       for each in model.subgraphs[definition.subgraphIndex].operators]
         for kind, operator in self.steps:
             if kind not in OPERATORS:
-                raise PicaptionError(f"the layer {self.name(operator)} is a {kind}, which cannot be tuned: convert without --max-loss")
-        self.kernels = {int(each.inputs[1]): kind for kind, each in self.steps if kind in WEIGHTED and each.inputs[1] in self.constants}
+                raise PicaptionError(f"the layer {self.name(operator)} is a {kind}, which cannot be tuned: convert without "
+                                     "--max-loss")
+        self.kernels = {int(each.inputs[1]): kind for kind, each in self.steps
+                        if kind in WEIGHTED and each.inputs[1] in self.constants}
         biases = {int(each.inputs[2]) for kind, each in self.steps if kind in WEIGHTED and len(each.inputs) > 2}
         self.weights = {number: self.constants[number] for number in sorted({*self.kernels, *biases} & self.constants.keys())}
 
@@ -60,9 +62,7 @@ class Retraced:
 
 
 def _array(model, tensor):
-    dtype = np.dtype(DTYPES[tensor.type].lower())
-    return model.buffers[tensor.buffer].data.tobytes() and np.frombuffer(
-        model.buffers[tensor.buffer].data.tobytes(), dtype).reshape(shape_of(tensor))
+    return model.buffers[tensor.buffer].data.view(DTYPES[tensor.type].lower()).reshape(shape_of(tensor))
 
 
 def _fused(options, values):

@@ -31,8 +31,8 @@ QUANTIZED = TYPES.INT8, TYPES.UINT8, TYPES.INT16
 def wrap(path, labels=None, pixels=None, resize="squash", head=None):
     """Return the bundle's Contents for the classifier in the .tflite file at `path`.
 
-    labels: its class names; without, the file has them inside, as TFLite's metadata does. pixels: of models.settings.PIXELS, for a network
-    whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of device.metadata.RULES. head: of
+    labels: its class names; without, the file has them inside, as TFLite's metadata does. pixels: of models.settings.PIXELS, for
+    a network whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of device.metadata.RULES. head: of
     device.metadata.HEADS, for a network that gives logits. Raises PicaptionError where it is no such classifier, or there
     are not as many labels as scores.
     """

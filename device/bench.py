@@ -48,8 +48,8 @@ def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="de
     """Return the figures of the bundle at that path (None: the shipped one).
 
     threads: a sequence of numbers (None: as many as the runtime takes by itself); seconds, count: see device.bench_steps.Plan;
-    accuracy: class folders' folders, and paths of what `picaption evaluate --json` wrote; `told(text)` hears what is being measured. Raises PicaptionError
-    where bundle, source or accuracy are unusable, or no runtime is.
+    accuracy: folders of class folders, and files that `picaption evaluate --json` wrote; `told(text)` hears what is being measured.
+    Raises PicaptionError where bundle, source or accuracy are unusable, or no runtime is.
     """
     if not math.isfinite(seconds):
         raise PicaptionError(f"--seconds {seconds} is no time; give a number, such as 5")

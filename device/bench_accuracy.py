@@ -26,7 +26,8 @@ def measure_accuracy(folder, bundle, beam):
     if head != "single-label" or not set(classes) <= set(labels):
         unknown = ", ".join(sorted(set(classes) - set(labels))[:3])
         told = f"no class called {unknown}" if unknown else "classes beside each other"
-        raise PicaptionError(f"{folder}: {bundle} tells {told}, which folders do not measure; give what picaption evaluate --json writes")
+        raise PicaptionError(f"{folder}: {bundle} tells {told}, which folders do not measure; give what picaption evaluate --json "
+                             "writes")
     places = [int((scores > scores[labels.index(label)]).sum()) for label, scores in (
         (label, recognizer.class_scores(read_picture(path))) for label, path in pictures)]
     return {"model": str(bundle), "beam": beam, "pictures": len(places)} | {

@@ -1,7 +1,7 @@
 """The signature `classify`, written into a TFLite graph without TensorFlow: how the device learns new classes.
 
-features are brought to unit length (but for a raw head), both products have weights of 8 bits (their inputs are quantized as they come, with
-the range that they have), and what follows is floating point:
+features are brought to unit length, but for a raw head; both products have weights of 8 bits (their inputs are quantized as they
+come, with the range that they have), and what follows is floating point:
 
     scores = squash(L2(features) . W + caption . V + b)
 

@@ -59,8 +59,8 @@ def load_foreign(settings, root):
         raise PicaptionError(f"features = {settings.features!r}: this layer gives {seen.dtype.name} {list(seen.shape)}; name one that "
                              "gives a feature map [batch, height, width, channels] or a vector [batch, features]")
     if len(given) == 1 and settings.pooling == "attention":
-        raise PicaptionError(f"pooling = \"attention\" looks at the places of a feature map, and {settings.features or 'the last layer'} "
-                             "gives a vector: name the layer before its pooling as features, or set pooling = \"mean\"")
+        raise PicaptionError(f"pooling = \"attention\" looks at the places of a feature map, and {settings.features or 'the last layer'}"
+                             " gives a vector: name the layer before its pooling as features, or set pooling = \"mean\"")
     log.info("%s: features of %s, %s", path.name, source(seen).name, "x".join(map(str, given)))
     kept = frozen.prune(frozen.inputs, [seen])
     ends = kept.inputs[0].name, kept.outputs[0].name
