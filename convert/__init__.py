@@ -9,6 +9,3 @@ INTEGERS = ("int8", "int16", "dynamic")
 
 #: What a bundle is to run on. tflite-runtime, the last of which is 2.14, crashes on Arm where a dense layer has a scale a channel.
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
-
-#: The ranges of pixels that a network may take: what brings 0 to 255 there, a factor and what is added then.
-PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}

@@ -27,7 +27,7 @@ def ranges(figures):
     """Tell of weights with one scale a tensor."""
     if figures["weights"] == "a scale a tensor":
         yield ("the weights of a layer share one scale", "convert without --per-tensor: a channel of small weights loses most of "
-               "its bits to one of large weights")
+               "its bits to one of large weights; or train them to it, with --max-loss")
 
 
 def few(figures):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from convert import PIXELS, PRECISIONS, RUNTIMES
+from convert import PRECISIONS, RUNTIMES
 from device.errors import PicaptionError
 from device.metadata import HEADS, RULES
 from models.commands import FILE, FOLDER
+from models.settings import PIXELS
 
 REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
 
@@ -26,6 +27,9 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
 @click.option("--per-tensor", is_flag=True, help="Weights have one scale a tensor, instead of one a channel.")
 @click.option("--runtime", default=RUNTIMES[0], show_default=True, type=click.Choice(RUNTIMES),
               help="What the bundle is to run on.")
+@click.option("--max-loss", type=click.FloatRange(0, 100), metavar="POINTS",
+              help="What the bundle may lose on --captions, --labels or --folders, or, without, how many per cent of held-out pictures "
+                   "it may tell another class of; beyond, its weights are trained to their quantization, and the better is kept.")
 @click.option("--report", type=click.Path(), metavar="PATH",
               help="Write what the conversion did to a folder, or to a file that ends in .html and one in .json beside it.")
 @click.option("--captions", type=FILE, help="For --report: captions to measure float model and bundle by.")
@@ -35,14 +39,15 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
 @click.option("--split", type=FILE, help="Of --captions and --labels only the pictures listed in this file, one a line.")
 @click.option("--classes", type=FILE, help="The class names of --labels, one a line.")
 @click.option("--limit", type=click.IntRange(1), help="Measure on the first pictures only.")
+@click.option("--mapping", type=FILE, help="Which labels of others' classifier each of --folders is: folder, tab, label.")
 @click.option("--names", type=click.Path(dir_okay=False), help="Others' classifiers: the class names, one a line.")
 @click.option("--pixels", type=click.Choice(PIXELS), help="The range of pixels that it was trained with.")
 @click.option("--size", type=click.IntRange(8, 4096), help="The side of its pictures, where it takes any.")
 @click.option("--resize", default="squash", show_default=True, type=click.Choice(RULES),
               help="How pictures are brought to its size.")
 @click.option("--head", type=click.Choice(HEADS), help="What it gives logits of.  [default: single-label]")
-def convert(model, output, representative, count, seed, precision, per_tensor, runtime, report, names, pixels, size, resize, head,
-            **data):
+def convert(model, output, representative, names, pixels, size, resize, head, report, mapping, count, seed, precision, per_tensor,
+            runtime, max_loss, **data):
     """Make a checked bundle of MODEL.
 
     MODEL is the folder that picaption train left, which is quantized; float model and bundle are compared on pictures held
@@ -50,69 +55,101 @@ def convert(model, output, representative, count, seed, precision, per_tensor, r
     of others': a Keras model (.keras, .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay
     as they are.
     """
-    names = names and read_names(names)
-    foreign = Path(model).is_file() or Path(model, "saved_model.pb").exists()
-    if foreign and (report or per_tensor or runtime != RUNTIMES[0] or any(data.values())):
-        raise PicaptionError("--report, what it measures, --per-tensor and --runtime are about training runs; this is another's classifier")
-    if Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5"):
-        if not representative:
-            raise PicaptionError(REPRESENTATIVE)
-        from convert.foreign import convert_foreign
-        same, difference = convert_foreign(model, output, names, pixels, representative, count, seed, precision, resize, head, size)
-        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB; on other pictures float and bundle say the same first "
-                   f"for {same:.0%}, their probabilities differ by {difference:.4f}")
+    keras = Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5")
+    if names:
+        from models.readers import read_names
+        names = read_names(names)
+    if Path(model).is_file() and not keras:
+        if report or per_tensor or mapping or max_loss is not None or runtime != RUNTIMES[0] or any(data.values()):
+            raise PicaptionError("--report, what it measures, --max-loss, --per-tensor and --runtime are about what is quantized; this "
+                                 "is a .tflite file already")
+        convert_file(model, output, names, pixels, resize, head)
         return
-    if Path(model).is_file():
-        from convert.wrap import wrap
-        from device.bundle import write_checked
-        contents = wrap(model, names, pixels, resize, head)
-        write_checked(output, contents)
-        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, {len(contents.labels)} classes, {contents.metadata.head}")
-        return
-    if names or pixels or head or size:
-        raise PicaptionError("--names, --pixels, --size and --head are about others' classifiers; this is a training run")
-    from models.classes import BASE, convert_classes
-    if Path(model, BASE).exists():
-        if report:
-            raise PicaptionError(f"{model} stands on a bundle that was converted before: there is nothing to report; leave out --report")
-        convert_classes(model, output)
-        click.echo(f"{output}: {Path(output).stat().st_size / 1e6:.2f} MB, written")
-        return
+    if not keras and (names or pixels or head or size or mapping):
+        raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training run")
+    if not keras:
+        from models.classes import BASE
+        if Path(model, BASE).exists():
+            convert_classes(model, output, report)
+            return
     if not representative:
         raise PicaptionError(REPRESENTATIVE)
-    dataset = read_measured(report, **data)
-    from convert.convert import convert
+    if keras and data["captions"]:
+        raise PicaptionError("--captions measure captions, and this is a classifier: give --folders or --labels")
+    if mapping and not data["folders"]:
+        raise PicaptionError("--mapping goes with --folders")
+    options = {"count": count, "seed": seed, "precision": precision, "per_tensor": per_tensor, "runtime": runtime,
+               "images": data["images"], "dataset": read_measured(report or max_loss is not None, **data), "max_loss": max_loss}
     from convert.interrupts import ended_by_signals
-    from convert.report import table, write_report
     from models.files import need_folder
-
-    def tell(figures):
-        click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))
     if report:
+        from convert.report import table, write_report
         need_folder(report)
+        options["report"] = lambda figures: click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))
     with ended_by_signals():
-        agreement = convert(model, output, representative, count, seed=seed, precision=precision, per_tensor=per_tensor,
-                            runtime=runtime, images=data["images"], report=tell if report else None, dataset=dataset)
-    click.echo(f"{output}: float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
-               f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
-               f"{agreement.caption:.0%} of captions are the very same")
+        if keras:
+            from convert.foreign import convert_foreign
+            if mapping:
+                from models.readers import read_mapping
+                mapping = read_mapping(mapping)
+            same, difference = convert_foreign(model, output, names, pixels, representative, resize_rule=resize, head=head,
+                                               size=size, mapping=mapping, **options)
+            said = (f"{megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their "
+                    f"probabilities differ by {difference:.4f}")
+        else:
+            from convert.convert import convert
+            agreement = convert(model, output, representative, **options)
+            said = (f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), {agreement.words:.4f} nats a "
+                    f"word, {agreement.classes:.4f} in class scores; {agreement.caption:.0%} of captions are the very same")
+    click.echo(f"{output}: {said}")
+    if max_loss is not None:
+        click.echo(f"{output}: {tuning_of(output, max_loss)}")
 
 
-def read_measured(report, **data):
+def convert_file(model, output, names, pixels, resize, head):
+    """Make a bundle of a .tflite file, and tell of it."""
+    from convert.wrap import wrap
+    from device.bundle import write_checked
+    contents = wrap(model, names, pixels, resize, head)
+    write_checked(output, contents)
+    click.echo(f"{output}: {megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}")
+
+
+def convert_classes(run, output, report):
+    """Make a bundle of a run of class folders, and tell of it."""
+    from models.classes import convert_classes
+    if report:
+        raise PicaptionError(f"{run} stands on a bundle that was converted before: there is nothing to report; leave out --report")
+    convert_classes(run, output)
+    click.echo(f"{output}: {megabytes(output)}, written")
+
+
+def tuning_of(path, bound):
+    """Return what tuning brought the bundle at `path`, which may lose `bound` points, as text."""
+    from device.bundle import read_bundle
+    tuned = read_bundle(path).metadata.provenance.get("tuned")
+    if not tuned:
+        return f"it loses no more than {bound:g} points, and is not tuned"
+    change = f"tuned, it loses {tuned['lost_tuned']:g} points, untuned {tuned['lost']:g}"
+    return change + (", and stays untuned" if tuned["lost_tuned"] >= tuned["lost"] else
+                     f", still more than {bound:g}: give more pictures with --count" if tuned["lost_tuned"] > bound else "")
+
+
+def megabytes(path):
+    """Return how large a file is, as text."""
+    return f"{Path(path).stat().st_size / 1e6:.2f} MB"
+
+
+def read_measured(wanted, **data):
     """Return the Dataset that float model and bundle are to be measured on, or None where these options ask for none."""
     if not any(data[name] for name in ("captions", "labels", "folders")):
         if data["split"] or data["classes"] or data["limit"]:
             raise PicaptionError("--split, --classes and --limit go with --captions, --labels or --folders")
         return None
-    if not report:
-        raise PicaptionError("--captions, --labels and --folders are measured for a report: give --report, or use picaption evaluate")
+    if not wanted:
+        raise PicaptionError("--captions, --labels and --folders are measured for a report: give --report or --max-loss, or use "
+                             "picaption evaluate")
     from models.commands import need_data, read_data
     training = dict.fromkeys(("training", "training_split", "training_images"))
     need_data(gallery=None, **data, **training)
     return read_data(**data, **training)[0]
-
-
-def read_names(path):
-    """Return the lines of the file at `path`, without blank ones at its end; raises PicaptionError where it cannot be read."""
-    from models.readers import read_text
-    return [line.strip() for line in read_text(path, "names").rstrip().split("\n")]

@@ -1,6 +1,7 @@
 """From a training run's folder to a checked bundle."""
 
 import logging
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from tqdm import tqdm
 from convert import INTEGERS, RUNTIMES
 from convert.advice import advice
 from convert.graph import ACTIVATIONS, finish, history_type, name_graph, signature_functions
-from convert.report import figures_of, without
-from device.bundle import Contents, write_checked
+from convert.report import figures_of, loss_measure, without
+from convert.tune import Candidate, keep_better, one_scale, tuned_encode
+from device.bundle import Bundle, Contents, write_bundle, write_checked
 from device.decode import beam_search
 from device.errors import PicaptionError
 from device.pictures import list_pictures, read_picture, resize
@@ -47,28 +49,44 @@ FEWEST = 10
 
 
 def convert(run, output, representative, count=200, held_out=50, seed=1, precision="int8", per_tensor=False,
-            runtime=RUNTIMES[0], images=None, report=None, dataset=None):
+            runtime=RUNTIMES[0], images=None, report=None, dataset=None, max_loss=None):
     """Convert the training run in the folder `run` to a bundle at `output`; returns its Agreement.
 
     representative: a folder of pictures like those that the device will see, or a captions file of pictures in the folder
     `images`; `count` of them, drawn with `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
     precision: of convert.PRECISIONS; per_tensor, runtime: as for convert.graph.name_graph. report: a function that is
     given the figures of convert.report.figures_of and more of this conversion, a dict; dataset: a Dataset to measure float
-    model and bundle on for it, without the pictures that gave ranges. Raises PicaptionError where the run or the pictures are
-    unusable, or float model and bundle disagree beyond BOUNDS, which the report is given before; `output` is then as it was.
+    model and bundle on for it, without the pictures that gave ranges. max_loss: the points that the bundle may lose on it, or,
+    without one, per cent of the other pictures that it may tell another class of first; beyond, its encoder is tuned to int8.
+    Raises PicaptionError where the run or the pictures are unusable, or float model and bundle disagree beyond BOUNDS, which the
+    report is given before; `output` is then as it was.
     """
     need_folder(output)
     if per_tensor and precision not in INTEGERS:
         raise PicaptionError(f"{precision} gives weights no scale: convert to int8, int16 or dynamic, or without --per-tensor")
     model = KerasModel(run)
+    need_tunable(max_loss, precision)
+    if max_loss is not None and not (model.labels or dataset):
+        raise PicaptionError("--max-loss takes something to lose of a run without classes: give --captions")
     checked, pictures, drawn = draw(representative_paths(representative, images), count, held_out, seed, model.metadata.input, representative)
-    if dataset:
-        dataset, left_out = without(dataset, drawn)
+    given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
+    measured = dataset and without(dataset, drawn)
     numbers = history_type(precision)
     functions = signature_functions(model, model.metadata.beam.width, numbers)
     examples = representative_examples(model, pictures, numbers.as_numpy_dtype) if precision in ACTIVATIONS else ()
-    named = name_graph(functions, precision, examples, per_tensor, runtime)
-    graph = finish(named, model, precision)
+
+    def build(functions):
+        named = name_graph(functions, precision, examples, per_tensor, runtime)
+        graph = finish(named, model, precision)
+        return Candidate(functions, named, Contents(graph, model.metadata, model.labels, model.vocabulary))
+
+    def tuned():
+        exact = name_graph(functions, "float32")
+        return functions | {"encode": tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed)}
+    best = build(functions)
+    if max_loss is not None:
+        lost = loss_measure(model, measured) if measured else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+        best = keep_better(best, build, tuned, lambda each: lost(opened(each.contents)), max_loss)
     found = []
 
     def check(bundle):
@@ -78,22 +96,38 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
                  precision, len(checked), agreement)
         beyond = [name for name in ("features", "words", "classes") if not getattr(agreement, name) <= getattr(BOUNDS, name)]
         if report:
-            exact = name_graph(functions, "float32")
-            figures = {
-                "precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime,
-                "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)},
-                "agreement": asdict(agreement), "bounds": asdict(BOUNDS), "beyond": beyond,
-                **figures_of(model, bundle, (exact, named, finish(exact, model, "float32"), graph),
-                             representative_examples(model, checked, numbers.as_numpy_dtype), dataset)}
-            if dataset:
-                figures["evaluation"]["left_out"] = left_out
+            exact = name_graph(best.functions, "float32")
+            figures = given | {"agreement": asdict(agreement), "beyond": beyond} | figures_of(
+                model, bundle, (exact, best.named, finish(exact, model, "float32"), best.contents.graph),
+                representative_examples(model, checked, numbers.as_numpy_dtype), measured)
             report(figures | {"advice": advice(figures)})
         if beyond:
             mend = "leave out --per-tensor" if per_tensor else "give more representative pictures, like those it was trained on"
             raise PicaptionError(f"{output} is not written: its {beyond[0]} differ from the float model by "
                                  f"{getattr(agreement, beyond[0]):.4f}, more than {getattr(BOUNDS, beyond[0])}; {mend}")
-    write_checked(output, Contents(graph, model.metadata, model.labels, model.vocabulary), check)
+    write_checked(output, best.contents, check)
     return found[0]
+
+
+def need_tunable(max_loss, precision):
+    """Raise PicaptionError where a bundle that may lose `max_loss` points, or any for None, cannot be tuned to its precision."""
+    if max_loss is not None and precision != "int8":
+        raise PicaptionError(f"--max-loss tunes to activations and weights of 8 bits, and {precision} has others: leave out one of "
+                             "the two")
+
+
+def what_is_given(precision, per_tensor, runtime, pictures, seed, checked):
+    """Return the part of a report's figures that says what was asked for, and by which pictures."""
+    return {"precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime,
+            "bounds": asdict(BOUNDS), "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)}}
+
+
+def opened(contents):
+    """Return the Bundle of Contents that are in no file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bundle.tflite")
+        write_bundle(path, contents)
+        return Bundle(path)
 
 
 def weights_of(precision, per_tensor, runtime):
@@ -166,7 +200,7 @@ def representative_examples(model, pictures, numbers=np.int32):
 
 
 def compare(model, bundle, pictures):
-    """Return the Agreement of a Keras model and a bundle on `pictures`."""
+    """Return the Agreement of a float model, a KerasModel or a Bundle, and a bundle on `pictures`."""
     rows = [compare_picture(model, bundle, picture) for picture in pictures]
     return Agreement(*(round(float(np.mean(column)), 5) for column in zip(*rows)))
 
@@ -177,7 +211,7 @@ def compare_picture(model, bundle, picture):
     cosine = (exact.features @ found.features.T).item() / (
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
     divergence, same, evidence = 0.0, 1.0, (None, None)
-    if model.captioner:
+    if model.vocabulary:
         told, evidence = zip(*(describe(each, encoded) for each, encoded in ((model, exact), (bundle, found))))
         same = float(told[0].words == told[1].words)
         history = windows(told[0].words, model.metadata.order)[0]

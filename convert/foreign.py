@@ -1,57 +1,71 @@
 """A Keras classifier that was not trained here, .keras, .h5 or SavedModel, as a bundle: quantized, checked and wrapped."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from convert import PIXELS
-from convert.convert import BOUNDS, draw
-from convert.graph import ACTIVATIONS, convert_functions, freeze
-from convert.wrap import wrap_graph
+from convert import RUNTIMES
+from convert.advice import advice
+from convert.convert import BOUNDS, compare, draw, need_tunable, opened, representative_paths, what_is_given
+from convert.graph import ACTIVATIONS, freeze, name_graph
+from convert.report import figures_of, loss_measure, without
+from convert.retrace import Retraced
+from convert.tune import Candidate, keep_better, one_scale, tuned_encode
+from convert.wrap import cut_graph, wrap_graph
 from device.bundle import write_checked
+from device.compact import compact
 from device.errors import PicaptionError
 from device.head import squash
 from device.metadata import Input
-from device.pictures import list_pictures
+from models.foreign import load
+from models.settings import PIXELS
 
 #: How many pictures at most check the result, beside those that give ranges.
 CHECKED = 50
 
 
 def convert_foreign(path, output, labels, pixels, representative, count=200, seed=1, precision="int8", resize_rule="squash",
-                    head=None, size=None):
+                    head=None, size=None, per_tensor=False, runtime=RUNTIMES[0], report=None, dataset=None, mapping=None, images=None,
+                    max_loss=None):
     """Convert the classifier at `path` to a bundle at `output`; returns (the share of other pictures of which float model and
     bundle say the same first, the mean absolute difference of the probabilities).
 
-    labels: the class names, or None; pixels: of convert.PIXELS, the range that it takes; size: of its pictures, where it takes any;
-    the others as for convert.convert.convert and convert.wrap.wrap. Raises PicaptionError where it is no classifier of pictures,
-    where TFLite lacks an operator, and where the two disagree; `output` is then as it was.
+    labels: the class names, or None; pixels: of models.settings.PIXELS, the range that it takes; size: of its pictures, where it
+    takes any; mapping: as models.evaluate.evaluate_classes takes it, for `dataset`; the others as for convert.convert.convert
+    and convert.wrap.wrap. Raises PicaptionError where it is no classifier of pictures, where TFLite lacks an operator, and where
+    the two disagree; `output` is then as it was.
     """
     path = Path(path)
     if not labels:
         raise PicaptionError(f"{path}: give its class names, one a line, with --names")
-    if not pixels:
-        raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
-                             f"{', '.join(PIXELS)}")
-    call, shape = load(path, size)
-    factor, added = PIXELS[pixels]
-
-    def scores(image):
-        return {"scores": call(tf.cast(image, tf.float32) * factor + added)}
-
-    try:
-        function = freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image"))
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None
-    checked, pictures, _ = draw(list_pictures(representative), count, CHECKED, seed, Input(*shape[:2], resize_rule), representative)
+    need_tunable(max_loss, precision)
+    function, shape = freeze_scores(path, pixels, size)
+    checked, pictures, drawn = draw(representative_paths(representative, images), count, CHECKED, seed,
+                                    Input(*shape[:2], resize_rule), representative)
+    measured = dataset and without(dataset, drawn)
     examples = [("serve", {"image": picture[None]}) for picture in pictures] if precision in ACTIVATIONS else ()
-    try:
-        graph = convert_functions({"serve": function}, precision, examples)
-    except PicaptionError as error:
-        raise PicaptionError(f"{path}: {error}") from None
-    contents = wrap_graph(graph, path.name, labels, None, resize_rule, head)
+
+    def cut(graph):
+        return cut_graph(graph, path.name, None, head)[0]
+
+    def build(functions):
+        try:
+            graph = name_graph(functions, precision, examples, per_tensor, runtime)
+        except PicaptionError as error:
+            raise PicaptionError(f"{path}: {error}") from None
+        return Candidate(functions, cut(graph), wrap_graph(graph, path.name, labels, None, resize_rule, head))
+    best = build({"serve": function})
+    if report or max_loss is not None:
+        exact = cut(name_graph(best.functions, "float32"))
+        model = opened(replace(best.contents, graph=compact(exact)))
+    if max_loss is not None:
+        def tuned():
+            encode, classify = tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed), Retraced(exact, "classify")
+            return {"serve": freeze(lambda image: classify({"features": encode(image)["features"]}), function.input_signature[0])}
+        lost = loss_measure(model, measured, mapping) if measured else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+        best = keep_better(best, build, tuned, lambda each: lost(opened(each.contents)), max_loss)
     found = []
 
     def check(bundle):
@@ -60,41 +74,36 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
             exact = squash(exact, bundle.metadata.head == "multi-label")
         told = np.stack([bundle.classify(bundle.encode(picture).features, None) for picture in checked])
         difference = float(np.abs(exact - told).mean())
-        if not difference <= BOUNDS.classes:
+        beyond = [] if difference <= BOUNDS.classes else ["classes"]
+        if report:
+            named = cut(name_graph(best.functions, "float32")), best.named
+            inputs = [example for picture in checked for example in (
+                ("encode", {"image": picture[None]}), ("classify", {"features": model.encode(picture).features}))]
+            given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
+            figures = given | {"agreement": asdict(compare(model, bundle, checked)), "beyond": beyond} | figures_of(
+                model, bundle, (*named, compact(named[0]), best.contents.graph), inputs, measured, mapping)
+            report(figures | {"advice": advice(figures)})
+        if beyond:
             raise PicaptionError(f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
                                  f"than {BOUNDS.classes}; give more representative pictures, like those it was trained on, or "
                                  "another --precision")
         found.append((float((exact.argmax(1) == told.argmax(1)).mean()), difference))
-    write_checked(output, contents, check)
+    write_checked(output, best.contents, check)
     return found[0]
 
 
-def load(path, size=None):
-    """Return (a function from float32 pictures [1, H, W, 3] to scores, (H, W, 3)) of the Keras file or SavedModel at `path`;
-    raises PicaptionError where it is none, or takes no pictures in three colours."""
-    try:
-        if path.is_dir():
-            loaded = tf.saved_model.load(str(path))  # Its variables live as long as it does.
-            signature = loaded.signatures["serving_default"]
-            (name, given), = signature.structured_input_signature[1].items()
-            shape, outputs = given.shape, list(signature.structured_outputs)
+def freeze_scores(path, pixels, size):
+    """Return (the function from a picture, uint8 [1, H, W, 3], to its scores as convert.graph.freeze gives it, (H, W, 3)) of a Keras
+    model, for what convert_foreign takes."""
+    if not pixels:
+        raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
+                             f"{', '.join(PIXELS)}")
+    call, shape, _ = load(path, size)
+    factor, added = PIXELS[pixels]
 
-            def call(image):
-                return loaded.signatures["serving_default"](**{name: image})[outputs[0]]
-            inputs = 1
-        else:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-            shape, outputs, inputs, call = model.inputs[0].shape, model.outputs, len(model.inputs), model
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise PicaptionError(f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}") from None
-    if inputs != 1 or len(outputs) != 1:
-        raise PicaptionError(f"{path}: it takes {inputs} inputs and gives {len(outputs)} outputs; a classifier takes a picture "
-                             "and gives scores")
-    shape = list(shape)
-    if len(shape) != 4 or shape[3] != 3:
-        raise PicaptionError(f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, width, 3]")
-    if size:
-        shape[1:3] = [shape[1] or size, shape[2] or size]
-    if None in shape[1:]:
-        raise PicaptionError(f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with --size")
-    return call, tuple(shape[1:])
+    def scores(image):
+        return {"scores": call(tf.cast(image, tf.float32) * factor + added)}
+    try:
+        return freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image")), shape
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None

@@ -63,11 +63,11 @@ def matched(exact, quantized):
     pairs = {}
     for signature, found in operators(quantized).items():
         wanted = {(tensor.name.decode(), *shape_of(tensor)): index for index, tensor in enumerate(first[signature].tensors)
-                  if tensor.type == schema.TensorType.FLOAT32}
+                  if tensor.type == schema.TensorType.FLOAT32 and tensor.name}
         pairs[signature] = []
         for operator in found:
             tensor = second[signature].tensors[operator.output]
-            name, shape = tensor.name.decode(), shape_of(tensor)
+            name, shape = (tensor.name or b"").decode(), shape_of(tensor)
             keys = [key for key in ((each, *shape) for each in stood_for(name)) if key in wanted]
             if keys and operator.kind not in CASTS:
                 pairs[signature].append((operator, wanted[keys[0]], operator.output))

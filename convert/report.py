@@ -25,17 +25,20 @@ from models.files import write_text
 PARTS = {"encode": "encoder", "next_word": "captioner", "classify": "classifier"}
 #: Seconds at most that each signature is timed for, and how often at most.
 SECONDS, ROUNDS = 1.0, 200
+#: The scores by which a bundle is held against what it may lose.
+LOST = ("CIDEr", "mAP", "top_1")
 #: Layers that the terminal is told of.
 SHOWN = 5
 
 
-def figures_of(model, bundle, graphs, examples, dataset=None):
-    """Return the figures of a conversion from a KerasModel to a Bundle, a dict of plain values.
+def figures_of(model, bundle, graphs, examples, measured=None, mapping=None):
+    """Return the figures of a conversion from a KerasModel, or a Bundle in float32, to a Bundle, a dict of plain values.
 
     graphs: the float32 graph and the quantized one from convert.graph.name_graph, and both as they stand in a bundle.
-    examples: inputs of the signatures for pictures that were not calibrated on; dataset: a Dataset of others, to measure both
-    models on. `bytes` holds every part of the file, `layers` signal to noise in decibels, `operators` those of each
-    signature by kind, with how many of them XNNPACK runs here; `latency` alone differs from one time to the next.
+    examples: inputs of the signatures for pictures that were not calibrated on; measured: what `without` gives, to measure
+    both models on, with a mapping as models.evaluate.evaluate_classes takes it. `bytes` holds every part of the file,
+    `layers` signal to noise in decibels, `operators` those of each signature by kind, with how many of them XNNPACK runs here;
+    `latency` alone differs from one time to the next.
     """
     exact, named, whole, graph = graphs
     found = operators(graph, named)
@@ -51,9 +54,10 @@ def figures_of(model, bundle, graphs, examples, dataset=None):
                      for each in found.get(name, ()) if each.dtype == "FLOAT32" and each.kind not in CASTS],
         "multiply_adds": {name: sum(each.work for each in each_of) for name, each_of in found.items()},
     }
-    if dataset:
-        figures["evaluation"] = {name: evaluation(Recognizer(each), dataset)
-                                 for name, each in (("float32", model), ("bundle", bundle))}
+    if measured:
+        dataset, left_out = measured
+        figures["evaluation"] = {name: evaluation(Recognizer(each), dataset, mapping)
+                                 for name, each in (("float32", model), ("bundle", bundle))} | {"left_out": left_out}
     return figures | {"latency": latency({"float32": whole, "bundle": graph})}
 
 
@@ -74,14 +78,23 @@ def part_sizes(path, whole, graph):
     return {name: {"float32": (exact | members)[name], "bundle": size} for name, size in (stored | members).items()}
 
 
-def evaluation(recognizer, dataset):
+def evaluation(recognizer, dataset, mapping=None):
     """Return what models.evaluate measures of captions and of classes, as far as model and `dataset` have both."""
     figures = {}
     if recognizer.model.vocabulary and any(record.captions for record in dataset.records):
         figures |= evaluate_captions(recognizer, dataset)
     if dataset.classes:
-        figures |= evaluate_classes(recognizer, dataset)
+        figures |= evaluate_classes(recognizer, dataset, None, mapping)
     return {name: value for name, value in figures.items() if name not in ("milliseconds", "tokenizer", "classes")}
+
+
+def loss_measure(model, measured, mapping=None):
+    """Return a function that gives the points that a Bundle loses on the float `model`, measured as for figures_of: of the first of
+    LOST that there is."""
+    dataset, _ = measured
+    before = evaluation(Recognizer(model), dataset, mapping)
+    name = next(name for name in LOST if name in before)
+    return lambda bundle: before[name] - evaluation(Recognizer(bundle), dataset, mapping)[name]
 
 
 def without(dataset, paths):

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert import PIXELS
 from device.bundle import GRAPH_MAGIC, MAX_MEMBER, Contents, lines_of, read_bytes
-from device.compact import pack
+from device.compact import compact, pack
 from device.errors import PicaptionError
 from device.metadata import Input, Metadata
 from device.signature import Subgraph, drop_unused_buffers
+from models.settings import PIXELS
 
 OPERATORS, TYPES = schema.BuiltinOperator, schema.TensorType
 #: The operators with weights that a classifier may end in, and what makes scores of logits, by the kind of head that it is.
@@ -31,8 +31,8 @@ QUANTIZED = TYPES.INT8, TYPES.UINT8, TYPES.INT16
 def wrap(path, labels=None, pixels=None, resize="squash", head=None):
     """Return the bundle's Contents for the classifier in the .tflite file at `path`.
 
-    labels: its class names; without, the file has them inside, as TFLite's metadata does. pixels: of convert.PIXELS, for a network
-    whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of device.metadata.RULES. head: of
+    labels: its class names; without, the file has them inside, as TFLite's metadata does. pixels: of models.settings.PIXELS, for
+    a network whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of device.metadata.RULES. head: of
     device.metadata.HEADS, for a network that gives logits. Raises PicaptionError where it is no such classifier, or there
     are not as many labels as scores.
     """
@@ -45,13 +45,7 @@ def wrap(path, labels=None, pixels=None, resize="squash", head=None):
 
 def wrap_graph(data, name, labels=None, pixels=None, resize="squash", head=None):
     """Return what `wrap` does, of a .tflite file's bytes; name: the file's, or what it was made of."""
-    try:
-        model = schema.ModelT.InitFromPackedBuf(data, 0)
-        graph, size, head, count = _cut(model, pixels, head)
-    except ValueError as error:
-        raise PicaptionError(f"{name}: {error}") from None
-    except (struct.error, IndexError, TypeError, AttributeError, MemoryError):
-        raise PicaptionError(f"{name}: the file is cut short or damaged; copy it again") from None
+    graph, size, head, count = cut_graph(data, name, pixels, head)
     labels = tuple(labels) if labels else labels_inside(data, count)
     if not labels:
         raise PicaptionError(f"{name}: it has no labels for its {count} scores inside: give a file of them, one a line, "
@@ -61,7 +55,18 @@ def wrap_graph(data, name, labels=None, pixels=None, resize="squash", head=None)
                              "with --names")
     metadata = Metadata(Path(name).stem, head=head, input=Input(*size, resize),
                         provenance={"wrapped": name, "sha256": hashlib.sha256(data).hexdigest()})
-    return Contents(graph, metadata, labels, None)
+    return Contents(compact(graph), metadata, labels, None)
+
+
+def cut_graph(data, name, pixels=None, head=None):
+    """Return (a .tflite file's bytes as a graph with the signatures `encode` and `classify`, whose tensors have the names that they
+    had; its picture's (height, width); the kind of head; the number of scores), for what `wrap_graph` takes."""
+    try:
+        return _cut(schema.ModelT.InitFromPackedBuf(data, 0), pixels, head)
+    except ValueError as error:
+        raise PicaptionError(f"{name}: {error}") from None
+    except (struct.error, IndexError, TypeError, AttributeError, MemoryError):
+        raise PicaptionError(f"{name}: the file is cut short or damaged; copy it again") from None
 
 
 def labels_inside(data, count):
@@ -106,7 +111,7 @@ def _cut(model, pixels, head):
     _encode(model, whole, before, seam, pixels)
     _classify(model, whole, after, seam, scores, head)
     drop_unused_buffers(model)
-    return pack(model), size, head, int(shape[-1])
+    return pack(model, named=True), size, head, int(shape[-1])
 
 
 class _Graph:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from device.bench_accuracy import accuracy_of
 from device.bench_board import doubts, machine
 from device.bench_steps import Plan, arguments_of
 from device.bundle import default_bundle, read_bundle
@@ -47,8 +48,8 @@ def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="de
     """Return the figures of the bundle at that path (None: the shipped one).
 
     threads: a sequence of numbers (None: as many as the runtime takes by itself); seconds, count: see device.bench_steps.Plan;
-    accuracy: paths of what `picaption evaluate --json` wrote; `told(text)` hears what is being measured. Raises PicaptionError
-    where bundle, source or accuracy are unusable, or no runtime is.
+    accuracy: folders of class folders, and files that `picaption evaluate --json` wrote; `told(text)` hears what is being measured.
+    Raises PicaptionError where bundle, source or accuracy are unusable, or no runtime is.
     """
     if not math.isfinite(seconds):
         raise PicaptionError(f"--seconds {seconds} is no time; give a number, such as 5")
@@ -59,7 +60,7 @@ def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="de
     figures = {"version": JSON_VERSION, "picaption": version("picaption"),
                "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "bundle": about, "machine": machine(),
                "seconds": None if count else seconds, "calls": count or None,
-               "accuracy": [read_accuracy(each, about["sha256"], about["beam"]) for each in accuracy], "runs": [], "failed": []}
+               "accuracy": [accuracy_of(each, path, about["sha256"], about["beam"]) for each in accuracy], "runs": [], "failed": []}
     for place, name in installed():
         for number in threads or (min(4, os.cpu_count() or 1),):
             told(f"measuring with {name}, threads: {number}")
@@ -105,35 +106,6 @@ def step_doubts(steps):
     varied = [f"{name} by {step['varied_percent']:.0f} %" for name, step in steps.items() if step["varied_percent"] > VARIED]
     return [f"{', '.join(restless)} did not become steady before being measured"] * bool(restless) + \
         [f"from round to round varied {', '.join(varied)}"] * bool(varied)
-
-
-def read_accuracy(path, digest, beam):
-    """Return the figures that `picaption evaluate --json` wrote to `path`, without those of each class; raises PicaptionError
-    where there are none, or they are of another bundle than the one with this SHA-256, or of another width of the beam."""
-    figures = read_json(path, "what picaption evaluate --json wrote")
-    if not isinstance(figures, dict) or not isinstance(figures.get("model"), str) or "pictures" not in figures:
-        raise PicaptionError(f"{path} is not what picaption evaluate --json writes; write it anew")
-    try:
-        other = hashlib.sha256(Path(figures["model"]).read_bytes()).hexdigest()
-    except OSError as error:
-        raise PicaptionError(f"{path} is about {figures['model']}, which cannot be read ({error.strerror}): "
-                             "evaluate the bundle that is measured, and call bench from the same folder") from None
-    if other != digest:
-        raise PicaptionError(f"{path} is about {figures['model']}, another bundle than the one that is measured; "
-                             "evaluate this one")
-    if figures.get("beam") != beam:
-        raise PicaptionError(f"{path} is about a beam of {figures.get('beam')}, this measures one of {beam}: give both the same --beam")
-    return {name: value for name, value in figures.items() if name not in ("classes", "skipped", "milliseconds")}
-
-
-def read_json(path, what):
-    """Return what the JSON file at `path` holds; raises PicaptionError where it cannot be read, `what` says what to give."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PicaptionError(f"{path} cannot be read ({error.strerror}); give {what}") from None
-    except ValueError:  # UnicodeDecodeError is one
-        raise PicaptionError(f"{path} holds no JSON; give {what}") from None
 
 
 def need_folders(*paths):

@@ -10,7 +10,7 @@ with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.
 the file as a graph, and `unzip -l` as an archive. With attention over G places of the picture, the context is
 [1, G, C]; the classifier's caption is the words' evidence (device.recognizer.describe); with activations of 16 bits,
 the history is float32. Without a captioner there is no `next_word`, `encode` gives features alone and `classify` takes
-them alone; without labels there is no `classify`.
+them alone, as others' classifiers do beside a captioner; without labels there is no `classify`.
 """
 
 import hashlib
@@ -201,6 +201,7 @@ class Bundle:
             raise PicaptionError(f"{path}: its graph cannot be used here: {str(error).partition(chr(10))[0]}") from None
         history = self._tensor("next_word", "history")
         self._numbers = np.float32 if history and history["dtype"] == np.float32 else np.int32
+        self._listens = self._tensor("classify", "caption") is not None
         self._check()
 
     def encode(self, image):
@@ -218,7 +219,7 @@ class Bundle:
     def classify(self, features, evidence):
         """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
         device.recognizer.describe, or None without a captioner."""
-        said = {"caption": evidence[None]} if self.vocabulary else {}
+        said = {"caption": evidence[None]} if self._listens else {}
         return self._runners["classify"](features=features, **said)["scores"][0]
 
     def _check(self):
@@ -234,7 +235,7 @@ class Bundle:
         if self.labels:
             shapes["classify"] = {"features": (np.float32, self._shape("encode", "features")),
                                   "scores": (np.float32, (1, len(self.labels)))}
-            if self.vocabulary:
+            if self.vocabulary and self._listens:
                 shapes["classify"]["caption"] = (np.float32, (1, words))
         self._need(bool(self.vocabulary) == ("next_word" in self._runners),
                    "it has a vocabulary without a captioner, or a captioner without a vocabulary")

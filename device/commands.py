@@ -156,8 +156,9 @@ def config(config_path, **told):
 @click.option("--count", type=click.IntRange(1, 10_000_000), metavar="N", help="Measure N calls of each step instead.")
 @click.option("--source", default="demo", show_default=True, metavar="SOURCE",
               help="Where the live loop's frames come from, as `live` takes it.")
-@click.option("--accuracy", multiple=True, type=click.Path(), metavar="FILE",
-              help="Show what `picaption evaluate --json FILE` measured of this bundle too; may be given again.")
+@click.option("--accuracy", multiple=True, type=click.Path(), metavar="PATH",
+              help="Measure the classes on a folder of class folders too, or show what `picaption evaluate --json FILE` measured of "
+                   "this bundle; may be given again.")
 @click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the figures as JSON; - is standard output.")
 @click.option("--html", "page", type=click.Path(), metavar="FILE",
               help="Write a page with a histogram and the course of each step.")

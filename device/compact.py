@@ -35,9 +35,9 @@ def compact(graph):
     return pack(schema.ModelT.InitFromPackedBuf(graph, 0))
 
 
-def pack(model):
-    """Return the TFLite flatbuffer, bytes, of a schema.ModelT, whose inner tensors lose their names."""
-    for subgraph in model.subgraphs:
+def pack(model, named=False):
+    """Return the TFLite flatbuffer, bytes, of a schema.ModelT, whose inner tensors lose their names unless it is to be `named`."""
+    for subgraph in () if named else model.subgraphs:
         for index in set(range(len(subgraph.tensors))) - {*subgraph.inputs, *subgraph.outputs}:
             subgraph.tensors[index].name = None
     builder = _Builder()

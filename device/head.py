@@ -34,22 +34,24 @@ TEMPERATURES = np.geomspace(0.25, 4, 65)
 
 @dataclass(frozen=True)
 class Head:
-    """A fitted classifier: features float32 [F, C], words [V, C] (None without a captioner) and bias [C], for C
-    classes."""
+    """A fitted classifier: features float32 [F, C], words [V, C] (None where they do not count) and bias [C], for C
+    classes; raw: it takes features as they are, not at unit length, as others' classifiers do."""
 
     features: np.ndarray
     words: np.ndarray | None
     bias: np.ndarray
+    raw: bool = False
 
     def logits(self, features, evidence=None):
         """Return z, float32 [N, C], for features [N, F] and evidence [N, V]."""
         told = 0 if self.words is None else evidence @ self.words
-        return (unit(features) @ self.features + told + self.bias).astype(np.float32)
+        seen = features if self.raw else unit(features)
+        return (seen @ self.features + told + self.bias).astype(np.float32)
 
     def cooled(self, temperature):
         """Return the Head whose logits are these divided by `temperature`."""
         words = None if self.words is None else self.words / np.float32(temperature)
-        return Head(self.features / np.float32(temperature), words, self.bias / np.float32(temperature))
+        return Head(self.features / np.float32(temperature), words, self.bias / np.float32(temperature), self.raw)
 
 
 def unit(features):

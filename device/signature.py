@@ -1,7 +1,7 @@
 """The signature `classify`, written into a TFLite graph without TensorFlow: how the device learns new classes.
 
-features are brought to unit length, both products have weights of 8 bits (their inputs are quantized as they come, with
-the range that they have), and what follows is floating point:
+features are brought to unit length, but for a raw head; both products have weights of 8 bits (their inputs are quantized as they
+come, with the range that they have), and what follows is floating point:
 
     scores = squash(L2(features) . W + caption . V + b)
 
@@ -26,9 +26,10 @@ def with_classify(graph, head, multi_label, quantized=True):
     _remove(model, NAME)
     subgraph = Subgraph(model, NAME)
     inputs = {"features": subgraph.tensor((1, head.features.shape[0]), "features")}
-    logits = subgraph.product(
-        subgraph.operator(OPERATORS.L2_NORMALIZATION, [inputs["features"]], head.features.shape[:1], schema.L2NormOptionsT()),
-        head.features, head.bias, quantized)
+    seen = inputs["features"]
+    if not head.raw:
+        seen = subgraph.operator(OPERATORS.L2_NORMALIZATION, [seen], head.features.shape[:1], schema.L2NormOptionsT())
+    logits = subgraph.product(seen, head.features, head.bias, quantized)
     if head.words is not None:
         inputs["caption"] = subgraph.tensor((1, head.words.shape[0]), "caption")
         told = subgraph.product(inputs["caption"], head.words, None, quantized)

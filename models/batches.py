@@ -56,15 +56,15 @@ def windows(words, order):
 
 
 def augment(image, random, mirror=True):
-    """Return `image` (uint8 [S, S, 3]) cropped, stretched, perhaps mirrored, and lit differently."""
-    size = image.shape[0]
-    width, height = random.uniform(0.75, 1.0, 2) * size
-    left, top = random.uniform(0, size - width), random.uniform(0, size - height)
-    scale_x, scale_y = size / width, size / height
+    """Return `image` (uint8 [H, W, 3]) cropped, stretched, perhaps mirrored, and lit differently."""
+    full_height, full_width = image.shape[:2]
+    width, height = random.uniform(0.75, 1.0, 2) * (full_width, full_height)
+    left, top = random.uniform(0, full_width - width), random.uniform(0, full_height - height)
+    scale_x, scale_y = full_width / width, full_height / height
     transform = np.array([[scale_x, 0, -left * scale_x], [0, scale_y, -top * scale_y]])
     if mirror and random.random() < 0.5:
-        transform[0] = [-scale_x, 0, size - 1 + left * scale_x]
-    moved = cv2.warpAffine(image, transform, (size, size), borderMode=cv2.BORDER_REFLECT)
+        transform[0] = [-scale_x, 0, full_width - 1 + left * scale_x]
+    moved = cv2.warpAffine(image, transform, (full_width, full_height), borderMode=cv2.BORDER_REFLECT)
     return cv2.convertScaleAbs(moved, alpha=random.uniform(0.75, 1.25), beta=random.uniform(-20, 20))
 
 

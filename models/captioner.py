@@ -69,16 +69,20 @@ def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, r
     return Captioner(context, keras.Model([history, given], logits, name="next_word"), tagger)
 
 
-def build_encoder(network, grid=False):
+def build_encoder(network, grid=False, scaling=(1 / 127.5, -1.0)):
     """Return the encoder: RGB float32 or uint8 [batch, size, size, 3] in 0..255 -> features [batch, F].
 
     `network` is a convolutional network that gives a feature map; its mean over the grid is the features, or, with
-    `grid`, the map as it is, [batch, G, F] for its G places.
+    `grid`, the map as it is, [batch, G, F] for its G places. One that gives a vector gives the features. scaling: what brings
+    pixels into the range that it takes, a factor and what is added then.
     """
     image = keras.Input(network.input_shape[1:], name="image")
-    seen = network(layers.Rescaling(1 / 127.5, -1)(image))
-    places = layers.Reshape((-1, seen.shape[-1]), name="features") if grid else None
-    return keras.Model(image, (places or layers.GlobalAveragePooling2D(name="features"))(seen), name="encoder")
+    seen = network(layers.Rescaling(*scaling)(image))
+    if len(seen.shape) == 2 or grid:
+        last = layers.Reshape((-1, seen.shape[-1]) if grid else seen.shape[1:], name="features")
+    else:
+        last = layers.GlobalAveragePooling2D(name="features")
+    return keras.Model(image, last(seen), name="encoder")
 
 
 def pooled(features):

@@ -203,6 +203,11 @@ def read_mapping(path):
     return named
 
 
+def read_names(path):
+    """Return the lines of the file at `path`, without blank ones at its end, as a tuple."""
+    return tuple(line.strip() for line in read_text(path, "names").rstrip().split("\n"))
+
+
 def load_pictures(dataset, height, width, rule):
     """Return (Dataset, pictures uint8 [N, height, width, 3]) with the broken pictures dropped and named."""
     pictures = np.empty((len(dataset.records), height, width, 3), np.uint8)

@@ -18,6 +18,7 @@ from device.metadata import from_json, to_json
 from device.vocabulary import Vocabulary
 from models.captioner import Captioner, pooled
 from models.files import read_lines, save_arrays, write_lines, write_text
+from models.frozen import FrozenGraph
 
 PARTS = ("context", "next_word", "tagger")
 
@@ -34,7 +35,7 @@ def load_model(path):
     if not Path(path).is_file():
         raise PicaptionError(f"{path} is missing: the folder is no finished training run; run picaption train again")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, {"FrozenGraph": FrozenGraph}, compile=False, safe_mode=True)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise PicaptionError(f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}") from None
 
@@ -68,7 +69,8 @@ def load_head(path):
         raise PicaptionError(f"{path} is missing: the folder is no finished training run; run picaption train again")
     try:
         with np.load(path, allow_pickle=False) as parts:
-            return Head(parts["features"], parts["words"] if "words" in parts else None, parts["bias"])
+            return Head(parts["features"], parts["words"] if "words" in parts else None, parts["bias"],
+                        "raw" in parts and bool(parts["raw"]))
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise PicaptionError(f"{path}: cannot load it as a classifier: {error}") from None
 

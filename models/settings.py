@@ -8,6 +8,8 @@ from pathlib import Path
 from device.errors import PicaptionError
 
 NETWORKS = ("mobilenet_v2", "efficientnet_lite0", "classic")
+#: The ranges of pixels that a network may take: what brings 0 to 255 there, a factor and what is added then.
+PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class Settings:
     size: int = 224
     alpha: float = 1.0
     resize: str = "squash"
+    # Or the path of a network that others trained, a .keras or .h5 file or a SavedModel's folder (./NAME); it stays as it is. The
+    # layer that gives its features, a feature map or a vector, without which they are what goes into its last layer; the range of
+    # pixels that it was trained with, of PIXELS; and a file of its class names, one a line, to keep its own classifier.
+    features: str = ""
+    pixels: str = ""
+    names: str = ""
 
     # Words: those told at least min_count times; tags: the most frequent ones that say something.
     min_count: int = 5
@@ -157,7 +165,18 @@ def check(settings):
     def need(condition, text):
         if not condition:
             raise PicaptionError(text)
-    need(settings.network in NETWORKS, f"network = {settings.network!r}: it is one of {', '.join(NETWORKS)}")
+    own = settings.network in NETWORKS
+    need(own or "/" in settings.network or settings.network.endswith((".keras", ".h5")),
+         f"network = {settings.network!r}: it is one of {', '.join(NETWORKS)}, or the path of a .keras or .h5 file or a SavedModel, "
+         "such as ./mine")
+    need(not own or not (settings.features or settings.pixels or settings.names),
+         "features, pixels and names are about a network of others': set network to its path")
+    need(own or settings.pixels in PIXELS,
+         f"pixels = {settings.pixels!r}: tell the range that {settings.network} was trained with, one of {', '.join(PIXELS)}")
+    need(own or not (settings.weights or settings.tune_epochs),
+         f"{settings.network} has its weights and stays as it is: leave out weights and tune_epochs")
+    need(not settings.names or not (settings.labels or settings.folders),
+         "names keep the network's own classes, labels and folders teach others: give one or the other")
     need(settings.weights != "imagenet" or settings.network == "mobilenet_v2",
          f"weights = \"imagenet\" are those of mobilenet_v2; for {settings.network} give an .npz")
     need(settings.resize in ("squash", "crop"), f"resize = {settings.resize!r}: it is \"squash\" or \"crop\"")
@@ -165,8 +184,8 @@ def check(settings):
          f"pooling = {settings.pooling!r}: it is \"mean\" or \"attention\"")
     need(settings.pooling == "mean" or settings.network != "classic" and settings.captions,
          "pooling = \"attention\" is for captions by a network that has a feature map, which classic has not")
-    need(settings.size % 32 == 0 and 32 <= settings.size <= 512,
-         f"size = {settings.size}: it is a multiple of 32 from 32 to 512")
+    need(32 <= settings.size <= 512 and (settings.size % 32 == 0 or not own),
+         f"size = {settings.size}: it is a multiple of 32 from 32 to 512" if own else f"size = {settings.size}: it is 32 to 512")
     need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")
     need(0 < settings.alpha <= 2, f"alpha = {settings.alpha}: it is above 0 and at most 2")
     need(not (settings.labels and settings.folders),

@@ -30,6 +30,7 @@ from models.readers import label_matrix, read_text_captions
 from models.reward import train_on_reward
 from models.run import (PARTS, KerasModel, load_captioner, load_head, load_model, save_captioner, save_head, save_model,
                         save_words)
+from models.settings import NETWORKS
 from models.text import STOP_WORDS
 from models.text_prior import text_prior
 
@@ -45,14 +46,18 @@ def train(settings, data_folder, folder):
     Raises PicaptionError on unusable data, and where `folder` holds a run of other settings.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(dataclasses.asdict(settings), indent=1) + "\n"
     if (folder / "settings.json").exists() and (folder / "settings.json").read_text(encoding="utf-8") != text:
         raise PicaptionError(f"{folder} holds a run of other settings: give another --out, or remove it to start anew")
-    write_text(folder / "settings.json", text)
     if (folder / "finished").exists():
         log.info("%s: finished already; make a bundle of it with: picaption convert %s", folder, folder)
         return
+    foreign = None
+    if settings.network not in NETWORKS:
+        from models.foreign import load_foreign  # TensorFlow, which Keras may do without.
+        foreign = load_foreign(settings, data_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "settings.json", text)
     keras.utils.set_random_seed(settings.seed)
 
     data = load_data(settings, Path(data_folder))
@@ -67,16 +72,18 @@ def train(settings, data_folder, folder):
         if not (folder / "tags.txt").exists():
             write_lines(folder / "tags.txt", learn_tags(told, vocabulary, settings.tags))
         tags = read_lines(folder / "tags.txt")
-    classes = data.labels.classes if data.labels else ()
+    classes, head = data.labels.classes if data.labels else (), "multi-label" if settings.labels else "single-label"
+    if settings.names:
+        classes, head = foreign.labels, foreign.kind
+        save_head(foreign.head, folder / "classifier.npz")
     metadata = Metadata(
-        name=settings.name, licence=settings.licence, tags=tags or (), order=settings.order if tags else 0,
-        head="multi-label" if settings.labels else "single-label",
+        name=settings.name, licence=settings.licence, tags=tags or (), order=settings.order if tags else 0, head=head,
         input=Input(settings.size, settings.size, settings.resize),
         beam=Beam(settings.beam_width, settings.min_words, settings.max_words, settings.length_penalty, settings.evidence),
         provenance={"settings": dataclasses.asdict(settings), "pictures": {
             name: len(split.records) for name, split in vars(data).items() if split}},
     )
-    build_encoder_stage(settings, Path(data_folder), folder, data, vocabulary, tags)
+    build_encoder_stage(settings, Path(data_folder), folder, data, vocabulary, tags, foreign)
     encoder = load_model(folder / "encoder.keras")
     features = features_of(encoder, data, folder)
     if data.captions:
@@ -154,11 +161,12 @@ def cached_features(encoder, split, path):
     return features
 
 
-def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags):
-    """Leave the encoder in `folder`: as the weights give it, or tuned on all there is to learn from."""
+def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags, foreign=None):
+    """Leave the encoder in `folder`: a models.foreign.Foreign's, as the weights give it, or tuned on all there is to learn
+    from."""
     if (folder / "encoder.keras").exists():
         return
-    encoder = build_network(settings, data_root)
+    encoder = foreign.encoder if foreign else build_network(settings, data_root)
     if settings.tune_epochs and data.captions:
         encoder = tune(settings, folder, encoder, data, vocabulary, tags)
     elif settings.tune_epochs:

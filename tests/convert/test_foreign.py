@@ -1,5 +1,7 @@
 """Keras classifiers that were not trained here become bundles that say the same."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -122,3 +124,43 @@ def test_the_command_converts(data, tmp_path, capsys):
                   "--representative", str(data / "images"), "--precision", "dynamic"], command, "convert")
     assert raised.value.code == 0 and "float and bundle say the same first for 100%" in capsys.readouterr().out
     assert Recognizer(tmp_path / "out").model.labels == LABELS
+
+
+@pytest.mark.parametrize("kind, last", ((".keras", "softmax"), ("", None)))
+def test_a_report_tells_what_quantization_did(data, tmp_path, capsys, kind, last):
+    path = saved(network(last=last), tmp_path, kind)
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS))
+    (tmp_path / "mapping.tsv").write_text("astronaut\tash\ncat\tbirch\ncat\tcedar\ncoffee\toak\n")
+    with pytest.raises(SystemExit) as raised:
+        cli.main([str(path), "--names", str(tmp_path / "labels.txt"), "--pixels", "-1..1", "--output", str(tmp_path / "out"),
+                  "--representative", str(data / "images"), "--count", "10", "--report", str(tmp_path / "report"),
+                  "--folders", str(data / "folders"), "--mapping", str(tmp_path / "mapping.tsv")], command, "convert")
+    assert raised.value.code == 0
+    figures, out = json.loads((tmp_path / "report" / "report.json").read_text()), capsys.readouterr().out
+    assert "worst layers" in out and "report.html" in out
+    assert sum(part["bundle"] for part in figures["bytes"].values()) == (tmp_path / "out").stat().st_size
+    assert figures["agreement"]["top"] == 1 and figures["agreement"]["classes"] < 0.02 and figures["beyond"] == []
+    convolution = 15 * 15 * 8 * 3 * 3 * 3  # A kernel of 3x3 over three colours, in steps of two, eight channels.
+    assert figures["multiply_adds"] == {"encode": convolution, "classify": 8 * 4}
+    layer = next(each for each in figures["layers"] if each["kind"] == "CONV_2D")
+    assert layer["name"].startswith("conv2d") and layer["signature"] == "encode" and 20 < layer["decibels"] < 60
+    measured = figures["evaluation"]
+    assert measured["float32"]["pictures"] == measured["bundle"]["pictures"] == 24  # The pictures that gave ranges are other files.
+    assert abs(measured["float32"]["top_1"] - measured["bundle"]["top_1"]) <= 10
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--captions", "{folder}/labels.txt"], "this is a classifier: give --folders or --labels"),
+    (["--mapping", "{folder}/labels.txt"], "--mapping goes with --folders"),
+    (["--folders", "{data}/folders"], "give --report"),
+    (["--folders", "{data}/folders", "--report", "{folder}/report"], "--mapping tells which are the same"),
+    (["--report", "{folder}/none/report"], "cannot be written: make its folder first")])
+def test_what_cannot_be_reported_is_told(data, tmp_path, capsys, arguments, message):
+    path = saved(network(), tmp_path, ".keras")
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS))
+    with pytest.raises(SystemExit) as raised:
+        cli.main([str(path), "--names", str(tmp_path / "labels.txt"), "--pixels", "0..1", "--output", str(tmp_path / "out"),
+                  "--representative", str(data / "images"), *(each.format(folder=tmp_path, data=data) for each in arguments)],
+                 command, "convert")
+    last = [line for line in capsys.readouterr().err.split("\n") if line][-1]
+    assert raised.value.code == 2 and last.startswith("picaption: ") and message in last and not (tmp_path / "out").exists()

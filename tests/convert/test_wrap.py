@@ -158,7 +158,7 @@ def test_a_file_that_is_cut_short_is_told(save, share):
 @pytest.mark.parametrize("arguments, message", [
     (["{file}", "--names", "{folder}/absent.txt", "--pixels", "0..1"], "absent.txt: cannot read the names"),
     (["{folder}/text.tflite"], "text.tflite: not a .tflite file"),
-    (["{folder}", "--pixels", "0..1"], "--names, --pixels, --size and --head are about others' classifiers; this is a training run"),
+    (["{folder}", "--pixels", "0..1"], "--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training run"),
     (["{file}", "--names", "{folder}/labels.txt", "--pixels", "0..1", "--output", "{folder}/absent/out.tflite"],
      "absent/out.tflite: cannot write the bundle: No such file or directory")])
 def test_the_command_fails_in_one_line(save, tmp_path, capsys, arguments, message):

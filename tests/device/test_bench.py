@@ -10,7 +10,7 @@ import pytest
 
 import device
 from device import bench_steps, cli
-from device.bench import bench, installed, read_accuracy, run_plan, step_doubts, threads_of, write_whole
+from device.bench import bench, installed, run_plan, step_doubts, threads_of, write_whole
 from device.bench_steps import Plan
 from device.bundle import default_bundle
 from device.commands import bench as command
@@ -154,32 +154,6 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     with pytest.raises(PicaptionError):
         write_whole(tmp_path / "old.json", "text")
     assert (tmp_path / "old.json").read_text() == "old" and not (tmp_path / "old.json.partial").exists()
-
-
-def test_accuracy_is_that_of_the_same_bundle(tmp_path):
-    path, digest = tmp_path / "e.json", bench_digest()
-    told = {"model": str(default_bundle()), "beam": 3, "pictures": 9, "CIDEr": 54.0, "classes": {"cat": 1}, "skipped": [],
-            "milliseconds": {"encode": 4}}
-    path.write_text(json.dumps(told))
-    assert read_accuracy(path, digest, 3) == {"model": str(default_bundle()), "beam": 3, "pictures": 9, "CIDEr": 54.0}
-    with pytest.raises(PicaptionError, match="another bundle than the one that is measured"):
-        read_accuracy(path, "0" * 64, 3)
-    for text, said in ((json.dumps(told | {"model": "gone.tflite"}), "gone.tflite, which cannot be read"),
-                       ("[1]", "write it anew"), ("{", "holds no JSON"), ("{}", "is not what picaption evaluate --json writes")):
-        path.write_text(text)
-        with pytest.raises(PicaptionError, match=said):
-            read_accuracy(path, digest, 3)
-    path.write_text(json.dumps(told))
-    with pytest.raises(PicaptionError, match="about a beam of 3, this measures one of 5: give both the same --beam"):
-        read_accuracy(path, digest, 5)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(PicaptionError, match="holds no JSON"):
-        read_accuracy(path, digest, 3)
-
-
-def bench_digest():
-    import hashlib
-    return hashlib.sha256(default_bundle().read_bytes()).hexdigest()
 
 
 def test_steps_that_vary_are_doubtful():

@@ -1,5 +1,7 @@
 """The classifier's fit: the optimum that its formula asks for, what language brings, and how sure it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,8 @@ def test_logits_and_probabilities_by_hand():
     np.testing.assert_allclose(squash(logits, False), [[1 / (1 + np.exp(-3)), 1 / (1 + np.exp(3))]], rtol=1e-5)
     np.testing.assert_allclose(head.cooled(2).logits(np.array([[3, 4]], np.float32), np.array([[2]])), logits / 2)
     assert not unit(np.zeros((1, 3))).any()
+    raw = replace(head, words=None, raw=True).cooled(2)
+    np.testing.assert_allclose(raw.logits(np.array([[3, 4]], np.float32)), [[(3 + 8) / 2, (-4 + 1) / 2]])
 
 
 @pytest.mark.parametrize("multi_label", (True, False))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from device import Recognizer
 from device.bundle import Bundle, read_bundle, write_bundle
 from device.head import Head, squash
 from device.runtime import make_interpreter
@@ -37,6 +38,20 @@ def test_the_graph_computes_the_head(bundle, tmp_path, photos, multi_label):
         for name in ("features", "context", "tags"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert with_classify(graph, head, multi_label, quantized) == graph  # Nothing piles up.
+
+
+def test_a_raw_head_beside_a_captioner_takes_features_as_they_are(bundle, tmp_path, photos):
+    contents = read_bundle(bundle)
+    features = Bundle(bundle).encode(np.zeros((64, 64, 3), np.uint8)).features.shape[1]
+    head, seen, _ = some_head(features, None, 4)
+    head = replace(head, features=head.features / 30, raw=True)
+    graph = with_classify(contents.graph, head, False)
+    write_bundle(tmp_path / "raw.tflite", replace(contents, graph=graph, labels=("ash", "birch", "cedar", "oak")))
+    after = Bundle(tmp_path / "raw.tflite")
+    expected = squash((seen @ head.features + head.bias)[0], False)
+    np.testing.assert_allclose(after.classify(seen, np.ones(len(contents.vocabulary), np.float32)), expected, atol=0.03)
+    said = Recognizer(after)(photos["cat"])
+    assert said.caption.words and said.classes[0].name in after.labels
 
 
 def test_a_graph_without_a_captioner_or_classes_is_given_some(bundle):
