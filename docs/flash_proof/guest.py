@@ -1,6 +1,7 @@
 """What is looked at inside a machine that boots a card: whether it captions, what it says, and how its service is kept."""
 
 import json
+import re
 import shlex
 from pathlib import PurePosixPath
 
@@ -58,5 +59,6 @@ def kept(machine):
     names = ("ActiveState", "SubState", "Type", "NRestarts", "WatchdogUSec", "WatchdogTimestamp", "User", "DynamicUser", "Result")
     told = machine.run(f"systemctl show --property={','.join(names)} picaption")
     found = dict(line.partition("=")[::2] for line in told.splitlines())
-    found["exposure"] = machine.run("systemd-analyze security --no-pager picaption | tail -n 1 | tr -dc '0-9.'", 180)
+    told = machine.run("systemd-analyze security --no-pager picaption", 180)
+    found["exposure"] = re.search(r"exposure level .*: ([0-9.]+)", told)[1]
     return found
