@@ -20,7 +20,7 @@ def captioning(machine, timeout):
     size = f"stat -c %s {SAID} || echo 0"
     before = machine.run(f"({size}) 2>/dev/null")
     seconds = machine.wait(f'[ "$({size})" -ne {before} ] && [ -s {SAID} ]', timeout)
-    line = json.loads(machine.run(f"tail -n 1 {SAID} | tr -d '\\000'"))
+    line = json.loads(machine.run(f"tail -n 1 {SAID}"))
     if not (line["caption"] or {}).get("text"):
         raise MachineError(f"a line without a caption: {line}")
     return seconds, line
