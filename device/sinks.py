@@ -78,6 +78,24 @@ def summary_line(recognition, interval=None, width=None):
     return f"{caption} | {figures}"[:width]
 
 
+def _mend(path):
+    """End the last line of the file at `path` where a power cut has left it without an end: zeros, room that the file had been
+    given and that was not written to in time, are taken off."""
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb+") as file:
+        size, rest = os.fstat(file.fileno()).st_size, b""
+        while size and not rest:
+            start = max(0, size - 65536)
+            file.seek(start)
+            rest = file.read(size - start).rstrip(b"\0")
+            size = start + len(rest)
+        file.truncate(size)
+        if rest and not rest.endswith(b"\n"):
+            file.seek(size)
+            file.write(b"\n")
+
+
 class JsonLines:
     """One JSON object a line (Recognition.to_json), added to the end of a file, or to standard output for "-".
 
@@ -92,6 +110,7 @@ class JsonLines:
 
     def _open(self):
         try:
+            _mend(self._path)
             file = open(self._path, "ab", buffering=0)
         except OSError as error:
             raise PicaptionError(f"{self._path} cannot be written ({error.strerror}); check the folder") from None

@@ -110,6 +110,19 @@ def test_a_file_that_grows_too_large_begins_anew_and_the_last_ones_are_kept(tmp_
     assert [json.loads(line)["frame"] for line in (tmp_path / "said.jsonl").read_text().splitlines()] == [20]
 
 
+@pytest.mark.parametrize("left, kept", [
+    (b'{"frame": 0}\n' + bytes(100_000), b'{"frame": 0}\n'), (b'{"frame": 0}\n{"fra' + bytes(9), b'{"frame": 0}\n{"fra\n'),
+    (bytes(65536), b""), (b'{"frame": 0}\n', b'{"frame": 0}\n'), (b"", b"")])
+def test_what_a_power_cut_has_left_of_a_line_does_not_spoil_the_next(tmp_path, left, kept):
+    (tmp_path / "said.jsonl").write_bytes(left)
+    sink = JsonLines(tmp_path / "said.jsonl")
+    sink.write(FRAME, recognition())
+    sink.close()
+    data = (tmp_path / "said.jsonl").read_bytes()
+    assert data.startswith(kept)
+    assert json.loads(data[len(kept):])["caption"]["text"] == "a cat with green eyes"
+
+
 def test_a_full_disk_leaves_lines_out_but_none_half_written(tmp_path, caplog):
     path = tmp_path / "said.jsonl"
     sink = JsonLines(path)

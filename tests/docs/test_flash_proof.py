@@ -1,0 +1,30 @@
+"""The card of docs/flash_proof that forgets what was not flushed, against a log that is written by hand."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs/flash_proof"))
+
+import card  # noqa: E402
+
+FLUSH, DISCARD = 1, 4
+
+
+def entry(sector, data, flags=0, count=None):
+    """Return an entry of a log of dm-log-writes: little-endian sector, count, flags and length, padded to a sector, and data."""
+    head = b"".join(number.to_bytes(8, "little") for number in (sector, count or len(data) // 512, flags, 0))
+    return head.ljust(512, b"\0") + data
+
+
+@pytest.mark.parametrize("kept, expected", [(0.1, "abbcd..."), (0.9, "abb.....")])
+def test_all_is_kept_up_to_the_last_flush_and_by_chance_what_came_later(tmp_path, monkeypatch, kept, expected):
+    monkeypatch.setattr(card.random, "random", lambda: kept)
+    image, log = tmp_path / "card.img", tmp_path / "log"
+    image.write_bytes(b"." * 8 * 512)
+    log.write_bytes(bytes(512) + entry(0, b"x" * 512) + entry(0, b"a" * 512) + entry(7, b"", DISCARD, count=1) + entry(1, b"b" * 1024)
+                    + entry(0, b"", FLUSH) + entry(3, b"c" * 512) + entry(4, b"d" * 512) + entry(5, b"broken off" * 52)[:900])
+    lost, unflushed = card.forget(image, log)
+    assert "".join(map(chr, image.read_bytes()[::512])) == expected
+    assert (lost, unflushed) == (0 if expected.count(".") == 3 else 2, 2)
