@@ -32,15 +32,15 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
                    "it may tell another class of; beyond, its weights are trained to their quantization, and the better is kept.")
 @click.option("--report", type=click.Path(), metavar="PATH",
               help="Write what the conversion did to a folder, or to a file that ends in .html and one in .json beside it.")
-@click.option("--captions", type=FILE, help="For --report: captions to measure float model and bundle by.")
-@click.option("--labels", type=FILE, help="For --report: a multi-label list to measure them by.")
-@click.option("--folders", type=FOLDER, help="For --report: class folders to measure them by.")
+@click.option("--captions", type=FILE, help="For --report and --max-loss: captions to measure float model and bundle by.")
+@click.option("--labels", type=FILE, help="For --report and --max-loss: a multi-label list to measure them by.")
+@click.option("--folders", type=FOLDER, help="For --report and --max-loss: class folders to measure them by.")
 @click.option("--images", type=FOLDER, help="Folder of the pictures that --captions, --labels or --representative name.")
 @click.option("--split", type=FILE, help="Of --captions and --labels only the pictures listed in this file, one a line.")
 @click.option("--classes", type=FILE, help="The class names of --labels, one a line.")
 @click.option("--limit", type=click.IntRange(1), help="Measure on the first pictures only.")
 @click.option("--mapping", type=FILE, help="Which labels of others' classifier each of --folders is: folder, tab, label.")
-@click.option("--names", type=click.Path(dir_okay=False), help="Others' classifiers: the class names, one a line.")
+@click.option("--names", type=FILE, help="Others' classifiers: the class names, one a line.")
 @click.option("--pixels", type=click.Choice(PIXELS), help="The range of pixels that it was trained with.")
 @click.option("--size", type=click.IntRange(8, 4096), help="The side of its pictures, where it takes any.")
 @click.option("--resize", default="squash", show_default=True, type=click.Choice(RULES),
@@ -65,9 +65,10 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
                                  "is a .tflite file already")
         convert_file(model, output, names, pixels, resize, head)
         return
-    if not keras and (names or pixels or head or size or mapping):
-        raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training run")
     if not keras:
+        if names or pixels or head or size or mapping:
+            raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training "
+                                 "run")
         from models.classes import BASE
         if Path(model, BASE).exists():
             convert_classes(model, output, report)

@@ -56,9 +56,10 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
         except PicaptionError as error:
             raise PicaptionError(f"{path}: {error}") from None
         return Candidate(functions, cut(graph), wrap_graph(graph, path.name, labels, None, resize_rule, head))
-    best = build({"serve": function})
+    functions = {"serve": function}
+    best = build(functions)
     if report or max_loss is not None:
-        exact = cut(name_graph(best.functions, "float32"))
+        exact = cut(name_graph(functions, "float32"))
         model = opened(replace(best.contents, graph=compact(exact)))
     if max_loss is not None:
         def tuned():
@@ -69,25 +70,25 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     found = []
 
     def check(bundle):
-        exact = np.stack([function(picture[None])["scores"].numpy().reshape(-1) for picture in checked])
-        if exact.min() < 0 or exact.max() > 1:  # Logits.
-            exact = squash(exact, bundle.metadata.head == "multi-label")
+        wanted = np.stack([function(picture[None])["scores"].numpy().reshape(-1) for picture in checked])
+        if wanted.min() < 0 or wanted.max() > 1:  # Logits.
+            wanted = squash(wanted, bundle.metadata.head == "multi-label")
         told = np.stack([bundle.classify(bundle.encode(picture).features, None) for picture in checked])
-        difference = float(np.abs(exact - told).mean())
+        difference = float(np.abs(wanted - told).mean())
         beyond = [] if difference <= BOUNDS.classes else ["classes"]
         if report:
-            named = cut(name_graph(best.functions, "float32")), best.named
+            whole = exact if best.functions is functions else cut(name_graph(best.functions, "float32"))
             inputs = [example for picture in checked for example in (
                 ("encode", {"image": picture[None]}), ("classify", {"features": model.encode(picture).features}))]
             given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
             figures = given | {"agreement": asdict(compare(model, bundle, checked)), "beyond": beyond} | figures_of(
-                model, bundle, (*named, compact(named[0]), best.contents.graph), inputs, measured, mapping)
+                model, bundle, (whole, best.named, compact(whole), best.contents.graph), inputs, measured, mapping)
             report(figures | {"advice": advice(figures)})
         if beyond:
             raise PicaptionError(f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
                                  f"than {BOUNDS.classes}; give more representative pictures, like those it was trained on, or "
                                  "another --precision")
-        found.append((float((exact.argmax(1) == told.argmax(1)).mean()), difference))
+        found.append((float((wanted.argmax(1) == told.argmax(1)).mean()), difference))
     write_checked(output, best.contents, check)
     return found[0]
 

@@ -146,4 +146,5 @@ def svg(figure):
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "picaption", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
-    return "<figure>" + file.getvalue().partition("<svg")[1] + file.getvalue().partition("<svg")[2] + "</figure>"
+    text = file.getvalue()
+    return f"<figure>{text[text.index('<svg'):]}</figure>"

@@ -116,30 +116,26 @@ def resize(image, height, width, rule, kept=None):
         raise ValueError(f"the resize rule is 'squash' or 'crop', not {rule!r}")
     # First whole numbers of pixels are averaged, then what is left, less than twice, is interpolated: nearly as even as
     # averaging all at once, and eight times as fast.
+    kept = {} if kept is None else kept
     across, down = max(1, image.shape[1] // width), max(1, image.shape[0] // height)
     if across > 1 or down > 1:
         image = _averaged(image, across, down, kept)
-    memory = None if kept is None else kept.get("scaled")
     # OpenCV writes into the array it is given where that has the right shape, and otherwise makes another.
-    scaled = cv2.resize(image, (width, height), memory, interpolation=cv2.INTER_LINEAR)
-    if kept is not None:
-        kept["scaled"] = scaled
-    return scaled
+    kept["scaled"] = cv2.resize(image, (width, height), kept.get("scaled"), interpolation=cv2.INTER_LINEAR)
+    return kept["scaled"]
 
 
 def _averaged(image, across, down, kept):
     """Return `image` with every `across` times `down` pixels averaged to one; see `resize` for `kept`."""
     rows, columns = image.shape[0] // down, image.shape[1] // across
-    averaged = None if kept is None else kept.get("averaged")
+    averaged = kept.get("averaged")
     if averaged is None or averaged.shape != (rows, columns, 3):
-        averaged = np.empty((rows, columns, 3), np.uint8)
+        averaged = kept["averaged"] = np.empty((rows, columns, 3), np.uint8)
     for top in range(0, rows, BAND):
         band = image[top * down:min(rows, top + BAND) * down, :columns * across]
         # OpenCV waits for each line of a frame that is not in the cache; read straight through first, it comes in half the time.
         band.max()
         cv2.resize(band, (columns, len(band) // down), averaged[top:top + BAND], interpolation=cv2.INTER_AREA)
-    if kept is not None:
-        kept["averaged"] = averaged
     return averaged
 
 

@@ -29,6 +29,7 @@ from device.errors import PicaptionError
 from device.head import evidence_scale, fit_head, unit
 from device.recognizer import CERTAIN
 from models import readers
+from models.commands import FILE, FOLDER
 from models.evaluate import load_recognizer, need_some, pictures_of
 from models.files import write_text
 from models.metrics import percent, precision_of_samples
@@ -172,9 +173,6 @@ def parse_counts(ctx, option, text):
     if not all(part == "all" or part.isdecimal() and int(part) > 0 for part in parts):
         raise click.BadParameter(f"{text!r} is not a list of numbers above 0 and the word all, such as 1,5,all")
     return [None if part == "all" else int(part) for part in parts]
-
-
-FILE, FOLDER = click.Path(dir_okay=False), click.Path(file_okay=False)
 
 
 @click.command(name="study")
