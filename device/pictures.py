@@ -120,8 +120,9 @@ def resize(image, height, width, rule, kept=None):
     across, down = max(1, image.shape[1] // width), max(1, image.shape[0] // height)
     if across > 1 or down > 1:
         image = _averaged(image, across, down, kept)
-    # OpenCV writes into the array it is given where that has the right shape, and otherwise makes another.
-    kept["scaled"] = cv2.resize(image, (width, height), kept.get("scaled"), interpolation=cv2.INTER_LINEAR)
+    # EXACT rounds alike on every CPU, which plain linear does not: a Pi sees the very pixels that training did. OpenCV writes
+    # into the array it is given where that has the right shape, and otherwise makes another.
+    kept["scaled"] = cv2.resize(image, (width, height), kept.get("scaled"), interpolation=cv2.INTER_LINEAR_EXACT)
     return kept["scaled"]
 
 
