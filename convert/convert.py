@@ -16,6 +16,7 @@ from convert.tune import Candidate, keep_better, one_scale, tuned_encode
 from device.bundle import Bundle, Contents, write_bundle, write_checked
 from device.decode import beam_search
 from device.errors import PicaptionError
+from device.evidence import evidence_of
 from device.pictures import list_pictures, read_picture, resize
 from device.recognizer import describe
 from models.batches import windows
@@ -212,7 +213,9 @@ def compare_picture(model, bundle, picture):
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
     divergence, same, evidence = 0.0, 1.0, (None, None)
     if model.vocabulary:
-        told, evidence = zip(*(describe(each, encoded) for each, encoded in ((model, exact), (bundle, found))))
+        both = (model, exact), (bundle, found)
+        told = [describe(each, encoded) for each, encoded in both]
+        evidence = [evidence_of(each, encoded.context) for each, encoded in both]
         same = float(told[0].words == told[1].words)
         history = windows(told[0].words, model.metadata.order)[0]
         expected, given = model.next_word(history, exact.context), bundle.next_word(history, found.context)

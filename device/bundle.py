@@ -8,7 +8,7 @@ A TFLite flatbuffer with up to three signatures,
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
 the file as a graph, and `unzip -l` as an archive. With attention over G places of the picture, the context is
-[1, G, C]; the classifier's caption is the words' evidence (device.recognizer.describe); with activations of 16 bits,
+[1, G, C]; the classifier's caption is the words' evidence (device.evidence); with activations of 16 bits,
 the history is float32. Without a captioner there is no `next_word`, `encode` gives features alone and `classify` takes
 them alone, as others' classifiers do beside a captioner; without labels there is no `classify`.
 """
@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from device.errors import PicaptionError
+from device.evidence import prompts
 from device.files import whole
 from device.metadata import Metadata, from_json, to_json
 from device.runtime import make_interpreter
@@ -218,7 +219,7 @@ class Bundle:
 
     def classify(self, features, evidence):
         """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
-        device.recognizer.describe, or None without a captioner."""
+        device.evidence, or None without a captioner."""
         said = {"caption": evidence[None]} if self._listens else {}
         return self._runners["classify"](features=features, **said)["scores"][0]
 
@@ -239,6 +240,12 @@ class Bundle:
                 shapes["classify"]["caption"] = (np.float32, (1, words))
         self._need(bool(self.vocabulary) == ("next_word" in self._runners),
                    "it has a vocabulary without a captioner, or a captioner without a vocabulary")
+        if self.vocabulary:
+            try:
+                asked = prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)
+            except ValueError as error:
+                self._need(False, str(error))
+            self._need(len(asked) > 0, "it has a captioner, and no prompts to ask it by")
         for signature, tensors in shapes.items():
             for name, (dtype, shape) in tensors.items():
                 found = self._tensor(signature, name)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from device.errors import PicaptionError
 
-#: Version of the bundle format; a reader refuses any other. Since 2, `classify` takes the words' evidence.
-FORMAT_VERSION = 2
+#: Version of the bundle format; a reader refuses any other. Since 3, the captioner's prompts give the words' evidence.
+FORMAT_VERSION = 3
 HEADS = ("multi-label", "single-label")
 RULES = ("squash", "crop")
 
@@ -38,7 +38,8 @@ class Metadata:
     """Everything about a bundle but its graph, labels and vocabulary.
 
     head: "multi-label" (a sigmoid each) or "single-label" (softmax); order: of the n-grams, 0 where there
-    is no captioner; tags: the words that `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is
+    is no captioner; prompts: the starts of sentences after which it is asked for words (device.evidence); tags: the words that
+    `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is
     certain below label_threshold; scene_threshold: a live picture whose features are further than this from those of the last
     caption, by cosine distance, is captioned anew;
     provenance and measured are free for what it was trained on and how good it was found.
@@ -50,6 +51,7 @@ class Metadata:
     input: Input = Input()
     order: int = 0
     beam: Beam = Beam()
+    prompts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     label_threshold: float = 0.5
     tag_threshold: float = 0.5
@@ -84,12 +86,14 @@ def from_json(text, where):
                              "convert it again from its training run")
     need(values.get("name"), "it has no name")
     metadata = _fill(Metadata, values, need)
-    metadata = dataclasses.replace(metadata, tags=tuple(metadata.tags))
+    metadata = dataclasses.replace(metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts))
     need(metadata.head in HEADS, f"head is {metadata.head!r}")
     need(metadata.input.resize in RULES, f"the resize rule is {metadata.input.resize!r}")
     need(all(1 <= side <= 4096 for side in (metadata.input.height, metadata.input.width)), "the input size is absurd")
     need(metadata.order == 0 or 2 <= metadata.order <= 16, f"order is {metadata.order}")
     need(all(type(tag) is str for tag in metadata.tags), "tags are not words")
+    need(all(type(text) is str for text in metadata.prompts), "prompts are not texts")
+    need(len(metadata.prompts) <= 256, f"there are {len(metadata.prompts)} prompts")
     beam = metadata.beam
     need(1 <= beam.width <= 64 and 0 <= beam.min_words <= beam.max_words <= 128, "the beam's settings are absurd")
     need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")

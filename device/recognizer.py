@@ -10,40 +10,28 @@ import numpy as np
 from device.bundle import Bundle, default_bundle
 from device.decode import beam_search
 from device.errors import PicaptionError
+from device.evidence import evidence_of
 from device.pictures import resize
 from device.recognition import Caption, Recognition, Score
 from device.vocabulary import sentence
 
 #: How many classes and at most how many tags a Recognition names.
 TOP_CLASSES, TOP_TAGS = 3, 5
-#: What a word's probability is measured against when it becomes evidence: below it, a word counts for next to nothing.
-CALLED = 0.003
-#: The evidence of a word that is surely called for.
-CERTAIN = float(np.log1p(1 / CALLED))
 
 
 def describe(model, encoded, beam=None):
-    """Return (Hypothesis, evidence) for a picture, the Encoded of which is given: the best caption of the beam search,
-    and how far the picture calls for each word, float32 [V].
+    """Return the best caption of a picture, the Encoded of which is given, as a device.decode.Hypothesis.
 
-    A word's evidence is log(1 + p / CALLED), with p the highest probability that it was given anywhere in the search, or
-    by the tags. It knows more than the caption: of what could be said, a sentence says little.
     Raises PicaptionError where there is no caption, which takes a vocabulary of next to no words.
     """
-    beam, highest = beam or model.metadata.beam, np.full(len(model.vocabulary), -np.inf, np.float32)
-
-    def next_word(history):
-        scores = model.next_word(history, encoded.context)
-        np.maximum(highest, scores.max(axis=0), out=highest)
-        return scores
-
-    tags = np.zeros(len(model.vocabulary), np.float32)
-    if encoded.tags is not None:
+    beam, tags = beam or model.metadata.beam, None
+    if beam.evidence and encoded.tags is not None:
+        tags = np.zeros(len(model.vocabulary), np.float32)
         tags[tag_numbers(model.vocabulary, model.metadata.tags)] = encoded.tags
-    found = beam_search(next_word, model.metadata.order, beam, tags if beam.evidence else None)
+    found = beam_search(lambda history: model.next_word(history, encoded.context), model.metadata.order, beam, tags)
     if not found:
         raise PicaptionError("the captioner knows too few words for captions of min_words; convert it with a lower one")
-    return found[0], np.log1p(np.maximum(np.exp(highest), tags) / np.float32(CALLED))
+    return found[0]
 
 
 @lru_cache(maxsize=4)
@@ -90,13 +78,13 @@ class Recognizer:
         return Recognition(caption, tags, classes, timings, frame, captured_at, unsure, scene), encoded
 
     def tell(self, encoded):
-        """Return the Caption of a picture, the Encoded of which is given, and the words' evidence (see `describe`); None and
-        None without a captioner."""
+        """Return the Caption of a picture, the Encoded of which is given, and the words' evidence, where there are classes for
+        which it speaks; None and None without a captioner."""
         if encoded.context is None:
             return None, None
-        said, evidence = describe(self.model, encoded, self.beam)
+        said = describe(self.model, encoded, self.beam)
         words = self.model.vocabulary.decode(said.words)
-        return Caption(sentence(words), words, said.log_probability), evidence
+        return Caption(sentence(words), words, said.log_probability), self.evidence(encoded) if self.model.labels else None
 
     def class_scores(self, image):
         """Return the classes' probabilities for `image`, float32 [classes]."""
@@ -104,8 +92,8 @@ class Recognizer:
         return self._classify(encoded.features, self.evidence(encoded))
 
     def evidence(self, encoded):
-        """Return the words' evidence for a picture, float32 [V] (see `describe`), or None without a captioner."""
-        return self.tell(encoded)[1]
+        """Return the words' evidence for a picture, float32 [V] (see device.evidence), or None without a captioner."""
+        return None if encoded.context is None else evidence_of(self.model, encoded.context)
 
     def prepare(self, image, kept=None):
         """Return `image` in the shape that `encode` takes; `kept` as device.pictures.resize takes it."""

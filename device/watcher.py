@@ -31,7 +31,7 @@ class Watcher:
         return self._recognizer.recognize(image, frame, captured_at, self)[0]
 
     def tell(self, encoded):
-        """Return the Caption of the scene that the Encoded shows, and its words' evidence (see device.recognizer.describe)."""
+        """Return the Caption of the scene that the Encoded shows, and its words' evidence (see device.evidence)."""
         features, now = encoded.features[0], time.monotonic()
         length = max(math.sqrt(features @ features), 1e-6)
         self._changed = self._features is None or 1 - float(features @ self._features) / length > self._threshold

@@ -1,20 +1,24 @@
 """What a training run learns from: pictures in memory, their words, tags and labels."""
 
 import logging
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from device.errors import PicaptionError
-from device.vocabulary import SPECIAL, Vocabulary
+from device.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
 from models import readers
-from models.batches import SIDED, Examples
+from models.batches import SIDED, Examples, windows
 from models.borrow import borrow
 from models.files import write_lines
 from models.text import STOP_WORDS, tokenize
 
 log = logging.getLogger("picaption")
+
+#: How many prompts a captioner is asked by, and of how many histories, the most frequent, they are chosen.
+PROMPTS, FREQUENT = 16, 1000
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,28 @@ def learn_tags(records, vocabulary, count):
         pictures.update({word for caption in record.captions for word in tokenize(caption)})
     telling = [word for word in pictures if word in vocabulary.numbers and word not in STOP_WORDS]
     return tuple(sorted(telling, key=lambda word: (-pictures[word], word))[:count])
+
+
+def learn_prompts(records, vocabulary, order):
+    """Return the PROMPTS starts of sentences, as text, by which an n-gram captioner of `order` is asked for words (device.evidence).
+
+    They are the histories after which the captions of `records` go on in the most ways, by the entropy of the next word, of
+    the FREQUENT most frequent ones.
+    """
+    after = defaultdict(Counter)
+    for words in (vocabulary.encode(tokenize(caption)) for record in records for caption in record.captions):
+        for history, word in zip(*windows(words, order)):
+            after[tuple(history)][word] += 1
+    known = [history for history in after if UNKNOWN not in history]
+    frequent = sorted(known, key=lambda history: (-after[history].total(), history))[:FREQUENT]
+    best = sorted(frequent, key=lambda history: (-entropy(after[history]), history))[:PROMPTS]
+    return tuple(" ".join(vocabulary.words[number] for number in history if number != START) for history in best)
+
+
+def entropy(counts):
+    """Return the entropy of a Counter's items, in nats."""
+    total = counts.total()
+    return -sum(count / total * math.log(count / total) for count in counts.values())
 
 
 def examples(split, inputs, vocabulary, tags):

@@ -111,5 +111,5 @@ class KerasModel:
 
     def classify(self, features, evidence):
         """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
-        device.recognizer.describe, or None without a captioner."""
+        device.evidence, or None without a captioner."""
         return squash(self.head.logits(features, evidence)[0], self.metadata.head == "multi-label")

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from device import Recognizer, cli
 from device.bundle import Bundle
 from device.errors import PicaptionError
+from device.evidence import CERTAIN
 from device.head import evidence_scale, fit_head, unit
-from device.recognizer import CERTAIN
 from models import readers
 from models.commands import FILE, FOLDER
 from models.evaluate import load_recognizer, need_some, pictures_of

@@ -15,16 +15,16 @@ import numpy as np
 from tqdm import tqdm
 
 from device.errors import PicaptionError
+from device.evidence import evidence_of
 from device.head import fit_calibrated, squash
 from device.metadata import Beam, Input, Metadata
-from device.recognizer import describe
 from device.vocabulary import SPECIAL, Vocabulary
 from models import fit, ngram
 from models.arpa import write_arpa
 from models.backbones import backbone, load_applications, load_folded
 from models.batches import Batches, Pictures, join
 from models.captioner import build_captioner, build_encoder, classic_cnn, pooled
-from models.data import Data, examples, learn_tags, learn_vocabulary, load_data, with_borrowed
+from models.data import Data, examples, learn_prompts, learn_tags, learn_vocabulary, load_data, with_borrowed
 from models.files import read_lines, save_array, write_lines, write_text
 from models.readers import label_matrix, read_text_captions
 from models.reward import train_on_reward
@@ -63,7 +63,7 @@ def train(settings, data_folder, folder):
     data = load_data(settings, Path(data_folder))
     if settings.text:
         data = with_borrowed(data, settings, Path(data_folder), folder / "borrowed.token.txt")
-    vocabulary = tags = None
+    vocabulary, tags, prompts = None, (), ()
     if data.captions:
         told = data.captions.records + (data.labels.records if settings.text else ())
         if not (folder / "vocabulary.txt").exists():  # A run that goes on keeps the numbers of its words.
@@ -71,13 +71,13 @@ def train(settings, data_folder, folder):
         vocabulary = Vocabulary(read_lines(folder / "vocabulary.txt"))
         if not (folder / "tags.txt").exists():
             write_lines(folder / "tags.txt", learn_tags(told, vocabulary, settings.tags))
-        tags = read_lines(folder / "tags.txt")
+        tags, prompts = read_lines(folder / "tags.txt"), learn_prompts(told, vocabulary, settings.order)
     classes, head = data.labels.classes if data.labels else (), "multi-label" if settings.labels else "single-label"
     if settings.names:
         classes, head = foreign.labels, foreign.kind
         save_head(foreign.head, folder / "classifier.npz")
     metadata = Metadata(
-        name=settings.name, licence=settings.licence, tags=tags or (), order=settings.order if tags else 0, head=head,
+        name=settings.name, licence=settings.licence, tags=tags, prompts=prompts, order=settings.order if tags else 0, head=head,
         input=Input(settings.size, settings.size, settings.resize),
         beam=Beam(settings.beam_width, settings.min_words, settings.max_words, settings.length_penalty, settings.evidence),
         provenance={"settings": dataclasses.asdict(settings), "pictures": {
@@ -291,7 +291,7 @@ def class_inputs(model, features, path):
         return features, None
     if path.exists():
         return pooled(features), np.load(path, allow_pickle=False)
-    rows = (describe(model, model.describe(row[None]))[1] for row in tqdm(features, path.stem, disable=None))
+    rows = (evidence_of(model, model.describe(row[None]).context) for row in tqdm(features, path.stem, disable=None))
     evidence = np.stack(list(rows))
     save_array(path, evidence)
     return pooled(features), evidence
