@@ -240,12 +240,6 @@ class Bundle:
                 shapes["classify"]["caption"] = (np.float32, (1, words))
         self._need(bool(self.vocabulary) == ("next_word" in self._runners),
                    "it has a vocabulary without a captioner, or a captioner without a vocabulary")
-        if self.vocabulary:
-            try:
-                asked = prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)
-            except ValueError as error:
-                self._need(False, str(error))
-            self._need(len(asked) > 0, "it has a captioner, and no prompts to ask it by")
         for signature, tensors in shapes.items():
             for name, (dtype, shape) in tensors.items():
                 found = self._tensor(signature, name)
@@ -256,6 +250,13 @@ class Bundle:
                 self._need(found["dtype"] == dtype and fits,
                            f"{signature}'s {name} is {np.dtype(found['dtype']).name} {list(actual)}, its metadata, "
                            f"labels and vocabulary promise {np.dtype(dtype).name} {list(shape or ())}")
+
+        if self.vocabulary:
+            try:
+                prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)
+            except ValueError as error:
+                self._need(False, str(error))
+            self._need(self.metadata.prompts, "it has a captioner, and no prompts to ask it by")
 
     def _need(self, condition, what):
         if not condition:

@@ -23,8 +23,8 @@ from device.recognizer import TOP_CLASSES, Recognizer
 from device.runtime import runtime_name
 
 #: What is computed in whole numbers, or follows from it, and has to be equal on every machine: the picture as it is in the
-#: file and as the encoder gets it, what the encoder gives, all that next_word gave in the beam search, the caption, and the
-#: classes that are told.
+#: file and as the encoder gets it, what the encoder gives, all that next_word gave for caption and evidence, the caption,
+#: and the classes that are told.
 EXACT = ("decoded", "input", "features", "context", "tags", "logits", "caption", "classes")
 #: What is computed in floating point, and may differ in the last bits.
 FLOATING = ("log_probability", "scores")

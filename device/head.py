@@ -26,7 +26,7 @@ EVIDENCE_SCALE, LEAST = 0.3, 0.27
 STEADY = 0.1
 #: What the words of a class' name weigh, a standard deviation of evidence. More serves COCO's classes even better, and harms
 #: Imagenette's, of which the captioner has few names.
-NAME_WEIGHT = 0.25
+NAME_WEIGHT = 0.4
 #: The number of pictures of a class with which language weighs half, for that class, of what it does without any.
 PRIOR_PICTURES = 8
 #: Steps of the fit at most, and folds in which its confidence is checked.

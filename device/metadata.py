@@ -83,7 +83,7 @@ def from_json(text, where):
                              "update picaption")
     if version < FORMAT_VERSION:
         raise PicaptionError(f"{where}: bundle format {version} is older than this picaption reads ({FORMAT_VERSION}); "
-                             "convert it again from its training run")
+                             "train and convert it again")
     need(values.get("name"), "it has no name")
     metadata = _fill(Metadata, values, need)
     metadata = dataclasses.replace(metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts))

@@ -15,8 +15,8 @@ from device.vocabulary import SPECIAL, Vocabulary
 
 #: A graph by its first bytes only.
 GRAPH = b"\x1c\0\0\0TFL3" + bytes(range(24))
-METADATA = Metadata("tiny", "Apache-2.0", "single-label", Input(32, 48, "crop"), 3, Beam(2, 1, 9, 1.25), ("cat", "dog"),
-                    0.25, 0.75, 0.5, {"pictures": 3}, {"CIDEr": 0.5})
+METADATA = Metadata("tiny", "Apache-2.0", "single-label", Input(32, 48, "crop"), 3, Beam(2, 1, 9, 1.25), ("a", "on top"),
+                    ("cat", "dog"), 0.25, 0.75, 0.5, {"pictures": 3}, {"CIDEr": 0.5})
 CONTENTS = Contents(GRAPH, METADATA, ("cat", "großer Hund"), Vocabulary((*SPECIAL, "a", "cat")))
 CUT = "the bundle is cut short or damaged; copy it again"
 ALTERED = "the bundle was altered: its content does not match its hash; copy it again"
@@ -149,14 +149,14 @@ def test_a_member_that_does_not_fit_the_hash_is_refused(path, name, data):
 
 @pytest.mark.parametrize("fitting_hash", [True, False])
 def test_a_newer_format_is_refused(path, fitting_hash):
-    newer = json.loads(to_json(METADATA)) | {"format_version": 3, "colour": "green"}
+    newer = json.loads(to_json(METADATA)) | {"format_version": 4, "colour": "green"}
     rewrite(path, {"metadata.json": json.dumps(newer).encode()}, fitting_hash)
-    refused(path, r"bundle format 3 is newer than this picaption reads \(2\); update picaption")
+    refused(path, r"bundle format 4 is newer than this picaption reads \(3\); update picaption")
 
 
 def test_an_older_format_is_refused(path):
-    rewrite(path, {"metadata.json": json.dumps(json.loads(to_json(METADATA)) | {"format_version": 1}).encode()})
-    refused(path, r"bundle format 1 is older than this picaption reads \(2\); convert it again from its training run")
+    rewrite(path, {"metadata.json": json.dumps(json.loads(to_json(METADATA)) | {"format_version": 2}).encode()})
+    refused(path, r"bundle format 2 is older than this picaption reads \(3\); train and convert it again")
 
 
 @pytest.mark.parametrize("name, data, message", [
@@ -181,7 +181,12 @@ def test_a_graph_that_is_none_is_refused(path):
     (lambda was: {"labels": was.labels[:-1]}, r"classify's scores is .* promise float32 \[1, 3\]"),
     (lambda was: {"vocabulary": Vocabulary(was.vocabulary.words[:-1])}, r"next_word's logits is .* promise"),
     (lambda was: {"metadata": replace(was.metadata, tags=was.metadata.tags[:-1])}, r"encode's tags is .* \[1, 9\]"),
-    (lambda was: {"metadata": replace(was.metadata, order=2)}, r"next_word's history is .* promise int32 \[None, 1\]"),
+    (lambda was: {"metadata": replace(was.metadata, order=2, prompts=("a",))},
+     r"next_word's history is .* promise int32 \[None, 1\]"),
+    (lambda was: {"metadata": replace(was.metadata, prompts=())}, "it has a captioner, and no prompts to ask it by"),
+    (lambda was: {"metadata": replace(was.metadata, prompts=("a", "a walrus"))},
+     "the prompt 'a walrus' has the unknown word 'walrus'"),
+    (lambda was: {"metadata": replace(was.metadata, prompts=("a cup of",))}, "the prompt 'a cup of' is too long"),
     (lambda was: {"metadata": replace(was.metadata, input=Input(32, 64))}, r"encode's image is .* \[1, 32, 64, 3\]"),
     (lambda was: {"labels": was.labels[:-1]}, r"classify's scores is float32 \[1, 4\], "),
     (lambda was: {"vocabulary": None}, "it has a vocabulary without a captioner, or a captioner without a vocabulary")])
@@ -194,13 +199,13 @@ def test_a_bundle_that_contradicts_itself_is_refused(bundle, tmp_path, changes, 
 def test_metadata_is_read_as_it_was_written():
     for metadata in (METADATA, Metadata("plain")):
         assert from_json(to_json(metadata), "here") == metadata
-    assert from_json('{"format_version": 2, "name": "plain", "beam": {"width": 5}}', "here") == Metadata(
+    assert from_json('{"format_version": 3, "name": "plain", "beam": {"width": 5}}', "here") == Metadata(
         "plain", beam=Beam(width=5))
 
 
 @pytest.mark.parametrize("text, message", [
     ("", "Expecting value"), (b"\xff", "can't decode"), ("[]", "it is not a JSON object"), ("{}", "no format version"),
-    ('{"format_version": true, "name": "x"}', "it has no format version"), ('{"format_version": 2}', "it has no name")])
+    ('{"format_version": true, "name": "x"}', "it has no format version"), ('{"format_version": 3}', "it has no name")])
 def test_text_that_is_no_metadata_is_refused(text, message):
     with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: .*{message}"):
         from_json(text, "here")

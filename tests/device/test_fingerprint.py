@@ -13,6 +13,7 @@ import pytest
 import device
 from device import Bundle, PicaptionError, Recognizer, cli, default_bundle
 from device.bundle import read_bundle, write_bundle
+from device.evidence import evidence_of
 from device.fingerprint import Recorder, compare, difference, fingerprint, machine, main, sha256
 from device.pictures import read_picture, write_picture
 from device.recognizer import describe
@@ -65,13 +66,14 @@ def test_a_fingerprint_is_of_what_the_bundle_gives(recognizer, cat):
     assert cat["scores"] == plain.class_scores(image).tolist()
 
 
-def test_logits_are_all_that_the_search_asked_for(cat):
+def test_logits_are_all_that_the_captioner_was_asked_for(cat):
     bundle = Bundle(default_bundle(), threads=1)
     runner, total = bundle.interpreter.get_signature_runner("next_word"), hashlib.sha256()
     encoded = bundle.encode(Recognizer(bundle).prepare(read_picture(CAT)))
     asked = []
     bundle.next_word = lambda history, context, known=bundle.next_word: asked.append(history.copy()) or known(history, context)
     describe(bundle, encoded)
+    evidence_of(bundle, encoded.context)
     for history in asked:
         total.update(runner(history=history, context=encoded.context)["logits"].tobytes())
     assert len(asked) > 5 and cat["logits"] == total.hexdigest()
@@ -106,7 +108,9 @@ def test_a_bundle_without_classes_has_none(cat, tmp_path):
     contents = read_bundle(default_bundle())
     write_bundle(tmp_path / "some.tflite", replace(contents, labels=()))
     found = fingerprint(Recognizer(Recorder(tmp_path / "some.tflite", threads=1)), CAT)
-    assert found == cat | {"classes": [], "scores": []}
+    # Nothing listens to the words' evidence, so the captioner is not asked for it.
+    assert found.pop("logits") != cat["logits"]
+    assert found == {name: value for name, value in cat.items() if name != "logits"} | {"classes": [], "scores": []}
     assert machine(tmp_path / "some.tflite")["graph"] == hashlib.sha256(contents.graph).hexdigest()
 
 

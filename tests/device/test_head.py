@@ -17,15 +17,15 @@ def test_the_words_of_a_class_name_share_its_weight():
         names = name_prior(labels, VOCABULARY)
         assert names.dtype == np.float32 and names.shape == (10, len(labels))
         return [{VOCABULARY.words[row]: round(float(column[row]), 6) for row in np.flatnonzero(column)} for column in names.T]
-    assert columns("cat", "Hot-Dog", "glasses") == [{"cat": 0.3, "cats": 0.3}, {"hot": 0.15, "dog": 0.15}, {"glasses": 0.3}]
+    assert columns("cat", "Hot-Dog", "glasses") == [{"cat": 0.4, "cats": 0.4}, {"hot": 0.2, "dog": 0.2}, {"glasses": 0.4}]
     # Half of these have a name that is known, so all count half.
     assert columns("cat", "Hot-Dog", "wine glass", "brand X 7") == [
-        {"cat": 0.15, "cats": 0.15}, {"hot": 0.075, "dog": 0.075}, {}, {}]
+        {"cat": 0.2, "cats": 0.2}, {"hot": 0.1, "dog": 0.1}, {}, {}]
 
 
 def test_words_are_learned_as_freely_as_language_knows_the_classes():
     prior = np.zeros((10, 4), np.float32)
-    assert heads.evidence_scale(prior) == pytest.approx(0.12)
+    assert heads.evidence_scale(prior) == pytest.approx(0.3 * 0.27)
     prior[3, :2] = -1, 0.5
     assert heads.evidence_scale(prior) == pytest.approx(0.3 * np.sqrt(0.5))
     assert heads.evidence_scale(prior[:, :2]) == pytest.approx(0.3)
@@ -60,7 +60,7 @@ def test_the_fit_is_where_the_gradient_vanishes(multi_label, count, size):
 
 def called_for(classes, random):
     """Return the evidence of captions that call for the animals of those classes, 0 a cat and 1 a dog, in most cases."""
-    evidence = random.uniform(0, 1, (len(classes), len(VOCABULARY))).astype(np.float32)
+    evidence = random.uniform(0, 0.2, (len(classes), len(VOCABULARY))).astype(np.float32)
     for row, animal in zip(evidence, classes):
         row[VOCABULARY.numbers["cat" if animal == 0 else "dog"]] += 4
     return evidence
@@ -76,18 +76,28 @@ def test_a_name_that_the_caption_calls_for_needs_no_pictures(multi_label):
         head = fit_head(features[:2], evidence[:2], names, truth, multi_label)
         return (head.logits(features[2:], evidence[2:]).argmax(1) == asked).mean()
     names = name_prior(("cat", "dog"), VOCABULARY)
-    assert accuracy(evidence, names) > 0.98
+    assert accuracy(evidence, names) > 0.85
     shuffled = np.concatenate([evidence[:2], random.permutation(evidence[2:])])
     assert 0.35 < accuracy(shuffled, names) < 0.65
 
 
 def test_the_more_pictures_of_a_class_the_less_its_name_counts():
     names, features = name_prior(("cat", "dog"), VOCABULARY), np.ones((40, 3), np.float32)
-    evidence = np.ones((40, len(VOCABULARY)), np.float32)  # The same of each, so nothing is learned from it.
+    evidence = np.ones((40, len(VOCABULARY)), np.float32)  # The same of each, so nothing is learned from it, and STEADY divides it.
     truth = np.eye(2, dtype=np.float32)[[0] * 39 + [1]]
     words = fit_head(features, evidence, names, truth, False).words
-    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.3 / (1 + 39 / 30))
-    assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.3 / (1 + 1 / 30))
+    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.4 / (1 + 39 / 8) / 0.1)
+    assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.4 / (1 + 1 / 8) / 0.1)
+
+
+def test_a_word_counts_by_how_much_its_evidence_varies():
+    names, features = name_prior(("cat", "dog"), VOCABULARY), np.ones((40, 3), np.float32)
+    evidence = np.zeros((40, len(VOCABULARY)), np.float32)
+    evidence[::2, VOCABULARY.numbers["cat"]] = 1.8  # A standard deviation of 0.9.
+    # Next to nothing is learned: the size of the evidence is tiny.
+    words = fit_head(features, evidence, names, np.eye(2, dtype=np.float32)[[0, 0, 1, 1] * 10], False, scale=1e-3).words
+    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.4 / (1 + 20 / 8) / (0.9 + 0.1), rel=1e-3)
+    assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.4 / (1 + 20 / 8) / 0.1, rel=1e-3)
 
 
 def test_without_a_captioner_features_alone_are_learned():

@@ -10,8 +10,9 @@ import pytest
 
 from device import Bundle, Caption, Recognition, Recognizer, Score
 from device.bundle import Encoded
+from device.evidence import CALLED
 from device.metadata import Beam, Input, Metadata
-from device.recognizer import CALLED, best_scores, describe
+from device.recognizer import best_scores, describe
 from device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
 
 GREY = np.full((9, 9, 3), 60, np.uint8)
@@ -45,7 +46,7 @@ def stand_in(words=(), labels=("cat", "cup", "dog", "spoon")):
     def classify(features, evidence):
         called = 0 if evidence is None else CALLED * np.expm1(evidence[3:]).sum() / 10
         return np.array([0.25, 0.5, features[0, 0] / 100, called], np.float32)
-    return SimpleNamespace(metadata=Metadata("stand-in", order=3, input=Input(4, 6), tags=("man", "cat")),
+    return SimpleNamespace(metadata=Metadata("stand-in", order=3, input=Input(4, 6), prompts=("a", "a man"), tags=("man", "cat")),
                            vocabulary=Vocabulary(SPECIAL + words) if words else None, labels=labels,
                            encode=encode, next_word=next_word, classify=classify)
 
@@ -140,7 +141,7 @@ def test_the_beam_is_the_bundles_or_ones_own(bundle, photos, monkeypatch):
         widths.append(len(history)), next_word(history, context))[1])
     for beam, width in ((None, 2), (replace(model.metadata.beam, width=5), 5)):
         Recognizer(model, beam=beam)(photos["cat"])
-        assert set(widths) == {width}
+        assert set(widths) == {width, len(model.metadata.prompts)}
         widths.clear()
 
 
@@ -151,32 +152,28 @@ def test_the_tags_help_to_choose_the_caption():
         history[:, -1:] == START, [1e-9, 1e-9, 1e-9, 1e-9, 0.4, 1e-9, 0.6], [1e-9, 1, *[1e-9] * 5])).astype(np.float32)
     encoded = Encoded(None, None, np.array([0.9, 0.1], np.float32))
     model.metadata = replace(model.metadata, tags=("man", "dog"))
-    assert describe(model, encoded, Beam(2, 1, 3))[0].words == (6,)
+    assert describe(model, encoded, Beam(2, 1, 3)).words == (6,)
     # log 0.4 / 2 + 0.9 weight against log 0.6 / 2 + 0.1 weight: even at 0.253.
-    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.25))[0].words == (6,)
-    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.26))[0].words == (4,)
+    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.25)).words == (6,)
+    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.26)).words == (4,)
 
 
-def test_the_classifier_hears_which_words_were_called_for():
+def test_the_classifier_hears_which_words_the_picture_calls_for():
     recognizer = Recognizer(stand_in(("a", "man", "'s", "dog")))
     found = recognizer(GREY)
     assert found.caption == Caption("a man's a dog", ("a", "man", "'s", "a", "dog"), 6 * -0.5)
     assert found.tags == (Score("man", pytest.approx(0.9)),)
-    # Each of the four words had exp(-0.5) at its highest in the search, and "man" 0.9 as a tag.
-    called = (3 * np.exp(-0.5) + 0.9) / 10
+    called = CALLED * np.expm1(recognizer.evidence(recognizer.model.encode(recognizer.prepare(GREY)))[3:]).sum() / 10
     np.testing.assert_allclose(recognizer.class_scores(GREY), [0.25, 0.5, 0.6, called], rtol=1e-4)
-    assert found.classes == (Score("dog", pytest.approx(0.6)), Score("cup", 0.5), Score("spoon", pytest.approx(called)))
+    assert found.classes == (Score("dog", pytest.approx(0.6)), Score("cup", 0.5), Score("cat", 0.25))
 
 
-def test_evidence_is_the_highest_probability_of_a_word_anywhere():
-    model = stand_in(("a", "man", "'s", "dog"))
-    encoded = model.encode(np.full((4, 6, 3), 60, np.uint8))
-    evidence = describe(model, encoded)[1]
-    assert evidence.shape == (7,) and evidence.dtype == np.float32
-    probabilities = CALLED * np.expm1(evidence)
-    np.testing.assert_allclose(probabilities[[3, 5, 6]], np.exp(-0.5), rtol=1e-4)
-    assert probabilities[4] == pytest.approx(0.9, rel=1e-4)  # The tag is higher than the search's.
-    assert probabilities[START] == pytest.approx(np.exp(-9), rel=1e-2)
+def test_where_there_are_no_classes_the_captioner_is_not_asked():
+    model = stand_in(("a", "man", "'s", "dog"), labels=())
+    asked = []
+    model.next_word = lambda history, context, known=model.next_word: asked.append(len(history)) or known(history, context)
+    caption, evidence = Recognizer(model).tell(model.encode(np.full((4, 6, 3), 60, np.uint8)))
+    assert caption.text == "a man's a dog" and evidence is None and set(asked) == {3}
 
 
 def test_a_recognition_is_unsure_where_no_class_reaches_the_threshold():
