@@ -38,11 +38,11 @@ class Smoother:
         ranks = self.scores + self.on
         if self._best is not None:
             ranks[self._best] += self._on_from - self._off_below
-        order = (-ranks).argsort()[:count].tolist()
+        order = (-ranks).argsort(kind="stable")[:count].tolist()
         self._best = order[0] if order else None
         return order
 
     def ranked_on(self, count):
         """Return the places of at most `count` names that are on, by score, best first."""
         places = self.on.nonzero()[0]
-        return places[(-self.scores[places]).argsort()[:count]].tolist()
+        return places[(-self.scores[places]).argsort(kind="stable")[:count]].tolist()
