@@ -114,7 +114,7 @@ def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
     history = np.array([[0, 0], [0, 5], [5, 9], [9, 1]], np.int32)
     exact, found = KerasModel(run), Bundle(path)
     context = exact.encode(np.zeros((64, 64, 3), np.uint8)).context
-    np.testing.assert_allclose(found.next_word(history, context), exact.next_word(history, context), atol=0.05)
+    np.testing.assert_allclose(found.next_word(history, context), exact.next_word(history, context), atol=0.1)
 
 
 def test_a_captioner_of_a_low_rank_with_attention_converts(data, settings, tmp_path, photos):
