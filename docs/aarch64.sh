@@ -3,9 +3,8 @@
 #
 # Needs a Debian machine (x86-64, Bookworm or later), root, and picaption installed in the Python that PYTHON names. It fetches
 # Debian's arm64 Python, an emulator, and the aarch64 wheels of the very versions installed here into the folder that WORK names
-# (default: one that is removed at the end), and has both machines fingerprint the pictures: first as they are, which tells how
-# far resizing differs; then in the encoder's shape, made ready here, where every quantized value has to be equal, on the CPU of
-# a Pi 3 or Zero 2 W, a 4 and a 5, for which XNNPACK has kernels of their own. Exits with 0 if it is.
+# (default: one that is removed at the end), and has both machines fingerprint the pictures, on the CPU of a Pi 3 or Zero 2 W, a 4
+# and a 5, for which XNNPACK has kernels of their own: all that is not floating point has to be equal. Exits with 0 if it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3} work=${WORK:-} bundle=models/pretrained/everyday.tflite suite=trixie
@@ -14,7 +13,7 @@ if [ -z "$work" ]; then
     trap 'rm -rf "$work"' EXIT
 fi
 (($#)) && pictures=("$@") || pictures=(device/demo/*.jpg)
-mkdir -p "$work/ready"
+mkdir -p "$work"
 
 if [ ! -d "$work/root" ]; then
     command -v mmdebstrap > /dev/null || apt-get install --yes --no-install-recommends mmdebstrap
@@ -38,17 +37,11 @@ there() {  # CPU ARGUMENT...
         "$work/root/usr/bin/$arm_python" -m device.fingerprint "${@:2}"
 }
 
-ready=()
-for picture in "${pictures[@]}"; do name=$(basename "$picture"); ready+=("$work/ready/${name%.*}.png"); done
-here --ready "$work/ready" "$bundle" "${pictures[@]}" > "$work/here.jsonl"
-there cortex-a76 "$bundle" "${pictures[@]}" > "$work/there.jsonl"
-head -qn 1 "$work/here.jsonl" "$work/there.jsonl"
-echo "The pictures as they are, cortex-a76:"
-here --compare "$work/here.jsonl" "$work/there.jsonl" || true
-
-here "$bundle" "${ready[@]}" > "$work/here_ready.jsonl"
+here "$bundle" "${pictures[@]}" > "$work/here.jsonl"
+head -n 1 "$work/here.jsonl"
 for cpu in cortex-a53 cortex-a72 cortex-a76; do
-    there "$cpu" "$bundle" "${ready[@]}" > "$work/$cpu.jsonl"
-    echo "The pictures in the encoder's shape, made ready here, $cpu:"
-    here --compare "$work/here_ready.jsonl" "$work/$cpu.jsonl"
+    there "$cpu" "$bundle" "${pictures[@]}" > "$work/$cpu.jsonl"
+    head -n 1 "$work/$cpu.jsonl"
+    echo "$cpu:"
+    here --compare "$work/here.jsonl" "$work/$cpu.jsonl"
 done
