@@ -86,14 +86,14 @@ def running(machine, runs):
     return "a caption", random.uniform(0, 60)
 
 
-def updating(names, longest):
+def updating(names, longest, done):
     """Return what begins an update, for boots: every other cut comes within the `longest` that one takes, the others around the
-    moment when the new version takes the old one's place."""
-    at_swap = itertools.cycle((False, True))
+    moment when the new version takes the old one's place. `done`: how many cuts there were before."""
+    numbers = itertools.count(done)
 
     def disturb(machine, runs):
         update(machine, runs, names)
-        if next(at_swap):
+        if next(numbers) % 2:
             machine.wait(f"[ -L {PREVIOUS} ]", guest.FIRST, every=0.1)
             return "the swap's begin", random.uniform(0, SWAP)
         return "the update's begin", random.uniform(0, longest)

@@ -46,7 +46,7 @@ class Told:
 
 def test_every_other_cut_of_an_update_waits_for_the_swap(monkeypatch):
     monkeypatch.setattr(cuts.random, "uniform", lambda low, high: (low, high))
-    disturb = cuts.updating({"a.tar": "version-a", "b.tar": "version-b"}, 200)
+    disturb = cuts.updating({"a.tar": "version-a", "b.tar": "version-b"}, 200, done=4)
     machine = Told()
     assert [disturb(machine, runs) for runs in ("version-a", "version-b", "version-a")] == [
         ("the update's begin", (0, 200)), ("the swap's begin", (0, cuts.SWAP)), ("the update's begin", (0, 200))]
