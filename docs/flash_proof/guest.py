@@ -59,6 +59,7 @@ def kept(machine):
     names = ("ActiveState", "SubState", "Type", "NRestarts", "WatchdogUSec", "WatchdogTimestamp", "User", "DynamicUser", "Result")
     told = machine.run(f"systemctl show --property={','.join(names)} picaption")
     found = dict(line.partition("=")[::2] for line in told.splitlines())
-    told = machine.run("systemd-analyze security --no-pager picaption", 180)
+    # On a terminal that takes colours, the figure would lie between their codes.
+    told = machine.run("SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0 systemd-analyze security --no-pager picaption", 180)
     found["exposure"] = re.search(r"exposure level .*: ([0-9.]+)", told)[1]
     return found

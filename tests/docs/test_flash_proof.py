@@ -1,4 +1,4 @@
-"""The card of docs/flash_proof that forgets what was not flushed, against a log that is written by hand."""
+"""The card of docs/flash_proof that forgets what was not flushed, against a log that is written by hand; and when updates are cut."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs/flash_proof"))
 
 import card  # noqa: E402
+import cuts  # noqa: E402
 
 FLUSH, DISCARD = 1, 4
 
@@ -28,3 +29,31 @@ def test_all_is_kept_up_to_the_last_flush_and_by_chance_what_came_later(tmp_path
     lost, unflushed = card.forget(image, log)
     assert "".join(map(chr, image.read_bytes()[::512])) == expected
     assert (lost, unflushed) == (0 if expected.count(".") == 3 else 2, 2)
+
+
+class Told:
+    """A machine that only notes what it is told."""
+
+    def __init__(self):
+        self.commands = []
+
+    def run(self, command):
+        self.commands.append(command)
+
+    def wait(self, command, timeout, every):
+        self.commands.append(command)
+
+
+def test_every_other_cut_of_an_update_waits_for_the_swap(monkeypatch):
+    monkeypatch.setattr(cuts.random, "uniform", lambda low, high: (low, high))
+    disturb = cuts.updating({"a.tar": "version-a", "b.tar": "version-b"}, 200, done=4)
+    machine = Told()
+    assert [disturb(machine, runs) for runs in ("version-a", "version-b", "version-a")] == [
+        ("the update's begin", (0, 200)), ("the swap's begin", (0, cuts.SWAP)), ("the update's begin", (0, 200))]
+    assert [command.rpartition("/")[2] for command in machine.commands] == ["b.tar", "a.tar", "previous ]", "b.tar"]
+
+
+@pytest.mark.parametrize("back, runs, expected", [
+    (False, "old", "the old version"), (True, "old", "the old version, taken back to at the next boot"), (False, "new", "the new version")])
+def test_what_a_cut_update_left_is_told_by_the_next_boot(back, runs, expected):
+    assert cuts.left({"back": back, "ran": "old", "runs": runs}) == expected
