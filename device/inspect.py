@@ -94,7 +94,7 @@ def table(found, graph=False):
                   f"classes     {_some(found['labels'])}, {metadata['head']}, certain from {metadata['label_threshold']:.2f}",
                   f"words       {_some(found['words'])}" + (f"; order {metadata['order']}" if found["words"] else "")]
         if found["words"]:
-            lines += [f"tags        {_some(metadata['tags'])}",
+            lines += [f"tags        {_some(metadata['tags'])}", f"prompts     {_some(metadata['prompts'])}",
                       "beam        " + ", ".join(f"{name} {value}" for name, value in metadata["beam"].items())]
         lines += [f"{part:12}{name}: {value}" for part in ("provenance", "measured") for name, value in metadata[part].items()]
     for name, signature in found["signatures"].items():

@@ -31,6 +31,7 @@ def test_the_hash_is_the_one_in_the_file(found):
         assert archive.read("sha256.txt").decode().strip() == found["sha256"]
         assert archive.read("labels.txt").decode().split("\n")[:-1] == found["labels"]
     assert found["metadata"]["name"] == "everyday" and len(found["words"]) == 1263
+    assert "prompts     16: in front of a, on top of a, a, the, there is a, ..." in table(found)
     assert found["bytes"] == default_bundle().stat().st_size and found["graph_bytes"] == len(read_bundle(default_bundle()).graph)
 
 
