@@ -209,11 +209,11 @@ def compare(model, bundle, pictures):
 def compare_picture(model, bundle, picture):
     """Return (features, words, classes, caption, top) as in Agreement, for one picture."""
     exact, found = model.encode(picture), bundle.encode(picture)
+    both = (model, exact), (bundle, found)
     cosine = (exact.features @ found.features.T).item() / (
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
     divergence, same, evidence = 0.0, 1.0, (None, None)
     if model.vocabulary:
-        both = (model, exact), (bundle, found)
         told = [describe(each, encoded) for each, encoded in both]
         evidence = [evidence_of(each, encoded.context) for each, encoded in both]
         same = float(told[0].words == told[1].words)
@@ -222,7 +222,6 @@ def compare_picture(model, bundle, picture):
         divergence = float((np.exp(expected) * (expected - given)).sum(1).mean())
     difference, top = 0.0, 1.0
     if model.labels:
-        scores = [each.classify(encoded.features, words) for each, encoded, words in zip(
-            (model, bundle), (exact, found), evidence)]
+        scores = [each.classify(encoded.features, words) for (each, encoded), words in zip(both, evidence)]
         difference, top = np.abs(scores[0] - scores[1]).mean(), float(scores[0].argmax() == scores[1].argmax())
     return 1 - cosine, divergence, difference, same, top
