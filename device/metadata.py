@@ -39,9 +39,8 @@ class Metadata:
 
     head: "multi-label" (a sigmoid each) or "single-label" (softmax); order: of the n-grams, 0 where there
     is no captioner; prompts: the starts of sentences after which it is asked for words (device.evidence); tags: the words that
-    `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is
-    certain below label_threshold; scene_threshold: a live picture whose features are further than this from those of the last
-    caption, by cosine distance, is captioned anew;
+    `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is certain below label_threshold; scene_threshold: a
+    live picture whose features are further than this from those of the last caption, by cosine distance, is captioned anew;
     provenance and measured are free for what it was trained on and how good it was found.
     """
 
