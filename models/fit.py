@@ -6,6 +6,9 @@ import sys
 import keras
 from keras import layers, ops
 
+#: Whether XLA compiles the steps of a fit: JAX crawls without; on TensorFlow its depthwise convolutions are slow on a CPU.
+COMPILED = keras.backend.backend() == "jax"
+
 
 def smoothed_cross_entropy(smoothing):
     """Return a loss: cross-entropy of word numbers against logits, `smoothing` of it spread over all words."""
@@ -62,8 +65,7 @@ def compile_joint(model, learning_rate, smoothing, labels=False):
         losses["labels"], weights["labels"] = binary, 30.0
     model.compile(
         keras.optimizers.AdamW(learning_rate, weight_decay=1e-4, clipnorm=1.0), loss=losses, loss_weights=weights,
-        jit_compile=False,  # XLA's depthwise convolutions are slow on a CPU.
-    )
+        jit_compile=COMPILED)
 
 
 def fit(model, batches, dev, epochs, patience, folder, watched="val_loss"):

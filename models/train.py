@@ -208,7 +208,7 @@ def train_tagger(captioner, settings, train):
     steps = TAGGER_EPOCHS * -(-len(told) // settings.batch)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
     captioner.tagger.compile(keras.optimizers.AdamW(rate, weight_decay=1e-4), keras.losses.BinaryCrossentropy(True),
-                             jit_compile=False)
+                             jit_compile=fit.COMPILED)
     captioner.tagger.fit(contexts, train.tags[told], settings.batch, TAGGER_EPOCHS, verbose=2)
 
 
@@ -258,7 +258,7 @@ def train_on_labels(settings, folder, encoder, data):
     """Train the encoder on classes alone, with a linear head that is then left behind."""
     logits = keras.layers.Dense(len(data.labels.classes))(keras.layers.Dropout(0.5)(encoder.output))
     model = keras.Model(encoder.input, logits)
-    model.compile(keras.optimizers.Adam(settings.tune_learning_rate), class_loss(settings), jit_compile=False)
+    model.compile(keras.optimizers.Adam(settings.tune_learning_rate), class_loss(settings), jit_compile=fit.COMPILED)
     train, dev = (split and Pictures(split.pictures, label_matrix(split.records, split.classes), settings.tune_batch, seed)
                   for split, seed in ((data.labels, settings.seed), (data.labels_dev, None)))
     fit.fit(model, train, dev, settings.tune_epochs, settings.patience, folder / "tuned")
