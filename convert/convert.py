@@ -212,16 +212,16 @@ def compare_picture(model, bundle, picture):
     both = (model, exact), (bundle, found)
     cosine = (exact.features @ found.features.T).item() / (
         np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
-    divergence, same, evidence = 0.0, 1.0, (None, None)
+    divergence, same = 0.0, 1.0
     if model.vocabulary:
         told = [describe(each, encoded) for each, encoded in both]
-        evidence = [evidence_of(each, encoded.context) for each, encoded in both]
         same = float(told[0].words == told[1].words)
         history = windows(told[0].words, model.metadata.order)[0]
         expected, given = model.next_word(history, exact.context), bundle.next_word(history, found.context)
         divergence = float((np.exp(expected) * (expected - given)).sum(1).mean())
     difference, top = 0.0, 1.0
     if model.labels:
-        scores = [each.classify(encoded.features, words) for (each, encoded), words in zip(both, evidence)]
+        scores = [each.classify(encoded.features, evidence_of(each, encoded.context) if each.vocabulary else None)
+                  for each, encoded in both]
         difference, top = np.abs(scores[0] - scores[1]).mean(), float(scores[0].argmax() == scores[1].argmax())
     return 1 - cosine, divergence, difference, same, top
