@@ -17,9 +17,10 @@ FIRST, LATER = 3600, 1800
 def captioning(machine, timeout):
     """Wait until the service has written a new JSON line with a caption; return the seconds since power on, and the line."""
     machine.shell(timeout)
-    size = f"stat -c %s {SAID} || echo 0"
-    before = machine.run(f"({size}) 2>/dev/null")
-    seconds = machine.wait(f'[ "$({size})" -ne {before} ] && [ -s {SAID} ]', timeout)
+    # Whole lines count: a service that starts takes zeros off the end of the file, or ends half a line, which a power cut has left.
+    count = f"{{ tr -d '\\0' < {SAID} | grep -c '}}$' || true; }} 2>/dev/null"
+    before = int(machine.run(count))
+    seconds = machine.wait(f'[ "$({count})" -gt {before} ]', timeout)
     line = json.loads(machine.run(f"tail -n 1 {SAID}"))
     if not (line["caption"] or {}).get("text"):
         raise MachineError(f"a line without a caption: {line}")
