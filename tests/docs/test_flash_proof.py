@@ -1,5 +1,6 @@
-"""The card of docs/flash_proof that forgets what was not flushed, against a log that is written by hand; and when updates are cut."""
+"""The card of docs/flash_proof that forgets what was not flushed, against a log that is written by hand; when updates are cut; and what a new line is."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs/flash_proof"))
 
 import card  # noqa: E402
 import cuts  # noqa: E402
+import guest  # noqa: E402
+from device.recognition import Caption, Recognition  # noqa: E402
+from device.sinks import JsonLines  # noqa: E402
 
 FLUSH, DISCARD = 1, 4
 
@@ -57,3 +61,39 @@ def test_every_other_cut_of_an_update_waits_for_the_swap(monkeypatch):
     (False, "old", "the old version"), (True, "old", "the old version, taken back to at the next boot"), (False, "new", "the new version")])
 def test_what_a_cut_update_left_is_told_by_the_next_boot(back, runs, expected):
     assert cuts.left({"back": back, "ran": "old", "runs": runs}) == expected
+
+
+class Here:
+    """This computer as a machine, on which a service starts, and then writes a line, while a condition is waited for."""
+
+    def __init__(self, path):
+        self.path, self.met, self.seconds = path, [], 7.0
+
+    def shell(self, timeout):
+        pass
+
+    def run(self, command):
+        return subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout.strip()
+
+    def wait(self, condition, timeout):
+        def look():
+            self.met.append(subprocess.run(["sh", "-c", condition]).returncode == 0)
+        look()
+        lines = JsonLines(self.path)
+        look()
+        lines.write(None, Recognition(Caption("a cat", ("a", "cat"), -1.0), (), (), {}))
+        look()
+        lines.close()
+        return self.seconds
+
+
+@pytest.mark.parametrize("left", [None, "", "{}\n", '{}\n{"a": {}', '{}\n{"a"', '{}\n{"a"\0\0', '{}\n{"a": {}\0', "{}\n\0\0", "\0"])
+def test_a_machine_captions_from_the_first_line_on_that_is_new_and_whole(tmp_path, monkeypatch, left):
+    path = tmp_path / "said.jsonl"
+    if left is not None:
+        path.write_text(left)
+    monkeypatch.setattr(guest, "SAID", str(path))
+    here = Here(path)
+    seconds, line = guest.captioning(here, 1)
+    assert here.met == [False, False, True]
+    assert (seconds, line["caption"]["text"]) == (7.0, "a cat")
