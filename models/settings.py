@@ -83,7 +83,7 @@ class Settings:
     tune_batch: int = 64
     tune_learning_rate: float = 1e-4
     # It is done `tunings` times, each with a seed of its own, and their mean is averaged with the weights before it,
-    # tune_share of the new ones.
+    # tune_share of the new ones. All passes count then; where it is 1, the one that dev pictures like best.
     tunings: int = 1
     tune_share: float = 1.0
 

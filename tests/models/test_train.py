@@ -1,5 +1,6 @@
 """Training from end to end on a small real data set: what it leaves, how it goes on, how it refuses."""
 
+import csv
 import dataclasses
 from collections import Counter
 
@@ -121,6 +122,14 @@ def test_the_encoder_is_the_mean_of_its_tunings(data, settings, tmp_path):
     assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(first, second, strict=True))
     for a, b, kept in zip(first, second, mean, strict=True):
         np.testing.assert_allclose(kept, (a + b) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_dev_pictures_choose_a_pass_of_tuning_only_where_no_average_takes_it_back(data, settings, tmp_path, share):
+    training.train(dataclasses.replace(settings, tune_share=share, epochs=1, reward_epochs=0), data, tmp_path)
+    with open(tmp_path / "tuned/history.csv", newline="") as file:
+        (epoch,) = csv.DictReader(file)
+    assert float(epoch["loss"]) > 0 and (epoch["val_loss"] != "NA") == (share == 1)
 
 
 def test_the_tagger_learns_a_context_that_has_changed():
