@@ -15,6 +15,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from convert import INTEGERS, RUNTIMES
 from convert.names import beyond
+from convert.rounding import steady_means
 from device.compact import compact
 from device.errors import PicaptionError
 from device.signature import with_classify
@@ -71,9 +72,10 @@ def name_graph(functions, precision="int8", examples=(), per_tensor=False, runti
             # The second set is for the one cast from the picture's uint8.
             converter.target_spec.supported_ops = [ACTIVATIONS[precision], tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
-            return converter.convert()
+            graph = converter.convert()
         except (ConverterError, ValueError, RuntimeError) as error:
             raise PicaptionError(beyond(str(error))) from None
+    return steady_means(graph) if precision == "int8" else graph
 
 
 def signature_functions(model, beam, numbers=tf.int32):
