@@ -240,17 +240,17 @@ def tune_once(settings, seed, encoder, captioner, data, vocabulary, tags, folder
     features. Where an average with the untuned weights will take back what the last passes learn by heart, all passes count;
     else dev pictures choose one."""
     keras.utils.set_random_seed(seed)
-    splits, splits_dev = (data.captions, data.labels), (data.captions_dev, data.captions_dev and data.labels_dev)
+    watched = (data.captions_dev, data.labels_dev) if data.captions_dev and settings.tune_share == 1 else ()
     train, dev = (join(*(examples(split, split.pictures, vocabulary, tags) for split in each if split))
-                  for each in (splits, splits_dev))
+                  for each in ((data.captions, data.labels), watched))
     model = fit.joint_model(captioner, encoder, train.labels.shape[1] if data.labels else 0)
     batches = Batches(train, settings.order, settings.tune_batch, settings.each, seed=seed)
     rate = keras.optimizers.schedules.CosineDecay(
         settings.tune_learning_rate / 10, settings.tune_epochs * len(batches), alpha=0.02,
         warmup_target=settings.tune_learning_rate, warmup_steps=len(batches) // 4)
     fit.compile_joint(model, rate, settings.smoothing, bool(data.labels))
-    watched = settings.tune_share == 1 and dev and Batches(dev, settings.order, settings.tune_batch, training=False)
-    fit.fit(model, batches, watched or None, settings.tune_epochs, settings.tune_epochs, folder)
+    fit.fit(model, batches, dev and Batches(dev, settings.order, settings.tune_batch, training=False),
+            settings.tune_epochs, settings.tune_epochs, folder)
     save_captioner(captioner, folder)
     save_model(encoder, folder / "encoder.keras")
 
