@@ -11,8 +11,9 @@ The heads:
     fused        both: what a bundle has
     shuffled     both, but each picture with the evidence of another
 
-On dev pictures of which people told captions there is a sixth, `human`: the fused one, given what they told. The features may be
-those of another network than the bundle's.
+On dev pictures of which people told captions there is a sixth, `human`: the fused one, given what they told. They are tried by
+themselves, and, where they are others than the dev pictures, together with these: the more there are, the smaller a difference can
+be told from chance. The features may be those of another network than the bundle's.
 """
 
 import json
@@ -39,9 +40,11 @@ from models.text_prior import text_prior
 
 HEADS = ("image", "image, wide", "caption", "fused", "shuffled", "human")
 #: The head that `fused` is held against, and how often pictures and draws are drawn for the interval of the difference.
-RIVAL, RESAMPLED = "image, wide", 200
-#: What the dev pictures are called as they are, and those with captions.
-CLEAN, CAPTIONED = "clean", "captioned"
+RIVAL, RESAMPLED = "image, wide", 1000
+#: How often, at most, heads are fitted to all pictures: only random features and what is shuffled differ then.
+REFITTED = 5
+#: What the dev pictures are called as they are, those with captions, and both together.
+CLEAN, CAPTIONED, TOGETHER = "clean", "captioned", "together"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
     truth = readers.label_matrix(records, dataset.classes)
     human = human_evidence(records, recognizer.model.vocabulary) if records[0].captions else None
     return Inputs(np.stack(features), np.stack(evidence), truth, human)
+
+
+def together(one, other):
+    """Return the Inputs of the pictures of two Inputs, without what people told."""
+    return Inputs(*(np.concatenate([getattr(each, name) for each in (one, other)]) for name in ("features", "evidence", "truth")))
 
 
 def human_evidence(records, vocabulary):
@@ -124,17 +132,17 @@ def scorer(logits, truth, multi_label):
 
 
 def study(train, devs, prior, multi_label, counts, draws, seed=1):
-    """Return a dict for each count of pictures a class (None: all, drawn once) and each of `devs`, {name: Inputs}.
+    """Return a dict for each count of pictures a class (None: all) and each of `devs`, {name: Inputs}.
 
     It holds the mean score of each head in per cent, `spread`, {head: [low, high]}, within which 95 % of the draws lie,
     and `gain`, that of fused over RIVAL, with `low` and `high`, the 95 % interval of a paired bootstrap that draws dev
-    pictures and draws of training pictures anew.
+    pictures and draws anew: of training pictures, of random features and of how words are shuffled.
     """
     rows = []
     for count in counts:
         random = np.random.default_rng([seed, count or 0])
         logits = {name: [] for name in devs}
-        for _ in tqdm(range(draws if count else 1), f"{count or 'all'} a class", disable=None):
+        for _ in tqdm(range(draws if count else min(draws, REFITTED)), f"{count or 'all'} a class", disable=None):
             heads = fit_heads(train, draw(train.truth, count, random), prior, multi_label, random)
             for name, inputs in devs.items():
                 logits[name].append(heads(inputs))
@@ -223,6 +231,8 @@ def command(bundle, labels, images, train, dev, classes, text, captions, folders
         devs[name] = look(sets[1], f"dev pictures, {name}", spoil)
     if told:
         devs[CAPTIONED] = look(told, "dev pictures with captions")
+        if not {record.path for record in told.records} & {record.path for each in sets for record in each.records}:
+            devs[TOGETHER] = together(devs[CLEAN], devs[CAPTIONED])
     prior = text_prior(known, sets[0].classes, vocabulary)
     rows = study(look(sets[0], "training pictures"), devs, prior, bool(labels), counts, draws)
     click.echo("\n".join(table(rows)))

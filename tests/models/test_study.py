@@ -13,7 +13,7 @@ from models import study
 from models.evaluate import load_recognizer
 from models.readers import Record, read_folders
 from models.spoil import low_light
-from models.study import Inputs, command, draw, human_evidence, scorer, table
+from models.study import Inputs, command, draw, human_evidence, scorer, table, together
 
 
 def world(helps, count=120, seed=0):
@@ -39,7 +39,7 @@ def test_a_caption_that_tells_the_class_helps_unless_it_is_shuffled(multi_label)
         assert row["low"] > 0 and row["low"] <= row["gain"] + 5 and row["gain"] <= row["high"] + 5
         assert row["shuffled"] < row["image"] + 5
         assert row["spread"]["fused"][0] <= row["fused"] <= row["spread"]["fused"][1] and "human" not in row
-    assert (one["pictures"], one["draws"], everything["pictures"], everything["draws"]) == (1, 4, None, 1)
+    assert (one["pictures"], one["draws"], everything["pictures"], everything["draws"]) == (1, 4, None, 4)
 
 
 def test_a_caption_that_tells_nothing_is_found_out():
@@ -61,6 +61,21 @@ def test_what_people_told_is_surely_called_for():
     sure = np.log(1001)
     found = human_evidence(told, vocabulary)[:, -2:]
     np.testing.assert_allclose(found, [[sure, sure], [0, 0]], rtol=1e-6)
+
+
+def test_two_sets_together_are_one_after_the_other():
+    one, other = world(True, 30), replace(world(True, 20, seed=1), human=np.ones((20, 12), np.float32))
+    both = together(one, other)
+    for name in ("features", "evidence", "truth"):
+        np.testing.assert_array_equal(getattr(both, name)[[0, 29, 30, 49]], [
+            *getattr(one, name)[[0, 29]], *getattr(other, name)[[0, 19]]])
+    assert len(both.truth) == 50 and both.human is None
+
+
+def test_more_pictures_tell_smaller_differences():
+    few, more = world(True, 60, seed=1), world(True, 600, seed=2)
+    rows = study.study(world(True), {"clean": few, "together": together(few, more)}, PRIOR, False, [5], draws=4)
+    assert rows[1]["high"] - rows[1]["low"] < 0.7 * (rows[0]["high"] - rows[0]["low"])
 
 
 def test_drawn_pictures_stand_for_each_class():
@@ -106,6 +121,18 @@ def test_the_command_compares_on_a_bundle(bundle, data, tmp_path, capsys):
     assert [row["frames"] for row in rows[6:]] == ["clean", "motion blur", "sensor noise", "low light", "JPEG 20", "captioned"]
     assert rows[6]["fused"] > 60 and rows[-1]["human"] > 60
     assert min(read_picture(tmp_path / "study.png").shape[:2]) > 300
+
+
+def test_captioned_pictures_that_are_others_are_tried_together_with_the_dev_pictures(bundle, data, tmp_path):
+    kept = [name for name in (data / "train.txt").read_text().split() if "_5" not in name]
+    (tmp_path / "train.txt").write_text("\n".join(kept))
+    told = [line for line in (data / "captions.token.txt").read_text().splitlines() if "_5.jpg" in line]
+    (tmp_path / "told.txt").write_text("\n".join(told))
+    run(bundle, "--labels", data / "labels.tsv", "--images", data / "images", "--train", tmp_path / "train.txt", "--dev",
+        data / "dev.txt", "--pictures", "2", "--draws", 1, "--json", tmp_path / "study.json", "--captions", tmp_path / "told.txt")
+    rows = json.loads((tmp_path / "study.json").read_text())
+    assert [row["frames"] for row in rows] == ["clean", "captioned", "together"]
+    assert "human" in rows[1] and "human" not in rows[2]
 
 
 def test_features_may_be_another_networks(bundle, class_run, data):
