@@ -8,6 +8,7 @@ from convert import PRECISIONS, RUNTIMES
 from device.errors import PicaptionError
 from device.metadata import HEADS, RULES
 from models.commands import FILE, FOLDER
+from models.quiet import load_keras
 from models.settings import PIXELS
 
 REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
@@ -65,6 +66,7 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
                                  "is a .tflite file already")
         convert_file(model, output, names, pixels, resize, head)
         return
+    load_keras()
     if not keras:
         if names or pixels or head or size or mapping:
             raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training "

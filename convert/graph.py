@@ -18,6 +18,7 @@ from convert.names import beyond
 from convert.rounding import steady_means
 from device.compact import compact
 from device.errors import PicaptionError
+from device.pictures import quiet_stderr
 from device.signature import with_classify
 
 #: Operators for the precisions whose activations have ranges that a representative dataset gives.
@@ -72,7 +73,8 @@ def name_graph(functions, precision="int8", examples=(), per_tensor=False, runti
             # The second set is for the one cast from the picture's uint8.
             converter.target_spec.supported_ops = [ACTIVATIONS[precision], tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
-            graph = converter.convert()
+            with quiet_stderr():  # TensorFlow warns there of its own calibrator, and tells of flags.
+                graph = converter.convert()
         except (ConverterError, ValueError, RuntimeError) as error:
             raise PicaptionError(beyond(str(error))) from None
     return steady_means(graph) if precision == "int8" else graph

@@ -28,17 +28,20 @@ def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
     import logging
 
     from device.errors import PicaptionError
+    from models.quiet import load_keras
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if not classes:
         if classes_dev or bundle or threads:
             raise PicaptionError("--classes-dev, --bundle and --threads go with --classes")
         from models.settings import read_settings
         settings = read_settings(recipe, overrides)
+        load_keras()
         from models.train import train
         train(settings, data or ".", out)
         return
     if recipe or overrides or data:
         raise PicaptionError("a recipe, --set and --data do not go with --classes: give one or the other")
+    load_keras()
     from device.bundle import default_bundle
     from models.classes import table, train_classes
     click.echo("\n".join(table(train_classes(classes, bundle or default_bundle(), out, classes_dev, threads))))

@@ -14,6 +14,7 @@ from models.metrics import (caption_scores, expected_calibration_error, mean_ave
                             percent, precision_and_recall, style, top_k_accuracy)
 from models.objects import share_that_names_an_object
 from models.prior import ImageFree, WithPrior
+from models.quiet import load_keras
 from models.readers import read_captions
 from models.text import tokenize
 
@@ -27,7 +28,8 @@ def load_recognizer(path, threads=None, prior=None, prior_weight=0.0):
     if Path(path).suffix == ".arpa":
         model = ImageFree(*read_arpa(path))
     elif Path(path).is_dir():
-        from models.run import KerasModel  # Keras is for training runs only.
+        load_keras()  # It is for training runs only.
+        from models.run import KerasModel
         model = KerasModel(path)
     else:
         model = Bundle(path, threads)

@@ -38,6 +38,14 @@ def fails(capsys, *arguments):
     return lines[-1]
 
 
+def test_an_error_is_the_only_line(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    (tmp_path / "run").mkdir()
+    running = call(tmp_path / "run", "--representative", tmp_path, env=environment)
+    assert running.communicate()[1] == f"picaption: {tmp_path}/run: no metadata.json in it: it is no finished training run\n"
+    assert running.returncode == 2
+
+
 def beyond_tflite(path):
     """Return a signature whose operators TFLite does not have."""
     image = keras.Input((8, 8, 3))
