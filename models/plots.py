@@ -10,6 +10,8 @@ from device.errors import PicaptionError
 #: A colour a head, told apart by the colour-blind too (Wong, "Points of view: Color blindness", Nature Methods 2011).
 COLOURS = {"image": "#999999", "image, wide": "#000000", "caption": "#E69F00", "fused": "#0072B2", "shuffled": "#D55E00",
            "human": "#009E73"}
+#: The most panels of a study beside each other.
+PANELS = 4
 #: The most classes whose names are written beside a confusion matrix, and whose pictures are counted in its cells.
 NAMED, COUNTED = 60, 25
 
@@ -18,9 +20,14 @@ def plot_study(path, rows, measure):
     """Draw the rows of models.study.study to `path`: a panel a kind of frames, a line a head, bars for the spread of the
     draws; measure: what the score is."""
     panels = list(dict.fromkeys(row["frames"] for row in rows))
-    figure = Figure(figsize=(3.4 * len(panels) + 1.4, 4), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axis, panel in zip(axes, panels):
+    lines = -(-len(panels) // PANELS)
+    columns = -(-len(panels) // lines)
+    figure = Figure(figsize=(3.4 * columns + 1.4, 3.7 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for axis in axes.flat[len(panels):]:
+        axis.remove()
+    named = {}
+    for axis, panel in zip(axes.flat, panels):
         shown = [row for row in rows if row["frames"] == panel]
         for head, colour in COLOURS.items():
             if head in shown[0]:
@@ -28,11 +35,14 @@ def plot_study(path, rows, measure):
                 bars = [[abs(mean - row["spread"][head][side]) for mean, row in zip(means, shown)] for side in (0, 1)]
                 axis.errorbar(range(len(shown)), means, bars, label=head, color=colour, marker="o", markersize=3,
                               capsize=2, linewidth=2 if head == "fused" else 1)
+        named |= dict(zip(*axis.get_legend_handles_labels()[::-1]))
         axis.set_xticks(range(len(shown)), [row["pictures"] or "all" for row in shown])
         axis.set(title=panel, xlabel="pictures a class")
         axis.grid(axis="y", alpha=0.3)
-    axes[0].set_ylabel(measure)
-    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside right center")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(measure)
+    figure.legend([named[head] for head in COLOURS if head in named], [head for head in COLOURS if head in named],
+                  loc="outside right center")
     save(figure, path)
 
 

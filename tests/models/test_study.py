@@ -9,7 +9,7 @@ import pytest
 from device import PicaptionError, Recognizer
 from device.pictures import read_picture
 from device.vocabulary import SPECIAL, Vocabulary
-from models import study
+from models import plots, study
 from models.evaluate import load_recognizer
 from models.readers import Record, read_folders
 from models.spoil import low_light
@@ -105,6 +105,18 @@ def test_the_table_has_a_line_a_count_and_kind_of_frames():
                             "low", "high"]
     assert first.split() == ["clean", "5", *["50.00"] * 5, "1.50", "-0.25", "3.00"] and len(first) == len(last)
     assert last.split() == ["captioned", "all", *["50.00"] * 5, "70.00", "1.50", "-0.25", "3.00"]
+
+
+def test_the_plot_names_every_head_that_any_panel_has(monkeypatch):
+    blind = world(True, seed=1)
+    devs = {name: blind for name in "abcde"} | {"captioned": replace(blind, human=blind.evidence), "together": blind}
+    figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+    plots.plot_study("study.png", study.study(world(True), devs, PRIOR, False, [1, None], draws=2), "top-1, %")
+    figure, = figures
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(study.HEADS)
+    assert [axis.get_title() for axis in figure.axes] == list(devs)
+    assert len({axis.get_position().y0 for axis in figure.axes}) == 2
 
 
 def run(*arguments):
