@@ -90,7 +90,7 @@ def evaluate_captions(recognizer, dataset, predictions=None, training=None):
                **style(list(told.values()), known)}
     figures |= tag_figures(recognizer.model.metadata.tags, [each.tags for each in encoded], records)
     if any(record.labels for record in records):
-        figures |= share_that_names_an_object(list(told.values()), [record.labels for record in records])
+        figures |= share_that_names_an_object(list(told.values()), [record.labels for record in records], dataset.classes)
     if training:
         copied = copied_captions(recognizer, [each.features[0] for each in encoded], training, skipped)
         figures["nearest_neighbour"] = caption_scores(dict(zip(told, copied)), references)[0]

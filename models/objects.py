@@ -1,4 +1,4 @@
-"""Whether a caption names an object that its picture shows, by the words that people use for it.
+"""Whether a caption names objects that its picture shows, and others, by the words that people use for them.
 
 After CHAIR, which counts objects that are named and not there with a list of synonyms (Rohrbach et al., "Object
 hallucination in image captioning", EMNLP 2018). The words here are a list of our own for the names of COCO's classes.
@@ -132,20 +132,22 @@ def objects_named(caption, known):
     return named
 
 
-def share_that_names_an_object(captions, labels):
-    """Return how many per cent of captions name an object that their picture shows, as a dict.
+def share_that_names_an_object(captions, labels, classes):
+    """Return how many per cent of captions name an object that their picture shows, and one that it does not, as a dict.
 
-    captions: a sequence of texts; labels: for each, the names of its picture's classes. The dict holds
-    `labelled_pictures`, how many pictures have labels, and of these `names_an_object`; for nearly every picture
+    captions: a sequence of texts; labels: for each, the names of its picture's classes; classes: those that there are. The dict
+    holds `labelled_pictures`, how many pictures have labels, and of these `names_an_object`; for nearly every picture
     of people "a man" is right, so `names_an_object_but_person` is the share that names another thing, of the
-    pictures with another label than person. Both are None where there is no such picture.
+    pictures with another label than person. `names_an_absent_object` is the share that names a class which is none of the
+    picture's labels, its synonyms included (CHAIR by sentence). All are None where there is no such picture.
     """
-    known = phrases({label for each in labels for label in each})
+    known = phrases(classes)
     named = [objects_named(caption, known) for caption in captions]
 
-    def share(wanted):
-        hits = [bool(found & right) for found, right in zip(named, wanted) if right]
-        return percent(sum(hits) / len(hits)) if hits else None
-    return {"labelled_pictures": sum(map(bool, labels)),
-            "names_an_object": share([set(each) for each in labels]),
-            "names_an_object_but_person": share([set(each) - {"person"} for each in labels])}
+    def share(hits):
+        return percent(sum(map(bool, hits)) / len(hits)) if hits else None
+    pairs = [(found, set(right)) for found, right in zip(named, labels) if right]
+    return {"labelled_pictures": len(pairs),
+            "names_an_object": share([found & right for found, right in pairs]),
+            "names_an_object_but_person": share([found & right - {"person"} for found, right in pairs if right - {"person"}]),
+            "names_an_absent_object": share([found - right for found, right in pairs])}

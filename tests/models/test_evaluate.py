@@ -11,6 +11,7 @@ from device import Bundle, PicaptionError, Recognizer, cli
 from device.pictures import read_picture
 from models import evaluate
 from models.metrics import expected_calibration_error
+from models.objects import objects_named, phrases
 from models.readers import add_labels, read_captions, read_folders, read_labels
 from models.settings import Settings
 
@@ -147,6 +148,9 @@ def test_captions_are_held_against_the_labels_of_their_pictures(bundle, data, tm
     cat, person = "cat" in told["cat_0.jpg"], "woman" in told["coffee_0.jpg"]
     assert (found["labelled_pictures"], found["names_an_object"]) == (2, 50 * (cat + person))
     assert found["names_an_object_but_person"] == 100 * cat
+    wrong = [objects_named(told[f"{name}_0.jpg"], phrases(dataset.classes)) - {label}
+             for name, label in (("cat", "cat"), ("coffee", "person"))]
+    assert found["names_an_absent_object"] == 50 * sum(map(bool, wrong))
     with pytest.raises(PicaptionError, match="none of the 24 pictures with captions has labels"):
         (tmp_path / "labels.tsv").write_text("cat.jpg\tcat\n")
         shutil.copy(data / "images" / "cat_0.jpg", tmp_path / "cat.jpg")
@@ -308,7 +312,7 @@ def test_the_command_takes_training_captions_and_labels_and_writes_a_page(call, 
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert list(figures) == [
         "model", "beam", "pictures", *SCORES, "tokenizer", *STYLE, "new", "tags", "labelled_pictures",
-        "names_an_object", "names_an_object_but_person", "nearest_neighbour", "milliseconds", "skipped"]
+        "names_an_object", "names_an_object_but_person", "names_an_absent_object", "nearest_neighbour", "milliseconds", "skipped"]
     assert (figures["pictures"], figures["labelled_pictures"]) == (5, 5)
     page = (tmp_path / "page.html").read_text()
     assert "What tiny.tflite says" in page and all(f"<dd>{line.split()[-1]}</dd>" in page for line in out.splitlines())

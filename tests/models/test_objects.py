@@ -38,7 +38,10 @@ def test_only_the_labels_that_are_asked_for_are_named():
 def test_the_share_that_names_an_object_by_hand():
     captions = ["a man runs", "a man and his dog", "a man runs", "a cat sleeps", "a man runs"]
     labels = [("person", "dog"), ("person", "dog"), ("person",), ("dog",), ()]
-    # Right of the four pictures with labels are three; of the three with another label than person, the second.
-    assert share_that_names_an_object(captions, labels) == {
-        "labelled_pictures": 4, "names_an_object": 75.0, "names_an_object_but_person": 33.33}
-    assert share_that_names_an_object(["a man"], [("person",)])["names_an_object_but_person"] is None
+    # Right of the four pictures with labels are three; of the three with another label than person, the second. A cat is told once.
+    assert share_that_names_an_object(captions, labels, ("cat", "dog", "person")) == {
+        "labelled_pictures": 4, "names_an_object": 75.0, "names_an_object_but_person": 33.33, "names_an_absent_object": 25.0}
+    found = share_that_names_an_object(["a man and his dog"], [("person",)], ("dog", "person"))
+    assert (found["names_an_object_but_person"], found["names_an_absent_object"]) == (None, 100.0)
+    # Where there is no class for it, none is absent.
+    assert share_that_names_an_object(["a man and his dog"], [("person",)], ("person",))["names_an_absent_object"] == 0.0
