@@ -66,11 +66,11 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
                                  "is a .tflite file already")
         convert_file(model, output, names, pixels, resize, head)
         return
-    load_keras()
     if not keras:
         if names or pixels or head or size or mapping:
             raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training "
                                  "run")
+        load_keras()
         from models.classes import BASE
         if Path(model, BASE).exists():
             convert_classes(model, output, report)
@@ -91,6 +91,7 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
         options["report"] = lambda figures: click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))
     with ended_by_signals():
         if keras:
+            load_keras()
             from convert.foreign import convert_foreign
             if mapping:
                 from models.readers import read_mapping

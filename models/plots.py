@@ -26,23 +26,21 @@ def plot_study(path, rows, measure):
     axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
     for axis in axes.flat[len(panels):]:
         axis.remove()
-    named = {}
+    drawn = {}
     for axis, panel in zip(axes.flat, panels):
         shown = [row for row in rows if row["frames"] == panel]
         for head, colour in COLOURS.items():
             if head in shown[0]:
                 means = [row[head] for row in shown]
                 bars = [[abs(mean - row["spread"][head][side]) for mean, row in zip(means, shown)] for side in (0, 1)]
-                axis.errorbar(range(len(shown)), means, bars, label=head, color=colour, marker="o", markersize=3,
-                              capsize=2, linewidth=2 if head == "fused" else 1)
-        named |= dict(zip(*axis.get_legend_handles_labels()[::-1]))
+                drawn[head] = axis.errorbar(range(len(shown)), means, bars, color=colour, marker="o", markersize=3,
+                                            capsize=2, linewidth=2 if head == "fused" else 1)
         axis.set_xticks(range(len(shown)), [row["pictures"] or "all" for row in shown])
         axis.set(title=panel, xlabel="pictures a class")
         axis.grid(axis="y", alpha=0.3)
     for axis in axes[:, 0]:
         axis.set_ylabel(measure)
-    figure.legend([named[head] for head in COLOURS if head in named], [head for head in COLOURS if head in named],
-                  loc="outside right center")
+    figure.legend(drawn.values(), drawn.keys(), loc="outside right center")
     save(figure, path)
 
 

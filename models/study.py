@@ -12,8 +12,8 @@ The heads:
     shuffled     both, but each picture with the evidence of another
 
 On dev pictures of which people told captions there is a sixth, `human`: the fused one, given what they told. They are tried by
-themselves, and, where they are others than the dev pictures, together with these: the more there are, the smaller a difference can
-be told from chance. The features may be those of another network than the bundle's.
+themselves, and, where none is a training or dev picture, together with the dev pictures: the more there are, the smaller a
+difference can be told from chance. The features may be those of another network than the bundle's.
 """
 
 import json
