@@ -6,12 +6,12 @@ WEAK = 10.0
 SLOW, DIFFERENT = 0.05, 0.1
 #: How many per cent a score may fall.
 FALLEN = 1.0
-#: Scores of models.evaluate that are worse when they are lower.
+#: Scores of picaption.models.evaluate that are worse when they are lower.
 SCORES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "mAP", "top_1")
 
 
 def advice(figures):
-    """Return [{"symptom": ..., "fix": ...}], both texts, for `figures` as convert.report gives them; [] where nothing is off."""
+    """Return [{"symptom": ..., "fix": ...}], both texts, for `figures` as picaption.convert.report gives them; [] where nothing is off."""
     return [{"symptom": symptom, "fix": fix} for rule in (refused, ranges, few, weak, fallen, slow, floating)
             for symptom, fix in rule(figures)]
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from convert import PRECISIONS, RUNTIMES
-from device.errors import PicaptionError
-from device.metadata import HEADS, RULES
-from models.commands import FILE, FOLDER
-from models.quiet import load_keras
-from models.settings import PIXELS
+from . import PRECISIONS, RUNTIMES
+from picaption.device.errors import PicaptionError
+from picaption.device.metadata import HEADS, RULES
+from picaption.models.commands import FILE, FOLDER
+from picaption.models.quiet import load_keras
+from picaption.models.settings import PIXELS
 
 REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
 
@@ -58,7 +58,7 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
     """
     keras = Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5")
     if names:
-        from models.readers import read_names
+        from picaption.models.readers import read_names
         names = read_names(names)
     if Path(model).is_file() and not keras:
         if report or per_tensor or mapping or max_loss is not None or runtime != RUNTIMES[0] or any(data.values()):
@@ -71,7 +71,7 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
             raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training "
                                  "run")
         load_keras()
-        from models.classes import BASE
+        from picaption.models.classes import BASE
         if Path(model, BASE).exists():
             convert_classes(model, output, report)
             return
@@ -83,25 +83,25 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
         raise PicaptionError("--mapping goes with --folders")
     options = {"count": count, "seed": seed, "precision": precision, "per_tensor": per_tensor, "runtime": runtime,
                "images": data["images"], "dataset": read_measured(report or max_loss is not None, **data), "max_loss": max_loss}
-    from convert.interrupts import ended_by_signals
-    from models.files import need_folder
+    from .interrupts import ended_by_signals
+    from picaption.models.files import need_folder
     if report:
-        from convert.report import table, write_report
+        from .report import table, write_report
         need_folder(report)
         options["report"] = lambda figures: click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))
     with ended_by_signals():
         if keras:
             load_keras()
-            from convert.foreign import convert_foreign
+            from .foreign import convert_foreign
             if mapping:
-                from models.readers import read_mapping
+                from picaption.models.readers import read_mapping
                 mapping = read_mapping(mapping)
             same, difference = convert_foreign(model, output, names, pixels, representative, resize_rule=resize, head=head,
                                                size=size, mapping=mapping, **options)
             said = (f"{megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their "
                     f"probabilities differ by {difference:.4f}")
         else:
-            from convert.convert import convert
+            from .convert import convert
             agreement = convert(model, output, representative, **options)
             said = (f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), {agreement.words:.4f} nats a "
                     f"word, {agreement.classes:.4f} in class scores; {agreement.caption:.0%} of captions are the very same")
@@ -112,8 +112,8 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
 
 def convert_file(model, output, names, pixels, resize, head):
     """Make a bundle of a .tflite file, and tell of it."""
-    from convert.wrap import wrap
-    from device.bundle import write_checked
+    from .wrap import wrap
+    from picaption.device.bundle import write_checked
     contents = wrap(model, names, pixels, resize, head)
     write_checked(output, contents)
     click.echo(f"{output}: {megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}")
@@ -121,7 +121,7 @@ def convert_file(model, output, names, pixels, resize, head):
 
 def convert_classes(run, output, report):
     """Make a bundle of a run of class folders, and tell of it."""
-    from models.classes import convert_classes
+    from picaption.models.classes import convert_classes
     if report:
         raise PicaptionError(f"{run} stands on a bundle that was converted before: there is nothing to report; leave out --report")
     convert_classes(run, output)
@@ -130,7 +130,7 @@ def convert_classes(run, output, report):
 
 def tuning_of(path, bound):
     """Return what tuning brought the bundle at `path`, which may lose `bound` points, as text."""
-    from device.bundle import read_bundle
+    from picaption.device.bundle import read_bundle
     tuned = read_bundle(path).metadata.provenance.get("tuned")
     if not tuned:
         return f"it loses no more than {bound:g} points, and is not tuned"
@@ -153,7 +153,7 @@ def read_measured(wanted, **data):
     if not wanted:
         raise PicaptionError("--captions, --labels and --folders are measured for a report: give --report or --max-loss, or use "
                              "picaption evaluate")
-    from models.commands import need_data, read_data
+    from picaption.models.commands import need_data, read_data
     training = dict.fromkeys(("training", "training_split", "training_images"))
     need_data(gallery=None, **data, **training)
     return read_data(**data, **training)[0]

@@ -6,21 +6,29 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from convert import RUNTIMES
-from convert.advice import advice
-from convert.convert import BOUNDS, compare, draw, need_tunable, opened, representative_paths, what_is_given
-from convert.graph import ACTIVATIONS, freeze, name_graph
-from convert.report import figures_of, loss_measure, without
-from convert.retrace import Retraced
-from convert.tune import Candidate, keep_better, one_scale, tuned_encode
-from convert.wrap import cut_graph, wrap_graph
-from device.bundle import write_checked
-from device.compact import compact
-from device.errors import PicaptionError
-from device.head import squash
-from device.metadata import Input
-from models.foreign import load
-from models.settings import PIXELS
+from . import RUNTIMES
+from .advice import advice
+from .convert import (
+    BOUNDS,
+    compare,
+    draw,
+    need_tunable,
+    opened,
+    representative_paths,
+    what_is_given,
+)
+from .graph import ACTIVATIONS, freeze, name_graph
+from .report import figures_of, loss_measure, without
+from .retrace import Retraced
+from .tune import Candidate, keep_better, one_scale, tuned_encode
+from .wrap import cut_graph, wrap_graph
+from picaption.device.bundle import write_checked
+from picaption.device.compact import compact
+from picaption.device.errors import PicaptionError
+from picaption.device.head import squash
+from picaption.device.metadata import Input
+from picaption.models.foreign import load
+from picaption.models.settings import PIXELS
 
 #: How many pictures at most check the result, beside those that give ranges.
 CHECKED = 50
@@ -32,9 +40,9 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
     """Convert the classifier at `path` to a bundle at `output`; returns (the share of other pictures of which float model and
     bundle say the same first, the mean absolute difference of the probabilities).
 
-    labels: the class names, or None; pixels: of models.settings.PIXELS, the range that it takes; size: of its pictures, where it
-    takes any; mapping: as models.evaluate.evaluate_classes takes it, for `dataset`; the others as for convert.convert.convert
-    and convert.wrap.wrap. Raises PicaptionError where it is no classifier of pictures, where TFLite lacks an operator, and where
+    labels: the class names, or None; pixels: of picaption.models.settings.PIXELS, the range that it takes; size: of its pictures, where it
+    takes any; mapping: as picaption.models.evaluate.evaluate_classes takes it, for `dataset`; the others as for picaption.convert.convert.convert
+    and picaption.convert.wrap.wrap. Raises PicaptionError where it is no classifier of pictures, where TFLite lacks an operator, and where
     the two disagree; `output` is then as it was.
     """
     path = Path(path)
@@ -94,7 +102,7 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
 
 
 def freeze_scores(path, pixels, size):
-    """Return (the function from a picture, uint8 [1, H, W, 3], to its scores as convert.graph.freeze gives it, (H, W, 3)) of a Keras
+    """Return (the function from a picture, uint8 [1, H, W, 3], to its scores as picaption.convert.graph.freeze gives it, (H, W, 3)) of a Keras
     model, for what convert_foreign takes."""
     if not pixels:
         raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "

@@ -13,13 +13,13 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from convert import INTEGERS, RUNTIMES
-from convert.names import beyond
-from convert.rounding import steady_means
-from device.compact import compact
-from device.errors import PicaptionError
-from device.pictures import quiet_stderr
-from device.signature import with_classify
+from . import INTEGERS, RUNTIMES
+from .names import beyond
+from .rounding import steady_means
+from picaption.device.compact import compact
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import quiet_stderr
+from picaption.device.signature import with_classify
 
 #: Operators for the precisions whose activations have ranges that a representative dataset gives.
 ACTIVATIONS = {

@@ -6,8 +6,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from convert.operators import operators, shape_of, signatures, stood_for
-from device.pictures import quiet_stderr
+from .operators import operators, shape_of, signatures, stood_for
+from picaption.device.pictures import quiet_stderr
 
 #: Operators that bring numbers from one form to another.
 CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
@@ -26,7 +26,7 @@ class Layer:
 
 
 def compare_layers(exact, quantized, examples):
-    """Return a Layer for each operator, in order, whose output is in both graphs, two flatbuffers from convert.graph.name_graph.
+    """Return a Layer for each operator, in order, whose output is in both graphs, two flatbuffers from picaption.convert.graph.name_graph.
 
     examples: inputs of both, a list of (signature, {input: array}). Both are computed by TFLite's own kernels.
     """

@@ -1,6 +1,6 @@
-"""`python -m convert.lstm`: what an LSTM decoder of equal size makes of a run's features, in quality and time.
+"""`python -m picaption.convert.lstm`: what an LSTM decoder of equal size makes of a run's features, in quality and time.
 
-The yardstick for the captioner: models.lstm, trained on the run's own captions, without those that are borrowed, and
+The yardstick for the captioner: picaption.models.lstm, trained on the run's own captions, without those that are borrowed, and
 quantized to int8 with two signatures,
 
     start  features [1, F]                                        -> context [1, H]
@@ -20,23 +20,30 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from convert.graph import convert_functions, freeze
-from device import cli
-from device.bundle import Bundle
-from device.decode import beam_search
-from device.errors import PicaptionError
-from device.pictures import read_picture
-from device.recognizer import Recognizer, describe
-from device.runtime import make_interpreter
-from device.vocabulary import sentence
-from models.captioner import pooled
-from models.data import Split, examples
-from models.evaluate import read_training
-from models.lstm import Captions, equal_hidden, keras_step, perplexity, stateful, train_lstm
-from models.metrics import caption_scores
-from models.readers import read_captions
-from models.run import KerasModel
-from models.settings import Settings
+from .graph import convert_functions, freeze
+from picaption.device import cli
+from picaption.device.bundle import Bundle
+from picaption.device.decode import beam_search
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import read_picture
+from picaption.device.recognizer import Recognizer, describe
+from picaption.device.runtime import make_interpreter
+from picaption.device.vocabulary import sentence
+from picaption.models.captioner import pooled
+from picaption.models.data import Split, examples
+from picaption.models.evaluate import read_training
+from picaption.models.lstm import (
+    Captions,
+    equal_hidden,
+    keras_step,
+    perplexity,
+    stateful,
+    train_lstm,
+)
+from picaption.models.metrics import caption_scores
+from picaption.models.readers import read_captions
+from picaption.models.run import KerasModel
+from picaption.models.settings import Settings
 
 #: Training pictures whose captions give the ranges for int8.
 REPRESENTATIVE = 200
@@ -46,7 +53,7 @@ def compare_lstm(run, data, bundle, epochs, folder):
     """Return the figures of an LSTM decoder as large as the captioner of the training run in the folder `run`, a dict.
 
     data: the folder that the run's settings start from; bundle: the path of a bundle to time beside it. `weights`
-    are numbers of weights. Scores are those of models.metrics.caption_scores on the dev pictures, in per cent, for the
+    are numbers of weights. Scores are those of picaption.models.metrics.caption_scores on the dev pictures, in per cent, for the
     `float` models and `int8`; `milliseconds` are medians a caption, the search alone, on one thread, the two
     taking turns. Leaves weights, history and the graph, lstm.tflite, in `folder`. Raises PicaptionError where run,
     data or bundle are unusable.
@@ -172,7 +179,7 @@ def lstm(run, data, bundle, epochs, out):
     click.echo(json.dumps(figures, indent=1))
 
 
-main = partial(cli.main, command=lstm, name="python -m convert.lstm")
+main = partial(cli.main, command=lstm, name="python -m picaption.convert.lstm")
 
 if __name__ == "__main__":
     main()

@@ -6,9 +6,9 @@ from math import prod
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from convert.names import layer_name
-from device.compact import pack
-from device.pictures import quiet_stderr
+from .names import layer_name
+from picaption.device.compact import pack
+from picaption.device.pictures import quiet_stderr
 
 KINDS, DTYPES = ({number: name for name, number in vars(kinds).items() if not name.startswith("_")}
                  for kinds in (schema.BuiltinOperator, schema.TensorType))
@@ -42,7 +42,7 @@ def stood_for(name):
 def operators(graph, named=None):
     """Return the Operators of each signature of a TFLite flatbuffer, bytes, by the signature's name.
 
-    named: the same graph with the names that device.compact drops; a layer that has none is called by its kind.
+    named: the same graph with the names that picaption.device.compact drops; a layer that has none is called by its kind.
     """
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
     names = layer_names(schema.ModelT.InitFromPackedBuf(named or graph, 0))

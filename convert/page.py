@@ -6,9 +6,9 @@ from html import escape
 import matplotlib
 from matplotlib.figure import Figure
 
-from convert.advice import WEAK
-from models.evaluate import rows
-from models.gallery import write_page
+from .advice import WEAK
+from picaption.models.evaluate import rows
+from picaption.models.gallery import write_page
 
 #: Layers that are named as the worst, in the plot and in the table.
 NAMED, WORST = 4, 12
@@ -26,7 +26,7 @@ li { color: var(--text); margin-bottom: .5rem } summary { cursor: pointer }
 
 
 def write_report_page(path, figures):
-    """Write `figures`, as convert.report leaves them, as an HTML file that needs no other to `path`, whole or not at all."""
+    """Write `figures`, as picaption.convert.report leaves them, as an HTML file that needs no other to `path`, whole or not at all."""
     advised = "".join(f"<li>{escape(each['symptom'])}.<br><b>{escape(each['fix'])}</b></li>\n" for each in figures["advice"])
     body = [section("What is off", "What the figures below show, and what mends it.", f"<ul>{advised}</ul>" if advised else
                     "<p>Nothing that these figures show.</p>"),

@@ -1,4 +1,4 @@
-"""`python -m convert.peers`: how long others take for the same encoder, in turns with picaption, in one run.
+"""`python -m picaption.convert.peers`: how long others take for the same encoder, in turns with picaption, in one run.
 
 What is installed is measured: litert's own benchmark tool, a plain loop over the interpreter as Ultralytics' has it, OpenVINO,
 and ONNX Runtime and ncnn on what tf2onnx and pnnx make of the graph (pip install openvino onnxruntime tf2onnx tensorflow ncnn
@@ -19,15 +19,15 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from device import cli
-from device.bench import threads_of
-from device.bench_compare import INTERVAL, ratio_of_medians
-from device.bench_steps import ROUNDS, timed, warm_up
-from device.bundle import default_bundle, read_bundle
-from device.errors import PicaptionError
-from device.recognizer import open_recognizer
-from device.runtime import make_interpreter, runtime_name
-from device.sources import Demo
+from picaption.device import cli
+from picaption.device.bench import threads_of
+from picaption.device.bench_compare import INTERVAL, ratio_of_medians
+from picaption.device.bench_steps import ROUNDS, timed, warm_up
+from picaption.device.bundle import default_bundle, read_bundle
+from picaption.device.errors import PicaptionError
+from picaption.device.recognizer import open_recognizer
+from picaption.device.runtime import make_interpreter, runtime_name
+from picaption.device.sources import Demo
 
 #: litert's benchmark tool, a module of the runtime's own package since 2.3.
 TOOL = "ai_edge_litert.tools.benchmark_litert_model"
@@ -197,4 +197,4 @@ def main(bundle, threads, seconds):
 
 
 if __name__ == "__main__":
-    cli.main(command=main, name="convert.peers")
+    cli.main(command=main, name="picaption.convert.peers")

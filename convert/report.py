@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.advice import told
-from convert.layers import CASTS, compare_layers
-from convert.operators import operators, sizes
-from convert.page import quality, summary, work, worst, write_report_page
-from device.errors import PicaptionError
-from device.recognizer import Recognizer
-from device.runtime import make_interpreter, runtime_name
-from models.evaluate import evaluate_captions, evaluate_classes
-from models.files import write_text
+from .advice import told
+from .layers import CASTS, compare_layers
+from .operators import operators, sizes
+from .page import quality, summary, work, worst, write_report_page
+from picaption.device.errors import PicaptionError
+from picaption.device.recognizer import Recognizer
+from picaption.device.runtime import make_interpreter, runtime_name
+from picaption.models.evaluate import evaluate_captions, evaluate_classes
+from picaption.models.files import write_text
 
 #: What a bundle's signatures are parts of.
 PARTS = {"encode": "encoder", "next_word": "captioner", "classify": "classifier"}
@@ -34,9 +34,9 @@ SHOWN = 5
 def figures_of(model, bundle, graphs, examples, measured=None, mapping=None):
     """Return the figures of a conversion from a KerasModel, or a Bundle in float32, to a Bundle, a dict of plain values.
 
-    graphs: the float32 graph and the quantized one from convert.graph.name_graph, and both as they stand in a bundle.
+    graphs: the float32 graph and the quantized one from picaption.convert.graph.name_graph, and both as they stand in a bundle.
     examples: inputs of the signatures for pictures that were not calibrated on; measured: what `without` gives, to measure
-    both models on, with a mapping as models.evaluate.evaluate_classes takes it. `bytes` holds every part of the file,
+    both models on, with a mapping as picaption.models.evaluate.evaluate_classes takes it. `bytes` holds every part of the file,
     `layers` signal to noise in decibels, `operators` those of each signature by kind, with how many of them XNNPACK runs here;
     `latency` alone differs from one time to the next.
     """
@@ -79,7 +79,7 @@ def part_sizes(path, whole, graph):
 
 
 def evaluation(recognizer, dataset, mapping=None):
-    """Return what models.evaluate measures of captions and of classes, as far as model and `dataset` have both."""
+    """Return what picaption.models.evaluate measures of captions and of classes, as far as model and `dataset` have both."""
     figures = {}
     if recognizer.model.vocabulary and any(record.captions for record in dataset.records):
         figures |= evaluate_captions(recognizer, dataset)

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.names import layer_name
-from convert.operators import DTYPES, KINDS, shape_of
-from device.errors import PicaptionError
+from .names import layer_name
+from .operators import DTYPES, KINDS, shape_of
+from picaption.device.errors import PicaptionError
 
 ACTIVATIONS = {0: tf.identity, 1: tf.nn.relu, 3: tf.nn.relu6, 4: tf.nn.tanh}
 PADDINGS = "SAME", "VALID"
@@ -21,7 +21,7 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 class Retraced:
-    """The signature `signature` of a flatbuffer from convert.graph.name_graph, whose `weights` are {tensor's number: array}.
+    """The signature `signature` of a flatbuffer from picaption.convert.graph.name_graph, whose `weights` are {tensor's number: array}.
 
     Raises PicaptionError where it has an operator that is not known here.
     """

@@ -9,8 +9,8 @@ been seen to differ.) A mean has few sums, so its scale can be chosen such that 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.operators import KINDS
-from device.compact import pack
+from .operators import KINDS
+from picaption.device.compact import pack
 
 #: The least distance of a sum from an edge, in steps of the output. A product of floats below 256 is off by 2^-17 at most, and
 #: two roundings of its factor by 2^-15.

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from convert.graph import freeze
-from convert.retrace import WEIGHTED, Retraced
-from device.bundle import Contents
-from models.batches import augment
+from .graph import freeze
+from .retrace import WEIGHTED, Retraced
+from picaption.device.bundle import Contents
+from picaption.models.batches import augment
 
 log = logging.getLogger("picaption")
 
@@ -65,10 +65,10 @@ def keep_better(first, build, tuned, lost, bound):
 
 
 def tuned_encode(graph, pictures, shared=(), seed=1, epochs=EPOCHS):
-    """Return the signature `encode` of a float32 graph from convert.graph.name_graph as convert.graph.freeze gives it, its weights
+    """Return the signature `encode` of a float32 graph from picaption.convert.graph.name_graph as picaption.convert.graph.freeze gives it, its weights
     trained on `pictures`, uint8 [H, W, 3], to be quantized to 8 bits.
 
-    shared: the kinds of operators whose weights have one scale a tensor, of convert.retrace.WEIGHTED, not one a channel.
+    shared: the kinds of operators whose weights have one scale a tensor, of picaption.convert.retrace.WEIGHTED, not one a channel.
     """
     encode, pictures = Retraced(graph, "encode"), np.stack(pictures)
     steps = {number: min(RATE, SHARE * float(np.sqrt(np.mean(array ** 2)))) if number in encode.kernels else RATE
@@ -102,7 +102,7 @@ def tuned_encode(graph, pictures, shared=(), seed=1, epochs=EPOCHS):
 
 
 def one_scale(per_tensor, runtime):
-    """Return the kinds of operators whose weights have one scale a tensor, for these options of convert.graph.name_graph."""
+    """Return the kinds of operators whose weights have one scale a tensor, for these options of picaption.convert.graph.name_graph."""
     return WEIGHTED if per_tensor else ("FULLY_CONNECTED",) if runtime == "tflite-runtime" else ()
 
 

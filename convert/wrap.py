@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from device.bundle import GRAPH_MAGIC, MAX_MEMBER, Contents, lines_of, read_bytes
-from device.compact import compact, pack
-from device.errors import PicaptionError
-from device.metadata import Input, Metadata
-from device.signature import Subgraph, drop_unused_buffers
-from models.settings import PIXELS
+from picaption.device.bundle import GRAPH_MAGIC, MAX_MEMBER, Contents, lines_of, read_bytes
+from picaption.device.compact import compact, pack
+from picaption.device.errors import PicaptionError
+from picaption.device.metadata import Input, Metadata
+from picaption.device.signature import Subgraph, drop_unused_buffers
+from picaption.models.settings import PIXELS
 
 OPERATORS, TYPES = schema.BuiltinOperator, schema.TensorType
 #: The operators with weights that a classifier may end in, and what makes scores of logits, by the kind of head that it is.
@@ -31,9 +31,9 @@ QUANTIZED = TYPES.INT8, TYPES.UINT8, TYPES.INT16
 def wrap(path, labels=None, pixels=None, resize="squash", head=None):
     """Return the bundle's Contents for the classifier in the .tflite file at `path`.
 
-    labels: its class names; without, the file has them inside, as TFLite's metadata does. pixels: of models.settings.PIXELS, for
-    a network whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of device.metadata.RULES. head: of
-    device.metadata.HEADS, for a network that gives logits. Raises PicaptionError where it is no such classifier, or there
+    labels: its class names; without, the file has them inside, as TFLite's metadata does. pixels: of picaption.models.settings.PIXELS, for
+    a network whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of picaption.device.metadata.RULES. head: of
+    picaption.device.metadata.HEADS, for a network that gives logits. Raises PicaptionError where it is no such classifier, or there
     are not as many labels as scores.
     """
     path = Path(path)

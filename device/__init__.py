@@ -1,8 +1,8 @@
-"""What runs on the Pi: `from device import Recognizer`, `Recognizer(path)(rgb_image) -> Recognition`."""
+"""What runs on the Pi: `from picaption.device import Recognizer`, `Recognizer(path)(rgb_image) -> Recognition`."""
 
-from device.bundle import Bundle, default_bundle
-from device.errors import PicaptionError
-from device.recognition import Caption, Recognition, Score
-from device.recognizer import Recognizer
+from .bundle import Bundle, default_bundle
+from .errors import PicaptionError
+from .recognition import Caption, Recognition, Score
+from .recognizer import Recognizer
 
 __all__ = ["Bundle", "Caption", "PicaptionError", "Recognition", "Recognizer", "Score", "default_bundle"]

@@ -5,14 +5,14 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 
-from device.bundle import default_bundle
-from device.cameras import Controls
-from device.capture import InTurn, Reopening
-from device.errors import PicaptionError
-from device.recognizer import open_recognizer
-from device.sinks import JsonLines, Terminal, Video, Window
-from device.sources import Pictures, Turned, open_source
-from device.watcher import Watcher
+from .bundle import default_bundle
+from .cameras import Controls
+from .capture import InTurn, Reopening
+from .errors import PicaptionError
+from .recognizer import open_recognizer
+from .sinks import JsonLines, Terminal, Video, Window
+from .sources import Pictures, Turned, open_source
+from .watcher import Watcher
 
 log = logging.getLogger("picaption")
 
@@ -31,7 +31,7 @@ SINKS = {
 
 
 class Parts:
-    """What `config` asks for, opened: `reader`, `recognize`, `sinks`, `max_fps` and `power_save`, as device.live.run takes
+    """What `config` asks for, opened: `reader`, `recognize`, `sinks`, `max_fps` and `power_save`, as picaption.device.live.run takes
     them, and the source's `name`.
 
     Raises PicaptionError where a part cannot be had; what was open by then is closed.
@@ -128,24 +128,24 @@ class Parts:
     def _web(self, config):
         if not config.web:
             return None
-        from device.web import Web
+        from .web import Web
         return Web(config.host, config.port, config.token, self.recognizer.model.metadata.name)
 
     def _mqtt(self, config):
         if not config.mqtt:
             return None
-        from device.mqtt import Mqtt
+        from .mqtt import Mqtt
         return Mqtt(config)
 
     def _events(self, config):
         if not config.event:
             return None
-        from device.events import Events
+        from .events import Events
         return Events(config.event, self.recognizer.model.metadata.label_threshold)
 
 
 def open_as(spec, config):
-    """Return the source that `spec` names, controlled and turned as `config` asks for (see device.sources.open_source)."""
+    """Return the source that `spec` names, controlled and turned as `config` asks for (see picaption.device.sources.open_source)."""
     width, height = map(int, config.size.split("x"))
     source = open_source(spec, Controls((width, height), config.camera_fps or None, config.focus, config.exposure or None,
                                         config.gain or None))

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from device.bench_accuracy import accuracy_of
-from device.bench_board import doubts, machine
-from device.bench_steps import Plan, arguments_of
-from device.bundle import default_bundle, read_bundle
-from device.errors import CameraError, PicaptionError
-from device.files import whole
-from device.runtime import RUNTIMES
+from .bench_accuracy import accuracy_of
+from .bench_board import doubts, machine
+from .bench_steps import Plan, arguments_of
+from .bundle import default_bundle, read_bundle
+from .errors import CameraError, PicaptionError
+from .files import whole
+from .runtime import RUNTIMES
 
 #: Version of the JSON form; it changes when a field changes its meaning or goes away.
 JSON_VERSION = 1
@@ -47,7 +47,7 @@ def threads_of(text):
 def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="demo", accuracy=(), told=lambda text: None):
     """Return the figures of the bundle at that path (None: the shipped one).
 
-    threads: a sequence of numbers (None: as many as the runtime takes by itself); seconds, count: see device.bench_steps.Plan;
+    threads: a sequence of numbers (None: as many as the runtime takes by itself); seconds, count: see picaption.device.bench_steps.Plan;
     accuracy: folders of class folders, and files that `picaption evaluate --json` wrote; `told(text)` hears what is being measured.
     Raises PicaptionError where bundle, source or accuracy are unusable, or no runtime is.
     """
@@ -78,7 +78,7 @@ def bench(bundle=None, threads=None, beam=None, seconds=5.0, count=0, source="de
 
 
 def installed():
-    """Return (place in device.runtime.RUNTIMES, name) of each runtime that is installed; where none is, of the first, so that
+    """Return (place in picaption.device.runtime.RUNTIMES, name) of each runtime that is installed; where none is, of the first, so that
     it is missed."""
     found = [(place, name) for place, (module, name) in enumerate(RUNTIMES)
              if importlib.util.find_spec(module.partition(".")[0])]
@@ -87,9 +87,7 @@ def installed():
 
 def run_plan(plan):
     """Return what a process of its own measures of a Plan, and why to doubt it; raises PicaptionError with what it says."""
-    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run([sys.executable, *arguments_of(plan)], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    done = subprocess.run([sys.executable, *arguments_of(plan)], capture_output=True, text=True)
     if done.returncode < 0:
         raise PicaptionError(f"the measurement was ended by signal {-done.returncode}: see whether memory is short, with "
                              "picaption doctor")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from device.errors import PicaptionError
-from device.pictures import read_picture
-from device.recognizer import open_recognizer
-from device.teach import find_pictures
+from .errors import PicaptionError
+from .pictures import read_picture
+from .recognizer import open_recognizer
+from .teach import find_pictures
 
 
 def accuracy_of(path, bundle, digest, beam):

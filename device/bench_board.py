@@ -8,8 +8,8 @@ import threading
 import time
 from pathlib import Path
 
-from device import board
-from device.doctor import HOT, read_text
+from . import board
+from .doctor import HOT, read_text
 
 #: Cores of Raspberry Pis by the part number that Arm's own have in /proc/cpuinfo.
 CORES = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}

@@ -7,9 +7,9 @@ as so many). What the rounds do not show, that a process may as a whole be faste
 
 import numpy as np
 
-from device.bench import JSON_VERSION
-from device.bench_accuracy import read_json
-from device.errors import PicaptionError
+from .bench import JSON_VERSION
+from .bench_accuracy import read_json
+from .errors import PicaptionError
 
 #: Draws of the bootstrap, and what share of the ratios lies in the interval.
 DRAWS, INTERVAL = 2000, 99

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from device.bench_table import COLUMNS, cells, headlines, ratio, run_lines
+from .bench_table import COLUMNS, cells, headlines, ratio, run_lines
 
 #: Size of a drawing, and what its axes take on the left and below, in pixels.
 WIDTH, HEIGHT, LEFT, BELOW = 420, 160, 46, 20
@@ -37,7 +37,7 @@ svg .middle { fill: none; stroke: var(--text); stroke-width: 1.5 }
 
 
 def page_of(figures):
-    """Return the figures of device.bench.bench as an HTML page."""
+    """Return the figures of picaption.device.bench.bench as an HTML page."""
     title = f"What {figures['bundle']['file']} takes"
     body = "".join(f'<p class="faint">{escape(line)}</p>\n' for line in headlines(figures))
     body += "".join(_run(run) for run in figures["runs"])

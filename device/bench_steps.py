@@ -15,15 +15,15 @@ from itertools import cycle
 import click
 import numpy as np
 
-from device import cli, runtime
-from device.assembly import Parts
-from device.bench_board import Power, Watch, peak_megabytes
-from device.capture import InTurn
-from device.config import Config
-from device.errors import PicaptionError
-from device.live import run
-from device.recognizer import open_recognizer
-from device.sources import Demo, open_source
+from . import cli, runtime
+from .assembly import Parts
+from .bench_board import Power, Watch, peak_megabytes
+from .capture import InTurn
+from .config import Config
+from .errors import PicaptionError
+from .live import run
+from .recognizer import open_recognizer
+from .sources import Demo, open_source
 
 #: Rounds of a run, and how many calls of each are kept one by one.
 ROUNDS, KEPT = 20, 25
@@ -37,7 +37,7 @@ LIVE_WARM_UP = 10
 @dataclass(frozen=True)
 class Plan:
     """What to measure: each step for `seconds` or, unless it is 0, `count` times, with the runtime of that place in
-    device.runtime.RUNTIMES; `spawned_at`, on the monotonic clock, is when the process was asked for."""
+    picaption.device.runtime.RUNTIMES; `spawned_at`, on the monotonic clock, is when the process was asked for."""
 
     bundle: str
     runtime: int
@@ -190,7 +190,7 @@ def measured(plan):
 
 def arguments_of(plan):
     """Return what follows the interpreter to measure a Plan in a process of its own."""
-    return ["-P", "-m", "device.bench_steps", json.dumps(asdict(plan))]
+    return ["-P", "-m", "picaption.device.bench_steps", json.dumps(asdict(plan))]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def cells(step):
 
 
 def table(figures):
-    """Return the figures of device.bench.bench as lines of text."""
+    """Return the figures of picaption.device.bench.bench as lines of text."""
     lines = headlines(figures)
     for run in figures["runs"]:
         lines += ["", *run_lines(run), "",

@@ -8,7 +8,7 @@ A TFLite flatbuffer with up to three signatures,
 
 with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
 the file as a graph, and `unzip -l` as an archive. With attention over G places of the picture, the context is
-[1, G, C]; the classifier's caption is the words' evidence (device.evidence); with activations of 16 bits,
+[1, G, C]; the classifier's caption is the words' evidence (picaption.device.evidence); with activations of 16 bits,
 the history is float32. Without a captioner there is no `next_word`, `encode` gives features alone and `classify` takes
 them alone, as others' classifiers do beside a captioner; without labels there is no `classify`.
 """
@@ -24,12 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
-from device.errors import PicaptionError
-from device.evidence import prompts
-from device.files import whole
-from device.metadata import Metadata, from_json, to_json
-from device.runtime import make_interpreter
-from device.vocabulary import Vocabulary
+from .errors import PicaptionError
+from .evidence import prompts
+from .files import whole
+from .metadata import Metadata, from_json, to_json
+from .runtime import make_interpreter
+from .vocabulary import Vocabulary
 
 MEMBERS = ("metadata.json", "labels.txt", "vocabulary.txt")
 HASH = "sha256.txt"
@@ -68,7 +68,7 @@ def log_softmax(logits):
 
 def default_bundle():
     """Return the path of the shipped bundle; raises PicaptionError where it is not installed."""
-    package = importlib.util.find_spec("models")  # Found, not imported: models needs TensorFlow.
+    package = importlib.util.find_spec("picaption.models")  # Located, not imported: models needs TensorFlow.
     for folder in package.submodule_search_locations if package else ():
         path = Path(folder, "pretrained", "everyday.tflite")
         if path.is_file():
@@ -219,7 +219,7 @@ class Bundle:
 
     def classify(self, features, evidence):
         """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
-        device.evidence, or None without a captioner."""
+        picaption.device.evidence, or None without a captioner."""
         said = {"caption": evidence[None]} if self._listens else {}
         return self._runners["classify"](features=features, **said)["scores"][0]
 

@@ -1,4 +1,4 @@
-"""Cameras: of the Raspberry Pi through picamera2, on USB, in the network. They are sources (see device.sources)."""
+"""Cameras: of the Raspberry Pi through picamera2, on USB, in the network. They are sources (see picaption.device.sources)."""
 
 import logging
 import os
@@ -9,8 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import cv2
 
-from device.errors import CameraError
-from device.pictures import quiet_stderr
+from .errors import CameraError
+from .pictures import quiet_stderr
 
 #: A camera that gives no frame for this many seconds is taken for gone.
 PATIENCE = 5.0

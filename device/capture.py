@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.errors import CameraError
+from .errors import CameraError
 
 log = logging.getLogger("picaption")
 

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import click
 
-from device.errors import PicaptionError, TemporaryError
+from .errors import PicaptionError, TemporaryError
 
 GROUP = "picaption.commands"
 #: Packages that picaption does without, and the extra that brings each.

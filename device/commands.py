@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from device.config import SECRETS, effective, options, to_toml
-from device.errors import PicaptionError
+from .config import SECRETS, effective, options, to_toml
+from .errors import PicaptionError
 
 logger = logging.getLogger("picaption")
 
@@ -33,9 +33,9 @@ beam_option = click.option("--beam", type=click.IntRange(1, 64), metavar="N",
               help="Write the annotated picture to PATH; for several, PATH is a folder.")
 def image(files, bundle, threads, beam, as_json, save):
     """Caption pictures and name what they show."""
-    from device.overlay import annotate
-    from device.pictures import read_picture, write_picture
-    from device.recognizer import open_recognizer
+    from .overlay import annotate
+    from .pictures import read_picture, write_picture
+    from .recognizer import open_recognizer
     targets = saved_paths(files, save) if save else [None] * len(files)
     recognizer = open_recognizer(bundle, threads, beam)
     failures = 0
@@ -96,9 +96,9 @@ def live(config_path, **told):
     stand in a file of settings, as `max_fps = 2` for --max-fps 2: `picaption config` shows which hold. SIGHUP reads that file
     and the bundle anew.
     """
-    from device import log, systemd
-    from device.assembly import Parts
-    from device.live import run
+    from . import log, systemd
+    from .assembly import Parts
+    from .live import run
     found = effective(told, config_path)
     config = found.config
     log.configure(config.log_level)
@@ -131,7 +131,7 @@ def live(config_path, **told):
 
 def hide_secrets(config):
     """Keep the secret settings of a Config out of what is logged."""
-    from device import log
+    from . import log
     for name in SECRETS:
         log.hide(getattr(config, name))
 
@@ -170,11 +170,11 @@ def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, pa
     Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is installed and each number of
     threads in a process of its own. What makes a measurement doubtful is told.
     """
-    from device.bench import bench, need_folders, threads_of, write_whole
-    from device.bench_table import table
+    from .bench import bench, need_folders, threads_of, write_whole
+    from .bench_table import table
     need_folders(json_file if json_file != "-" else None, page)
     if compare:
-        from device.bench_compare import compare_files
+        from .bench_compare import compare_files
         if json_file or page or accuracy:
             raise PicaptionError("--compare measures nothing: give it without --json, --html and --accuracy")
         print("\n".join(compare_files(*compare)))
@@ -185,7 +185,7 @@ def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, pa
     if json_file not in (None, "-"):
         write_whole(json_file, json.dumps(figures) + "\n")
     if page:
-        from device.bench_page import page_of
+        from .bench_page import page_of
         write_whole(page, page_of(figures))
 
 
@@ -195,7 +195,7 @@ def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, pa
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def inspect(bundle, graph, as_json):
     """Tell what BUNDLE holds, or any .tflite file: signatures, tensors, metadata, labels, sizes, a hash of its content."""
-    from device.inspect import inspect, table
+    from .inspect import inspect, table
     found = inspect(bundle)
     print(json.dumps(found, indent=1) if as_json else "\n".join(table(found, graph)))
 
@@ -219,9 +219,9 @@ def teach(folder, output, bundle, name, count, every, source, threads):
     """
     import time
 
-    from device.bundle import default_bundle
-    from device.sources import open_source
-    from device.teach import capture, teach
+    from .bundle import default_bundle
+    from .sources import open_source
+    from .teach import capture, teach
     if name:
         if Path(name).name != name or name.startswith("."):
             raise PicaptionError(f"--capture {name!r} is no class name: give one without slashes or a dot before it")

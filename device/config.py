@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from device.errors import PicaptionError
+from .errors import PicaptionError
 
 #: The file's name, which is looked for here, in the user's folder of settings, and in the system's.
 NAME = "picaption.toml"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.vocabulary import END, START, UNKNOWN
+from .vocabulary import END, START, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ def beam_search(next_word, order, beam, evidence=None):
     """Return up to `beam.width` captions as Hypothesis, best first.
 
     next_word: history int32 [width, order-1] -> log-probabilities float32 [width, V]
-    beam: device.metadata.Beam. A caption's score is its log-probability divided by its length, end
+    beam: picaption.device.metadata.Beam. A caption's score is its log-probability divided by its length, end
     counted, to the power of `length_penalty`. No word pair stands twice in a caption, and none ends
     before `min_words`. One that would go on beyond `max_words` is cut there, and only where no other has ended. The
     search is over when no open caption, did it end at once, would beat the best finished one.

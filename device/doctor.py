@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from device import board
-from device.errors import PicaptionError
+from . import board
+from .errors import PicaptionError
 
 #: Megabytes of memory and disk below which something is wrong; degrees Celsius at which a Pi begins to slow down.
 MEMORY, DISK, HOT = 150, 200, 80
@@ -68,9 +68,9 @@ def check_python():
 
 def check_runtime():
     """Return whether the runtime recognises something with the shipped bundle, and how fast."""
-    from device.recognizer import open_recognizer
-    from device.runtime import runtime_name
-    from device.sources import Demo
+    from .recognizer import open_recognizer
+    from .runtime import runtime_name
+    from .sources import Demo
     try:
         recognizer, frame = open_recognizer(), Demo().frame(0)
     except PicaptionError as error:
@@ -113,7 +113,7 @@ def check_picamera2():
 
 def check_cameras():
     """Return which video devices there are, and who uses them."""
-    from device.cameras import v4l2_cameras
+    from .cameras import v4l2_cameras
     cameras = v4l2_cameras()
     if not cameras:
         return Finding("cameras", "warning", "no USB camera; a CSI camera shows in rpicam-hello --list-cameras",
@@ -209,7 +209,7 @@ def check_governor():
 
 def check_settings():
     """Return whether the file of settings, where there is one, is valid."""
-    from device.config import effective, find_file
+    from .config import effective, find_file
     path = find_file()
     if path is None:
         return Finding("settings", "ok", "no picaption.toml: the defaults hold")

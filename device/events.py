@@ -9,8 +9,8 @@ import subprocess
 import time
 from datetime import datetime
 
-from device.errors import PicaptionError
-from device.posting import Poster
+from .errors import PicaptionError
+from .posting import Poster
 
 #: Programs that run at once, and the seconds that each may.
 PROGRAMS, SECONDS = 4, 60.0

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from device.vocabulary import START
+from .vocabulary import START
 
 #: What a word's probability is measured against when it becomes evidence: below it, a word counts for next to nothing.
 CALLED = 0.001

@@ -1,7 +1,7 @@
 """What a bundle says of pictures, to the bit: two machines that run this can be held against each other.
 
-`python -m device.fingerprint BUNDLE PICTURE... > here.jsonl` prints a JSON line for the machine and one for each picture;
-`python -m device.fingerprint --compare here.jsonl there.jsonl` a table of what is equal, and what has to be and is not ends it
+`python -m picaption.device.fingerprint BUNDLE PICTURE... > here.jsonl` prints a JSON line for the machine and one for each picture;
+`python -m picaption.device.fingerprint --compare here.jsonl there.jsonl` a table of what is equal, and what has to be and is not ends it
 with 2. --ready FOLDER also writes each picture there as the encoder gets it: the same on both machines, however they resize.
 """
 
@@ -15,12 +15,12 @@ import click
 import cv2
 import numpy as np
 
-from device import cli
-from device.bundle import Bundle, log_softmax, read_bundle
-from device.errors import PicaptionError
-from device.pictures import read_picture, write_picture
-from device.recognizer import TOP_CLASSES, Recognizer
-from device.runtime import runtime_name
+from . import cli
+from .bundle import Bundle, log_softmax, read_bundle
+from .errors import PicaptionError
+from .pictures import read_picture, write_picture
+from .recognizer import TOP_CLASSES, Recognizer
+from .runtime import runtime_name
 
 #: What is computed in whole numbers, or follows from it, and has to be equal on every machine: the picture as it is in the
 #: file and as the encoder gets it, what the encoder gives, all that next_word gave for caption and evidence, the caption,
@@ -34,7 +34,7 @@ class Recorder(Bundle):
     """A bundle that takes down what it gives for a picture: `prints`, SHA-256 in hexadecimal by name."""
 
     def encode(self, image):
-        """Return what device.bundle.Bundle does."""
+        """Return what picaption.device.bundle.Bundle does."""
         encoded = super().encode(image)
         self.prints = {"input": sha256(image), "features": sha256(encoded.features)}
         self.prints |= {name: sha256(values) for name, values in (("context", encoded.context), ("tags", encoded.tags))
@@ -43,14 +43,14 @@ class Recorder(Bundle):
         return encoded
 
     def next_word(self, history, context):
-        """Return what device.bundle.Bundle does; the graph's own logits are what is taken down."""
+        """Return what picaption.device.bundle.Bundle does; the graph's own logits are what is taken down."""
         logits = self._runners["next_word"](history=history.astype(self._numbers, copy=False), context=context)["logits"]
         self._logits.update(logits.tobytes())
         self.prints["logits"] = self._logits.hexdigest()
         return log_softmax(logits)
 
     def classify(self, features, evidence):
-        """Return what device.bundle.Bundle does, and keep it as `scores`."""
+        """Return what picaption.device.bundle.Bundle does, and keep it as `scores`."""
         self.scores = super().classify(features, evidence)
         return self.scores
 
@@ -119,7 +119,7 @@ def read_lines(path):
     except ValueError:
         lines = []
     if not lines or not all(isinstance(line, dict) for line in lines):
-        raise PicaptionError(f"{path}: holds no fingerprints; make it with python -m device.fingerprint BUNDLE PICTURE...")
+        raise PicaptionError(f"{path}: holds no fingerprints; make it with python -m picaption.device.fingerprint BUNDLE PICTURE...")
     return lines
 
 
@@ -152,4 +152,4 @@ def main(both, ready, bundle, pictures):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.main(command=main, name="device.fingerprint"))
+    sys.exit(cli.main(command=main, name="picaption.device.fingerprint"))

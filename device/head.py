@@ -1,12 +1,12 @@
 """The classifier: logistic regression on the picture's features and the words that its caption calls for.
 
-With f the features at unit length and s the words' evidence (device.evidence), each word's divided by how much it varies,
+With f the features at unit length and s the words' evidence (picaption.device.evidence), each word's divided by how much it varies,
 
     z = W f + V s + b        P(class | picture) = softmax(z), or for classes beside each other 1 / (1 + exp(-z))
 
 W and V are the likeliest under Gaussian priors. That of W has mean zero. That of V has for its mean what language says of a
 class without a picture: that it is there where the captioner calls for the words of its name, or, where texts tell
-(models.text_prior), for the words that go with it. The more pictures there are, the less language counts. The fit needs
+(picaption.models.text_prior), for the words that go with it. The more pictures there are, the less language counts. The fit needs
 numpy alone and takes seconds: it runs on the device too.
 """
 
@@ -72,7 +72,7 @@ def squash(logits, multi_label):
 
 def name_prior(labels, vocabulary):
     """Return a prior by the classes' names, float32 [V, C]: a column shares NAME_WEIGHT among the words of the class' name,
-    in singular and plural. It is zero where the vocabulary (device.vocabulary.Vocabulary) lacks one of them: half a name
+    in singular and plural. It is zero where the vocabulary (picaption.device.vocabulary.Vocabulary) lacks one of them: half a name
     is that of something else. All is weighed by the share of classes that have one: the others could only lose by it."""
     names = np.zeros((len(vocabulary), len(labels)), np.float32)
     for column, label in enumerate(labels):

@@ -1,6 +1,6 @@
 """What Home Assistant is told, over MQTT, of the sensors that there are."""
 
-from device import board
+from . import board
 
 _CERTAIN = "value_json.classes and not value_json.unsure"
 _CAPTION = "value_json.caption.text"

@@ -4,8 +4,8 @@ import struct
 from dataclasses import asdict
 from pathlib import Path
 
-from device.bundle import GRAPH_MAGIC, digest, members_of, read_bundle, read_bytes
-from device.errors import PicaptionError
+from .bundle import GRAPH_MAGIC, digest, members_of, read_bundle, read_bytes
+from .errors import PicaptionError
 
 #: How many labels and words are shown of all.
 SHOWN = 5

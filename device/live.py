@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from device.capture import NoFrameYet
+from .capture import NoFrameYet
 
 log = logging.getLogger("picaption")
 
@@ -44,7 +44,7 @@ class Summary:
 def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
     """Recognise the frames of `parts.reader` and write them to `parts.sinks`; return the Summary.
 
-    parts: an object with `reader` (see device.capture), `recognize(image, number, captured_at) -> Recognition`, `sinks`, a
+    parts: an object with `reader` (see picaption.device.capture), `recognize(image, number, captured_at) -> Recognition`, `sinks`, a
     dict, `max_fps` (0: no limit) and `power_save`, all of which `reload()`, called between two frames after SIGHUP, may change.
     `turn()` is called all the time, at least every few STEPs.
 

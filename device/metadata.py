@@ -4,7 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 
-from device.errors import PicaptionError
+from .errors import PicaptionError
 
 #: Version of the bundle format; a reader refuses any other. Since 3, the captioner's prompts give the words' evidence.
 FORMAT_VERSION = 3
@@ -24,7 +24,7 @@ class Input:
 @dataclass(frozen=True)
 class Beam:
     """Beam search: hypotheses kept, words in a caption, the power of its length that divides its score, and how much the
-    tags weigh when one of the finished captions is chosen (see device.decode)."""
+    tags weigh when one of the finished captions is chosen (see picaption.device.decode)."""
 
     width: int = 3
     min_words: int = 4
@@ -38,7 +38,7 @@ class Metadata:
     """Everything about a bundle but its graph, labels and vocabulary.
 
     head: "multi-label" (a sigmoid each) or "single-label" (softmax); order: of the n-grams, 0 where there
-    is no captioner; prompts: the starts of sentences after which it is asked for words (device.evidence); tags: the words that
+    is no captioner; prompts: the starts of sentences after which it is asked for words (picaption.device.evidence); tags: the words that
     `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is certain below label_threshold; scene_threshold: a
     live picture whose features are further than this from those of the last caption, by cosine distance, is captioned anew;
     provenance and measured are free for what it was trained on and how good it was found.

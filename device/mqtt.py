@@ -13,10 +13,10 @@ import threading
 import time
 from collections import deque
 
-from device import board
-from device.config import is_loopback
-from device.errors import PicaptionError
-from device.homeassistant import discovery
+from . import board
+from .config import is_loopback
+from .errors import PicaptionError
+from .homeassistant import discovery
 
 #: Seconds after which a state is published though nothing that matters has changed.
 HEARTBEAT = 10.0

@@ -10,7 +10,7 @@ from base64 import b64encode
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import unquote, urlsplit
 
-from device.errors import PicaptionError
+from .errors import PicaptionError
 
 #: Posts that wait, the oldest of which gives way, and the seconds that a server has to answer.
 WAITING, ANSWER = 16, 10.0

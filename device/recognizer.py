@@ -7,20 +7,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from device.bundle import Bundle, default_bundle
-from device.decode import beam_search
-from device.errors import PicaptionError
-from device.evidence import evidence_of
-from device.pictures import resize
-from device.recognition import Caption, Recognition, Score
-from device.vocabulary import sentence
+from .bundle import Bundle, default_bundle
+from .decode import beam_search
+from .errors import PicaptionError
+from .evidence import evidence_of
+from .pictures import resize
+from .recognition import Caption, Recognition, Score
+from .vocabulary import sentence
 
 #: How many classes and at most how many tags a Recognition names.
 TOP_CLASSES, TOP_TAGS = 3, 5
 
 
 def describe(model, encoded, beam=None):
-    """Return the best caption of a picture, the Encoded of which is given, as a device.decode.Hypothesis.
+    """Return the best caption of a picture, the Encoded of which is given, as a picaption.device.decode.Hypothesis.
 
     Raises PicaptionError where there is no caption, which takes a vocabulary of next to no words.
     """
@@ -43,7 +43,7 @@ def tag_numbers(vocabulary, tags):
 class Recognizer:
     """Says what a picture shows: `Recognizer(path)(image) -> Recognition`.
 
-    `model` is the path of a bundle or an object with the interface of device.bundle.Bundle; `threads` is
+    `model` is the path of a bundle or an object with the interface of picaption.device.bundle.Bundle; `threads` is
     how many the runtime may use (None: its own choice). Raises PicaptionError where the bundle is unusable.
     """
 
@@ -92,11 +92,11 @@ class Recognizer:
         return self._classify(encoded.features, self.evidence(encoded))
 
     def evidence(self, encoded):
-        """Return the words' evidence for a picture, float32 [V] (see device.evidence), or None without a captioner."""
+        """Return the words' evidence for a picture, float32 [V] (see picaption.device.evidence), or None without a captioner."""
         return None if encoded.context is None else evidence_of(self.model, encoded.context)
 
     def prepare(self, image, kept=None):
-        """Return `image` in the shape that `encode` takes; `kept` as device.pictures.resize takes it."""
+        """Return `image` in the shape that `encode` takes; `kept` as picaption.device.pictures.resize takes it."""
         wanted = self.model.metadata.input
         return resize(image, wanted.height, wanted.width, wanted.resize, kept)
 

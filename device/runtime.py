@@ -6,8 +6,8 @@ import importlib.util
 import os
 import sys
 
-from device.errors import PicaptionError
-from device.pictures import quiet_stderr
+from .errors import PicaptionError
+from .pictures import quiet_stderr
 
 #: Interpreter modules and the distributions they come in, best first.
 RUNTIMES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from device.config import NAME, effective
-from device.errors import PicaptionError
+from .config import NAME, effective
+from .errors import PicaptionError
 
 UNIT = "picaption.service"
 #: Where the service's settings are.

@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from device.errors import PicaptionError
-from device.overlay import annotate
-from device.pictures import quiet_stderr
+from .errors import PicaptionError
+from .overlay import annotate
+from .pictures import quiet_stderr
 
 log = logging.getLogger("picaption")
 

@@ -1,4 +1,4 @@
-"""`python -m device.soak`: what the live loop costs beside its model, and whether it stays as it is for long.
+"""`python -m picaption.device.soak`: what the live loop costs beside its model, and whether it stays as it is for long.
 
 It runs the loop with the outputs that its options, those of `picaption live`, switch on, over frames of the demo that are drawn
 beforehand: one after the other as fast as can be, or, with --rate, so many a second from a thread, as a camera gives them.
@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from device.config import effective, options
-from device.sources import Demo
+from .config import effective, options
+from .sources import Demo
 
 #: Times count after so many frames, and memory after so many more.
 WARM_UP, SETTLED = 100, 1000
@@ -76,8 +76,8 @@ def soak(config, rate=None):
     of a frame's recognition; `grown_bytes`, `descriptors` and `threads`: resident memory, and the rest as (then, in the end),
     since the first SETTLED frames. Without `rate` the frames come one by one, and the loop never waits.
     """
-    from device import assembly
-    from device.live import run
+    from . import assembly
+    from .live import run
     opened, assembly.open_as = assembly.open_as, lambda spec, wanted: Prepared(
         tuple(map(int, wanted.size.split("x"))), rate)
     try:

@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from device.cameras import Controls, Picamera2Source, Stream, V4L2Camera, v4l2_cameras
-from device.errors import PicaptionError
-from device.pictures import SUFFIXES, list_pictures, read_picture
+from .cameras import Controls, Picamera2Source, Stream, V4L2Camera, v4l2_cameras
+from .errors import PicaptionError
+from .pictures import SUFFIXES, list_pictures, read_picture
 
 log = logging.getLogger("picaption")
 

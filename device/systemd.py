@@ -38,7 +38,7 @@ class Watchdog:
 
 
 class Ready:
-    """An output of the live loop (see device.sinks) that tells systemd of the first result: the service is up from then on."""
+    """An output of the live loop (see picaption.device.sinks) that tells systemd of the first result: the service is up from then on."""
 
     def __init__(self):
         self._told = False

@@ -1,7 +1,7 @@
 """New classes for a bundle, taught on the device: its encoder and captioner stay, the classifier is fitted anew.
 
 One folder a class, a few pictures in each. What the bundle sees and calls for in them is all that the fit needs
-(device.head); neither TensorFlow nor a training run takes part.
+(picaption.device.head); neither TensorFlow nor a training run takes part.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from device.bundle import Bundle, read_bundle, write_checked
-from device.errors import PicaptionError
-from device.head import fit_calibrated, name_prior, squash
-from device.pictures import list_pictures, read_picture, write_picture
-from device.recognizer import Recognizer
+from .bundle import Bundle, read_bundle, write_checked
+from .errors import PicaptionError
+from .head import fit_calibrated, name_prior, squash
+from .pictures import list_pictures, read_picture, write_picture
+from .recognizer import Recognizer
 
 #: Pictures that a class must have: one to be held out, and two to learn from.
 FEWEST = 3
@@ -157,7 +157,7 @@ def write_taught(output, contents, labels, head, features, evidence, counts):
     """Write the bundle of `contents` with `labels` and `head` to `output`, once it was loaded and does what the head
     does for `features` [N, F] and `evidence` [N, V]; raises PicaptionError where it does not."""
     try:
-        from device.signature import with_classify
+        from .signature import with_classify
     except ImportError:
         raise PicaptionError("teaching writes a graph, for which tflite-runtime has no means: pip install ai-edge-litert"
                              ) from None
@@ -177,7 +177,7 @@ def write_taught(output, contents, labels, head, features, evidence, counts):
 
 
 def capture(camera, folder, count, every):
-    """Write `count` frames of `camera` (device.sources.open_source), `every` so many seconds one, to `folder`, made if need
+    """Write `count` frames of `camera` (picaption.device.sources.open_source), `every` so many seconds one, to `folder`, made if need
     be, as JPEGs with numbers that are not there yet, and return their paths: fewer where the camera ends before."""
     class_name(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """`picaption update`: another version or bundle beside the one that runs, tried, put in its place, and taken back if it fails.
 
 `current` points to the version that runs. While a new one is on trial, `previous` points to the old one; a start of the system
-that finds it takes the update back (see picaption-rollback.service in device.flash.firstboot).
+that finds it takes the update back (see picaption-rollback.service in picaption.device.flash.firstboot).
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import click
 
-from device.config import effective
-from device.errors import PicaptionError
-from device.flash.firstboot import BUNDLE, HOME, Fault, install, point, remove_others, run, runs, try_out
-from device.service import SETTINGS, UNIT, need_systemd
+from .config import effective
+from .errors import PicaptionError
+from .flash.firstboot import BUNDLE, HOME, Fault, install, point, remove_others, run, runs, try_out
+from .service import SETTINGS, UNIT, need_systemd
 
 #: Seconds that a new version has to give its first result, and that it then has to last.
 PATIENCE, STEADY = 120, 5
@@ -69,7 +69,7 @@ def install_bundle(path, home=HOME):
 
     Raises PicaptionError where the bundle is unusable, or the service takes another one.
     """
-    from device.bundle import Bundle
+    from .bundle import Bundle
     Bundle(path)
     taken = effective({}, SETTINGS, {}).config.bundle
     if taken != str(home / "current" / BUNDLE):

@@ -3,9 +3,9 @@
 import math
 import time
 
-from device.recognition import Score
-from device.recognizer import TOP_CLASSES, TOP_TAGS
-from device.smoothing import Smoother
+from .recognition import Score
+from .recognizer import TOP_CLASSES, TOP_TAGS
+from .smoothing import Smoother
 
 
 class Watcher:
@@ -14,7 +14,7 @@ class Watcher:
     Every frame is encoded, tagged and classified. It is captioned where its features are further than the bundle's
     `scene_threshold` from those of the last caption, by cosine distance, or where that caption is `every` seconds old
     (by default, it never is too old). In the same scene, a new caption takes the place of the old one only if it is likelier.
-    Within a scene, the scores of tags and classes are averages over about `smoothing` seconds (see device.smoothing).
+    Within a scene, the scores of tags and classes are averages over about `smoothing` seconds (see picaption.device.smoothing).
     """
 
     def __init__(self, recognizer, every=math.inf, smoothing=0.0):
@@ -31,7 +31,7 @@ class Watcher:
         return self._recognizer.recognize(image, frame, captured_at, self)[0]
 
     def tell(self, encoded):
-        """Return the Caption of the scene that the Encoded shows, and its words' evidence (see device.evidence)."""
+        """Return the Caption of the scene that the Encoded shows, and its words' evidence (see picaption.device.evidence)."""
         features, now = encoded.features[0], time.monotonic()
         length = max(math.sqrt(features @ features), 1e-6)
         self._changed = self._features is None or 1 - float(features @ self._features) / length > self._threshold

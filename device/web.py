@@ -25,11 +25,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from device import board
-from device.config import is_loopback
-from device.errors import PicaptionError, TemporaryError
-from device.overlay import annotate
-from device.pictures import encode_picture, shrunk
+from . import board
+from .config import is_loopback
+from .errors import PicaptionError, TemporaryError
+from .overlay import annotate
+from .pictures import encode_picture, shrunk
 
 #: Pictures and events a second at most, how many streams of them are open at once (a page takes two), and connections.
 MAX_RATE, MAX_STREAMS, MAX_CONNECTIONS = 15, 8, 64

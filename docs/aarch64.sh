@@ -31,10 +31,14 @@ if [ ! -d "$work/wheels" ]; then
         "${platforms[@]}" --platform manylinux2014_aarch64 --requirement "$work/versions.txt"
 fi
 
-here() { "$python" -m device.fingerprint "$@"; }
-there() {  # CPU ARGUMENT...
-    QEMU_CPU=$1 PYTHONPATH="$PWD:$work/wheels" "$work/root/usr/bin/qemu-aarch64" -L "$work/root" \
-        "$work/root/usr/bin/$arm_python" -m device.fingerprint "${@:2}"
+mkdir -p "$work/source/picaption"
+ln -sfn "$PWD/device" "$PWD/models" "$work/source/picaption/"
+here() { "$python" -m picaption.device.fingerprint "$@"; }
+tmkdir -p "$work/source/picaption"
+ln -sfn "$PWD/device" "$PWD/models" "$work/source/picaption/"
+here() {  # CPU ARGUMENT...
+    QEMU_CPU=$1 PYTHONPATH="$work/source:$work/wheels" "$work/root/usr/bin/qemu-aarch64" -L "$work/root" \
+        "$work/root/usr/bin/$arm_python" -m picaption.device.fingerprint "${@:2}"
 }
 
 here "$bundle" "${pictures[@]}" > "$work/here.jsonl"

@@ -20,8 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from device.flash import payload, prepare  # noqa: E402
-from device.flash.commands import flash  # noqa: E402
+from picaption.device.flash import payload, prepare  # noqa: E402
+from picaption.device.flash.commands import flash  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = {"imager_custom": "usr/lib/raspberrypi-sys-mods", "userconf": "usr/lib/userconf-pi"}
@@ -62,12 +62,12 @@ def make_payload(path, version="", changes=None):
         text = (source / name).read_text()
         assert before in text
         (source / name).write_text(text.replace(before, after, 1))
-    told, payload.device.__file__ = payload.metadata.version, str(source / "device/__init__.py")
+    told, payload.__file__ = payload.metadata.version, str(source / "device/flash/payload.py")
     payload.metadata.version = lambda name: told(name) + version
     try:
         payload.collect("3.11", path)
     finally:
-        payload.metadata.version, payload.device.__file__ = told, str(ROOT / "device/__init__.py")
+        payload.metadata.version, payload.__file__ = told, str(ROOT / "device/flash/payload.py")
     return path
 
 

@@ -10,10 +10,10 @@ and \\end\\ at last (https://www.speech.sri.com/projects/srilm/manpages/ngram-fo
 import math
 import re
 
-from device import PicaptionError
-from device.vocabulary import END, SPECIAL, START, Vocabulary
-from models.files import write_lines
-from models.ngram import NGramModel, probability
+from picaption.device import PicaptionError
+from picaption.device.vocabulary import END, SPECIAL, START, Vocabulary
+from .files import write_lines
+from .ngram import NGramModel, probability
 
 #: What parts words in an ARPA file, as KenLM reads it; other white space is part of a word.
 SPACE = re.compile(r"[\0\t\n\v\f\r ]+")

@@ -6,7 +6,7 @@ import cv2
 import keras
 import numpy as np
 
-from device.vocabulary import END, START
+from picaption.device.vocabulary import END, START
 
 #: Captions with these words are no longer true of the mirrored picture.
 SIDED = frozenset(("left", "right"))

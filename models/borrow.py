@@ -12,15 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.readers import label_matrix
-from models.text import tokenize
+from .readers import label_matrix
+from .text import tokenize
 
 #: Pictures that one borrows from, and captions that it keeps.
 NEIGHBOURS, KEPT = 20, 10
 
 
 def borrow(records, text, seed=0):
-    """Return `records` (models.readers.Record with labels) with captions borrowed from the records `text`.
+    """Return `records` (picaption.models.readers.Record with labels) with captions borrowed from the records `text`.
 
     Nearness is the weighted Jaccard index of the labels, a label's weight being log(pictures / pictures with it);
     which of the equally near are taken is drawn with `seed`. A picture without labels, or with labels that no text

@@ -1,6 +1,6 @@
 """Classes of one's own for a bundle: its classifier fitted to class folders, and what came of it.
 
-`picaption train --classes` does what device.teach does on a board, for folders of any size, and leaves a run with a report.
+`picaption train --classes` does what picaption.device.teach does on a board, for folders of any size, and leaves a run with a report.
 Every figure in it is of pictures that the classifier in question was not fitted to: the dev folders' where there are some,
 else each picture by a classifier fitted to four fifths of the others.
 """
@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from device import Recognizer
-from device.bundle import Bundle, read_bundle
-from device.errors import PicaptionError
-from device.head import squash
-from device.teach import content, find_pictures, learn, need_enough, see, write_taught
-from models.files import read_lines, save_arrays, write_lines, write_text
-from models.gallery import data_uri, write_page
-from models.metrics import expected_calibration_error, percent
-from models.run import load_head, save_head
+from picaption.device import Recognizer
+from picaption.device.bundle import Bundle, read_bundle
+from picaption.device.errors import PicaptionError
+from picaption.device.head import squash
+from picaption.device.teach import content, find_pictures, learn, need_enough, see, write_taught
+from .files import read_lines, save_arrays, write_lines, write_text
+from .gallery import data_uri, write_page
+from .metrics import expected_calibration_error, percent
+from .run import load_head, save_head
 
 log = logging.getLogger("picaption")
 
@@ -113,7 +113,7 @@ def report(run, judged, logits):
     paths = [path for path, one in zip(judged.paths, known) if one]
     counts = np.zeros((len(judged.labels), len(judged.labels)), int)
     np.add.at(counts, (truth, scores.argmax(1)), 1)
-    from models.plots import plot_confusion  # Half a second to load, which picaption convert need not wait.
+    from .plots import plot_confusion  # Half a second to load, which picaption convert need not wait.
     figures = figures_of(counts, scores, truth, judged.labels)
     write_text(run / "report.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     plot_confusion(run / "confusion.png", counts, judged.labels)

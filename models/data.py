@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from device.errors import PicaptionError
-from device.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
-from models import readers
-from models.batches import SIDED, Examples, windows
-from models.borrow import borrow
-from models.files import write_lines
-from models.text import STOP_WORDS, tokenize
+from picaption.device.errors import PicaptionError
+from picaption.device.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
+from . import readers
+from .batches import SIDED, Examples, windows
+from .borrow import borrow
+from .files import write_lines
+from .text import STOP_WORDS, tokenize
 
 log = logging.getLogger("picaption")
 
@@ -109,7 +109,7 @@ def learn_tags(records, vocabulary, count):
 
 
 def learn_prompts(records, vocabulary, order):
-    """Return the PROMPTS starts of sentences, as text, by which an n-gram captioner of `order` is asked for words (device.evidence).
+    """Return the PROMPTS starts of sentences, as text, by which an n-gram captioner of `order` is asked for words (picaption.device.evidence).
 
     They are the histories after which the captions of `records` go on in the most ways, by the entropy of the next word, of
     the FREQUENT most frequent ones.

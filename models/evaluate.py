@@ -6,17 +6,26 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from device import PicaptionError, Recognizer
-from device.bundle import Bundle, read_bundle, write_bundle
-from device.pictures import read_picture
-from models.arpa import read_arpa
-from models.metrics import (caption_scores, expected_calibration_error, mean_average_precision, mean_words, nearest,
-                            percent, precision_and_recall, style, top_k_accuracy)
-from models.objects import share_that_names_an_object
-from models.prior import ImageFree, WithPrior
-from models.quiet import load_keras
-from models.readers import read_captions
-from models.text import tokenize
+from picaption.device import PicaptionError, Recognizer
+from picaption.device.bundle import Bundle, read_bundle, write_bundle
+from picaption.device.pictures import read_picture
+from .arpa import read_arpa
+from .metrics import (
+    caption_scores,
+    expected_calibration_error,
+    mean_average_precision,
+    mean_words,
+    nearest,
+    percent,
+    precision_and_recall,
+    style,
+    top_k_accuracy,
+)
+from .objects import share_that_names_an_object
+from .prior import ImageFree, WithPrior
+from .quiet import load_keras
+from .readers import read_captions
+from .text import tokenize
 
 #: How many of a picture's tags are held against what people said.
 TAGS = 5
@@ -24,12 +33,12 @@ TAGS = 5
 
 def load_recognizer(path, threads=None, prior=None, prior_weight=0.0):
     """Return a Recognizer over `path`, a bundle, the folder of a training run, or an ARPA file of n-grams that do not
-    see the picture; with the ARPA file `prior`, its captioner has these for a prior (models.prior.WithPrior)."""
+    see the picture; with the ARPA file `prior`, its captioner has these for a prior (picaption.models.prior.WithPrior)."""
     if Path(path).suffix == ".arpa":
         model = ImageFree(*read_arpa(path))
     elif Path(path).is_dir():
         load_keras()  # It is for training runs only.
-        from models.run import KerasModel
+        from .run import KerasModel
         model = KerasModel(path)
     else:
         model = Bundle(path, threads)
@@ -49,7 +58,7 @@ def pictures_of(dataset, skipped, what="pictures"):
 def read_training(captions, images, split, dataset):
     """Return the Dataset of the pictures that a model was trained on, for evaluate_captions on `dataset`.
 
-    captions, images, split: as for models.readers.read_captions; without a split, all pictures that `dataset`
+    captions, images, split: as for picaption.models.readers.read_captions; without a split, all pictures that `dataset`
     does not have. Raises PicaptionError where nothing is left and where the split shares a picture with `dataset`.
     """
     training = read_captions(captions, images, split)
@@ -66,9 +75,9 @@ def read_training(captions, images, split, dataset):
 def evaluate_captions(recognizer, dataset, predictions=None, training=None):
     """Return the figures of the captions told of `dataset`'s pictures against its own captions, as a dict.
 
-    Scores are those of models.metrics.caption_scores, in per cent; `tags` holds precision and recall of the best
+    Scores are those of picaption.models.metrics.caption_scores, in per cent; `tags` holds precision and recall of the best
     five against the words of a picture's own captions, in per cent; milliseconds are medians a picture. Where
-    pictures have labels, the figures of models.objects are there too. With `training`, a Dataset, so are the share
+    pictures have labels, the figures of picaption.models.objects are there too. With `training`, a Dataset, so are the share
     of captions that are `new` and the scores of `nearest_neighbour`: of copying the first caption of the training
     picture whose features are most alike. The list `predictions`, if given, is filled with a dict a picture:
     image, caption, CIDEr, tags and classes. Raises PicaptionError where the model has no captioner.

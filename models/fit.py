@@ -20,7 +20,7 @@ def smoothed_cross_entropy(smoothing):
 
 
 def perplexity(captioner, batches):
-    """Return exp(-log-probability a word), ends counted, of the captions of `batches` (models.batches.Batches)."""
+    """Return exp(-log-probability a word), ends counted, of the captions of `batches` (picaption.models.batches.Batches)."""
     total = count = 0
     for index in range(len(batches)):
         inputs, targets, weights = batches[index]
@@ -34,7 +34,7 @@ def perplexity(captioner, batches):
 
 
 def joint_model(captioner, encoder=None, classes=0):
-    """Return a model over the batches of `models.batches.Batches`.
+    """Return a model over the batches of `picaption.models.batches.Batches`.
 
     Without `encoder` it takes cached features; with it, pictures, and the encoder is trained too. With
     `classes`, a linear head over the features learns the labels beside the captions.

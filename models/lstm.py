@@ -19,10 +19,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from device.bundle import log_softmax
-from device.vocabulary import END, START
-from models import fit
-from models.batches import Batches
+from picaption.device.bundle import log_softmax
+from picaption.device.vocabulary import END, START
+from . import fit
+from .batches import Batches
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def keras_step(decoder):
 
 
 def stateful(step, context):
-    """Return `next_word` for device.decode.beam_search with one picture's `context`, float32 [1, H].
+    """Return `next_word` for picaption.device.decode.beam_search with one picture's `context`, float32 [1, H].
 
     next_word: history int32 [n, T], whole captions behind START -> log-probabilities float32 [n, V]. It knows the
     LSTM's state after all that it was asked before, so that a word costs one step; a caption with a new word is to be

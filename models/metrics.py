@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import numpy as np
 
-from device.errors import PicaptionError
-from device.pictures import quiet_stderr
-from models.text import tokenize
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import quiet_stderr
+from .text import tokenize
 
 #: Articles, prepositions and conjunctions that a finished sentence does not end in. Those that are adverbs just
 #: as often ("he looks up", "she waits outside") are not among them.
@@ -27,7 +27,7 @@ def caption_scores(captions, references):
     {picture: its CIDEr}, whose mean is the score. `scores` is a dict that holds BLEU-1 to BLEU-4 (Papineni et
     al. 2002), METEOR (Denkowski and Lavie 2014; only where Java is there), ROUGE-L (Lin 2004) and CIDEr (Vedantam
     et al. 2015), by pycocoevalcap, rounded to two digits, and "tokenizer": "ptb" (Penn Treebank's, as the COCO
-    server takes it; Java) or "simple" (models.text).
+    server takes it; Java) or "simple" (picaption.models.text).
     CIDEr weighs words by how few pictures they are told of: of a single picture it is 0. Raises
     PicaptionError where there is nothing to score, and where pycocoevalcap is missing or Java fails.
     """
@@ -63,7 +63,7 @@ def caption_scores(captions, references):
 
 
 def simple_tokenize(sentences):
-    """Return {picture: [sentence, ...]} with each sentence's words as models.text finds them, a space between."""
+    """Return {picture: [sentence, ...]} with each sentence's words as picaption.models.text finds them, a space between."""
     return {name: [" ".join(tokenize(sentence)) for sentence in each] for name, each in sentences.items()}
 
 

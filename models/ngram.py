@@ -1,7 +1,7 @@
 """Count-based n-gram language models: what words follow which, the picture left aside.
 
 They are the yardstick that a captioner which looks at the picture has to beat. Words are numbers of a
-device.vocabulary.Vocabulary, UNKNOWN for those that are not in it; a sentence begins with START and ends with END,
+picaption.device.vocabulary.Vocabulary, UNKNOWN for those that are not in it; a sentence begins with START and ends with END,
 and START is never told. A history is a tuple of the up to n - 1 words before a word; near a sentence's start it is
 shorter and begins with START.
 """
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from device.vocabulary import END, START, UNKNOWN
+from picaption.device.vocabulary import END, START, UNKNOWN
 
 #: Discounts where the text is too small to estimate them: those of lmplz --discount_fallback.
 FALLBACK = (0.5, 1.0, 1.5)
@@ -196,7 +196,7 @@ def sample(model, random, max_words=30):
 
 
 def next_word(model, cached=1024):
-    """Return the function that device.decode.beam_search asks for words, without a picture; or the prior of one that
+    """Return the function that picaption.device.decode.beam_search asks for words, without a picture; or the prior of one that
     sees it: history int32 [width, order-1], padded with START -> log-probabilities float32 [width, size].
 
     The distributions of the `cached` histories asked for last are kept.

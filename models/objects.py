@@ -4,8 +4,8 @@ After CHAIR, which counts objects that are named and not there with a list of sy
 hallucination in image captioning", EMNLP 2018). The words here are a list of our own for the names of COCO's classes.
 """
 
-from models.metrics import percent
-from models.text import tokenize
+from .metrics import percent
+from .text import tokenize
 
 #: What people call COCO's classes beside their names, in the singular, a comma between.
 SYNONYMS = {

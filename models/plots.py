@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from device.errors import PicaptionError
+from picaption.device.errors import PicaptionError
 
 #: A colour a head, told apart by the colour-blind too (Wong, "Points of view: Color blindness", Nature Methods 2011).
 COLOURS = {"image": "#999999", "image, wide": "#000000", "caption": "#E69F00", "fused": "#0072B2", "shuffled": "#D55E00",
@@ -17,7 +17,7 @@ NAMED, COUNTED = 60, 25
 
 
 def plot_study(path, rows, measure):
-    """Draw the rows of models.study.study to `path`: a panel a kind of frames, a line a head, bars for the spread of the
+    """Draw the rows of picaption.models.study.study to `path`: a panel a kind of frames, a line a head, bars for the spread of the
     draws; measure: what the score is."""
     panels = list(dict.fromkeys(row["frames"] for row in rows))
     lines = -(-len(panels) // PANELS)

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from device.bundle import Encoded, log_softmax
-from device.errors import PicaptionError
-from device.metadata import Metadata
-from device.vocabulary import UNKNOWN
-from models.ngram import next_word
+from picaption.device.bundle import Encoded, log_softmax
+from picaption.device.errors import PicaptionError
+from picaption.device.metadata import Metadata
+from picaption.device.vocabulary import UNKNOWN
+from .ngram import next_word
 
 
 class ImageFree:
-    """Counted n-grams behind the interface of device.bundle.Bundle: the yardstick that says the same of every picture.
+    """Counted n-grams behind the interface of picaption.device.bundle.Bundle: the yardstick that says the same of every picture.
 
-    counted, vocabulary: as models.arpa.read_arpa gives them.
+    counted, vocabulary: as picaption.models.arpa.read_arpa gives them.
     """
 
     def __init__(self, counted, vocabulary):
@@ -30,11 +30,11 @@ class ImageFree:
 
 
 class WithPrior:
-    """A model (a bundle, or models.run.KerasModel) whose next word also depends on counted n-grams, log-linearly:
+    """A model (a bundle, or picaption.models.run.KerasModel) whose next word also depends on counted n-grams, log-linearly:
 
         P(w | h, image) = P_model(w | h, image) * P_counted(w | h) ** weight / Z
 
-    counted, vocabulary: as models.arpa.read_arpa gives them; a word that they do not have counts as unknown. All
+    counted, vocabulary: as picaption.models.arpa.read_arpa gives them; a word that they do not have counts as unknown. All
     else is the model's own. Raises PicaptionError where the model has no captioner.
     """
 

@@ -2,7 +2,7 @@
 
 import os
 
-from device.pictures import quiet_stderr
+from picaption.device.pictures import quiet_stderr
 
 
 def load_keras():

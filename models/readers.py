@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from device.errors import PicaptionError
-from device.pictures import SUFFIXES, read_picture, resize
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import SUFFIXES, read_picture, resize
 
 
 @dataclass(frozen=True)

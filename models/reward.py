@@ -1,6 +1,6 @@
 """Self-critical training: sampled captions are made more or less likely by how well they are told.
 
-Rennie et al., "Self-critical Sequence Training for Image Captioning", CVPR 2017, with the reward of models.scores.Reward.
+Rennie et al., "Self-critical Sequence Training for Image Captioning", CVPR 2017, with the reward of picaption.models.scores.Reward.
 A caption's baseline is the mean reward of the same picture's other samples. Captions that people told are learned beside
 the sampled ones, by cross-entropy, so that the model does not forget how people speak.
 """
@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from device.vocabulary import END, START, UNKNOWN
-from models import fit
-from models.batches import windows
-from models.scores import Reward
+from picaption.device.vocabulary import END, START, UNKNOWN
+from . import fit
+from .batches import windows
+from .scores import Reward
 
 log = logging.getLogger("picaption")
 
@@ -47,9 +47,9 @@ def draw(captioner, contexts, order, longest, random=None):
 
 
 def train_on_reward(captioner, settings, train, dev, function_words, folder):
-    """Train `captioner` on cached features (models.batches.Examples) and leave it at its best dev reward.
+    """Train `captioner` on cached features (picaption.models.batches.Examples) and leave it at its best dev reward.
 
-    function_words: as models.scores.Meteor has them. Keeps its weights and figures in `folder` after every epoch and
+    function_words: as picaption.models.scores.Meteor has them. Keeps its weights and figures in `folder` after every epoch and
     goes on from there.
     """
     folder.mkdir(exist_ok=True)

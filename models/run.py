@@ -11,14 +11,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from device.bundle import Encoded, log_softmax
-from device.errors import PicaptionError
-from device.head import Head, squash
-from device.metadata import from_json, to_json
-from device.vocabulary import Vocabulary
-from models.captioner import Captioner, pooled
-from models.files import read_lines, save_arrays, write_lines, write_text
-from models.frozen import FrozenGraph
+from picaption.device.bundle import Encoded, log_softmax
+from picaption.device.errors import PicaptionError
+from picaption.device.head import Head, squash
+from picaption.device.metadata import from_json, to_json
+from picaption.device.vocabulary import Vocabulary
+from .captioner import Captioner, pooled
+from .files import read_lines, save_arrays, write_lines, write_text
+from .frozen import FrozenGraph
 
 PARTS = ("context", "next_word", "tagger")
 
@@ -59,12 +59,12 @@ def save_captioner(captioner, folder):
 
 
 def save_head(head, path):
-    """Write a device.head.Head to the .npz file `path`, whole or not at all."""
+    """Write a picaption.device.head.Head to the .npz file `path`, whole or not at all."""
     save_arrays(path, {name: part for name, part in vars(head).items() if part is not None})
 
 
 def load_head(path):
-    """Read a device.head.Head; raises PicaptionError where it is missing or not one."""
+    """Read a picaption.device.head.Head; raises PicaptionError where it is missing or not one."""
     if not Path(path).is_file():
         raise PicaptionError(f"{path} is missing: the folder is no finished training run; run picaption train again")
     try:
@@ -76,7 +76,7 @@ def load_head(path):
 
 
 class KerasModel:
-    """A training run behind the interface of device.bundle.Bundle, in float32.
+    """A training run behind the interface of picaption.device.bundle.Bundle, in float32.
 
     `whole` is false while the run's classifier is still to be trained.
     """
@@ -111,5 +111,5 @@ class KerasModel:
 
     def classify(self, features, evidence):
         """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
-        device.evidence, or None without a captioner."""
+        picaption.device.evidence, or None without a captioner."""
         return squash(self.head.logits(features, evidence)[0], self.metadata.head == "multi-label")

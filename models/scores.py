@@ -1,12 +1,12 @@
 """How well a caption is told, while training: CIDEr-D, BLEU-4 and METEOR of one caption, from word numbers.
 
-They are rewards. What is reported is measured by the reference implementations (models.metrics).
+They are rewards. What is reported is measured by the reference implementations (picaption.models.metrics).
 """
 
 import math
 from collections import Counter
 
-from device.vocabulary import END
+from picaption.device.vocabulary import END
 
 SIGMA = 6.0  # Of the length penalty, as in the paper.
 LONGEST = 4

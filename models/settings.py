@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.errors import PicaptionError
+from picaption.device.errors import PicaptionError
 
 NETWORKS = ("mobilenet_v2", "efficientnet_lite0", "classic")
 #: The ranges of pixels that a network may take: what brings 0 to 255 there, a factor and what is added then.
@@ -94,7 +94,7 @@ class Settings:
     reward_learning_rate: float = 5e-4
     reward_samples: int = 5
 
-    # How the bundle decodes (device.metadata.Beam).
+    # How the bundle decodes (picaption.device.metadata.Beam).
     beam_width: int = 3
     min_words: int = 4
     max_words: int = 18

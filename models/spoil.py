@@ -6,7 +6,7 @@ Each takes RGB uint8 [height, width, 3] and a numpy Generator, and returns anoth
 import cv2
 import numpy as np
 
-from device.pictures import encode_picture
+from picaption.device.pictures import encode_picture
 
 
 def motion_blur(image, random):

@@ -1,7 +1,7 @@
-"""`python -m models.study`: whether the caption helps the classifier, against heads that do without it.
+"""`python -m picaption.models.study`: whether the caption helps the classifier, against heads that do without it.
 
-A bundle's features and word evidence of the training pictures are what heads are fitted to (device.head), of few pictures
-a class or of all, drawn anew each time; dev pictures tell how good they are, as they are and spoiled (models.spoil).
+A bundle's features and word evidence of the training pictures are what heads are fitted to (picaption.device.head), of few pictures
+a class or of all, drawn anew each time; dev pictures tell how good they are, as they are and spoiled (picaption.models.spoil).
 The heads:
 
     image        features alone
@@ -24,19 +24,19 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from device import Recognizer, cli
-from device.bundle import Bundle
-from device.errors import PicaptionError
-from device.evidence import CERTAIN
-from device.head import evidence_scale, fit_head, unit
-from models import readers
-from models.commands import FILE, FOLDER
-from models.evaluate import load_recognizer, need_some, pictures_of
-from models.files import write_text
-from models.metrics import percent, precision_of_samples
-from models.spoil import SPOILED
-from models.text import tokenize
-from models.text_prior import text_prior
+from picaption.device import Recognizer, cli
+from picaption.device.bundle import Bundle
+from picaption.device.errors import PicaptionError
+from picaption.device.evidence import CERTAIN
+from picaption.device.head import evidence_scale, fit_head, unit
+from . import readers
+from .commands import FILE, FOLDER
+from .evaluate import load_recognizer, need_some, pictures_of
+from .files import write_text
+from .metrics import percent, precision_of_samples
+from .spoil import SPOILED
+from .text import tokenize
+from .text_prior import text_prior
 
 HEADS = ("image", "image, wide", "caption", "fused", "shuffled", "human")
 #: The head that `fused` is held against, and how often pictures and draws are drawn for the interval of the difference.
@@ -61,7 +61,7 @@ class Inputs:
 def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
     """Return the Inputs of a Dataset's pictures by a Recognizer.
 
-    spoil: of models.spoil.SPOILED, done to each picture first; eye: another Recognizer that gives the features.
+    spoil: of picaption.models.spoil.SPOILED, done to each picture first; eye: another Recognizer that gives the features.
     """
     features, evidence, records, skipped, random = [], [], [], [], np.random.default_rng(0)
     for record, picture in pictures_of(dataset, skipped, what):
@@ -239,11 +239,11 @@ def command(bundle, labels, images, train, dev, classes, text, captions, folders
     if json_file:
         write_text(json_file, json.dumps(rows, indent=1) + "\n")
     if plot:
-        from models.plots import plot_study
+        from .plots import plot_study
         plot_study(plot, rows, "mean average precision, %" if labels else "top-1, %")
 
 
-main = partial(cli.main, command=command, name="python -m models.study")
+main = partial(cli.main, command=command, name="python -m picaption.models.study")
 
 if __name__ == "__main__":
     main()

@@ -2,14 +2,14 @@
 
 Logistic regression from the words that people told of a picture to the classes that others marked in it, neither of which
 takes the picture: whoever speaks of a desk and a keyboard probably has a mouse in view, though nobody names it. For the
-classifier (device.head) it is where the words' weights start from.
+classifier (picaption.device.head) it is where the words' weights start from.
 """
 
 import numpy as np
 
-from device.head import logistic, name_prior
-from models.readers import label_matrix
-from models.text import tokenize
+from picaption.device.head import logistic, name_prior
+from .readers import label_matrix
+from .text import tokenize
 
 #: The loss' share of the squared weights, times the number of pictures; of 1, 10, 100 and 1,000 the best on COCO's text.
 PENALTY = 10
@@ -19,7 +19,7 @@ TRUST = 0.18
 
 
 def text_prior(records, classes, vocabulary):
-    """Return a prior for device.head.fit_head, float32 [V, C], learned from models.readers.Record with captions and labels.
+    """Return a prior for picaption.device.head.fit_head, float32 [V, C], learned from picaption.models.readers.Record with captions and labels.
 
     A class that no record has, and every class where there are no records, gets the prior of its name.
     """

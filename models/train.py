@@ -14,25 +14,42 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from device.errors import PicaptionError
-from device.evidence import evidence_of
-from device.head import fit_calibrated, squash
-from device.metadata import Beam, Input, Metadata
-from device.vocabulary import SPECIAL, Vocabulary
-from models import fit, ngram
-from models.arpa import write_arpa
-from models.backbones import backbone, load_applications, load_folded
-from models.batches import Batches, Pictures, join
-from models.captioner import build_captioner, build_encoder, classic_cnn, pooled
-from models.data import Data, examples, learn_prompts, learn_tags, learn_vocabulary, load_data, with_borrowed
-from models.files import read_lines, save_array, write_lines, write_text
-from models.readers import label_matrix, read_text_captions
-from models.reward import train_on_reward
-from models.run import (PARTS, KerasModel, load_captioner, load_head, load_model, save_captioner, save_head, save_model,
-                        save_words)
-from models.settings import NETWORKS
-from models.text import STOP_WORDS
-from models.text_prior import text_prior
+from picaption.device.errors import PicaptionError
+from picaption.device.evidence import evidence_of
+from picaption.device.head import fit_calibrated, squash
+from picaption.device.metadata import Beam, Input, Metadata
+from picaption.device.vocabulary import SPECIAL, Vocabulary
+from . import fit, ngram
+from .arpa import write_arpa
+from .backbones import backbone, load_applications, load_folded
+from .batches import Batches, Pictures, join
+from .captioner import build_captioner, build_encoder, classic_cnn, pooled
+from .data import (
+    Data,
+    examples,
+    learn_prompts,
+    learn_tags,
+    learn_vocabulary,
+    load_data,
+    with_borrowed,
+)
+from .files import read_lines, save_array, write_lines, write_text
+from .readers import label_matrix, read_text_captions
+from .reward import train_on_reward
+from .run import (
+    PARTS,
+    KerasModel,
+    load_captioner,
+    load_head,
+    load_model,
+    save_captioner,
+    save_head,
+    save_model,
+    save_words,
+)
+from .settings import NETWORKS
+from .text import STOP_WORDS
+from .text_prior import text_prior
 
 log = logging.getLogger("picaption")
 
@@ -54,7 +71,7 @@ def train(settings, data_folder, folder):
         return
     foreign = None
     if settings.network not in NETWORKS:
-        from models.foreign import load_foreign  # TensorFlow, which Keras may do without.
+        from .foreign import load_foreign  # TensorFlow, which Keras may do without.
         foreign = load_foreign(settings, data_folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "settings.json", text)
@@ -120,7 +137,7 @@ def told_examples(settings, data, features, vocabulary, tags):
 
 
 def build_network(settings, data_root):
-    """Return an encoder (see models.captioner.build_encoder) with the weights that the settings name."""
+    """Return an encoder (see picaption.models.captioner.build_encoder) with the weights that the settings name."""
     if settings.network == "classic":
         return classic_cnn(settings.size)
     network = backbone(settings.network, settings.size, settings.alpha)
@@ -162,7 +179,7 @@ def cached_features(encoder, split, path):
 
 
 def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags, foreign=None):
-    """Leave the encoder in `folder`: a models.foreign.Foreign's, as the weights give it, or tuned on all there is to learn
+    """Leave the encoder in `folder`: a picaption.models.foreign.Foreign's, as the weights give it, or tuned on all there is to learn
     from."""
     if (folder / "encoder.keras").exists():
         return

@@ -8,8 +8,8 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
-import device  # noqa: E402
-from device.pictures import list_pictures, read_picture, write_picture  # noqa: E402
+from picaption import device  # noqa: E402
+from picaption.device.pictures import list_pictures, read_picture, write_picture  # noqa: E402
 
 DEMO = Path(device.__file__).parent / "demo"
 
@@ -59,7 +59,7 @@ def data(tmp_path_factory, photos):
 @pytest.fixture(scope="session")
 def settings():
     """Settings of a run small enough to train in seconds, through every stage."""
-    from models.settings import Settings
+    from picaption.models.settings import Settings
     return Settings(
         name="tiny", captions="captions.token.txt", images="images", train="train.txt", dev="dev.txt",
         labels="labels.tsv", label_images="images", label_train="train.txt", label_dev="dev.txt", text="text.tsv",
@@ -71,7 +71,7 @@ def settings():
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, data, settings):
     """The folder of a finished training run."""
-    from models.train import train
+    from picaption.models.train import train
     folder = tmp_path_factory.mktemp("run")
     train(settings, data, folder)
     return folder
@@ -80,7 +80,7 @@ def run(tmp_path_factory, data, settings):
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory, run, data):
     """The path of the int8 bundle made of `run`."""
-    from convert.convert import convert
+    from picaption.convert.convert import convert
     path = tmp_path_factory.mktemp("bundle") / "tiny.tflite"
     convert(run, path, data / "images")
     return path
@@ -89,8 +89,8 @@ def bundle(tmp_path_factory, run, data):
 @pytest.fixture(scope="session")
 def class_run(tmp_path_factory, data):
     """The folder of a finished training run on class folders, without captions."""
-    from models.settings import Settings
-    from models.train import train
+    from picaption.models.settings import Settings
+    from picaption.models.train import train
     folder = tmp_path_factory.mktemp("class_run")
     train(Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=4, tune_batch=8,
                    tune_learning_rate=1e-3), data, folder)

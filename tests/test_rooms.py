@@ -7,24 +7,23 @@ from pathlib import Path
 
 import pytest
 
-import device
-
-ROOT = Path(device.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 FILES = [str(path.relative_to(ROOT)) for room in ("device", "models", "convert")
          for path in sorted((ROOT / room).rglob("*.py"))]
 #: All that the device's files may import beside the standard library; picamera2 and paho where they are used only, flatbuffers
 #: and the schema, which come with the runtime, where a graph is written, starlette and uvicorn for the page, yaml for a card's seed.
-DEVICE_NEEDS = {"device", "click", "cv2", "numpy", "picamera2", "paho", "flatbuffers", "ai_edge_litert", "starlette", "uvicorn",
+DEVICE_NEEDS = {"relative", "picaption.device", "click", "cv2", "numpy", "picamera2", "paho", "flatbuffers", "ai_edge_litert", "starlette", "uvicorn",
                 "yaml"}
 
 PROGRAM = """
 import importlib, pkgutil, sys
-import device
-names = [name for _, name, _ in pkgutil.walk_packages(device.__path__, "device.")]
+from picaption import device
+names = [name for _, name, _ in pkgutil.walk_packages(device.__path__, "picaption.device.")]
 for name in names:
     importlib.import_module(name)
 print(*names)
-print(*sorted({name.partition(".")[0] for name in sys.modules}))
+print(*sorted({name.partition(".")[0] for name in sys.modules} | {"picaption." + name.split(".")[1] for name in sys.modules
+                                                                 if name.startswith("picaption.")}))
 """
 
 
@@ -37,14 +36,14 @@ def imported(name):
     nodes = list(ast.walk(parsed(name)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module if not node.level else "relative" for node in nodes if isinstance(node, ast.ImportFrom)]
-    return {name.partition(".")[0] for name in names}
+    return {".".join(name.split(".")[:2 if name.startswith("picaption.") else 1]) for name in names}
 
 
 def test_the_device_loads_nothing_that_training_needs():
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True)
     modules, loaded = (set(line.split()) for line in result.stdout.splitlines())
-    assert modules >= {"device.cli", "device.commands", "device.live", "device.sources", "device.sinks", "device.bench"}
-    assert not loaded & {"tensorflow", "keras", "models", "convert", "picamera2", "pycocoevalcap", "tqdm"}
+    assert modules >= {"picaption.device.cli", "picaption.device.commands", "picaption.device.live", "picaption.device.sources", "picaption.device.sinks", "picaption.device.bench"}
+    assert not loaded & {"tensorflow", "keras", "picaption.models", "picaption.convert", "picamera2", "pycocoevalcap", "tqdm"}
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("device")])
@@ -54,7 +53,7 @@ def test_the_device_imports_little_and_no_other_room(name):
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("models")])
 def test_models_imports_no_conversion(name):
-    assert not imported(name) & {"convert", "relative"}
+    assert not imported(name) & {"picaption.convert", "convert"}
 
 
 @pytest.mark.parametrize("name", FILES)

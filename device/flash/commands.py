@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from device.errors import PicaptionError
-from device.files import whole
+from ..errors import PicaptionError
+from ..files import whole
 
 FILE = click.Path(path_type=Path)
 
@@ -45,8 +45,8 @@ def card_options(command):
 @card_options
 def prepare(boot, payload, bundle, **options):
     """Write to the boot partition of a card that has just got Raspberry Pi OS Lite (64-bit)."""
-    from device.flash.card import Folder
-    from device.flash.prepare import prepare, token_before
+    from .card import Folder
+    from .prepare import prepare, token_before
     card = Folder(boot)
     machine, settings = wanted(token=token_before(card), **options)
     prepare(card, machine, settings, payload, bundle)
@@ -60,8 +60,8 @@ def prepare(boot, payload, bundle, **options):
 @card_options
 def image(original, out, payload, bundle, **options):
     """Make an image of Raspberry Pi OS Lite (64-bit) one that captions, without root and without mounting it."""
-    from device.flash.image import Fat, copy_image, need_mtools
-    from device.flash.prepare import prepare
+    from .image import Fat, copy_image, need_mtools
+    from .prepare import prepare
     need_mtools()
     if out.exists() and original.exists() and out.samefile(original):
         raise PicaptionError(f"--out {out} would overwrite the image itself; give another path")
@@ -81,7 +81,7 @@ def image(original, out, payload, bundle, **options):
 @click.option("--out", required=True, type=FILE, metavar="FILE", help="The archive to write.")
 def payload(python, bundle, out):
     """Collect what a Pi installs without network: for several cards, and for `picaption update`."""
-    from device.flash.payload import collect
+    from .payload import collect
     collect(python, out, bundle)
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB, for Python {python}")
 
@@ -92,7 +92,7 @@ def payload(python, bundle, out):
 @click.option("--even-so", type=FILE, metavar="DEVICE", help="DEVICE again: write to it although it is not removable.")
 def write(image_file, device, even_so):
     """Write IMAGE to the card in DEVICE, all of which is lost, read it back and compare."""
-    from device.flash.disk import check_disk, compare, write_image
+    from .disk import check_disk, compare, write_image
     disk = check_disk(image_file, device, even_so)
     for label, step in (("writing", write_image), ("reading back", compare)):
         with bar(label) as progress:
@@ -102,13 +102,13 @@ def write(image_file, device, even_so):
 
 def wanted(token, path, source, web, mqtt, **told):
     """Return the Machine and the Effective settings that the options tell, asking for what is secret."""
-    from device.flash.prepare import card_settings
+    from .prepare import card_settings
     return machine_of(**told), card_settings(path, {"source": source, "mqtt": mqtt}, web, token)
 
 
 def machine_of(hostname, user, with_password, ssh_key, wifi, country, timezone):
     """Return the Machine that the options tell, asking for its secrets once all else is known to be right."""
-    from device.flash.machine import Machine, Wifi, ask, check, check_wifi, read_ssh_keys, wifi_key
+    from .machine import Machine, Wifi, ask, check, check_wifi, read_ssh_keys, wifi_key
     keys = read_ssh_keys(ssh_key) if ssh_key else ()
     check(Machine(hostname, user, ssh_keys=keys, timezone=timezone), with_password)
     check_wifi(wifi, country)
@@ -129,6 +129,6 @@ def bar(label):
 
 def tell(settings, machine):
     """Say where the page of a card with these settings will be, where it has one."""
-    from device.flash.prepare import page_address
+    from .prepare import page_address
     if address := page_address(settings.config, machine.hostname):
         print(f"the page, a few minutes after power on: {address}")

@@ -5,8 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.errors import PicaptionError
-from device.flash.image import boot_partition
+from ..errors import PicaptionError
+from .image import boot_partition
 
 CHUNK = 4 << 20
 #: Every so many bytes what was written goes to the disk: progress is then that of the disk, and memory is not filled.

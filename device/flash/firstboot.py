@@ -163,7 +163,7 @@ def keep_bundle(folder, home):
     if current.exists() and not current.is_symlink():
         shutil.copyfile(current, own)
         return
-    shipped = next(folder.glob("venv/lib/python3*/site-packages/models/pretrained/everyday.tflite"), None)
+    shipped = next(folder.glob("venv/lib/python3*/site-packages/picaption/models/pretrained/everyday.tflite"), None)
     if not shipped:
         raise Fault(f"{folder}: this version has no bundle")
     own.symlink_to(shipped)
@@ -171,7 +171,7 @@ def keep_bundle(folder, home):
 
 def try_out(folder):
     """Have a version caption a demo picture; raises Fault where it cannot."""
-    picture = next(folder.glob("venv/lib/python3*/site-packages/device/demo/*.jpg"), "demo.jpg")
+    picture = next(folder.glob("venv/lib/python3*/site-packages/picaption/device/demo/*.jpg"), "demo.jpg")
     said = run(folder / "venv/bin/picaption", "image", "--json", "--bundle", folder / BUNDLE, picture)
     if '"caption"' not in said:
         raise Fault(f"{folder}: this version does not caption")

@@ -2,9 +2,9 @@
 
 import shlex
 
-from device.errors import PicaptionError
-from device.flash.card import BOOT, FOLDER
-from device.flash.seed import COMMAND, UNIT
+from ..errors import PicaptionError
+from .card import BOOT, FOLDER
+from .seed import COMMAND, UNIT
 
 SCRIPT = f"{BOOT}/{FOLDER}/firstrun.sh"
 #: The script of Raspberry Pi Imager, which is run too where it is there.

@@ -7,7 +7,7 @@ import struct
 import subprocess
 from dataclasses import dataclass
 
-from device.errors import PicaptionError
+from ..errors import PicaptionError
 
 SECTOR, CHUNK = 512, 1 << 20
 #: Types of FAT partitions in a master boot record.

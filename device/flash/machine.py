@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import click
 
-from device.errors import PicaptionError
+from ..errors import PicaptionError
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Wifi:
 class Machine:
     """A Pi's host name, its user, time zone and network; what is empty stays as the card has it.
 
-    The password is the one that was typed until device.flash.prepare has hashed it.
+    The password is the one that was typed until picaption.device.flash.prepare has hashed it.
     """
 
     hostname: str = ""

@@ -17,10 +17,10 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-import device
-from device.errors import PicaptionError
-from device.files import whole
-from device.flash.firstboot import BUNDLE, MANIFEST
+from ..bundle import Bundle
+from ..errors import PicaptionError
+from ..files import whole
+from .firstboot import BUNDLE, MANIFEST
 
 MACHINE = "aarch64"
 #: The newest glibc that the wheels may ask for: that of the system with such a Python; and what its packages were built against.
@@ -36,7 +36,7 @@ def collect(python, target, bundle=None):
     Raises PicaptionError where wheels are not to be had, or the bundle is unusable.
     """
     if bundle:
-        device.Bundle(bundle)
+        Bundle(bundle)
     with tempfile.TemporaryDirectory() as folder:
         download(own_wheel(Path(folder)), python, Path(folder, "wheels"))
         files = {f"wheels/{wheel.name}": wheel for wheel in sorted(Path(folder, "wheels").iterdir())}
@@ -75,9 +75,9 @@ def download(wheel, python, folder):
 def own_wheel(folder):
     """Write a wheel of the picaption that runs here into a folder, and return its path."""
     distribution = metadata.distribution("picaption")
-    version, root = distribution.version, Path(device.__file__).parents[1]
+    version, root = distribution.version, Path(__file__).parents[2]
     information = f"picaption-{version}.dist-info"
-    files = {path.relative_to(root).as_posix(): path.read_bytes() for room in ROOMS for path in sorted((root / room).rglob("*"))
+    files = {f"picaption/{path.relative_to(root).as_posix()}": path.read_bytes() for room in ROOMS for path in sorted((root / room).rglob("*"))
              if path.is_file() and path.suffix != ".pyc"}
     about = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")
     files[f"{information}/METADATA"] = about.encode()

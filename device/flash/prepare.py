@@ -7,14 +7,14 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from device.config import effective, is_loopback, plain_toml
-from device.errors import PicaptionError
-from device.flash.card import FOLDER, identify
-from device.flash.firstboot import BUNDLE, HOME, Fault, read_manifest, unpack
-from device.flash.firstrun import firstrun_seed
-from device.flash.machine import hash_password
-from device.flash.payload import MACHINE, collect
-from device.flash.seed import cloud_seed
+from ..config import effective, is_loopback, plain_toml
+from ..errors import PicaptionError
+from .card import FOLDER, identify
+from .firstboot import BUNDLE, HOME, Fault, read_manifest, unpack
+from .firstrun import firstrun_seed
+from .machine import hash_password
+from .payload import MACHINE, collect
+from .seed import cloud_seed
 
 #: What is there besides and would be changed is kept under its name and this.
 KEPT = ".before-picaption"

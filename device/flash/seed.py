@@ -2,8 +2,8 @@
 
 import yaml
 
-from device.errors import PicaptionError
-from device.flash.card import BOOT, FOLDER
+from ..errors import PicaptionError
+from .card import BOOT, FOLDER
 
 PROGRAM = f"{BOOT}/{FOLDER}/firstboot.py"
 #: The unit of the set-up, which runs at each boot until its program is gone, once the system has taken all of the card.

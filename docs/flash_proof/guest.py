@@ -49,10 +49,10 @@ def lines(machine, command, timeout=300):
 
 
 def fingerprints(machine, pictures):
-    """Return what `python -m device.fingerprint` says there of the files that a shell pattern names."""
+    """Return what `python -m picaption.device.fingerprint` says there of the files that a shell pattern names."""
     _, python = program(machine)
-    bundle = machine.run(f"{shlex.quote(python)} -c 'from device import default_bundle; print(default_bundle())'")
-    return lines(machine, f"{shlex.quote(python)} -m device.fingerprint {shlex.quote(bundle)} {pictures}", 600)
+    bundle = machine.run(f"{shlex.quote(python)} -c 'from picaption.device import default_bundle; print(default_bundle())'")
+    return lines(machine, f"{shlex.quote(python)} -m picaption.device.fingerprint {shlex.quote(bundle)} {pictures}", 600)
 
 
 def kept(machine):

@@ -16,11 +16,11 @@ import cuts
 import guest
 import standin
 from card import copy, get, put
-from device import Recognizer, default_bundle
-from device.bundle import read_bundle, write_bundle
-from device.fingerprint import compare, read_lines
-from device.flash.firstboot import read_manifest
-from device.sources import Demo
+from picaption.device import Recognizer, default_bundle
+from picaption.device.bundle import read_bundle, write_bundle
+from picaption.device.fingerprint import compare, read_lines
+from picaption.device.flash.firstboot import read_manifest
+from picaption.device.sources import Demo
 from machine import BOARDS, Machine, MachineError
 from tools import run
 
@@ -53,7 +53,7 @@ class Proof:
 
 def picaption(*arguments):
     """Run a command of this picaption."""
-    run(sys.executable, "-c", "from device.cli import main; main()", *arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
+    run(sys.executable, "-c", "from picaption.device.cli import main; main()", *arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 def system(proof):
@@ -77,7 +77,7 @@ def flash(proof):
     for name, pictures in (("demo", DEMO), ("ready", [ready / f"{path.stem}.png" for path in DEMO])):
         options = ["--ready", ready] if name == "demo" else []
         with open(work / f"here.{name}.jsonl", "w") as file:
-            run(sys.executable, "-m", "device.fingerprint", *options, default_bundle(), *pictures, stdout=file, cwd=ROOT)
+            run(sys.executable, "-m", "picaption.device.fingerprint", *options, default_bundle(), *pictures, stdout=file, cwd=ROOT)
     put(work / "card.img", ready)
     return [("`picaption flash image`", f"{spent:.0f} s; its payload has "
              f"{(get(work / 'card.img', 'picaption/payload.tar') / 'payload.tar').stat().st_size / 1e6:.0f} MB")]
@@ -109,7 +109,7 @@ def compared(proof, machine, kind, name):
     """Return how many captions and classes of pictures are equal there and here."""
     there = proof.work / f"{name}.{kind}.jsonl"
     pictures = {"ready": "/boot/firmware/ready/*.png", "demo": "$(dirname $(readlink -f /opt/picaption/current/venv/lib/python3*/"
-                "site-packages/device/__init__.py))/demo/*.jpg"}[kind]
+                "site-packages/picaption/device/__init__.py))/demo/*.jpg"}[kind]
     there.write_text("".join(json.dumps(line) + "\n" for line in guest.fingerprints(machine, pictures)))
     here, there = read_lines(proof.work / f"here.{kind}.jsonl"), read_lines(there)
     lines, same = compare(here, there)

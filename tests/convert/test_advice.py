@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from convert.advice import advice
+from picaption.convert.advice import advice
 
 FINE = {
     "precision": "int8", "weights": "a scale a channel", "beyond": [], "floating": [], "elsewhere": [],

@@ -12,15 +12,14 @@ import keras
 import pytest
 import tensorflow as tf
 
-import convert as package
-from convert import convert
-from convert.graph import freeze, name_graph
-from convert.names import layer_name
-from device import PicaptionError, cli
-from device.bundle import Bundle, read_bundle, write_bundle
+from picaption.convert import convert
+from picaption.convert.graph import freeze, name_graph
+from picaption.convert.names import layer_name
+from picaption.device import PicaptionError, cli
+from picaption.device.bundle import Bundle, read_bundle, write_bundle
 
-ROOT = Path(package.__file__).parents[1]
-PROGRAM = "from device.cli import main; main()"
+ROOT = Path(__file__).parents[2]
+PROGRAM = "from picaption.device.cli import main; main()"
 
 
 def call(*arguments, **others):
@@ -117,7 +116,7 @@ def covering(data):
 
 
 def test_a_bundle_that_a_run_stands_on_has_no_report(bundle, data, tmp_path, capsys):
-    from models.classes import train_classes
+    from picaption.models.classes import train_classes
     train_classes(data / "folders", bundle, tmp_path / "classes")
     assert "there is nothing to report" in fails(capsys, tmp_path / "classes", "--report", tmp_path / "report")
 

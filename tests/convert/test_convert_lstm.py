@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from convert.lstm import convert_lstm, graph_signatures, main, read_run
-from device import PicaptionError
-from device.bundle import log_softmax
-from device.metadata import Beam
-from models.lstm import build_lstm, keras_step
-from models.run import KerasModel
+from picaption.convert.lstm import convert_lstm, graph_signatures, main, read_run
+from picaption.device import PicaptionError
+from picaption.device.bundle import log_softmax
+from picaption.device.metadata import Beam
+from picaption.models.lstm import build_lstm, keras_step
+from picaption.models.run import KerasModel
 
 
 def test_int8_agrees_with_the_float_models_where_it_was_calibrated():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convert.commands import convert as command
-from convert.foreign import convert_foreign
-from device import PicaptionError, Recognizer, cli
+from picaption.convert.commands import convert as command
+from picaption.convert.foreign import convert_foreign
+from picaption.device import PicaptionError, Recognizer, cli
 
 LABELS = ("ash", "birch", "cedar", "oak")
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_converted_is_told(data, tmp_path, model, labels, pixels,
 
 
 def test_disagreement_writes_nothing(data, tmp_path, monkeypatch):
-    from convert import convert, foreign
+    from picaption.convert import convert, foreign
     monkeypatch.setattr(foreign, "BOUNDS", convert.Agreement(features=0, words=0, classes=1e-9, caption=0, top=0))
     (tmp_path / "out.tflite").write_text("what was there")
     with pytest.raises(PicaptionError, match="is not written: its probabilities differ from the float model"):

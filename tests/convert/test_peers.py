@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from convert import peers
-from device import Recognizer, cli
-from device.bundle import default_bundle, read_bundle
-from device.errors import PicaptionError
-from device.runtime import make_interpreter
-from device.sources import Demo
+from picaption.convert import peers
+from picaption.device import Recognizer, cli
+from picaption.device.bundle import default_bundle, read_bundle
+from picaption.device.errors import PicaptionError
+from picaption.device.runtime import make_interpreter
+from picaption.device.sources import Demo
 
 
 @pytest.fixture(scope="module")

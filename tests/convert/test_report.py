@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from convert import convert
-from convert.layers import compare_layers, decibels
-from convert.operators import multiply_adds
-from convert.report import table, write_report
-from device import Bundle, PicaptionError
-from models.readers import add_labels, read_captions, read_labels
-from models.run import KerasModel
+from picaption.convert import convert
+from picaption.convert.layers import compare_layers, decibels
+from picaption.convert.operators import multiply_adds
+from picaption.convert.report import table, write_report
+from picaption.device import Bundle, PicaptionError
+from picaption.models.readers import add_labels, read_captions, read_labels
+from picaption.models.run import KerasModel
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_parts_add_up_to_the_file(reported):
 
 
 def test_a_layers_decibels_are_those_of_its_outputs(run, data, reported):
-    from convert.graph import name_graph, signature_functions
+    from picaption.convert.graph import name_graph, signature_functions
     model = KerasModel(run)
     functions = signature_functions(model, model.metadata.beam.width)
     pictures = [picture for _, picture in convert.load(sorted((data / "images").iterdir())[:4], model.metadata.input)]
@@ -75,7 +75,7 @@ def test_a_layers_decibels_are_those_of_its_outputs(run, data, reported):
     exact, rough = name_graph(functions, "float32"), name_graph(functions, "int8", examples)
     assert {layer.decibels for layer in compare_layers(exact, exact, examples)} == {120.0}
     found = {layer.name: layer for layer in compare_layers(exact, rough, examples)}
-    from device.runtime import make_interpreter
+    from picaption.device.runtime import make_interpreter
     runners = [make_interpreter(graph).get_signature_runner("encode") for graph in (exact, rough)]
     seen = [np.concatenate([runner(image=picture[None])["features"] for picture in pictures]) for runner in runners]
     expected = 10 * np.log10((seen[0] ** 2).sum() / ((seen[0] - seen[1]) ** 2).sum())
@@ -90,7 +90,7 @@ def test_layers_have_the_names_of_the_run(reported, run):
 
 
 def test_one_scale_a_tensor_is_worse_where_channels_differ(run, data, tmp_path):
-    from convert.graph import name_graph, signature_functions
+    from picaption.convert.graph import name_graph, signature_functions
     model = KerasModel(run)
     layer = next(layer for layer in model.encoder._flatten_layers() if type(layer).__name__ == "Conv2D")
     kernel, *rest = layer.get_weights()

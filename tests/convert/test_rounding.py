@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.graph import freeze, name_graph
-from convert.rounding import MARGIN, distance, steady_means, steady_scale
-from device import default_bundle
-from device.bundle import read_bundle
-from device.compact import pack
+from picaption.convert.graph import freeze, name_graph
+from picaption.convert.rounding import MARGIN, distance, steady_means, steady_scale
+from picaption.device import default_bundle
+from picaption.device.bundle import read_bundle
+from picaption.device.compact import pack
 
 
 def means(graph):
@@ -85,7 +85,7 @@ def test_a_mean_with_sums_on_edges_gets_another_scale_and_nothing_else_changes(l
 
 
 def test_what_runs_is_the_mean_all_the_same(little):
-    from device.runtime import make_interpreter
+    from picaption.device.runtime import make_interpreter
     picture = np.random.default_rng(2).integers(0, 256, (1, 9, 9, 3)).astype(np.uint8)
     model, [(taken, mean, bias)] = means(little)
     said = []

@@ -7,19 +7,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convert.convert import convert, opened
-from convert.foreign import convert_foreign
-from convert.graph import freeze, name_graph
-from convert.layers import compare_layers
-from convert.retrace import Retraced
-from convert.tune import Candidate, keep_better, one_scale, round_activations, round_weights, tuned_encode
-from device import Bundle, PicaptionError, Recognizer
-from device.bundle import read_bundle
-from device.pictures import list_pictures, read_picture, resize
-from device.runtime import make_interpreter
-from models.evaluate import evaluate_classes
-from models.readers import read_folders, read_labels
-from models.run import KerasModel
+from picaption.convert.convert import convert, opened
+from picaption.convert.foreign import convert_foreign
+from picaption.convert.graph import freeze, name_graph
+from picaption.convert.layers import compare_layers
+from picaption.convert.retrace import Retraced
+from picaption.convert.tune import (
+    Candidate,
+    keep_better,
+    one_scale,
+    round_activations,
+    round_weights,
+    tuned_encode,
+)
+from picaption.device import Bundle, PicaptionError, Recognizer
+from picaption.device.bundle import read_bundle
+from picaption.device.pictures import list_pictures, read_picture, resize
+from picaption.device.runtime import make_interpreter
+from picaption.models.evaluate import evaluate_classes
+from picaption.models.readers import read_folders, read_labels
+from picaption.models.run import KerasModel
 
 
 def pictures_of(data, size=32):

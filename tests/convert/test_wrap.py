@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convert.commands import convert as command
-from convert.wrap import wrap
-from device import Bundle, PicaptionError, Recognizer, cli
-from device.bundle import write_bundle
+from picaption.convert.commands import convert as command
+from picaption.convert.wrap import wrap
+from picaption.device import Bundle, PicaptionError, Recognizer, cli
+from picaption.device.bundle import write_bundle
 
 LABELS = ("ash", "birch", "cedar", "oak")
 

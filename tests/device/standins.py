@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from device.capture import InTurn, Newest
-from device.errors import CameraError
-from device.recognition import Caption, Recognition, Score
+from picaption.device.capture import InTurn, Newest
+from picaption.device.errors import CameraError
+from picaption.device.recognition import Caption, Recognition, Score
 
 
 def recognition(text="a cat with green eyes", classes=(("cat", 0.97), ("dog", 0.04)), tags=("cat", "eyes"), **changes):

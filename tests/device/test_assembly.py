@@ -9,15 +9,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from device import default_bundle
-from device.assembly import Parts
-from device.capture import InTurn, Reopening
-from device.config import Config
-from device.errors import CameraError, PicaptionError
-from device.live import run
-from device.recognizer import Recognizer
-from device.sources import DEMO_PICTURES
-from device.watcher import Watcher
+from picaption.device import default_bundle
+from picaption.device.assembly import Parts
+from picaption.device.capture import InTurn, Reopening
+from picaption.device.config import Config
+from picaption.device.errors import CameraError, PicaptionError
+from picaption.device.live import run
+from picaption.device.recognizer import Recognizer
+from picaption.device.sources import DEMO_PICTURES
+from picaption.device.watcher import Watcher
 from standins import recognition
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "recognition.schema.json").read_text())

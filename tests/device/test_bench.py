@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-import device
-from device import bench_steps, cli
-from device.bench import bench, installed, run_plan, step_doubts, threads_of, write_whole
-from device.bench_steps import Plan
-from device.bundle import default_bundle
-from device.commands import bench as command
-from device.errors import CameraError, PicaptionError
+from picaption import device
+from picaption.device import bench_steps, cli
+from picaption.device.bench import bench, installed, run_plan, step_doubts, threads_of, write_whole
+from picaption.device.bench_steps import Plan
+from picaption.device.bundle import default_bundle
+from picaption.device.commands import bench as command
+from picaption.device.errors import CameraError, PicaptionError
 
-ROOT = Path(device.__file__).parents[1]
-DEMO = ROOT / "device" / "demo"
+ROOT = Path(__file__).parents[2]
+DEMO = Path(device.__file__).parent / "demo"
 PLAN = Plan(str(default_bundle()), 0, 1, None, 0, 4, str(DEMO), 0.0)
 
 
@@ -78,30 +78,30 @@ def test_a_source_of_one_picture_is_too_little():
 
 
 def test_a_process_that_is_killed_is_told_of(monkeypatch):
-    monkeypatch.setattr("device.bench.arguments_of", lambda plan: ["-c", "import os; os.kill(os.getpid(), 9)"])
+    monkeypatch.setattr("picaption.device.bench.arguments_of", lambda plan: ["-c", "import os; os.kill(os.getpid(), 9)"])
     with pytest.raises(PicaptionError, match="ended by signal 9: see whether memory is short"):
         run_plan(PLAN)
 
 
 def test_a_runtime_that_does_not_load_is_told_of_beside_another(monkeypatch):
-    monkeypatch.setattr("device.bench.installed", lambda: [(0, "ai-edge-litert"), (1, "tflite-runtime")])
+    monkeypatch.setattr("picaption.device.bench.installed", lambda: [(0, "ai-edge-litert"), (1, "tflite-runtime")])
 
     def run(plan):
         if plan.runtime == 1:
             raise PicaptionError("tflite-runtime does not load: numpy is too new")
         return {"threads": plan.threads}
-    monkeypatch.setattr("device.bench.run_plan", run)
+    monkeypatch.setattr("picaption.device.bench.run_plan", run)
     found = bench(threads=(1, 2))
     assert found["runs"] == [{"threads": 1}, {"threads": 2}]
     assert found["failed"] == ["tflite-runtime: tflite-runtime does not load: numpy is too new"]
-    monkeypatch.setattr("device.bench.installed", lambda: [(1, "tflite-runtime")])
+    monkeypatch.setattr("picaption.device.bench.installed", lambda: [(1, "tflite-runtime")])
     with pytest.raises(PicaptionError, match="^tflite-runtime does not load: numpy is too new$"):
         bench()
 
 
 def test_runtimes_are_found_without_loading_them(monkeypatch):
     assert (0, "ai-edge-litert") in installed()
-    monkeypatch.setattr("device.bench.RUNTIMES", (("no_such_runtime.interpreter", "no-such"),))
+    monkeypatch.setattr("picaption.device.bench.RUNTIMES", (("no_such_runtime.interpreter", "no-such"),))
     assert installed() == [(0, "no-such")]
 
 
@@ -132,7 +132,7 @@ def test_bad_options_are_one_line(call, arguments, said):
 
 
 def test_what_the_command_writes(call, tmp_path, monkeypatch, figures):
-    monkeypatch.setattr("device.bench.bench", lambda *arguments: figures)
+    monkeypatch.setattr("picaption.device.bench.bench", lambda *arguments: figures)
     code, out, _ = call("--json", tmp_path / "b.json", "--html", tmp_path / "b.html")
     assert code == 0 and "a frame takes" in out
     assert json.loads((tmp_path / "b.json").read_text()) == figures
@@ -164,9 +164,9 @@ def test_steps_that_vary_are_doubtful():
 
 
 def test_the_process_is_this_packages_wherever_it_is_called(tmp_path, monkeypatch):
-    (tmp_path / "device").mkdir()
-    (tmp_path / "device" / "__init__.py").write_text("raise SystemExit('another package')")
+    (tmp_path / "picaption").mkdir()
+    (tmp_path / "picaption" / "__init__.py").write_text("raise SystemExit('another package')")
     monkeypatch.chdir(tmp_path)
     run = run_plan(PLAN)
     assert run["steps"]["live"]["count"] == 4 and run["source"] == str(DEMO)
-    assert bench_steps.arguments_of(PLAN)[:3] == ["-P", "-m", "device.bench_steps"] and sys.version_info >= (3, 11)
+    assert bench_steps.arguments_of(PLAN)[:3] == ["-P", "-m", "picaption.device.bench_steps"] and sys.version_info >= (3, 11)

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from device import Bundle, PicaptionError, Recognizer
-from device.bench_accuracy import accuracy_of, measure_accuracy, read_accuracy
-from device.bundle import default_bundle
-from device.teach import teach
-from models.evaluate import evaluate_classes
-from models.readers import read_folders
+from picaption.device import Bundle, PicaptionError, Recognizer
+from picaption.device.bench_accuracy import accuracy_of, measure_accuracy, read_accuracy
+from picaption.device.bundle import default_bundle
+from picaption.device.teach import teach
+from picaption.models.evaluate import evaluate_classes
+from picaption.models.readers import read_folders
 
 
 def test_accuracy_is_that_of_the_same_bundle(tmp_path):

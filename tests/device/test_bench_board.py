@@ -5,8 +5,17 @@ import time
 
 import pytest
 
-from device import bench_board, board
-from device.bench_board import Power, Watch, clock, doubts, machine, peak_megabytes, power, throttled
+from picaption.device import bench_board, board
+from picaption.device.bench_board import (
+    Power,
+    Watch,
+    clock,
+    doubts,
+    machine,
+    peak_megabytes,
+    power,
+    throttled,
+)
 
 #: A part of what `vcgencmd pmic_read_adc` prints on a Pi 5: 1.5 A at 0.8 V, 0.5 A at 3.0 V, and the input's voltage alone.
 PMIC = """   VDD_CORE_A current(7)=1.50000000A

@@ -5,8 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from device.bench_compare import compare, compare_files, ratio_of_medians, read_figures, verdict
-from device.errors import PicaptionError
+from picaption.device.bench_compare import (
+    compare,
+    compare_files,
+    ratio_of_medians,
+    read_figures,
+    verdict,
+)
+from picaption.device.errors import PicaptionError
 
 
 def figures(rounds, **changed):

@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from device.bench_page import BARS, course, histogram, page_of, ticks
-from device.bench_steps import Step
-from device.bench_table import table
+from picaption.device.bench_page import BARS, course, histogram, page_of, ticks
+from picaption.device.bench_steps import Step
+from picaption.device.bench_table import table
 
 RUN = {"runtime": "ai-edge-litert <2.3.0>", "threads": 2, "source": "demo", "load_ms": 31.4, "first_caption_ms": 250.0,
        "peak_megabytes": 96.4, "watts": 4.5, "millijoules_a_frame": 180.0, "doubts": ["it was <hot>"],

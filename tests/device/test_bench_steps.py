@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from device import Recognizer, bench_steps
-from device.bench_steps import Plan, Step, shares, spread, steps_of, timed, warm_up
-from device.bundle import default_bundle
-from device.sources import Demo
+from picaption.device import Recognizer, bench_steps
+from picaption.device.bench_steps import Plan, Step, shares, spread, steps_of, timed, warm_up
+from picaption.device.bundle import default_bundle
+from picaption.device.sources import Demo
 
 
 def plan(seconds=0.0, count=0):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from device import board
+from picaption.device import board
 
 
 @pytest.fixture

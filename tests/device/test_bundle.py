@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from device.bundle import HASH, MAX_MEMBER, MEMBERS, Bundle, Contents, digest, read_bundle, write_bundle
-from device.errors import PicaptionError
-from device.metadata import Beam, Input, Metadata, from_json, to_json
-from device.runtime import make_interpreter
-from device.vocabulary import SPECIAL, Vocabulary
+from picaption.device.bundle import (
+    HASH,
+    MAX_MEMBER,
+    MEMBERS,
+    Bundle,
+    Contents,
+    digest,
+    read_bundle,
+    write_bundle,
+)
+from picaption.device.errors import PicaptionError
+from picaption.device.metadata import Beam, Input, Metadata, from_json, to_json
+from picaption.device.runtime import make_interpreter
+from picaption.device.vocabulary import SPECIAL, Vocabulary
 
 #: A graph by its first bytes only.
 GRAPH = b"\x1c\0\0\0TFL3" + bytes(range(24))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import fake_picamera2
-from device import cameras, sources
-from device.cameras import Controls, V4L2Camera
-from device.errors import CameraError
-from device.sources import open_source
+from picaption.device import cameras, sources
+from picaption.device.cameras import Controls, V4L2Camera
+from picaption.device.errors import CameraError
+from picaption.device.sources import open_source
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from device import capture
-from device.capture import Newest, NoFrameYet, Reopening
-from device.errors import CameraError
+from picaption.device import capture
+from picaption.device.capture import Newest, NoFrameYet, Reopening
+from picaption.device.errors import CameraError
 from standins import Counter
 
 

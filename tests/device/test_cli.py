@@ -18,16 +18,16 @@ import cv2
 import numpy as np
 import pytest
 
-import device
-from device import cli, commands
-from device.errors import PicaptionError
-from device.metadata import Metadata
-from device.overlay import annotate
-from device.pictures import read_picture, write_picture
+from picaption import device
+from picaption.device import cli, commands
+from picaption.device.errors import PicaptionError
+from picaption.device.metadata import Metadata
+from picaption.device.overlay import annotate
+from picaption.device.pictures import read_picture, write_picture
 from standins import Counter, recognition
 
-ROOT = Path(device.__file__).parents[1]
-CAT = ROOT / "device" / "demo" / "cat.jpg"
+ROOT = Path(__file__).parents[2]
+CAT = Path(device.__file__).parent / "demo" / "cat.jpg"
 #: A fresh process that has the device's commands, whether picaption is installed or not.
 PROGRAM = """
 from types import SimpleNamespace
@@ -62,8 +62,8 @@ def call(monkeypatch, capfd):
 
     def entry(command):
         return SimpleNamespace(load=lambda: command)
-    monkeypatch.setattr("device.recognizer.open_recognizer", lambda *_: StandIn())
-    monkeypatch.setattr("device.assembly.open_recognizer", lambda *_: StandIn())
+    monkeypatch.setattr("picaption.device.recognizer.open_recognizer", lambda *_: StandIn())
+    monkeypatch.setattr("picaption.device.assembly.open_recognizer", lambda *_: StandIn())
     monkeypatch.setattr(cli, "find_commands", lambda: {
         "image": entry(commands.image), "live": entry(commands.live), "config": entry(commands.config)})
 
@@ -103,7 +103,7 @@ def test_setup_cfg_offers_the_devices_commands():
     assert {"image", "live"} <= set(offered)
     for target in ("image", "live", "teach"):
         module, name = offered[target].split(":")
-        assert module == "device.commands" and isinstance(getattr(commands, name), click.Command)
+        assert module == "picaption.device.commands" and isinstance(getattr(commands, name), click.Command)
 
 
 def test_help_lists_the_commands_and_only_the_called_one_is_loaded(call, monkeypatch):
@@ -202,7 +202,7 @@ def test_image_prints_what_was_recognised(call):
 
 
 def test_what_a_bundle_is_unsure_of_is_told():
-    from device.commands import describe
+    from picaption.device.commands import describe
     assert "  classes  unsure: cat 0.97, dog 0.04" in describe("cat.jpg", recognition(unsure=True)).splitlines()
 
 
@@ -265,7 +265,7 @@ def test_save_to_a_place_that_cannot_be_written(call, tmp_path):
 def test_live_tells_every_sink_and_says_so(call, tmp_path, monkeypatch):
     source = Counter(12, live=False, shape=(96, 480))
     source.rate = 6
-    monkeypatch.setattr("device.assembly.open_source", lambda spec, controls: source)
+    monkeypatch.setattr("picaption.device.assembly.open_source", lambda spec, controls: source)
     code, out, err = call("live", "--json", tmp_path / "said.jsonl", "--video", tmp_path / "said.avi")
     assert code == 0
     lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
@@ -290,7 +290,7 @@ def test_live_can_be_quiet(call):
 
 def test_live_auto_says_that_it_took_the_demo(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    monkeypatch.setattr("device.sources.v4l2_cameras", lambda: [])
+    monkeypatch.setattr("picaption.device.sources.v4l2_cameras", lambda: [])
     code, _, err = call("live", "--frames", 1)
     assert code == 0 and err.startswith("source: demo (no camera found); stop with ctrl-C\n")
 
@@ -314,7 +314,7 @@ def test_a_full_disk_is_one_line_and_the_loop_goes_on(call):
 
 def test_a_camera_that_vanishes_ends_live_in_one_line_and_the_video_is_whole(call, tmp_path, monkeypatch):
     source = Counter(30, pause=0.01, error="the camera /dev/video0 is gone; plug it in again", shape=(96, 480))
-    monkeypatch.setattr("device.assembly.open_source", lambda spec, controls: source)
+    monkeypatch.setattr("picaption.device.assembly.open_source", lambda spec, controls: source)
     code, _, err = call("live", "--video", tmp_path / "said.mp4", "--quiet", "--retries", 0)
     assert code == 75
     assert err == "picaption: the camera /dev/video0 is gone; plug it in again; given up after 1 failures in a row\n"

@@ -6,10 +6,10 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from device import Recognizer, default_bundle
-from device.bundle import Bundle, read_bundle, write_bundle
-from device.compact import ALIGNMENT, compact
-from device.runtime import make_interpreter
+from picaption.device import Recognizer, default_bundle
+from picaption.device.bundle import Bundle, read_bundle, write_bundle
+from picaption.device.compact import ALIGNMENT, compact
+from picaption.device.runtime import make_interpreter
 
 
 def twice(weight, padding):

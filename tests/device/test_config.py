@@ -6,9 +6,19 @@ import tomllib
 import click
 import pytest
 
-from device import config
-from device.config import Config, Event, effective, find_file, is_loopback, option_name, options, plain_toml, to_toml
-from device.errors import PicaptionError
+from picaption.device import config
+from picaption.device.config import (
+    Config,
+    Event,
+    effective,
+    find_file,
+    is_loopback,
+    option_name,
+    options,
+    plain_toml,
+    to_toml,
+)
+from picaption.device.errors import PicaptionError
 
 
 @pytest.fixture

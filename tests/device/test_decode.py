@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from device.decode import beam_search, greatest
-from device.metadata import Beam
-from device.vocabulary import END, START, UNKNOWN
+from picaption.device.decode import beam_search, greatest
+from picaption.device.metadata import Beam
+from picaption.device.vocabulary import END, START, UNKNOWN
 
 A, B, C, SIZE = 3, 4, 5, 6
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from device import board, cli, doctor
-from device.doctor import Finding
+from picaption.device import board, cli, doctor
+from picaption.device.doctor import Finding
 
 
 def found(name):
@@ -82,7 +82,7 @@ def test_a_python_that_is_too_old(monkeypatch):
 def test_a_camera_that_another_program_holds(monkeypatch, tmp_path):
     camera = tmp_path / "video0"
     camera.touch()
-    monkeypatch.setattr("device.cameras.v4l2_cameras", lambda: [str(camera)])
+    monkeypatch.setattr("picaption.device.cameras.v4l2_cameras", lambda: [str(camera)])
     assert found("cameras") == Finding("cameras", "ok", str(camera))
     (tmp_path / "4711" / "fd").mkdir(parents=True)
     (tmp_path / "4711" / "fd" / "3").symlink_to(camera)

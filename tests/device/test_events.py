@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from device import events, posting
-from device.config import Event
-from device.errors import PicaptionError
-from device.events import Events, arguments
+from picaption.device import events, posting
+from picaption.device.config import Event
+from picaption.device.errors import PicaptionError
+from picaption.device.events import Events, arguments
 from servers import certificates, free_port, wait_for
 from standins import recognition
 

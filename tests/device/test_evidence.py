@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from device.evidence import CERTAIN, evidence_of, prompts
-from device.metadata import Metadata
-from device.vocabulary import SPECIAL, Vocabulary
+from picaption.device.evidence import CERTAIN, evidence_of, prompts
+from picaption.device.metadata import Metadata
+from picaption.device.vocabulary import SPECIAL, Vocabulary
 
 VOCABULARY = Vocabulary((*SPECIAL, "on", "a", "dog"))
 

@@ -18,12 +18,12 @@ import cv2
 import pytest
 from paho.mqtt import subscribe
 
-from device import default_bundle
-from device.pictures import encode_picture, list_pictures, read_picture
-from device.sources import DEMO_PICTURES
+from picaption.device import default_bundle
+from picaption.device.pictures import encode_picture, list_pictures, read_picture
+from picaption.device.sources import DEMO_PICTURES
 from servers import Broker, free_port
 
-PROGRAM = "from device.commands import live; from device.cli import main; main(command=live, name='picaption live')"
+PROGRAM = "from picaption.device.commands import live; from picaption.device.cli import main; main(command=live, name='picaption live')"
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,7 +33,7 @@ def live(tmp_path):
     running = []
 
     def start(*options):
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
+        environment = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
         running.append(subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, options)], cwd=tmp_path, env=environment,
                                         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         return running[-1]

@@ -10,13 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import device
-from device import Bundle, PicaptionError, Recognizer, cli, default_bundle
-from device.bundle import read_bundle, write_bundle
-from device.evidence import evidence_of
-from device.fingerprint import Recorder, compare, difference, fingerprint, machine, main, sha256
-from device.pictures import read_picture, write_picture
-from device.recognizer import describe
+from picaption import device
+from picaption.device import Bundle, PicaptionError, Recognizer, cli, default_bundle
+from picaption.device.bundle import read_bundle, write_bundle
+from picaption.device.evidence import evidence_of
+from picaption.device.fingerprint import (
+    Recorder,
+    compare,
+    difference,
+    fingerprint,
+    machine,
+    main,
+    sha256,
+)
+from picaption.device.pictures import read_picture, write_picture
+from picaption.device.recognizer import describe
 
 DEMO = Path(device.__file__).parent / "demo"
 CAT, COFFEE = DEMO / "cat.jpg", DEMO / "coffee.jpg"
@@ -194,7 +202,7 @@ def test_pictures_of_one_name_are_not_written_over_each_other(tmp_path, capsys):
 
 
 def test_a_process_of_its_own_says_the_same(cat):
-    result = subprocess.run([sys.executable, "-m", "device.fingerprint", default_bundle(), CAT], capture_output=True,
+    result = subprocess.run([sys.executable, "-m", "picaption.device.fingerprint", default_bundle(), CAT], capture_output=True,
                             text=True, cwd=DEMO.parents[1], check=True)
     first, second = map(json.loads, result.stdout.splitlines())
     assert first == machine(default_bundle()) and second == cat

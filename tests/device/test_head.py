@@ -5,9 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device import head as heads
-from device.head import Head, fit_head, held_out_logits, name_prior, squash, temperature, unit
-from device.vocabulary import SPECIAL, Vocabulary
+from picaption.device import head as heads
+from picaption.device.head import (
+    Head,
+    fit_head,
+    held_out_logits,
+    name_prior,
+    squash,
+    temperature,
+    unit,
+)
+from picaption.device.vocabulary import SPECIAL, Vocabulary
 
 VOCABULARY = Vocabulary((*SPECIAL, "cat", "cats", "hot", "dog", "glass", "glasses", "a"))
 

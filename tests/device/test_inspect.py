@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from device import Bundle, cli, default_bundle
-from device.bundle import read_bundle
-from device.inspect import inspect, table
+from picaption.device import Bundle, cli, default_bundle
+from picaption.device.bundle import read_bundle
+from picaption.device.inspect import inspect, table
 
 
 @pytest.fixture(scope="module")

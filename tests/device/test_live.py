@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from device import live
-from device.errors import PicaptionError
-from device.live import Summary, run
+from picaption.device import live
+from picaption.device.errors import PicaptionError
+from picaption.device.live import Summary, run
 from standins import Counter, Keeper, parts, recognition
 
 
@@ -162,7 +162,7 @@ def test_sighup_reloads_between_two_frames():
 
 def test_the_clock_may_be_set_back(monkeypatch):
     wall, sink = iter(range(10**6, 0, -1000)), Keeper()
-    monkeypatch.setattr("device.capture.time", type("Clock", (), {
+    monkeypatch.setattr("picaption.device.capture.time", type("Clock", (), {
         "time": staticmethod(lambda: next(wall)), "monotonic": time.monotonic, "sleep": time.sleep}))
     summary = run(parts(Counter(20, live=False), recognizer(), sink))
     assert summary.frames == 20 and min(summary.latencies) >= 0

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from device import log
+from picaption.device import log
 
 logger = logging.getLogger("picaption")
 

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from paho.mqtt import client as paho
 
-from device import board, mqtt
-from device.config import Config
-from device.errors import PicaptionError
-from device.homeassistant import discovery
-from device.mqtt import Mqtt, parse_address
+from picaption.device import board, mqtt
+from picaption.device.config import Config
+from picaption.device.errors import PicaptionError
+from picaption.device.homeassistant import discovery
+from picaption.device.mqtt import Mqtt, parse_address
 from servers import Broker, certificates, free_port, wait_for
 from standins import recognition
 
@@ -170,8 +170,8 @@ def test_a_run_of_one_frame_publishes_it(broker, closing):
 
 PROGRAM = """
 import sys, time
-from device.config import Config
-from device.mqtt import Mqtt
+from picaption.device.config import Config
+from picaption.device.mqtt import Mqtt
 sink = Mqtt(Config(mqtt=sys.argv[1], mqtt_topic="home/camera"))
 time.sleep(60)
 """

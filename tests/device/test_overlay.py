@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from device.overlay import BLUE, annotate, text_width, wrap
+from picaption.device.overlay import BLUE, annotate, text_width, wrap
 from standins import recognition
 
 LONG = "a woman in an orange space suit smiles in front of an american flag and a model of a space shuttle"

@@ -11,8 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from device.errors import PicaptionError
-from device.pictures import encode_picture, list_pictures, read_picture, resize, shrunk, write_picture
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import (
+    encode_picture,
+    list_pictures,
+    read_picture,
+    resize,
+    shrunk,
+    write_picture,
+)
 
 RED, GREEN = (220, 30, 40), (20, 200, 90)
 
@@ -160,7 +167,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
                                         + chunk(b"IDAT", zlib.compress(bytes(90001 * 40))) + chunk(b"IEND", b""))
     # OpenCV takes its limit when it is loaded, so this needs a fresh process.
-    program = f"from device.pictures import read_picture; read_picture({str(tmp_path / 'bomb.png')!r})"
+    program = f"from picaption.device.pictures import read_picture; read_picture({str(tmp_path / 'bomb.png')!r})"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 1
     assert "bomb.png has more than 100 million pixels" in result.stderr.splitlines()[-1]

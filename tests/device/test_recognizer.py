@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from device import Bundle, Caption, Recognition, Recognizer, Score
-from device.bundle import Encoded
-from device.evidence import CALLED
-from device.metadata import Beam, Input, Metadata
-from device.recognizer import best_scores, describe
-from device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
+from picaption.device import Bundle, Caption, Recognition, Recognizer, Score
+from picaption.device.bundle import Encoded
+from picaption.device.evidence import CALLED
+from picaption.device.metadata import Beam, Input, Metadata
+from picaption.device.recognizer import best_scores, describe
+from picaption.device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
 
 GREY = np.full((9, 9, 3), 60, np.uint8)
 #: What follows two words in "a man 's a dog", a being 3, man 4, 's 5 and dog 6.

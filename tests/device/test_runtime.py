@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from device.errors import PicaptionError
-from device.runtime import load_runtime, make_interpreter, runtime_name
+from picaption.device.errors import PicaptionError
+from picaption.device.runtime import load_runtime, make_interpreter, runtime_name
 
 
 @pytest.fixture
@@ -91,6 +91,6 @@ def test_an_interpreter_is_ready_to_run(bundle):
 
 def test_nothing_is_printed_of_it(bundle):
     # LiteRT tells of its delegate once in a process.
-    program = f"from device.runtime import make_interpreter; make_interpreter(open({str(bundle)!r}, 'rb').read())"
+    program = f"from picaption.device.runtime import make_interpreter; make_interpreter(open({str(bundle)!r}, 'rb').read())"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ("", "")

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from device import cli, service
-from device.errors import PicaptionError
-from device.service import closed, quoted, unit
+from picaption.device import cli, service
+from picaption.device.errors import PicaptionError
+from picaption.device.service import closed, quoted, unit
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device import Recognizer
-from device.bundle import Bundle, read_bundle, write_bundle
-from device.head import Head, squash
-from device.runtime import make_interpreter
-from device.signature import with_classify
+from picaption.device import Recognizer
+from picaption.device.bundle import Bundle, read_bundle, write_bundle
+from picaption.device.head import Head, squash
+from picaption.device.runtime import make_interpreter
+from picaption.device.signature import with_classify
 
 
 def some_head(inputs, words, classes, seed=0):

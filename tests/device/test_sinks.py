@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from device import sinks
-from device.errors import PicaptionError
-from device.overlay import annotate
-from device.sinks import JsonLines, Terminal, Video, Window, fit, summary_line
+from picaption.device import sinks
+from picaption.device.errors import PicaptionError
+from picaption.device.overlay import annotate
+from picaption.device.sinks import JsonLines, Terminal, Video, Window, fit, summary_line
 from standins import recognition
 
 FRAME = np.full((240, 480, 3), (200, 10, 20), np.uint8)

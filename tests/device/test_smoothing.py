@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from device.smoothing import Smoother
+from picaption.device.smoothing import Smoother
 
 
 def scores(*values):

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from device.config import Config
-from device.soak import SETTLED, Prepared, soak
-from device.sources import Demo
+from picaption.device.config import Config
+from picaption.device.soak import SETTLED, Prepared, soak
+from picaption.device.sources import Demo
 
 CONFIG = Config(size="320x240", threads=1, quiet=True)
 
 
 def test_a_run_stays_as_it_is_and_costs_little_beside_its_model(monkeypatch):
-    monkeypatch.setattr("device.soak.SETTLED", 150)
+    monkeypatch.setattr("picaption.device.soak.SETTLED", 150)
     figures = soak(Config(size="320x240", threads=1, quiet=True, frames=600))
     assert figures["frames"] == 600
     assert figures["grown_bytes"] < 2_000_000

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from device import sources
-from device.errors import PicaptionError
-from device.pictures import list_pictures, read_picture, write_picture
-from device.sources import DEMO_PICTURES, Demo, Turned, open_source
+from picaption.device import sources
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import list_pictures, read_picture, write_picture
+from picaption.device.sources import DEMO_PICTURES, Demo, Turned, open_source
 from standins import Counter
 
 

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from device import systemd
-from device.systemd import Ready, Watchdog, notify, watchdog_interval
+from picaption.device import systemd
+from picaption.device.systemd import Ready, Watchdog, notify, watchdog_interval
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from standins import Counter
 
-from device import Bundle, PicaptionError, Recognizer, cli, default_bundle
-from device import teach as teaching
-from device.pictures import read_picture, write_picture
-from device.teach import capture, find_pictures, teach
+from picaption.device import Bundle, PicaptionError, Recognizer, cli, default_bundle
+from picaption.device import teach as teaching
+from picaption.device.pictures import read_picture, write_picture
+from picaption.device.teach import capture, find_pictures, teach
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from device import cli, default_bundle, update
-from device.errors import PicaptionError
-from device.flash.firstboot import FILES, UNITS, Fault, point
-from device.update import change, install_bundle, is_bundle, take_back
+from picaption.device import cli, default_bundle, update
+from picaption.device.errors import PicaptionError
+from picaption.device.flash.firstboot import FILES, UNITS, Fault, point
+from picaption.device.update import change, install_bundle, is_bundle, take_back
 
 #: A systemd with the one service: a version with the file `works` comes up, one with `fails` fails, another one never gets ready.
 SYSTEMCTL = """#!/bin/sh

@@ -2,7 +2,7 @@
 
 import pytest
 
-from device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary, sentence
+from picaption.device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary, sentence
 
 WORDS = (*SPECIAL, "a", "cat", "'s", "face")
 

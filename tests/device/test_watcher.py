@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device import Recognizer, default_bundle, watcher
-from device.recognition import Caption
-from device.watcher import Watcher
+from picaption.device import Recognizer, default_bundle, watcher
+from picaption.device.recognition import Caption
+from picaption.device.watcher import Watcher
 
 
 class Counting(Recognizer):

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from browser import CHROMIUM, Browser
-from device import web
-from device.errors import PicaptionError, TemporaryError
-from device.overlay import annotate
-from device.web import Web
+from picaption.device import web
+from picaption.device.errors import PicaptionError, TemporaryError
+from picaption.device.overlay import annotate
+from picaption.device.web import Web
 from standins import recognition
 
 FRAME = np.full((240, 480, 3), (200, 10, 20), np.uint8)

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs/flash_proof"))
 import card  # noqa: E402
 import cuts  # noqa: E402
 import guest  # noqa: E402
-from device.recognition import Caption, Recognition  # noqa: E402
-from device.sinks import JsonLines  # noqa: E402
+from picaption.device.recognition import Caption, Recognition  # noqa: E402
+from picaption.device.sinks import JsonLines  # noqa: E402
 
 FLUSH, DISCARD = 1, 4
 

@@ -4,10 +4,16 @@ import math
 
 import pytest
 
-from device import PicaptionError
-from device.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
-from models.arpa import read_arpa, write_arpa
-from models.ngram import distribution, kneser_ney, log_probability, maximum_likelihood, perplexity
+from picaption.device import PicaptionError
+from picaption.device.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
+from picaption.models.arpa import read_arpa, write_arpa
+from picaption.models.ngram import (
+    distribution,
+    kneser_ney,
+    log_probability,
+    maximum_likelihood,
+    perplexity,
+)
 
 WORDS = Vocabulary((*SPECIAL, "a", "b", "c", "été"))
 TOLD = [[3, 4], [3, 4], [3, 5], [4, 3], [], [UNKNOWN, 4, 4]]

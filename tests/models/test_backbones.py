@@ -7,8 +7,15 @@ import keras
 import numpy as np
 import pytest
 
-from device.pictures import read_picture, resize
-from models.backbones import backbone, channels, convolutions, load_applications, load_folded, set_weights
+from picaption.device.pictures import read_picture, resize
+from picaption.models.backbones import (
+    backbone,
+    channels,
+    convolutions,
+    load_applications,
+    load_folded,
+    set_weights,
+)
 
 WEIGHTS = os.environ.get("PICAPTION_WEIGHTS")
 PICTURES = os.environ.get("PICAPTION_DATA")
@@ -59,7 +66,7 @@ def test_weights_of_another_network_are_refused():
 
 @pytest.mark.skipif(not (WEIGHTS and PICTURES), reason="set PICAPTION_WEIGHTS and PICAPTION_DATA")
 def test_folded_weights_agree_with_the_int8_reference_on_real_pictures():
-    from device.runtime import make_interpreter
+    from picaption.device.runtime import make_interpreter
     network = backbone("mobilenet_v2", 224, 1.0, classes=1001)
     load_folded(network, Path(WEIGHTS, "mobilenet_v2_1.0_224_imagenet.npz"))
     reference = make_interpreter(Path(WEIGHTS, "tf2_mobilenet_v2_1.0_224_ptq.tflite").read_bytes())

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from device.vocabulary import END, START
-from models.batches import PADDED, Batches, Examples, augment, join, windows
+from picaption.device.vocabulary import END, START
+from picaption.models.batches import PADDED, Batches, Examples, augment, join, windows
 
 
 def test_windows_are_every_ngram_with_padding_and_end():

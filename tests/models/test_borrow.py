@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.borrow import KEPT, NEIGHBOURS, borrow, consensus, grams, unit
-from models.readers import Record
+from picaption.models.borrow import KEPT, NEIGHBOURS, borrow, consensus, grams, unit
+from picaption.models.readers import Record
 
 
 def text(name, labels, *captions):

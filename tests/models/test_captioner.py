@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from device.decode import beam_search
-from device.metadata import Beam
-from models.captioner import build_captioner, classic_cnn
+from picaption.device.decode import beam_search
+from picaption.device.metadata import Beam
+from picaption.models.captioner import build_captioner, classic_cnn
 
 
 def test_shapes():

@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from device import PicaptionError, Recognizer, default_bundle
-from device.pictures import list_pictures, read_picture, write_picture
-from models import commands
-from models.classes import convert_classes, figures_of, table, train_classes, without
+from picaption.device import PicaptionError, Recognizer, default_bundle
+from picaption.device.pictures import list_pictures, read_picture, write_picture
+from picaption.models import commands
+from picaption.models.classes import convert_classes, figures_of, table, train_classes, without
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_class_folders_make_a_bundle_and_a_report(folder, tmp_path, photos, caps
     assert figures["pictures"] == 24 and figures["top_1"] > 80
     assert min(read_picture(out / "confusion.png").shape[:2]) > 300
     assert "What was taken for what" in (out / "mistakes.html").read_text()
-    from convert.commands import convert
+    from picaption.convert.commands import convert
     convert.main([str(out), "--output", str(output)], standalone_mode=False)
     recognizer, base = Recognizer(output), Recognizer(default_bundle())
     assert recognizer.model.labels == ("astronaut", "cat", "coffee")
@@ -53,7 +53,7 @@ def test_class_folders_make_a_bundle_and_a_report(folder, tmp_path, photos, caps
 
 
 def test_a_bundle_without_captions_learns_classes_too(class_run, folder, data, tmp_path):
-    from convert.convert import convert
+    from picaption.convert.convert import convert
     convert(class_run, tmp_path / "base.tflite", data / "images")
     (folder / "cat").rename(folder / "Katze & Co")
     train_classes(folder, tmp_path / "base.tflite", tmp_path / "run")

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device import Bundle, PicaptionError, Recognizer, cli
-from device.pictures import read_picture
-from models import evaluate
-from models.metrics import expected_calibration_error
-from models.objects import objects_named, phrases
-from models.readers import add_labels, read_captions, read_folders, read_labels
-from models.settings import Settings
+from picaption.device import Bundle, PicaptionError, Recognizer, cli
+from picaption.device.pictures import read_picture
+from picaption.models import evaluate
+from picaption.models.metrics import expected_calibration_error
+from picaption.models.objects import objects_named, phrases
+from picaption.models.readers import add_labels, read_captions, read_folders, read_labels
+from picaption.models.settings import Settings
 
 NAMES = [f"{stem}_{part}.jpg" for stem in ("astronaut", "cat", "coffee") for part in range(8)]
 SCORES = ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"]
@@ -187,7 +187,7 @@ def test_a_class_that_no_picture_shows_has_no_figure(bundle, data, tmp_path):
 
 
 def test_class_folders_give_accuracies(data, tmp_path):
-    from models.train import train
+    from picaption.models.train import train
     settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=1, tune_batch=8)
     train(settings, data, tmp_path)
     recognizer, predictions = evaluate.load_recognizer(tmp_path), []
@@ -220,7 +220,7 @@ def test_a_mapping_picks_the_labels_that_count(bundle, data, tmp_path):
 
 
 def test_a_single_label_models_mapped_probabilities_sum_to_one(data, tmp_path):
-    from models.train import train
+    from picaption.models.train import train
     settings = Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=1, tune_batch=8)
     train(settings, data, tmp_path / "run")
     (tmp_path / "two" / "tom").mkdir(parents=True)

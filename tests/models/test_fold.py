@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from device.errors import PicaptionError
-from models.fold import EPSILON, folded, main, read_tensors
+from picaption.device.errors import PicaptionError
+from picaption.models.fold import EPSILON, folded, main, read_tensors
 
 
 def test_batch_normalisation_is_folded_by_output_channel():

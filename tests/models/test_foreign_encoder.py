@@ -9,13 +9,13 @@ import pytest
 if keras.backend.backend() != "tensorflow":
     pytest.skip("networks of others' run on TensorFlow", allow_module_level=True)
 
-from convert.convert import convert
-from device import Bundle, PicaptionError, Recognizer
-from device.pictures import resize
-from models.foreign import load_foreign
-from models.run import KerasModel, load_model, save_model
-from models.settings import read_settings
-from models.train import train
+from picaption.convert.convert import convert
+from picaption.device import Bundle, PicaptionError, Recognizer
+from picaption.device.pictures import resize
+from picaption.models.foreign import load_foreign
+from picaption.models.run import KerasModel, load_model, save_model
+from picaption.models.settings import read_settings
+from picaption.models.train import train
 
 NAMES = ("ash", "birch", "cedar", "oak")
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from device.errors import PicaptionError
-from device.pictures import write_picture
-from models import gallery
-from models.readers import Record
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import write_picture
+from picaption.models import gallery
+from picaption.models.readers import Record
 
 #: Elements without an end.
 VOID = {"meta", "img"}

@@ -5,14 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 
-from device.bundle import log_softmax
-from device.decode import beam_search
-from device.metadata import Beam
-from device.vocabulary import END, START
-from models.batches import Examples
-from models.captioner import build_captioner
-from models.fit import smoothed_cross_entropy
-from models.lstm import Captions, build_lstm, equal_hidden, keras_step, perplexity, stateful, train_lstm
+from picaption.device.bundle import log_softmax
+from picaption.device.decode import beam_search
+from picaption.device.metadata import Beam
+from picaption.device.vocabulary import END, START
+from picaption.models.batches import Examples
+from picaption.models.captioner import build_captioner
+from picaption.models.fit import smoothed_cross_entropy
+from picaption.models.lstm import (
+    Captions,
+    build_lstm,
+    equal_hidden,
+    keras_step,
+    perplexity,
+    stateful,
+    train_lstm,
+)
 
 TOLD = [[[3, 4], [5]], [[4, 4, 3], [6, 5, 4, 3]]]
 

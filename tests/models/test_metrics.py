@@ -9,10 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import models
-from device.errors import PicaptionError
-from models.metrics import (caption_scores, expected_calibration_error, mean_average_precision, mean_words, nearest,
-                            precision_and_recall, precision_of_samples, ptb_tokenize, style, top_k_accuracy)
+from picaption import models
+from picaption.device.errors import PicaptionError
+from picaption.models.metrics import (
+    caption_scores,
+    expected_calibration_error,
+    mean_average_precision,
+    mean_words,
+    nearest,
+    precision_and_recall,
+    precision_of_samples,
+    ptb_tokenize,
+    style,
+    top_k_accuracy,
+)
 
 
 @pytest.fixture
@@ -224,7 +234,7 @@ def test_a_meteor_that_fails_is_one_line_and_does_not_hang(tmp_path):
     java = shutil.which("java")
     (tmp_path / "java").write_text(f'#!/bin/sh\ncase "$*" in *meteor*) exit 1;; esac\nexec {java} "$@"\n')
     (tmp_path / "java").chmod(0o755)
-    program = ("from models.metrics import caption_scores\n"
+    program = ("from picaption.models.metrics import caption_scores\n"
                "caption_scores({'a': 'a cat', 'b': 'a dog'}, {'a': ['a cat'], 'b': ['a dog']})")
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60,
                             env={"PATH": str(tmp_path)}, cwd=Path(models.__file__).parents[1])

@@ -7,11 +7,22 @@ from itertools import product
 import numpy as np
 import pytest
 
-from device.decode import beam_search
-from device.metadata import Beam
-from device.vocabulary import END, START, UNKNOWN
-from models.ngram import (FALLBACK, distribution, estimate_discounts, history_of, kneser_ney, log_probability,
-                          maximum_likelihood, next_word, perplexity, probability, sample)
+from picaption.device.decode import beam_search
+from picaption.device.metadata import Beam
+from picaption.device.vocabulary import END, START, UNKNOWN
+from picaption.models.ngram import (
+    FALLBACK,
+    distribution,
+    estimate_discounts,
+    history_of,
+    kneser_ney,
+    log_probability,
+    maximum_likelihood,
+    next_word,
+    perplexity,
+    probability,
+    sample,
+)
 
 A, B, C, SIZE = 3, 4, 5, 6
 #: a b / a b / a c / b a

@@ -2,7 +2,13 @@
 
 import pytest
 
-from models.objects import SYNONYMS, objects_named, phrases, plural, share_that_names_an_object
+from picaption.models.objects import (
+    SYNONYMS,
+    objects_named,
+    phrases,
+    plural,
+    share_that_names_an_object,
+)
 
 COCO = frozenset((*SYNONYMS, "zebra", "elephant", "giraffe", "bench", "pizza", "sink"))
 

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from convert.convert import convert
-from models.settings import Settings
+from picaption.convert.convert import convert
+from picaption.models.settings import Settings
 
 
 @pytest.mark.timeout(600)
@@ -21,7 +21,7 @@ def test_a_run_trained_on_jax_converts(data, settings, tmp_path):
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in quick.items() if value != usual[name]]
     (tmp_path / "tiny.toml").write_text("".join(lines))
     run = tmp_path / "run"
-    command = [sys.executable, "-c", "from device.cli import main; main()",
+    command = [sys.executable, "-c", "from picaption.device.cli import main; main()",
                "train", tmp_path / "tiny.toml", "--data", data, "--out", run]
     subprocess.run(command, env=os.environ | {"KERAS_BACKEND": "jax"}, check=True)
     agreement = convert(run, tmp_path / "tiny.tflite", data / "images")

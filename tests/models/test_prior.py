@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from device import Bundle, PicaptionError, Recognizer
-from device.vocabulary import SPECIAL, Vocabulary
-from models.ngram import kneser_ney, maximum_likelihood
-from models.prior import ImageFree, WithPrior
+from picaption.device import Bundle, PicaptionError, Recognizer
+from picaption.device.vocabulary import SPECIAL, Vocabulary
+from picaption.models.ngram import kneser_ney, maximum_likelihood
+from picaption.models.prior import ImageFree, WithPrior
 
 
 class Captioner:

@@ -6,9 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from device.errors import PicaptionError
-from device.pictures import resize, write_picture
-from models.readers import load_pictures, read_captions, read_folders, read_labels, read_text_captions
+from picaption.device.errors import PicaptionError
+from picaption.device.pictures import resize, write_picture
+from picaption.models.readers import (
+    load_pictures,
+    read_captions,
+    read_folders,
+    read_labels,
+    read_text_captions,
+)
 
 FLICKR8K = 'a.jpg#0\tA dog, a cat.\na.jpg#1\tTwo pets.\n\nb.jpg#0\tA "red" car.\n'
 KAGGLE = 'image,caption\na.jpg,"A dog, a cat."\na.jpg,Two pets.\n\nb.jpg,"A ""red"" car."\n'

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from models.batches import Examples
-from models.captioner import build_captioner
-from models.reward import TOLD_WEIGHT, draw, rewarded_batch, train_on_reward
-from models.scores import Reward
-from models.settings import Settings
+from picaption.models.batches import Examples
+from picaption.models.captioner import build_captioner
+from picaption.models.reward import TOLD_WEIGHT, draw, rewarded_batch, train_on_reward
+from picaption.models.scores import Reward
+from picaption.models.settings import Settings
 
 def test_draw_is_greedy_or_sampled_and_never_says_special_words():
     captioner = build_captioner((4,), words=12, tags=2, order=3, embedding=4, hidden=8)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from device.vocabulary import END
-from models.scores import Bleu4, CiderD, Meteor, Reward
+from picaption.device.vocabulary import END
+from picaption.models.scores import Bleu4, CiderD, Meteor, Reward
 
 TOLD = [[["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
         [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import models
-from device.errors import PicaptionError
-from models.settings import Settings, read_settings
+from picaption import models
+from picaption.device.errors import PicaptionError
+from picaption.models.settings import Settings, read_settings
 
 CAPTIONS = ("captions=told.txt", "images=pictures")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.spoil import SPOILED, low_light, motion_blur, sensor_noise
+from picaption.models.spoil import SPOILED, low_light, motion_blur, sensor_noise
 
 
 @pytest.mark.parametrize("name", SPOILED)

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device import PicaptionError, Recognizer
-from device.pictures import read_picture
-from device.vocabulary import SPECIAL, Vocabulary
-from models import plots, study
-from models.evaluate import load_recognizer
-from models.readers import Record, read_folders
-from models.spoil import low_light
-from models.study import Inputs, command, draw, human_evidence, scorer, table, together
+from picaption.device import PicaptionError, Recognizer
+from picaption.device.pictures import read_picture
+from picaption.device.vocabulary import SPECIAL, Vocabulary
+from picaption.models import plots, study
+from picaption.models.evaluate import load_recognizer
+from picaption.models.readers import Record, read_folders
+from picaption.models.spoil import low_light
+from picaption.models.study import Inputs, command, draw, human_evidence, scorer, table, together
 
 
 def world(helps, count=120, seed=0):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.text import STOP_WORDS, tokenize
+from picaption.models.text import STOP_WORDS, tokenize
 
 
 @pytest.mark.parametrize("caption, words", [

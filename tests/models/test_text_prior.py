@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from device.head import name_prior
-from device.vocabulary import SPECIAL, Vocabulary
-from models.readers import Record
-from models.text_prior import text_prior
+from picaption.device.head import name_prior
+from picaption.device.vocabulary import SPECIAL, Vocabulary
+from picaption.models.readers import Record
+from picaption.models.text_prior import text_prior
 
 VOCABULARY = Vocabulary((*SPECIAL, "desk", "keyboard", "grass", "a", "dog"))
 

@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
-from models.arpa import read_arpa, write_arpa
-from models.ngram import history_of, kneser_ney, log_probability, maximum_likelihood, perplexity, probability
+from picaption.device.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
+from picaption.models.arpa import read_arpa, write_arpa
+from picaption.models.ngram import (
+    history_of,
+    kneser_ney,
+    log_probability,
+    maximum_likelihood,
+    perplexity,
+    probability,
+)
 
 FOLDER = Path(__file__).parent / "lmplz"
 TEXT = [line.split() for line in (FOLDER / "text.txt").read_text().splitlines()]

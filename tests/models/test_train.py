@@ -8,16 +8,16 @@ import keras
 import numpy as np
 import pytest
 
-from device import Bundle, PicaptionError, Recognizer
-from device.head import squash
-from device.vocabulary import SPECIAL, Vocabulary
-from models import data as reading
-from models import train as training
-from models.batches import Examples
-from models.captioner import build_captioner
-from models.readers import Record
-from models.run import KerasModel, load_model
-from models.settings import Settings
+from picaption.device import Bundle, PicaptionError, Recognizer
+from picaption.device.head import squash
+from picaption.device.vocabulary import SPECIAL, Vocabulary
+from picaption.models import data as reading
+from picaption.models import train as training
+from picaption.models.batches import Examples
+from picaption.models.captioner import build_captioner
+from picaption.models.readers import Record
+from picaption.models.run import KerasModel, load_model
+from picaption.models.settings import Settings
 
 
 def test_a_run_says_what_its_bundle_says(run, bundle, photos):
@@ -64,7 +64,7 @@ def test_a_folder_of_another_run_is_refused(run, data, settings):
 
 
 def test_class_folders_give_a_single_label_bundle_without_captions(data, class_run, tmp_path, photos):
-    from convert.convert import convert
+    from picaption.convert.convert import convert
     convert(class_run, tmp_path / "folders.tflite", data / "images")
     recognizer = Recognizer(tmp_path / "folders.tflite")
     assert recognizer.model.metadata.head == "single-label"
@@ -75,7 +75,7 @@ def test_class_folders_give_a_single_label_bundle_without_captions(data, class_r
 
 
 def test_vocabulary_and_tags_are_the_frequent_words(data):
-    from models.readers import read_captions
+    from picaption.models.readers import read_captions
     records = read_captions(data / "captions.token.txt", data / "images").records
     vocabulary = reading.learn_vocabulary(records, 16)
     assert "a" in vocabulary.numbers and "spoon" not in vocabulary.numbers

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cards import BOOKWORM, PROGRAM, TRIXIE, make_boot
-from device.flash import payload as payloads
+from picaption.device.flash import payload as payloads
 
 @pytest.fixture(autouse=True)
 def no_sync(monkeypatch):
@@ -52,11 +52,11 @@ def make_payload(tmp_path, monkeypatch):
         about = f"picaption-{version}.dist-info"
         with zipfile.ZipFile(wheel, "w") as archive:
             for name, text in {
-                    "device/program.py": PROGRAM.replace("VERSION", version), "device/demo/cat.jpg": "a cat",
-                    "models/pretrained/everyday.tflite": bundle,
+                    "picaption/device/program.py": PROGRAM.replace("VERSION", version), "picaption/device/demo/cat.jpg": "a cat",
+                    "picaption/models/pretrained/everyday.tflite": bundle,
                     f"{about}/METADATA": f"Metadata-Version: 2.1\nName: picaption\nVersion: {version}\n",
                     f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                    f"{about}/entry_points.txt": "[console_scripts]\npicaption = device.program:main\n",
+                    f"{about}/entry_points.txt": "[console_scripts]\npicaption = picaption.device.program:main\n",
                     f"{about}/RECORD": ""}.items():
                 archive.writestr(name, text)
         monkeypatch.setattr(payloads.metadata, "version", lambda name: version)

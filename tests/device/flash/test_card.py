@@ -5,8 +5,8 @@ import os
 import pytest
 
 from cards import TRIXIE, contents, make_boot
-from device.errors import PicaptionError
-from device.flash.card import Folder, System, identify
+from picaption.device.errors import PicaptionError
+from picaption.device.flash.card import Folder, System, identify
 
 
 def test_trixie_and_bookworm_are_told_by_cloud_inits_seed(tmp_path, trixie):

@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from device import cli
-from device.errors import PicaptionError
-from device.flash import disk
-from device.flash.commands import flash
-from device.flash.disk import Disk, check_disk, compare, find_disk, write_image
+from picaption.device import cli
+from picaption.device.errors import PicaptionError
+from picaption.device.flash import disk
+from picaption.device.flash.commands import flash
+from picaption.device.flash.disk import Disk, check_disk, compare, find_disk, write_image
 
 IMAGE = 3 * disk.CHUNK + 512
 

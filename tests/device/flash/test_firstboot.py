@@ -12,8 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from device.flash import firstboot
-from device.flash.firstboot import FILES, HOME, Fault, install, point, read_manifest, remove_others, set_up, try_out, unpack
+from picaption.device.flash import firstboot
+from picaption.device.flash.firstboot import (
+    FILES,
+    HOME,
+    Fault,
+    install,
+    point,
+    read_manifest,
+    remove_others,
+    set_up,
+    try_out,
+    unpack,
+)
 
 #: Runs set_up(BOOT, ROOT) and kills itself before the first change of the file system, or start of a program, that fits a pattern.
 CUT = """

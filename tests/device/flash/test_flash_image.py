@@ -9,10 +9,10 @@ import subprocess
 import pytest
 
 from cards import BOOKWORM, TRIXIE
-from device import cli
-from device.errors import PicaptionError
-from device.flash.commands import flash
-from device.flash.image import Fat, Partition, boot_partition, copy_image
+from picaption.device import cli
+from picaption.device.errors import PicaptionError
+from picaption.device.flash.commands import flash
+from picaption.device.flash.image import Fat, Partition, boot_partition, copy_image
 
 START, SIZE = 1 << 20, 16 << 20
 needs_tools = pytest.mark.skipif(not all(map(shutil.which, ("mcopy", "mkfs.vfat"))),
@@ -130,7 +130,7 @@ def test_what_cannot_be_made_leaves_nothing(image, card_payload, tmp_path, capsy
     elif wrong == "payload":
         card_payload.write_bytes(b"")
     elif wrong == "room":
-        from device.flash import payload
+        from picaption.device.flash import payload
         (tmp_path / "wheel").write_bytes(bytes(SIZE))
         payload.write(card_payload, "3.13", {"wheels/a-1-py3-none-any.whl": tmp_path / "wheel"})
     else:

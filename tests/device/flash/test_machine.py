@@ -5,8 +5,16 @@ import io
 import pytest
 
 from cards import needs_openssl
-from device.errors import PicaptionError
-from device.flash.machine import Machine, ask, check, check_wifi, hash_password, read_ssh_keys, wifi_key
+from picaption.device.errors import PicaptionError
+from picaption.device.flash.machine import (
+    Machine,
+    ask,
+    check,
+    check_wifi,
+    hash_password,
+    read_ssh_keys,
+    wifi_key,
+)
 
 
 @pytest.mark.parametrize("told, with_password, message", [

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -10,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-import device
-from device import cli
-from device.errors import PicaptionError
-from device.flash import payload
-from device.flash.commands import flash
-from device.flash.firstboot import read_manifest, unpack
-from device.flash.payload import download, own_wheel, write
+from picaption import device
+from picaption.device import cli
+from picaption.device.errors import PicaptionError
+from picaption.device.flash import payload
+from picaption.device.flash.commands import flash
+from picaption.device.flash.firstboot import read_manifest, unpack
+from picaption.device.flash.payload import download, own_wheel, write
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +48,7 @@ def test_the_wheel_is_one_and_holds_what_a_pi_needs(wheel, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     for name in ("device/cli.py", "device/page.html", "device/demo/cat.jpg", "device/flash/firstboot.py", "device/flash/seed.py",
                  "models/pretrained/everyday.tflite", "convert/commands.py"):
-        assert name in names
+        assert f"picaption/{name}" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith(("tests", "/"))]
 
 
@@ -60,9 +61,15 @@ def test_pip_installs_the_wheel(wheel, tmp_path):
     if "No module named pip" in done.stderr:
         pytest.skip("this Python has no pip")
     assert done.returncode == 0, done.stderr
-    program = "from importlib.metadata import distribution as d; print(*sorted(e.name for e in d('picaption').entry_points))"
-    said = subprocess.run([environment / "bin/python", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    program = "from importlib.metadata import distribution as d; print(*(e.name for e in d('picaption').entry_points if e.load()), __import__('picaption.device').device.__file__)"
+    # This wheel goes before what it needs, which is where this test's own packages are.
+    packages = next(environment.glob("lib/python3*/site-packages"))
+    path = os.pathsep.join([str(packages), *(entry for entry in sys.path if entry.endswith("-packages"))])
+    said = subprocess.run([environment / "bin/python", "-c", program], capture_output=True, text=True, cwd=tmp_path,
+                          env=os.environ | {"PYTHONPATH": path})
+    assert said.returncode == 0, said.stderr
     assert {"picaption", "live", "flash", "update"} <= set(said.stdout.split()) and (environment / "bin/picaption").exists()
+    assert said.stdout.split()[-1].startswith(str(packages))
 
 
 def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from cards import BOOKWORM, TRIXIE, contents, needs_openssl
-from device import cli
-from device.flash import card
-from device.flash.card import Folder
-from device.flash.commands import flash
+from picaption.device import cli
+from picaption.device.flash import card
+from picaption.device.flash.card import Folder
+from picaption.device.flash.commands import flash
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def options(tmp_path, card_payload):
 def test_all_of_it_and_twice_the_same(call, options, card_payload, request, system, tmp_path):
     boot = request.getfixturevalue(system)
     if system == "bookworm":
-        from device.flash import payload
+        from picaption.device.flash import payload
         payload.write(card_payload, "3.11", {"wheels/a-1-py3-none-any.whl": tmp_path / "wheel"})
     code, out, err = call("prepare", "--boot", boot, *options, given="secret\npassphrase\n")
     assert (code, err) == (0, "")

@@ -6,10 +6,10 @@ import subprocess
 import pytest
 import yaml
 
-from device.errors import PicaptionError
-from device.flash.card import Folder
-from device.flash.machine import Machine, Wifi
-from device.flash.seed import GO_ON, START, cloud_seed, with_machine, with_wifi
+from picaption.device.errors import PicaptionError
+from picaption.device.flash.card import Folder
+from picaption.device.flash.machine import Machine, Wifi
+from picaption.device.flash.seed import GO_ON, START, cloud_seed, with_machine, with_wifi
 
 KEY = "ssh-ed25519 AAAAC3Nz anna@home"
 WIFI = Wifi('My "net": ä', "0" * 64, "DE")
