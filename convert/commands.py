@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from . import PRECISIONS, RUNTIMES
+from picaption.device.bundle.metadata import HEADS, RULES
 from picaption.device.errors import PicaptionError
-from picaption.device.metadata import HEADS, RULES
+from picaption.models.backend import load_keras
 from picaption.models.commands import FILE, FOLDER
-from picaption.models.quiet import load_keras
 from picaption.models.settings import PIXELS
+
+from . import PRECISIONS, RUNTIMES
 
 REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
 
@@ -58,7 +59,7 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
     """
     keras = Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5")
     if names:
-        from picaption.models.readers import read_names
+        from picaption.models.data.readers import read_names
         names = read_names(names)
     if Path(model).is_file() and not keras:
         if report or per_tensor or mapping or max_loss is not None or runtime != RUNTIMES[0] or any(data.values()):
@@ -71,7 +72,7 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
             raise PicaptionError("--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training "
                                  "run")
         load_keras()
-        from picaption.models.classes import BASE
+        from picaption.models.evaluation.class_folders import BASE
         if Path(model, BASE).exists():
             convert_classes(model, output, report)
             return
@@ -83,18 +84,19 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
         raise PicaptionError("--mapping goes with --folders")
     options = {"count": count, "seed": seed, "precision": precision, "per_tensor": per_tensor, "runtime": runtime,
                "images": data["images"], "dataset": read_measured(report or max_loss is not None, **data), "max_loss": max_loss}
-    from .interrupts import ended_by_signals
     from picaption.models.files import need_folder
+
+    from .interrupts import ended_by_signals
     if report:
-        from .report import table, write_report
+        from .report.figures import table, write_report
         need_folder(report)
         options["report"] = lambda figures: click.echo("\n".join([*table(figures), "", f"see {write_report(report, figures)}"]))
     with ended_by_signals():
         if keras:
             load_keras()
-            from .foreign import convert_foreign
+            from .import_keras import convert_foreign
             if mapping:
-                from picaption.models.readers import read_mapping
+                from picaption.models.data.readers import read_mapping
                 mapping = read_mapping(mapping)
             same, difference = convert_foreign(model, output, names, pixels, representative, resize_rule=resize, head=head,
                                                size=size, mapping=mapping, **options)
@@ -112,8 +114,9 @@ def convert(model, output, representative, names, pixels, size, resize, head, re
 
 def convert_file(model, output, names, pixels, resize, head):
     """Make a bundle of a .tflite file, and tell of it."""
-    from .wrap import wrap
-    from picaption.device.bundle import write_checked
+    from picaption.device.bundle.bundle import write_checked
+
+    from .import_tflite import wrap
     contents = wrap(model, names, pixels, resize, head)
     write_checked(output, contents)
     click.echo(f"{output}: {megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}")
@@ -121,7 +124,7 @@ def convert_file(model, output, names, pixels, resize, head):
 
 def convert_classes(run, output, report):
     """Make a bundle of a run of class folders, and tell of it."""
-    from picaption.models.classes import convert_classes
+    from picaption.models.evaluation.class_folders import convert_classes
     if report:
         raise PicaptionError(f"{run} stands on a bundle that was converted before: there is nothing to report; leave out --report")
     convert_classes(run, output)
@@ -130,7 +133,7 @@ def convert_classes(run, output, report):
 
 def tuning_of(path, bound):
     """Return what tuning brought the bundle at `path`, which may lose `bound` points, as text."""
-    from picaption.device.bundle import read_bundle
+    from picaption.device.bundle.bundle import read_bundle
     tuned = read_bundle(path).metadata.provenance.get("tuned")
     if not tuned:
         return f"it loses no more than {bound:g} points, and is not tuned"

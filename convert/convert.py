@@ -8,21 +8,22 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from . import INTEGERS, RUNTIMES
-from .advice import advice
-from .graph import ACTIVATIONS, finish, history_type, name_graph, signature_functions
-from .report import figures_of, loss_measure, without
-from .tune import Candidate, keep_better, one_scale, tuned_encode
-from picaption.device.bundle import Bundle, Contents, write_bundle, write_checked
-from picaption.device.decode import beam_search
+from picaption.device.bundle.bundle import Bundle, Contents, write_bundle, write_checked
+from picaption.device.bundle.word_evidence import evidence_of
 from picaption.device.errors import PicaptionError
-from picaption.device.evidence import evidence_of
-from picaption.device.pictures import list_pictures, read_picture, resize
-from picaption.device.recognizer import describe
-from picaption.models.batches import windows
+from picaption.device.images import list_pictures, read_picture, resize
+from picaption.device.recognition.beam_search import beam_search
+from picaption.device.recognition.recognizer import describe
+from picaption.models.data.batches import windows
+from picaption.models.data.readers import read_captions
 from picaption.models.files import need_folder
-from picaption.models.readers import read_captions
-from picaption.models.run import KerasModel
+from picaption.models.run_folder import KerasModel
+
+from . import INTEGERS, RUNTIMES
+from .qat import Candidate, keep_better, one_scale, tuned_encode
+from .report.diagnostics import advice
+from .report.figures import figures_of, loss_measure, without
+from .tflite.export import ACTIVATIONS, finish, history_type, name_graph, signature_functions
 
 log = logging.getLogger("picaption")
 
@@ -55,8 +56,8 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
 
     representative: a folder of pictures like those that the device will see, or a captions file of pictures in the folder
     `images`; `count` of them, drawn with `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
-    precision: of convert.PRECISIONS; per_tensor, runtime: as for picaption.convert.graph.name_graph. report: a function that is
-    given the figures of picaption.convert.report.figures_of and more of this conversion, a dict; dataset: a Dataset to measure float
+    precision: of convert.PRECISIONS; per_tensor, runtime: as for picaption.convert.tflite.export.name_graph. report: a function that is
+    given the figures of picaption.convert.report.figures.figures_of and more of this conversion, a dict; dataset: a Dataset to measure float
     model and bundle on for it, without the pictures that gave ranges. max_loss: the points that the bundle may lose on it, or,
     without one, per cent of the other pictures that it may tell another class of first; beyond, its encoder is tuned to int8.
     Raises PicaptionError where the run or the pictures are unusable, or float model and bundle disagree beyond BOUNDS, which the
@@ -152,7 +153,7 @@ def representative_paths(representative, images):
 
 def draw(paths, count, held_out, seed, size, where):
     """Return (pictures to check on, representative pictures, the paths that the latter are of), uint8 of the `size`, a
-    picaption.device.metadata.Input.
+    picaption.device.bundle.metadata.Input.
 
     Of `paths`, `count` and `held_out` more, but no more than a fifth, are drawn with `seed`. Raises PicaptionError, which
     names `where`, if fewer than FEWEST can be had.
@@ -168,7 +169,7 @@ def draw(paths, count, held_out, seed, size, where):
 
 
 def load(paths, size):
-    """Return (path, picture) for `paths`, uint8 [H, W, 3] as the picaption.device.metadata.Input `size` asks for; broken ones are logged and
+    """Return (path, picture) for `paths`, uint8 [H, W, 3] as the picaption.device.bundle.metadata.Input `size` asks for; broken ones are logged and
     left out."""
     pictures = []
     for path in paths:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from .config import SECRETS, effective, options, to_toml
+from .config.options import options
+from .config.settings import SECRETS
+from .config.toml import effective, to_toml
 from .errors import PicaptionError
 
 logger = logging.getLogger("picaption")
@@ -33,9 +35,9 @@ beam_option = click.option("--beam", type=click.IntRange(1, 64), metavar="N",
               help="Write the annotated picture to PATH; for several, PATH is a folder.")
 def image(files, bundle, threads, beam, as_json, save):
     """Caption pictures and name what they show."""
-    from .overlay import annotate
-    from .pictures import read_picture, write_picture
-    from .recognizer import open_recognizer
+    from .images import read_picture, write_picture
+    from .outputs.overlay import annotate
+    from .recognition.recognizer import open_recognizer
     targets = saved_paths(files, save) if save else [None] * len(files)
     recognizer = open_recognizer(bundle, threads, beam)
     failures = 0
@@ -96,9 +98,10 @@ def live(config_path, **told):
     stand in a file of settings, as `max_fps = 2` for --max-fps 2: `picaption config` shows which hold. SIGHUP reads that file
     and the bundle anew.
     """
-    from . import log, systemd
-    from .assembly import Parts
-    from .live import run
+    from . import log
+    from .live.loop import run
+    from .live.pipeline import Parts
+    from .system import sd_notify
     found = effective(told, config_path)
     config = found.config
     log.configure(config.log_level)
@@ -106,14 +109,14 @@ def live(config_path, **told):
     parts = Parts(config)
 
     def reload():
-        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        sd_notify.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             wanted = effective(told, found.path).config
             hide_secrets(wanted)
             parts.reload(wanted)
         except PicaptionError as error:
             logger.error("%s; the settings stay as they were", error)
-        systemd.notify("READY=1")
+        sd_notify.notify("READY=1")
 
     with closing(parts):
         if not config.quiet:
@@ -122,9 +125,9 @@ def live(config_path, **told):
             if "web" in parts.sinks:
                 token = ", with ?token=... once" if config.token else ""
                 print(f"page: {parts.sinks['web'].address}{token}", file=sys.stderr)
-        parts.sinks["systemd"] = systemd.Ready()
-        summary = run(parts, config.frames, config.seconds, reload, systemd.Watchdog())
-        systemd.notify("STOPPING=1")
+        parts.sinks["systemd"] = sd_notify.Ready()
+        summary = run(parts, config.frames, config.seconds, reload, sd_notify.Watchdog())
+        sd_notify.notify("STOPPING=1")
     if not config.quiet:
         print(summary, file=sys.stderr)
 
@@ -170,11 +173,11 @@ def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, pa
     Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is installed and each number of
     threads in a process of its own. What makes a measurement doubtful is told.
     """
-    from .bench import bench, need_folders, threads_of, write_whole
-    from .bench_table import table
+    from .bench.bench import bench, need_folders, threads_of, write_whole
+    from .bench.table import table
     need_folders(json_file if json_file != "-" else None, page)
     if compare:
-        from .bench_compare import compare_files
+        from .bench.compare import compare_files
         if json_file or page or accuracy:
             raise PicaptionError("--compare measures nothing: give it without --json, --html and --accuracy")
         print("\n".join(compare_files(*compare)))
@@ -185,7 +188,7 @@ def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, pa
     if json_file not in (None, "-"):
         write_whole(json_file, json.dumps(figures) + "\n")
     if page:
-        from .bench_page import page_of
+        from .bench.page import page_of
         write_whole(page, page_of(figures))
 
 
@@ -195,7 +198,7 @@ def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, pa
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def inspect(bundle, graph, as_json):
     """Tell what BUNDLE holds, or any .tflite file: signatures, tensors, metadata, labels, sizes, a hash of its content."""
-    from .inspect import inspect, table
+    from .bundle.summary import inspect, table
     found = inspect(bundle)
     print(json.dumps(found, indent=1) if as_json else "\n".join(table(found, graph)))
 
@@ -219,9 +222,9 @@ def teach(folder, output, bundle, name, count, every, source, threads):
     """
     import time
 
-    from .bundle import default_bundle
-    from .sources import open_source
-    from .teach import capture, teach
+    from .bundle.bundle import default_bundle
+    from .recognition.teach import capture, teach
+    from .sources.sources import open_source
     if name:
         if Path(name).name != name or name.startswith("."):
             raise PicaptionError(f"--capture {name!r} is no class name: give one without slashes or a dot before it")

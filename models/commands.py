@@ -28,7 +28,8 @@ def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
     import logging
 
     from picaption.device.errors import PicaptionError
-    from .quiet import load_keras
+
+    from .backend import load_keras
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if not classes:
         if classes_dev or bundle or threads:
@@ -36,14 +37,15 @@ def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
         from .settings import read_settings
         settings = read_settings(recipe, overrides)
         load_keras()
-        from .train import train
+        from .training.train import train
         train(settings, data or ".", out)
         return
     if recipe or overrides or data:
         raise PicaptionError("a recipe, --set and --data do not go with --classes: give one or the other")
     load_keras()
-    from picaption.device.bundle import default_bundle
-    from .classes import table, train_classes
+    from picaption.device.bundle.bundle import default_bundle
+
+    from .evaluation.class_folders import table, train_classes
     click.echo("\n".join(table(train_classes(classes, bundle or default_bundle(), out, classes_dev, threads))))
     click.echo(f"{out}: see mistakes.html there; make a bundle of it with: picaption convert {out} --output mine.tflite")
 
@@ -82,7 +84,9 @@ def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predi
     import dataclasses
     import json
     import os
+
     from picaption.device.errors import PicaptionError
+
     from .files import need_folder, write_text
     need_data(gallery=gallery, **data)
     if mapping and not data["folders"]:
@@ -92,7 +96,8 @@ def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predi
     for path in (json_file, predictions, gallery):
         if path:
             need_folder(path)
-    from . import evaluate, readers
+    from .data import readers
+    from .evaluation import evaluate
     mapping = mapping and readers.read_mapping(mapping)
     dataset, training = read_data(**data)
     recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)
@@ -116,7 +121,7 @@ def evaluate(model, beam, prior, prior_weight, threads, json_file, record, predi
     if predictions:
         write_text(predictions, "".join(json.dumps(each) + "\n" for each in told))
     if gallery:
-        from .gallery import write_gallery
+        from .evaluation.gallery import write_gallery
         title = f"What {os.path.basename(os.path.normpath(model))} says"
         write_gallery(gallery, title, evaluate.rows(figures), told, dataset.records)
 
@@ -142,7 +147,9 @@ def need_data(captions, labels, folders, images, split, classes, training, train
 def read_data(captions, labels, folders, images, split, classes, training, training_split, training_images, limit):
     """Return the Dataset that these options of `picaption evaluate` ask for, and that of --training or None."""
     import dataclasses
-    from . import evaluate, readers
+
+    from .data import readers
+    from .evaluation import evaluate
     learnt = None
     if captions:
         dataset = readers.read_captions(captions, images, split)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from picaption.device.bundle import lines_of
+from picaption.device.atomic import whole
+from picaption.device.bundle.bundle import lines_of
 from picaption.device.errors import PicaptionError
-from picaption.device.files import whole
 
 
 def write_text(path, text):

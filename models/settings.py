@@ -39,7 +39,7 @@ class Settings:
     folders_dev: str = ""
 
     # The convolutional network: "mobilenet_v2", "efficientnet_lite0" or "classic". Weights: an .npz of folded ones
-    # (models/fold.py makes one), "imagenet" (MobileNetV2's, downloaded by keras.applications), or none for training
+    # (models/networks/import_efficientnet.py makes one), "imagenet" (MobileNetV2's, downloaded by keras.applications), or none for training
     # from scratch.
     network: str = "mobilenet_v2"
     weights: str = ""
@@ -94,7 +94,7 @@ class Settings:
     reward_learning_rate: float = 5e-4
     reward_samples: int = 5
 
-    # How the bundle decodes (picaption.device.metadata.Beam).
+    # How the bundle decodes (picaption.device.bundle.metadata.Beam).
     beam_width: int = 3
     min_words: int = 4
     max_words: int = 18

@@ -9,9 +9,9 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 
 from picaption import device  # noqa: E402
-from picaption.device.pictures import list_pictures, read_picture, write_picture  # noqa: E402
+from picaption.device.images import list_pictures, read_picture, write_picture  # noqa: E402
 
-DEMO = Path(device.__file__).parent / "demo"
+DEMO = Path(device.__file__).parent / "sources" / "demo"
 
 #: What the demo photographs show: captions, and labels for a multi-label list.
 TOLD = {
@@ -71,7 +71,7 @@ def settings():
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, data, settings):
     """The folder of a finished training run."""
-    from picaption.models.train import train
+    from picaption.models.training.train import train
     folder = tmp_path_factory.mktemp("run")
     train(settings, data, folder)
     return folder
@@ -90,7 +90,7 @@ def bundle(tmp_path_factory, run, data):
 def class_run(tmp_path_factory, data):
     """The folder of a finished training run on class folders, without captions."""
     from picaption.models.settings import Settings
-    from picaption.models.train import train
+    from picaption.models.training.train import train
     folder = tmp_path_factory.mktemp("class_run")
     train(Settings(name="folders", folders="folders", network="classic", size=32, tune_epochs=4, tune_batch=8,
                    tune_learning_rate=1e-3), data, folder)

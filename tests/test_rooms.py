@@ -42,7 +42,7 @@ def imported(name):
 def test_the_device_loads_nothing_that_training_needs():
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True)
     modules, loaded = (set(line.split()) for line in result.stdout.splitlines())
-    assert modules >= {"picaption.device.cli", "picaption.device.commands", "picaption.device.live", "picaption.device.sources", "picaption.device.sinks", "picaption.device.bench"}
+    assert modules >= {"picaption.device.cli", "picaption.device.commands", "picaption.device.live.loop", "picaption.device.sources.sources", "picaption.device.outputs.terminal", "picaption.device.bench.bench"}
     assert not loaded & {"tensorflow", "keras", "picaption.models", "picaption.convert", "picamera2", "pycocoevalcap", "tqdm"}
 
 

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic import whole
 from ..errors import PicaptionError
-from ..files import whole
 
 #: Where the Pi has its boot partition.
 BOOT = "/boot/firmware"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..atomic import whole
 from ..errors import PicaptionError
-from ..files import whole
 
 FILE = click.Path(path_type=Path)
 

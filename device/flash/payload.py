@@ -17,10 +17,10 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from ..bundle import Bundle
+from ..atomic import whole
+from ..bundle.bundle import Bundle
 from ..errors import PicaptionError
-from ..files import whole
-from .firstboot import BUNDLE, MANIFEST
+from .installer import BUNDLE, MANIFEST
 
 MACHINE = "aarch64"
 #: The newest glibc that the wheels may ask for: that of the system with such a Python; and what its packages were built against.

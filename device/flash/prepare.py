@@ -7,11 +7,11 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from ..config import effective, is_loopback, plain_toml
+from ..config.toml import effective, is_loopback, plain_toml
 from ..errors import PicaptionError
 from .card import FOLDER, identify
-from .firstboot import BUNDLE, HOME, Fault, read_manifest, unpack
 from .firstrun import firstrun_seed
+from .installer import BUNDLE, HOME, PROGRAM, Fault, read_manifest, unpack
 from .machine import hash_password
 from .payload import MACHINE, collect
 from .seed import cloud_seed
@@ -38,7 +38,7 @@ def prepare(boot, machine, settings, payload=None, bundle=None):
         else:
             payload = collect(system.python, Path(folder, "payload.tar"), bundle)
         files = {f"{FOLDER}/payload.tar": payload, f"{FOLDER}/picaption.toml": plain_toml(settings).encode(),
-                 f"{FOLDER}/firstboot.py": Path(__file__).with_name("firstboot.py").read_bytes()}
+                 f"{FOLDER}/{PROGRAM}": Path(__file__).with_name("installer.py").read_bytes()}
         if machine.user:
             files["ssh"] = b""  # has the system start its SSH server
         write(boot, files | kept(boot, seed) | seed)

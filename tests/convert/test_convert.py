@@ -7,11 +7,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from picaption.convert import RUNTIMES, convert
-from picaption.convert.operators import KINDS, signatures
+from picaption.convert.tflite.operators import KINDS, signatures
 from picaption.device import Bundle, PicaptionError, Recognizer
-from picaption.device.bundle import read_bundle
-from picaption.device.pictures import write_picture
-from picaption.models.run import KerasModel
+from picaption.device.bundle.bundle import read_bundle
+from picaption.device.images import write_picture
+from picaption.models.run_folder import KerasModel
 
 
 def test_int8_bundle_agrees_with_the_float_models(run, bundle, photos):
@@ -118,7 +118,7 @@ def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
 
 
 def test_a_captioner_of_a_low_rank_with_attention_converts(data, settings, tmp_path, photos):
-    from picaption.models.train import train
+    from picaption.models.training.train import train
     looking = dataclasses.replace(settings, labels="", text="", network="mobilenet_v2", alpha=0.1, pooling="attention", rank=16,
                                   epochs=10)
     train(looking, data, tmp_path / "run")

@@ -18,16 +18,16 @@ import cv2
 import numpy as np
 import pytest
 
-from picaption import device
 from picaption.device import cli, commands
+from picaption.device.bundle.metadata import Metadata
 from picaption.device.errors import PicaptionError
-from picaption.device.metadata import Metadata
-from picaption.device.overlay import annotate
-from picaption.device.pictures import read_picture, write_picture
-from standins import Counter, recognition
+from picaption.device.images import read_picture, write_picture
+from picaption.device.outputs.overlay import annotate
+from picaption.device.sources.sources import DEMO_PICTURES
+from tests.device.fakes.standins import Counter, recognition
 
 ROOT = Path(__file__).parents[2]
-CAT = Path(device.__file__).parent / "demo" / "cat.jpg"
+CAT = DEMO_PICTURES / "cat.jpg"
 #: A fresh process that has the device's commands, whether picaption is installed or not.
 PROGRAM = """
 from types import SimpleNamespace
@@ -62,8 +62,8 @@ def call(monkeypatch, capfd):
 
     def entry(command):
         return SimpleNamespace(load=lambda: command)
-    monkeypatch.setattr("picaption.device.recognizer.open_recognizer", lambda *_: StandIn())
-    monkeypatch.setattr("picaption.device.assembly.open_recognizer", lambda *_: StandIn())
+    monkeypatch.setattr("picaption.device.recognition.recognizer.open_recognizer", lambda *_: StandIn())
+    monkeypatch.setattr("picaption.device.live.pipeline.open_recognizer", lambda *_: StandIn())
     monkeypatch.setattr(cli, "find_commands", lambda: {
         "image": entry(commands.image), "live": entry(commands.live), "config": entry(commands.config)})
 
@@ -265,7 +265,7 @@ def test_save_to_a_place_that_cannot_be_written(call, tmp_path):
 def test_live_tells_every_sink_and_says_so(call, tmp_path, monkeypatch):
     source = Counter(12, live=False, shape=(96, 480))
     source.rate = 6
-    monkeypatch.setattr("picaption.device.assembly.open_source", lambda spec, controls: source)
+    monkeypatch.setattr("picaption.device.live.pipeline.open_source", lambda spec, controls: source)
     code, out, err = call("live", "--json", tmp_path / "said.jsonl", "--video", tmp_path / "said.avi")
     assert code == 0
     lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
@@ -290,7 +290,7 @@ def test_live_can_be_quiet(call):
 
 def test_live_auto_says_that_it_took_the_demo(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    monkeypatch.setattr("picaption.device.sources.v4l2_cameras", lambda: [])
+    monkeypatch.setattr("picaption.device.sources.sources.v4l2_cameras", lambda: [])
     code, _, err = call("live", "--frames", 1)
     assert code == 0 and err.startswith("source: demo (no camera found); stop with ctrl-C\n")
 
@@ -314,7 +314,7 @@ def test_a_full_disk_is_one_line_and_the_loop_goes_on(call):
 
 def test_a_camera_that_vanishes_ends_live_in_one_line_and_the_video_is_whole(call, tmp_path, monkeypatch):
     source = Counter(30, pause=0.01, error="the camera /dev/video0 is gone; plug it in again", shape=(96, 480))
-    monkeypatch.setattr("picaption.device.assembly.open_source", lambda spec, controls: source)
+    monkeypatch.setattr("picaption.device.live.pipeline.open_source", lambda spec, controls: source)
     code, _, err = call("live", "--video", tmp_path / "said.mp4", "--quiet", "--retries", 0)
     assert code == 75
     assert err == "picaption: the camera /dev/video0 is gone; plug it in again; given up after 1 failures in a row\n"

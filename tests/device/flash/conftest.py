@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cards import BOOKWORM, PROGRAM, TRIXIE, make_boot
 from picaption.device.flash import payload as payloads
+from tests.device.flash.cards import BOOKWORM, PROGRAM, TRIXIE, make_boot
+
 
 @pytest.fixture(autouse=True)
 def no_sync(monkeypatch):
@@ -52,7 +53,7 @@ def make_payload(tmp_path, monkeypatch):
         about = f"picaption-{version}.dist-info"
         with zipfile.ZipFile(wheel, "w") as archive:
             for name, text in {
-                    "picaption/device/program.py": PROGRAM.replace("VERSION", version), "picaption/device/demo/cat.jpg": "a cat",
+                    "picaption/device/program.py": PROGRAM.replace("VERSION", version), "picaption/device/sources/demo/cat.jpg": "a cat",
                     "picaption/models/pretrained/everyday.tflite": bundle,
                     f"{about}/METADATA": f"Metadata-Version: 2.1\nName: picaption\nVersion: {version}\n",
                     f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",

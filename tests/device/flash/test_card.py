@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from cards import TRIXIE, contents, make_boot
 from picaption.device.errors import PicaptionError
 from picaption.device.flash.card import Folder, System, identify
+from tests.device.flash.cards import TRIXIE, contents, make_boot
 
 
 def test_trixie_and_bookworm_are_told_by_cloud_inits_seed(tmp_path, trixie):

@@ -4,12 +4,12 @@ import subprocess
 
 import pytest
 
-from cards import COMMAND_LINE
 from picaption.device.errors import PicaptionError
 from picaption.device.flash import firstrun
 from picaption.device.flash.card import Folder
 from picaption.device.flash.firstrun import SCRIPT, firstrun_seed, script, with_run
 from picaption.device.flash.machine import Machine, Wifi
+from tests.device.flash.cards import COMMAND_LINE
 
 OURS = f"{COMMAND_LINE.strip()} systemd.run={SCRIPT} systemd.run_success_action=reboot systemd.unit=kernel-command-line.target\n"
 ALL = Machine("kitchen", "anna", "$6$salt$ha/sh", ("ssh-ed25519 AAAA a'b",), "Europe/Berlin", Wifi("a'b $x", "0" * 64, "DE"))

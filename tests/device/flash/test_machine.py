@@ -4,7 +4,6 @@ import io
 
 import pytest
 
-from cards import needs_openssl
 from picaption.device.errors import PicaptionError
 from picaption.device.flash.machine import (
     Machine,
@@ -15,6 +14,7 @@ from picaption.device.flash.machine import (
     read_ssh_keys,
     wifi_key,
 )
+from tests.device.flash.cards import needs_openssl
 
 
 @pytest.mark.parametrize("told, with_password, message", [

@@ -16,7 +16,7 @@ from picaption.device import cli
 from picaption.device.errors import PicaptionError
 from picaption.device.flash import payload
 from picaption.device.flash.commands import flash
-from picaption.device.flash.firstboot import read_manifest, unpack
+from picaption.device.flash.installer import read_manifest, unpack
 from picaption.device.flash.payload import download, own_wheel, write
 
 
@@ -46,7 +46,7 @@ def test_the_wheel_is_one_and_holds_what_a_pi_needs(wheel, tmp_path):
     again = own_wheel(tmp_path)
     assert again.read_bytes() == wheel.read_bytes() and again.name == wheel.name
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("device/cli.py", "device/page.html", "device/demo/cat.jpg", "device/flash/firstboot.py", "device/flash/seed.py",
+    for name in ("device/cli.py", "device/outputs/page.html", "device/sources/demo/cat.jpg", "device/flash/installer.py", "device/flash/seed.py",
                  "models/pretrained/everyday.tflite", "convert/commands.py"):
         assert f"picaption/{name}" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith(("tests", "/"))]

@@ -6,11 +6,11 @@ import tomllib
 import pytest
 import yaml
 
-from cards import BOOKWORM, TRIXIE, contents, needs_openssl
 from picaption.device import cli
 from picaption.device.flash import card
 from picaption.device.flash.card import Folder
 from picaption.device.flash.commands import flash
+from tests.device.flash.cards import BOOKWORM, TRIXIE, contents, needs_openssl
 
 
 @pytest.fixture

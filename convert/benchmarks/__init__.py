@@ -1,0 +1,1 @@
+"""Other runtimes and decoders, measured against this one."""

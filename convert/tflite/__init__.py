@@ -1,0 +1,1 @@
+"""TFLite graphs: export, reading, and repair."""

@@ -1,0 +1,1 @@
+"""Measuring what a frame costs on this machine."""

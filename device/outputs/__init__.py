@@ -1,0 +1,1 @@
+"""Where recognitions go: terminal, files, a window, a web page, MQTT, events."""

@@ -1,0 +1,1 @@
+"""The board's operating system: diagnosis, the systemd service."""

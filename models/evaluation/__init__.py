@@ -1,0 +1,1 @@
+"""Evaluation: metrics, studies and their pages."""

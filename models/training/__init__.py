@@ -1,0 +1,1 @@
+"""Training: captioner, classifier, encoder."""

@@ -1,0 +1,126 @@
+"""What is read around a measurement, from the files and tools of real boards."""
+
+import os
+import time
+
+import pytest
+
+from picaption.device import board
+from picaption.device.bench import machine as bench_machine
+from picaption.device.bench.machine import (
+    Power,
+    Watch,
+    clock,
+    doubts,
+    machine,
+    peak_megabytes,
+    power,
+    throttled,
+)
+
+#: A part of what `vcgencmd pmic_read_adc` prints on a Pi 5: 1.5 A at 0.8 V, 0.5 A at 3.0 V, and the input's voltage alone.
+PMIC = """   VDD_CORE_A current(7)=1.50000000A
+     3V7_WL_SW_A current(0)=0.50000000A
+   VDD_CORE_V volt(15)=0.80000000V
+     3V7_WL_SW_V volt(8)=3.00000000V
+        EXT5V_V volt(24)=5.14100000V
+"""
+CALM = {"governor": None, "megahertz": None, "celsius": None, "throttled": None, "others": None}
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Writes what a machine's files hold; those that are not written are not there."""
+    for module, name in ((bench_machine, "_CPU"), (bench_machine, "_STAT"), (bench_machine, "_CLOCKS"), (board, "_MODEL"),
+                         (board, "_TEMPERATURE"), (board, "_THROTTLED"), (board, "_GOVERNOR")):
+        monkeypatch.setattr(module, name, tmp_path / name)
+    return lambda name, text: ((tmp_path / name).parent.mkdir(parents=True, exist_ok=True), (tmp_path / name).write_text(text))
+
+
+@pytest.fixture
+def vcgencmd(tmp_path, monkeypatch):
+    """Puts a program vcgencmd on the path that prints `text` for the argument `name`, and fails otherwise."""
+    def install(name, text):
+        program = tmp_path / "bin" / "vcgencmd"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n[ \"$1\" = {name} ] || exit 1\ncat <<'END'\n{text}END\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return install
+
+
+def test_a_pi_5(files):
+    files("_MODEL", "Raspberry Pi 5 Model B Rev 1.0\0")
+    files("_CPU", "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU part\t: 0xd0b\n\nprocessor\t: 1\nCPU part\t: 0xd08\n")
+    files("_CLOCKS/cpu0/cpufreq/scaling_cur_freq", "1500000\n")
+    files("_CLOCKS/cpu3/cpufreq/scaling_cur_freq", "2400000\n")
+    found = machine()
+    assert (found["board"], found["cpu"], found["instructions"]) == ("Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76", ["asimddp"])
+    assert clock() == 2400
+
+
+def test_a_pc_tells_its_clock_elsewhere(files):
+    files("_CPU", "model name\t: AMD EPYC\nflags\t\t: fpu avx2 avx512_vnni\ncpu MHz\t\t: 2596.144\n")
+    assert clock() == 2596.144 and machine()["cpu"] == "AMD EPYC" and machine()["instructions"] == ["avx2", "avx512_vnni"]
+
+
+def test_a_machine_that_tells_nothing(files, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert clock() is power() is throttled() is None
+    assert Watch().figures() == CALM and doubts(CALM) == []
+    with Power() as measured:
+        pass
+    assert measured.watts is None
+
+
+def test_the_power_is_that_of_the_rails(vcgencmd, monkeypatch):
+    vcgencmd("pmic_read_adc", PMIC)
+    assert power() == pytest.approx(1.5 * 0.8 + 0.5 * 3.0)
+    monkeypatch.setattr(bench_machine, "EVERY", 0.01)
+    with Power() as measured:
+        time.sleep(0.2)
+    assert measured.watts == pytest.approx(2.7)
+
+
+def test_the_firmware_is_asked_where_the_kernel_has_no_file(files, vcgencmd):
+    vcgencmd("get_throttled", "throttled=0x50001\n")
+    assert throttled() == (("under-voltage",), ("under-voltage", "throttled"))
+
+
+def test_a_watch_tells_what_happened_meanwhile(files, monkeypatch):
+    files("_THROTTLED", "10000")  # Under-voltage, before.
+    files("_TEMPERATURE", "50000")
+    files("_GOVERNOR", "ondemand")
+    files("_STAT", "cpu  100 0 100 5000 50 0 0 0 0 0\n")
+    files("_CLOCKS/cpu0/cpufreq/scaling_cur_freq", "2400000")
+    now = [100.0, 10.0]
+    monkeypatch.setattr(bench_machine.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(bench_machine.time, "process_time", lambda: now[1])
+    watch = Watch()
+    files("_TEMPERATURE", "85500")
+    files("_CLOCKS/cpu0/cpufreq/scaling_cur_freq", "1500000")
+    watch.look()
+    files("_TEMPERATURE", "80000")
+    files("_THROTTLED", "50000")  # Throttled since, no more now.
+    # 10 s later all cores were busy for 1200 more ticks, of which this process had 9 s; idle and waiting do not count.
+    now[:] = 110.0, 19.0
+    ticks = os.sysconf("SC_CLK_TCK")
+    files("_STAT", f"cpu  {100 + 11 * ticks} 0 {100 + ticks} 9000 99 0 0 0 0 0\n")
+    seen = watch.figures()
+    assert seen == {"governor": "ondemand", "megahertz": {"lowest": 1500, "highest": 2400}, "throttled": ["throttled"],
+                    "celsius": {"start": 50.0, "end": 80.0, "highest": 85.5}, "others": 0.3}
+    assert [line.split(":")[0] for line in doubts(seen)] == [
+        "the board was held back (throttled)", "the processor was 86 degrees Celsius hot",
+        "the governor is ondemand, so that the clock varies", "other programs kept 0.3 cores busy"]
+
+
+def test_a_calm_board_is_not_doubtful():
+    assert doubts(CALM | {"governor": "performance", "throttled": [], "others": 0.1,
+                          "celsius": {"start": 50, "end": 60, "highest": 79.9}}) == []
+
+
+def test_memory_at_its_most():
+    before = peak_megabytes()
+    taken = bytearray(os.urandom(1 << 20) * 64)
+    assert peak_megabytes() > 60 and peak_megabytes() >= before
+    assert len(taken) == 64 << 20

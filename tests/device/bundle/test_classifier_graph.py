@@ -1,0 +1,63 @@
+"""A classifier written into a graph: it computes the head, and leaves all else as it is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from picaption.device import Recognizer
+from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
+from picaption.device.bundle.classifier_graph import with_classify
+from picaption.device.bundle.runtime import make_interpreter
+from picaption.device.recognition.classifier import Head, squash
+
+
+def some_head(inputs, words, classes, seed=0):
+    """Return a Head of random weights, and features and evidence for it."""
+    random = np.random.default_rng(seed)
+    def normal(*shape):
+        return random.normal(size=shape).astype(np.float32)
+    head = Head(3 * normal(inputs, classes), words and normal(words, classes) / 4, normal(classes))
+    return head, np.abs(normal(1, inputs)), words and np.abs(normal(words))
+
+
+@pytest.mark.parametrize("multi_label", (True, False))
+def test_the_graph_computes_the_head(bundle, tmp_path, photos, multi_label):
+    contents, before = read_bundle(bundle), Bundle(bundle)
+    features = before.encode(np.zeros((64, 64, 3), np.uint8)).features.shape[1]
+    labels = tuple(f"class {number}" for number in range(7))
+    head, seen, evidence = some_head(features, len(contents.vocabulary), 7)
+    expected = squash(head.logits(seen, evidence[None])[0], multi_label)
+    for quantized, off in ((True, 0.03), (False, 1e-5)):
+        graph = with_classify(contents.graph, head, multi_label, quantized)
+        write_bundle(tmp_path / "new.tflite", replace(contents, graph=graph, labels=labels))
+        after = Bundle(tmp_path / "new.tflite")
+        np.testing.assert_allclose(after.classify(seen, evidence), expected, atol=off)
+        # What was there before is there still, to the bit.
+        one, other = (model.encode(np.full((64, 64, 3), 90, np.uint8)) for model in (before, after))
+        for name in ("features", "context", "tags"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert with_classify(graph, head, multi_label, quantized) == graph  # Nothing piles up.
+
+
+def test_a_raw_head_beside_a_captioner_takes_features_as_they_are(bundle, tmp_path, photos):
+    contents = read_bundle(bundle)
+    features = Bundle(bundle).encode(np.zeros((64, 64, 3), np.uint8)).features.shape[1]
+    head, seen, _ = some_head(features, None, 4)
+    head = replace(head, features=head.features / 30, raw=True)
+    graph = with_classify(contents.graph, head, False)
+    write_bundle(tmp_path / "raw.tflite", replace(contents, graph=graph, labels=("ash", "birch", "cedar", "oak")))
+    after = Bundle(tmp_path / "raw.tflite")
+    expected = squash((seen @ head.features + head.bias)[0], False)
+    np.testing.assert_allclose(after.classify(seen, np.ones(len(contents.vocabulary), np.float32)), expected, atol=0.03)
+    said = Recognizer(after)(photos["cat"])
+    assert said.caption.words and said.classes[0].name in after.labels
+
+
+def test_a_graph_without_a_captioner_or_classes_is_given_some(bundle):
+    graph = read_bundle(bundle).graph
+    head, seen, _ = some_head(512, None, 3)
+    interpreter = make_interpreter(with_classify(graph, head, False))
+    runner = interpreter.get_signature_runner("classify")
+    assert list(runner.get_input_details()) == ["features"]
+    np.testing.assert_allclose(runner(features=seen)["scores"][0], squash(head.logits(seen)[0], False), atol=0.03)

@@ -1,0 +1,64 @@
+"""Small stand-ins for the device tests: a recognition, sources and a sink that keep count."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+
+from picaption.device.errors import CameraError
+from picaption.device.recognition.result import Caption, Recognition, Score
+from picaption.device.sources.capture import InTurn, Newest
+
+
+def recognition(text="a cat with green eyes", classes=(("cat", 0.97), ("dog", 0.04)), tags=("cat", "eyes"), **changes):
+    """Return a Recognition that says so."""
+    caption = Caption(text, tuple(text.split()), -4.5) if text else None
+    values = {"timings": {"encode": 9.0, "total": 12.25}, "frame": 3, "captured_at": 1700000000.5}
+    return Recognition(caption, tuple(Score(tag, 0.8) for tag in tags),
+                       tuple(Score(*score) for score in classes), **(values | changes))
+
+
+class Counter:
+    """Frames that hold their number in every pixel: of `count`, then the end, or `error`."""
+
+    name, rate, metadata = "counter", None, None
+
+    def __init__(self, count, live=True, pause=0.0, error=None, shape=(24, 32)):
+        self.count, self.live, self.pause, self.error, self.shape = count, live, pause, error, shape
+        self.number, self.closed, self.buffers = 0, 0, set()
+
+    def read(self, into=None):
+        time.sleep(self.pause)
+        if self.number == self.count:
+            if self.error:
+                raise CameraError(self.error)
+            return None
+        frame = np.empty((*self.shape, 3), np.uint8) if into is None else into
+        self.buffers.add(frame.ctypes.data)
+        frame[:] = self.number % 256
+        self.number += 1
+        return frame
+
+    def close(self):
+        self.closed += 1
+
+
+class Keeper:
+    """A sink that keeps what it is given: (the picture's first value, Recognition)."""
+
+    def __init__(self):
+        self.got, self.closed = [], 0
+
+    def write(self, frame, recognition):
+        assert not self.closed
+        self.got.append((int(frame[0, 0, 0]), recognition))
+
+    def close(self):
+        self.closed += 1
+
+
+def parts(source, recognize, *sinks, max_fps=0, power_save=False):
+    """Return the parts of a live run over a source."""
+    reader = Newest(lambda: source) if source.live else InTurn(source)
+    return SimpleNamespace(reader=reader, recognize=recognize, sinks=dict(enumerate(sinks)), max_fps=max_fps,
+                           power_save=power_save)

@@ -1,0 +1,218 @@
+"""Live runs as processes of their own, and what can go wrong with them: nothing is corrupted, and they go on or say why not."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import pytest
+from paho.mqtt import subscribe
+
+from picaption.device import default_bundle
+from picaption.device.images import encode_picture, list_pictures, read_picture
+from picaption.device.sources.sources import DEMO_PICTURES
+from tests.device.fakes.servers import Broker, free_port
+
+PROGRAM = "from picaption.device.commands import live; from picaption.device.cli import main; main(command=live, name='picaption live')"
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def live(tmp_path):
+    """Starts `picaption live` with options, in a folder of its own; ends what still runs."""
+    running = []
+
+    def start(*options):
+        environment = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
+        running.append(subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, options)], cwd=tmp_path, env=environment,
+                                        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return running[-1]
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_for(condition, seconds=30):
+    """Return the first true value of `condition()`; fails where there is none in time."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+class Camera(BaseHTTPRequestHandler):
+    """Streams a cup of coffee as MJPEG; every third picture is cut short, and every fifth is no picture at all."""
+
+    coffee = next(path for path in list_pictures(DEMO_PICTURES) if path.stem == "coffee")
+    jpeg = encode_picture(read_picture(coffee), ".jpg")
+
+    def do_GET(self):  # noqa: N802, the library's name
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        try:
+            for number in range(1, 100_000):
+                data = b"\0" * 2000 if number % 5 == 0 else self.jpeg[:len(self.jpeg) // 2] if number % 3 == 0 else self.jpeg
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(data), data))
+                self.server.streams.add(self.connection)
+                time.sleep(0.02)
+        except OSError:
+            pass
+
+    def log_message(self, *_):
+        """Be quiet."""
+
+
+def camera(port):
+    """Return a camera in the network at that port, running."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), Camera)
+    server.daemon_threads, server.streams = True, set()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def unplug(server):
+    server.shutdown()
+    server.server_close()
+    for connection in server.streams:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_camera_with_corrupt_frames_that_goes_and_comes_back(live, tmp_path):
+    port, said = free_port(), tmp_path / "said.jsonl"
+    server = camera(port)
+    process = live("--source", f"http://anna:s3cret@127.0.0.1:{port}/", "--json", said, "--quiet", "--stall", 2)
+    wait_for(lambda: len(lines_of(said)) > 20)
+    unplug(server)
+    time.sleep(0.3)
+    before = len(lines_of(said))
+    server = camera(port)
+    wait_for(lambda: len(lines_of(said)) > before + 20)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    unplug(server)
+    assert process.returncode == 0
+    frames = [line["frame"] for line in lines_of(said)]
+    assert frames == sorted(set(frames)) and all(line["caption"]["text"] for line in lines_of(said))
+    assert "tried again in 1 s" in err and "s3cret" not in err
+
+
+def test_a_camera_that_does_not_come_back_ends_the_run_with_its_own_code(live, tmp_path):
+    port = free_port()
+    server = camera(port)
+    process = live("--source", f"http://127.0.0.1:{port}/", "--quiet", "--retries", 1, "--stall", 2, "--video", "said.avi")
+    wait_for(lambda: (tmp_path / ".said.part.avi").exists())
+    unplug(server)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75 and err.splitlines()[-1].endswith("given up after 2 failures in a row")
+    assert cv2.VideoCapture(str(tmp_path / "said.avi")).grab()
+
+
+def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
+    settings, bundle = tmp_path / "picaption.toml", tmp_path / "mine.tflite"
+    shutil.copy(default_bundle(), bundle)
+
+    def write(**values):
+        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+        settings.write_text(f'source = "demo"\nbundle = "mine.tflite"\nquiet = true\n{text}')
+    write(json="one.jsonl")
+    process = live()
+    wait_for(lambda: len(lines_of(tmp_path / "one.jsonl")) > 3)
+    write(json="two.jsonl")
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(lines_of(tmp_path / "two.jsonl")) > 3)
+    write(json="two.jsonl", prot=1)
+    bundle.write_bytes(bundle.read_bytes()[:100_000])
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    write(json="no/such/folder/of-sixteen-letters", token="of-sixteen-letters")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    write(json="two.jsonl", hflip=True)
+    process.send_signal(signal.SIGHUP)
+    count = len(lines_of(tmp_path / "two.jsonl"))
+    wait_for(lambda: len(lines_of(tmp_path / "two.jsonl")) > count + 10)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "picaption.toml:5: no setting is called 'prot'" in err and "the settings stay as they were" in err
+    assert "mine.tflite" in err and "the bundle stays as it was" in err
+    assert "no/such/folder/***" in err and "json stays as it was" in err and "of-sixteen-letters" not in err
+
+
+def test_sigterm_in_the_middle_of_writing_leaves_whole_files(live, tmp_path):
+    for pause in (0.0, 0.05, 0.11):
+        said, video = tmp_path / f"{pause}.jsonl", tmp_path / f"{pause}.avi"
+        process = live("--source", "demo", "--size", "320x240", "--json", said, "--video", video, "--quiet")
+        wait_for(lambda: len(lines_of(said)) > 2)
+        time.sleep(pause)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20) == ("", "") and process.returncode == 0
+        assert said.read_bytes().endswith(b"\n") and len(lines_of(said)) > 2
+        assert cv2.VideoCapture(str(video)).grab()
+    assert not [path for path in os.listdir(tmp_path) if ".part" in path]
+
+
+def test_killed_at_once_the_lines_are_whole_and_the_next_run_goes_on_behind_them(live, tmp_path):
+    said = tmp_path / "said.jsonl"
+    for runs in (1, 2):
+        process = live("--source", "demo", "--size", "320x240", "--json", said, "--quiet")
+        before = len(lines_of(said))
+        wait_for(lambda: len(lines_of(said)) > before + 3)
+        process.kill()
+        process.wait()
+    assert said.read_bytes().endswith(b"\n") and len(lines_of(said)) > 6
+
+
+def test_all_outputs_at_once_from_one_file(live, tmp_path):
+    (tmp_path / "broker").mkdir()
+    broker = Broker(tmp_path / "broker")
+    (tmp_path / "picaption.toml").write_text(f"""
+source = "demo"
+size = "320x240"
+json = "said.jsonl"
+json_megabytes = 0.02
+video = "said.avi"
+web = true
+port = 0
+token = "sixteen letters!"
+mqtt = "127.0.0.1:{broker.port}"
+[[event]]
+caption = true
+run = ["{sys.executable}", "-c", "import sys; open('told', 'a').write(sys.argv[1] + chr(10))", "{{caption}}"]
+every = 0
+""")
+    process = live()
+    source, page = (process.stderr.readline() for _ in range(2))
+    assert source == "source: demo; stop with ctrl-C\n" and page.startswith("page: http://127.0.0.1:")
+    request = urllib.request.Request(page.split()[1].rstrip(",") + "events", headers={"Authorization": "Bearer sixteen letters!"})
+    with urllib.request.urlopen(request, timeout=20) as events:
+        while not (shown := events.readline()).startswith(b'data: {"version"'):
+            pass
+    state = subscribe.simple("picaption/state", hostname="127.0.0.1", port=broker.port).payload
+    wait_for(lambda: (tmp_path / "told").exists() and (tmp_path / "said.jsonl.2").exists())
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    broker.kill()
+    assert process.returncode == 0 and " | " in out and " fps" in err and "sixteen letters" not in page + err
+    said = {line["caption"]["text"] for path in tmp_path.glob("said.jsonl*") for line in lines_of(path)}
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[0] and json.loads(shown[6:])["caption"]["text"] and json.loads(state)["caption"]["text"]
+    assert set(told) & said and cv2.VideoCapture(str(tmp_path / "said.avi")).grab()

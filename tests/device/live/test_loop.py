@@ -1,0 +1,182 @@
+"""The live loop: which frames it takes, what it tells of them, and how it ends."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from picaption.device.errors import PicaptionError
+from picaption.device.live import loop
+from picaption.device.live.loop import Summary, run
+from tests.device.fakes.standins import Counter, Keeper, parts, recognition
+
+
+def recognizer(pause=0.0, seen=None):
+    """Return a recognizer that takes `pause` seconds and fails where its frame changes meanwhile."""
+    def recognize(image, frame, captured_at):
+        before = image.copy()
+        time.sleep(pause)
+        assert (image == before).all() and (image == frame % 256).all()
+        if seen is not None:
+            seen.append(time.time() - captured_at)
+        return recognition(frame=frame, captured_at=captured_at)
+    return recognize
+
+
+def test_a_source_that_waits_is_read_frame_by_frame():
+    sink = Keeper()
+    summary = run(parts(Counter(20, live=False), recognizer(0.002), sink))
+    assert [value for value, _ in sink.got] == list(range(20))
+    assert [result.frame for _, result in sink.got] == list(range(20))
+    assert summary.frames == 20 and len(summary.latencies) == 20
+
+
+def test_a_live_source_gives_its_newest_frame_and_the_rest_are_skipped():
+    sink, ages = Keeper(), []
+    summary = run(parts(Counter(400, pause=0.002), recognizer(0.05, ages), sink))
+    numbers = [result.frame for _, result in sink.got]
+    assert numbers == sorted(set(numbers))
+    assert 3 <= summary.frames < 100
+    # Never a stale picture: after 50 ms of work it is hardly older than these (a queue would make it 400 ms).
+    assert sorted(ages)[len(ages) // 2] < 0.2
+    assert min(summary.latencies) >= 50
+
+
+def test_every_sink_gets_the_same_recognition():
+    sinks = [Keeper(), Keeper()]
+    run(parts(Counter(3, live=False), recognizer(), *sinks))
+    assert [a is b for (_, a), (_, b) in zip(sinks[0].got, sinks[1].got)] == [True] * 3
+
+
+def test_what_adds_to_the_latency_is_told():
+    class Slow(Keeper):
+        def write(self, frame, recognition):
+            time.sleep(0.02)
+            super().write(frame, recognition)
+
+    sink = Slow()
+    summary = run(parts(Counter(10**9, pause=0.001), recognizer(0.01), sink), frames=4)
+    timings = [result.timings for _, result in sink.got]
+    assert all(list(spent) == ["waited", "encode", "total", "outputs"] for spent in timings)
+    assert timings[0]["outputs"] == 0 and min(spent["outputs"] for spent in timings[1:]) >= 20
+    assert 0 <= min(spent["waited"] for spent in timings)
+    assert list(summary.stages) == ["waited", "encode", "outputs"]
+
+
+def test_what_the_camera_says_of_a_frame_is_passed_on():
+    source, sink = Counter(1, live=False), Keeper()
+    source.metadata = {"Lux": 12.5, "ColourGains": (1.5, 2.0), "SensorBlackLevels": object()}
+    run(parts(source, recognizer(), sink))
+    assert sink.got[0][1].camera == {"Lux": 12.5, "ColourGains": (1.5, 2.0)}
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_loop_stops_after_so_many_frames(alive):
+    sink = Keeper()
+    assert run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), sink), frames=5).frames == 5
+    assert len(sink.got) == 5
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_loop_stops_after_so_many_seconds(alive):
+    summary = run(parts(Counter(10**9, live=alive, pause=0.001), recognizer()), seconds=0.2)
+    assert 0.2 <= summary.seconds < 2 and summary.frames > 0
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_no_more_frames_a_second_than_are_wanted(alive):
+    summary = run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), Keeper(), max_fps=10), seconds=1.02)
+    assert 5 <= summary.frames <= 11
+    # What is recognised after the wait is new.
+    assert not alive or max(summary.latencies) < 90
+
+
+def test_a_pause_between_frames_ends_with_the_run():
+    start = time.monotonic()
+    assert run(parts(Counter(10**9, live=False), recognizer(), max_fps=0.01), seconds=0.3).frames == 1
+    assert time.monotonic() - start < 2
+
+
+def test_power_is_saved_while_nothing_changes(monkeypatch):
+    monkeypatch.setattr(loop, "CALM", 0.3)
+    monkeypatch.setattr(loop, "IDLE", 0.2)
+    scene, seen = [1], []
+
+    def recognize(image, frame, captured_at):
+        seen.append(time.monotonic())
+        return recognition(frame=frame, scene=scene[0])
+
+    start = time.monotonic()
+    change = threading.Timer(0.9, scene.__setitem__, (0, 2))
+    change.start()
+    run(parts(Counter(10**9, pause=0.005), recognize, power_save=True), seconds=1.3)
+    gaps = {when - start: after - when for when, after in zip(seen, seen[1:])}
+    calm = [gap for when, gap in gaps.items() if 0.35 < when < 0.7]
+    awake = [gap for when, gap in gaps.items() if when < 0.25 or 1.13 < when]
+    assert calm and min(calm) > 0.18 and sorted(awake)[len(awake) // 2] < 0.05
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_an_error_of_the_source_is_raised_after_what_came_before(alive):
+    sink = Keeper()
+    with pytest.raises(PicaptionError, match="the camera is gone"):
+        run(parts(Counter(3, live=alive, pause=0.02, error="the camera is gone"), recognizer(), sink))
+    assert len(sink.got) >= 1
+
+
+def test_an_error_of_the_recognizer_or_a_sink_is_raised():
+    class Full(Keeper):
+        def write(self, frame, recognition):
+            raise PicaptionError("the disk is full")
+
+    def broken(*_):
+        raise PicaptionError("no model")
+
+    for recognize, sinks, message in ((broken, [Keeper()], "no model"), (recognizer(), [Full(), Keeper()], "full")):
+        with pytest.raises(PicaptionError, match=message):
+            run(parts(Counter(10**9, pause=0.001), recognize, *sinks))
+
+
+@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_loop_cleanly(number, alive):
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before, sink = [signal.getsignal(each) for each in numbers], Keeper()
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
+    timer.start()
+    summary = run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), sink), seconds=10)
+    assert 0 < summary.frames == len(sink.got) and summary.seconds < 5
+    assert before == [signal.getsignal(each) for each in numbers]
+
+
+def test_sighup_reloads_between_two_frames():
+    old, new = Keeper(), Keeper()
+    running = parts(Counter(10**9, pause=0.001), recognizer(0.01), old)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGHUP))
+    timer.start()
+    run(running, seconds=0.4, reload=lambda: running.sinks.update({0: new}))
+    assert old.got and new.got and old.got[-1][1].frame < new.got[0][1].frame
+
+
+def test_the_clock_may_be_set_back(monkeypatch):
+    wall, sink = iter(range(10**6, 0, -1000)), Keeper()
+    monkeypatch.setattr("picaption.device.sources.capture.time", type("Clock", (), {
+        "time": staticmethod(lambda: next(wall)), "monotonic": time.monotonic, "sleep": time.sleep}))
+    summary = run(parts(Counter(20, live=False), recognizer(), sink))
+    assert summary.frames == 20 and min(summary.latencies) >= 0
+    assert min(result.timings["waited"] for _, result in sink.got) >= 0
+    assert sink.got[0][1].captured_at > sink.got[-1][1].captured_at
+
+
+def test_every_turn_is_told_even_while_no_frame_comes():
+    turns = []
+    run(parts(Counter(10**9, pause=0.3), recognizer()), seconds=0.5, turn=lambda: turns.append(time.monotonic()))
+    assert max(after - before for before, after in zip(turns, turns[1:])) < 0.25
+
+
+def test_the_summary_is_one_line():
+    summary = Summary(40, 4.0, tuple(range(1, 41)), {"waited": (1.0, 2.0, 9.0), "encode": (3.0,)})
+    assert str(summary) == ("40 frames in 4.0 s: 10.0 fps, latency 20 ms (90th percentile 36 ms): waited 2.0, encode 3.0")
+    assert str(Summary(0, 1.0, (), {})) == "no frame was recognised"

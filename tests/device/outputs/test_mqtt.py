@@ -1,0 +1,384 @@
+"""Recognitions at a real broker, mosquitto, which these tests start."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import jinja2
+import numpy as np
+import pytest
+from paho.mqtt import client as paho
+
+from picaption.device import board
+from picaption.device.config.settings import Config
+from picaption.device.errors import PicaptionError
+from picaption.device.outputs import mqtt
+from picaption.device.outputs.homeassistant import discovery
+from picaption.device.outputs.mqtt import Mqtt, parse_address
+from tests.device.fakes.servers import Broker, certificates, free_port, wait_for
+from tests.device.fakes.standins import recognition
+
+FRAME = np.zeros((24, 32, 3), np.uint8)
+PASSWORD = "not-for-the-log"
+
+
+class Listener:
+    """Another client of the broker, which keeps the messages: (topic, text, whether it was retained)."""
+
+    def __init__(self, port, topic="#", **login):
+        self.got, self._client = [], paho.Client(paho.CallbackAPIVersion.VERSION2)
+        if login:
+            self._client.username_pw_set(**login)
+        self._client.on_message = lambda client, data, message: self.got.append(
+            (message.topic, message.payload.decode(), message.retain))
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, 1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def texts(self, topic):
+        return [text for name, text, _ in self.got if name == topic]
+
+    def say(self, topic, text):
+        self._client.publish(topic, text, 1).wait_for_publish(5)
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def closing():
+    """Call it with what is to be closed, or killed, at the end."""
+    things = []
+    yield lambda thing: things.append(thing) or thing
+    for thing in reversed(things):
+        getattr(thing, "close", None) and thing.close()
+        getattr(thing, "kill", None) and thing.kill()
+
+
+@pytest.fixture
+def broker(tmp_path, closing):
+    return closing(Broker(tmp_path))
+
+
+def config(port, **changes):
+    return Config(**{"mqtt": f"127.0.0.1:{port}", "mqtt_topic": "home/camera"} | changes)
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(("text", "address"), [
+    ("broker", ("broker", 1883, False)), ("192.168.1.2:1999", ("192.168.1.2", 1999, False)),
+    ("[fe80::1]", ("fe80::1", 1883, False)), ("[::1]:1884", ("::1", 1884, False)),
+    ("mqtt://broker.lan", ("broker.lan", 1883, False)), ("mqtt://b:1/", ("b", 1, False)),
+    ("mqtts://broker.lan", ("broker.lan", 8883, True)), ("MQTTS://[::1]:9", ("::1", 9, True))])
+def test_addresses(text, address):
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["::1", "broker:", "broker:0", "broker:65536", "broker:x", "http://broker", "mqtts://", "a b",
+                                  "broker/topic", "broker\n", "mqtt://broker?x=1", ":1883", "[::1", "brök er"])
+def test_what_is_no_address(text):
+    with pytest.raises(PicaptionError, match=r"write it as HOST, HOST:PORT, \[IPv6\]:PORT or mqtts://HOST"):
+        Mqtt(Config(mqtt=text))
+
+
+def test_settings_that_make_no_sense(tmp_path):
+    with pytest.raises(PicaptionError, match="set mqtt_user and mqtt_password") as caught:
+        Mqtt(Config(mqtt=f"mqtt://me:{PASSWORD}@broker"))
+    assert PASSWORD not in str(caught.value)
+    with pytest.raises(PicaptionError, match="absent.pem cannot be read: No such file"):
+        Mqtt(Config(mqtt="mqtts://broker", mqtt_ca=str(tmp_path / "absent.pem")))
+    (tmp_path / "empty.pem").write_text("nothing\n")
+    with pytest.raises(PicaptionError, match="empty.pem holds no certificate"):
+        Mqtt(Config(mqtt="mqtts://broker", mqtt_ca=str(tmp_path / "empty.pem")))
+    with pytest.raises(PicaptionError, match='not encrypted; write mqtt = "mqtts://broker"'):
+        Mqtt(Config(mqtt="mqtt://broker", mqtt_ca=str(tmp_path / "empty.pem")))
+    assert not [thread for thread in threading.enumerate() if thread.name == "mqtt"]
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch):
+    for missing in ("paho.mqtt", "paho.mqtt.enums"):
+        monkeypatch.setitem(sys.modules, missing, None)
+        with pytest.raises(PicaptionError, match=r"pip install 'picaption\[mqtt\]'"):
+            Mqtt(Config(mqtt="broker"))
+        monkeypatch.undo()
+
+
+def test_a_password_that_travels_openly_is_warned_of(caplog):
+    for host, count in (("127.0.0.1", 0), ("localhost", 0), ("[::1]", 0), ("nosuch.invalid", 1)):
+        caplog.clear()
+        Mqtt(Config(mqtt=f"{host}:{free_port()}", mqtt_user="me", mqtt_password=PASSWORD)).close()
+        assert caplog.text.count("goes to nosuch.invalid unencrypted") == count and PASSWORD not in caplog.text
+
+
+# --- what is published
+
+
+def test_messages_arrive_and_are_retained(broker, closing, monkeypatch):
+    monkeypatch.setattr(board, "temperature", lambda: 51.5)
+    sink, result = closing(Mqtt(config(broker.port))), recognition("a cät")
+    sink.write(FRAME, recognition("of before"))
+    time.sleep(0.05)
+    sink.write(FRAME, result)
+    early = closing(Listener(broker.port))
+    assert wait_for(lambda: "a cät" in early.texts("home/camera/caption"))
+    late = closing(Listener(broker.port))
+    assert wait_for(lambda: len(late.got) == 4) and all(retained for _, _, retained in late.got)
+    state = json.loads(*late.texts("home/camera/state"))
+    fps = state.pop("fps")
+    assert state == {**json.loads(json.dumps(result.to_json())), "temperature": 51.5} and 1 < fps <= 20
+    assert late.texts("home/camera/caption") == ["a cät"] and late.texts("home/camera/status") == ["online"]
+    sink.close()
+    assert wait_for(lambda: early.texts("home/camera/status")[-1] == "offline")
+    again = closing(Listener(broker.port, "home/camera/status"))
+    assert wait_for(lambda: again.got) and again.got == [("home/camera/status", "offline", True)]
+
+
+def test_a_state_is_published_when_something_changes_or_has_not_for_long(broker, closing, monkeypatch):
+    sink, listener = closing(Mqtt(config(broker.port))), closing(Listener(broker.port, "home/camera/state"))
+    steps = [({}, 1), ({"classes": (("cat", 0.5),)}, 1), ({"tags": ()}, 1), ({"text": "a dog"}, 2), ({"text": "a dog"}, 2),
+             ({"text": "a dog", "scene": 1}, 3), ({"text": "a dog", "scene": 1, "unsure": True}, 4),
+             ({"text": "a dog", "scene": 1, "unsure": True, "classes": (("bird", 0.3),)}, 4), ({"text": None, "scene": 1}, 5)]
+    for changes, count in steps:
+        sink.write(FRAME, recognition(**changes))
+        assert wait_for(lambda: len(listener.got) >= count)
+        assert not wait_for(lambda: len(listener.got) > count, 0.3)
+    monkeypatch.setattr(mqtt, "HEARTBEAT", 0.5)
+    assert not wait_for(lambda: len(listener.got) > 5, 0.8)  # No frame, no news.
+    sink.write(FRAME, recognition(None, scene=1))
+    assert wait_for(lambda: len(listener.got) == 6)
+    last = closing(Listener(broker.port, "home/camera/caption"))
+    assert not wait_for(lambda: last.got, 0.3)  # Where there is no caption, none is retained.
+
+
+def test_a_run_of_one_frame_publishes_it(broker, closing):
+    listener, sink = closing(Listener(broker.port)), Mqtt(config(broker.port))
+    sink.write(FRAME, recognition())
+    sink.close()
+    assert wait_for(lambda: listener.texts("home/camera/status") == ["online", "offline"])
+    assert len(listener.texts("home/camera/state")) == 1
+
+
+PROGRAM = """
+import sys, time
+from picaption.device.config.toml import Config
+from picaption.device.outputs.mqtt import Mqtt
+sink = Mqtt(Config(mqtt=sys.argv[1], mqtt_topic="home/camera"))
+time.sleep(60)
+"""
+
+
+def test_a_death_is_told_by_the_will(broker, closing):
+    listener = closing(Listener(broker.port, "home/camera/status"))
+    program = closing(subprocess.Popen([sys.executable, "-c", PROGRAM, f"127.0.0.1:{broker.port}"],
+                                       env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}))
+    assert wait_for(lambda: listener.texts("home/camera/status") == ["online"], 30)
+    program.send_signal(signal.SIGKILL)
+    program.wait()
+    assert wait_for(lambda: listener.texts("home/camera/status") == ["online", "offline"])
+
+
+# --- who may
+
+
+@pytest.fixture
+def guarded(tmp_path, closing):
+    """A broker that lets in only `me` with the PASSWORD."""
+    if not shutil.which("mosquitto_passwd"):
+        pytest.skip("mosquitto_passwd is not installed")
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "me", PASSWORD], check=True)
+    return closing(Broker(tmp_path, "allow_anonymous false", f"password_file {passwords}"))
+
+
+def test_credentials(guarded, closing, caplog, monkeypatch):
+    monkeypatch.setattr(mqtt, "FIRST_WAIT", 0.1)
+    caplog.set_level(logging.DEBUG)
+    right = closing(Mqtt(config(guarded.port, mqtt_user="me", mqtt_password=PASSWORD)))
+    right.write(FRAME, recognition())
+    listener = closing(Listener(guarded.port, "home/camera/state", username="me", password=PASSWORD))
+    assert wait_for(lambda: listener.got)
+    for wrong in ({"mqtt_user": "me", "mqtt_password": "wrong-" + PASSWORD}, {"mqtt_user": "other"}, {}):
+        caplog.clear()
+        sink = Mqtt(config(guarded.port, **wrong))
+        assert wait_for(lambda: len(caplog.records) >= 3)
+        sink.close()
+        levels = [record.levelname for record in caplog.records]
+        assert levels.count("WARNING") == 1 and caplog.records[0].levelname == "WARNING"
+        assert "Not authorized; are mqtt_user and mqtt_password right?; trying again" in caplog.messages[0]
+        assert PASSWORD not in caplog.text
+
+
+def test_tls_trusts_the_right_authority_and_host_only(tmp_path, closing, caplog):
+    authority, certificate, key = certificates(tmp_path / "right", "DNS:localhost")
+    other, _, _ = certificates(tmp_path / "other", "DNS:localhost")
+    broker = closing(Broker(tmp_path, "allow_anonymous true", f"certfile {certificate}", f"keyfile {key}"))
+    for host, trusted, trouble in (("localhost", authority, None), ("localhost", other, "certificate verify failed"),
+                                   ("localhost", "", "certificate verify failed"),
+                                   ("127.0.0.1", authority, "IP address mismatch")):
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+        sink = closing(Mqtt(Config(mqtt=f"mqtts://{host}:{broker.port}", mqtt_ca=str(trusted))))
+        assert wait_for(lambda: caplog.messages)
+        sink.close()
+        assert trouble in caplog.messages[0] if trouble else "connected to" in caplog.messages[0]
+
+
+# --- brokers that are away
+
+
+def write_for(sink, seconds):
+    """Write frames of ever new captions; return how long each write took."""
+    took, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = recognition(f"caption {len(took)}")
+        began = time.perf_counter()
+        sink.write(FRAME, result)
+        took.append(time.perf_counter() - began)
+        time.sleep(0.002)
+    return took
+
+
+def test_a_broker_that_comes_back_gets_the_newest_state(broker, closing, caplog):
+    caplog.set_level(logging.INFO)
+    sink = closing(Mqtt(config(broker.port)))
+    assert wait_for(lambda: "connected" in caplog.text)
+    took = write_for(sink, 0.5)
+    broker.kill()
+    took += write_for(sink, 1.5)
+    sink.write(FRAME, recognition("the newest"))
+    broker.start()
+    listener = closing(Listener(broker.port))
+    assert wait_for(lambda: len(listener.got) == 4)
+    assert json.loads(*listener.texts("home/camera/state"))["caption"]["text"] == "the newest"
+    assert listener.texts("home/camera/status") == ["online"]
+    took += write_for(sink, 0.5)
+    # Microseconds, but for the turns of other threads and programs.
+    assert np.percentile(took, 95) < 0.003 and max(took) < 0.25
+    assert [record.levelname for record in caplog.records][:2] == ["INFO", "WARNING"]
+
+
+@pytest.mark.parametrize("kind", ["refuses", "silent"])
+def test_a_broker_that_never_answers_costs_nothing(closing, kind, caplog):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if kind == "silent":
+            silent.listen()
+        sink = Mqtt(config(silent.getsockname()[1]))
+        results, began = [recognition(f"caption {number}") for number in range(1000)], time.perf_counter()
+        for result in results:
+            sink.write(FRAME, result)
+        assert time.perf_counter() - began < 0.1
+        assert sink._newest[0] is results[-1]
+        began = time.monotonic()
+        sink.close()
+        assert time.monotonic() - began < 2
+    sink._thread.join(mqtt.ANSWER + 1)
+    assert not sink._thread.is_alive()
+
+
+def test_what_a_stopped_broker_does_not_confirm_is_kept_once(broker, closing, monkeypatch):
+    clients, new = [], paho.Client
+    monkeypatch.setattr(paho, "Client", lambda *args, **kwargs: clients.append(new(*args, **kwargs)) or clients[-1])
+    sink = closing(Mqtt(config(broker.port)))
+    monkeypatch.undo()
+    assert wait_for(lambda: clients and clients[0].is_connected())
+    broker._process.send_signal(signal.SIGSTOP)
+    try:
+        write_for(sink, 1.5)
+        assert len(clients[0]._out_messages) <= 6 and len(clients) == 1
+    finally:
+        broker._process.send_signal(signal.SIGCONT)
+    listener = closing(Listener(broker.port, "home/camera/caption"))
+    sink.write(FRAME, recognition("the newest"))
+    assert wait_for(lambda: listener.texts("home/camera/caption")[-1:] == ["the newest"])
+
+
+def test_failed_connections_leave_nothing_behind(monkeypatch):
+    monkeypatch.setattr(mqtt, "FIRST_WAIT", 0.0)
+    sink, before = Mqtt(config(free_port())), len(os.listdir("/proc/self/fd"))
+    time.sleep(0.5)
+    assert len(os.listdir("/proc/self/fd")) <= before + 4
+    sink.close()
+
+
+# --- Home Assistant
+
+
+def test_home_assistant_is_told_of_the_sensors_and_again_when_it_asks(broker, closing):
+    listener = closing(Listener(broker.port, "homeassistant/#"))
+    closing(Mqtt(config(broker.port)))
+    topic = f"homeassistant/device/picaption_{board.identity('home/camera')}/config"
+    assert wait_for(lambda: len(listener.texts(topic)) == 1)
+    for word, count in (("offline", 1), ("online", 2)):
+        listener.say("homeassistant/status", word)
+        assert wait_for(lambda: len(listener.texts(topic)) >= count)
+        assert not wait_for(lambda: len(listener.texts(topic)) > count, 0.4)
+    late = closing(Listener(broker.port, "homeassistant/device/#"))
+    assert wait_for(lambda: late.got) and late.got[0][0] == topic and late.got[0][2]
+    payload = json.loads(late.got[0][1])
+    assert payload == json.loads(json.dumps(discovery("homeassistant", "home/camera", board.identity("home/camera"))[1]))
+
+
+def test_the_discovery_has_what_home_assistant_requires(monkeypatch):
+    monkeypatch.setattr(board, "model", lambda: "Raspberry Pi 5")
+    topic, payload = discovery("ha", "home/camera", "0123456789ab")
+    assert re.fullmatch(r"ha/device/[a-zA-Z0-9_-]+/config", topic)
+    assert payload["device"] == {"identifiers": ["picaption_0123456789ab"], "name": "home/camera", "model": "Raspberry Pi 5"}
+    assert payload["origin"]["name"] and payload["availability_topic"] == "home/camera/status"
+    assert payload["state_topic"] == payload["components"]["caption"]["json_attributes_topic"] == "home/camera/state"
+    sensors = payload["components"]
+    assert list(sensors) == ["caption", "class", "confidence", "fps", "temperature"]
+    assert all(sensor["platform"] == "sensor" and sensor["name"] for sensor in sensors.values())
+    assert len({sensor["unique_id"] for sensor in sensors.values()}) == 5
+
+
+def rendered(result, **figures):
+    """Return what Home Assistant's sensors say of a recognition: the templates are Jinja's."""
+    state = json.loads(json.dumps({**result.to_json(), "fps": 4.2, "temperature": 51.5, **figures}))
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    sensors = discovery("ha", "home/camera", "0")[1]["components"]
+    values = {name: environment.from_string(sensor["value_template"]).render(value_json=state)
+              for name, sensor in sensors.items()}
+    attributes = environment.from_string(sensors["caption"]["json_attributes_template"]).render(value_json=state)
+    return values, json.loads(attributes)
+
+
+def test_the_sensors_values():
+    values, attributes = rendered(recognition("a cat's 'tail' <b>"))
+    assert values == {"caption": "a cat's 'tail' <b>", "class": "cat", "confidence": "97.0", "fps": "4.2", "temperature": "51.5"}
+    assert attributes == {"text": "a cat's 'tail' <b>", "scene": 0, "tags": ["cat", "eyes"]}
+    values, attributes = rendered(recognition("x" * 300))
+    assert len(values["caption"]) == 255 and len(attributes["text"]) == 300
+    for nothing in (recognition(None, classes=(), tags=()), recognition(None, unsure=True, tags=())):
+        values, attributes = rendered(nothing, fps=None, temperature=None)
+        assert values == {"caption": "unknown", "class": "unknown", "confidence": "None", "fps": "None", "temperature": "None"}
+        assert attributes == {"text": None, "scene": 0, "tags": []}
+
+
+def test_without_a_prefix_there_is_no_discovery(broker, closing):
+    listener, sink = closing(Listener(broker.port)), closing(Mqtt(config(broker.port, mqtt_discovery="")))
+    sink.write(FRAME, recognition())
+    assert wait_for(lambda: listener.texts("home/camera/caption"))
+    assert {topic.partition("/")[0] for topic, _, _ in listener.got} == {"home"}
+
+
+def test_the_identity_is_the_machines_and_the_topics(tmp_path, monkeypatch):
+    assert board.identity("a") == board.identity("a") != board.identity("b") and re.fullmatch("[0-9a-f]{12}", board.identity("a"))
+    seen = set()
+    for machine in ("one\n", "two\n", None):
+        path = tmp_path / "machine-id"
+        path.write_text(machine) if machine else path.unlink()
+        monkeypatch.setattr(board, "_IDENTITIES", (path,))
+        seen.add(board.identity("a"))
+    assert len(seen) == 3

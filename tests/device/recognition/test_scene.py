@@ -1,0 +1,103 @@
+"""A caption lasts as long as its scene: the shipped bundle on real photographs."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from picaption.device import Recognizer, default_bundle
+from picaption.device.recognition import scene
+from picaption.device.recognition.result import Caption
+from picaption.device.recognition.scene import Watcher
+
+
+class Counting(Recognizer):
+    """A Recognizer that counts how often it tells a caption, and may be told what to say."""
+
+    told, says = 0, None
+
+    def tell(self, encoded):
+        self.told += 1
+        caption, evidence = super().tell(encoded)
+        return self.says or caption, evidence
+
+
+@pytest.fixture
+def counting():
+    return Counting(default_bundle(), threads=1)
+
+
+def test_a_scene_is_captioned_once(counting, photos):
+    watch, alone = Watcher(counting), Recognizer(counting.model)
+    random = np.random.default_rng(0)
+    noisy = np.clip(photos["cat"] + random.normal(0, 4, photos["cat"].shape), 0, 255).astype(np.uint8)
+    first = watch(photos["cat"], 7, 3.5)
+    assert first.caption == alone(photos["cat"]).caption and (first.frame, first.captured_at) == (7, 3.5)
+    assert watch(noisy).caption is watch(photos["cat"]).caption is first.caption
+    assert counting.told == 1
+
+
+def test_another_scene_is_captioned_anew_and_so_is_the_old_one_when_it_comes_back(counting, photos):
+    watch, alone = Watcher(counting), Recognizer(counting.model)
+    for told, name in enumerate(("cat", "coffee", "cat"), 1):
+        found, expected = watch(photos[name]), alone(photos[name])
+        assert found.caption == expected.caption and counting.told == told
+        assert found.classes == expected.classes and found.tags == expected.tags
+        assert found.scene == told and type(found.scene) is int  # numpy's have no form in JSON
+
+
+def test_scenes_are_counted_and_have_a_json_form(counting, photos):
+    watch = Watcher(counting)
+    scenes = [watch(photos[name]).to_json()["scene"] for name in ("cat", "cat", "coffee", "cat")]
+    assert json.dumps(scenes) == "[1, 1, 2, 3]"
+
+
+def test_scores_are_averages_within_a_scene(counting, photos, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(scene.time, "monotonic", lambda: now[0])
+    watch, alone = Watcher(counting, smoothing=2.0), Recognizer(counting.model)
+    bright = np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
+    first, at_once = watch(photos["cat"]), Watcher(counting)(bright)
+    now[0] = 102.0
+    second = watch(bright)
+    name, new = first.classes[0].name, 1 - math.exp(-1)
+    expected = first.classes[0].score + new * (at_once.classes[0].score - first.classes[0].score)
+    assert second.classes[0].name == name and second.classes[0].score == pytest.approx(expected, abs=0.01)
+    assert watch(photos["coffee"]).classes == alone(photos["coffee"]).classes  # another scene begins from nothing
+
+
+def test_every_frame_is_classified_and_tagged_by_what_it_shows(counting, photos):
+    watch, bright = Watcher(counting), np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
+    first, second = watch(photos["cat"]), watch(bright)
+    assert counting.told == 1 and second.caption is first.caption
+    assert second.classes != first.classes and second.tags != first.tags
+
+
+def test_the_threshold_is_the_bundles(counting, photos):
+    counting.model.metadata = replace(counting.model.metadata, scene_threshold=2.0)
+    watch = Watcher(counting)
+    assert watch(photos["coffee"]).caption is watch(photos["cat"]).caption and counting.told == 1
+
+
+def test_an_old_caption_gives_way_to_a_likelier_one_only(counting, photos, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(scene.time, "monotonic", lambda: now[0])
+    watch = Watcher(counting, every=5)
+    kept = watch(photos["cat"]).caption
+    now[0] = 104.9
+    assert watch(photos["cat"]).caption is kept and counting.told == 1
+    now[0], counting.says = 105.0, Caption("less likely", ("less", "likely"), kept.log_probability - 1)
+    assert watch(photos["cat"]).caption is kept and counting.told == 2
+    now[0], counting.says = 110.0, Caption("likelier", ("likelier",), kept.log_probability + 1)
+    assert watch(photos["cat"]).caption is counting.says and counting.told == 3
+    now[0], counting.says = 110.1, Caption("too early", ("too", "early"), -0.1)
+    assert watch(photos["cat"]).caption.text == "likelier" and counting.told == 3
+
+
+def test_with_nothing_between_captions_every_frame_is_captioned(counting, photos):
+    watch = Watcher(counting, every=0)
+    for _ in range(3):
+        watch(photos["cat"])
+    assert counting.told == 3

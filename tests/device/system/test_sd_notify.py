@@ -1,0 +1,77 @@
+"""What systemd is told, over a real socket."""
+
+import os
+import socket
+
+import pytest
+
+from picaption.device.system import sd_notify
+from picaption.device.system.sd_notify import Ready, Watchdog, notify, watchdog_interval
+
+
+@pytest.fixture(params=["path", "abstract"])
+def heard(request, tmp_path, monkeypatch):
+    """Reads what was sent to $NOTIFY_SOCKET, as a list of texts."""
+    name = f"picaption-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify") if request.param == "path" else f"\0{name}")
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify") if request.param == "path" else f"@{name}")
+        channel.setblocking(False)
+
+        def heard():
+            messages = []
+            while True:
+                try:
+                    messages.append(channel.recv(4096).decode())
+                except BlockingIOError:
+                    return messages
+        yield heard
+
+
+def test_messages_arrive(heard):
+    notify("READY=1")
+    notify("RELOADING=1\nMONOTONIC_USEC=17")
+    notify("STATUS=a\udcffb")  # a name of a file that is no UTF-8
+    assert heard() == ["READY=1", "RELOADING=1\nMONOTONIC_USEC=17", "STATUS=a?b"]
+
+
+@pytest.mark.parametrize("address", [None, "", "/absent/socket", "vsock:2:3"])
+def test_without_systemd_nothing_happens(monkeypatch, address):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    if address is not None:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    notify("READY=1")
+
+
+@pytest.mark.parametrize("given, process, expected", [
+    ("30000000", None, 15.0), ("30000000", os.getpid(), 15.0), ("30000000", 1, None), (None, None, None), ("0", None, None),
+    ("soon", None, None), ("²", None, None)])
+def test_the_watchdogs_interval(monkeypatch, given, process, expected):
+    for name, value in (("WATCHDOG_USEC", given), ("WATCHDOG_PID", process)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, str(value))
+    assert watchdog_interval() == expected
+
+
+def test_signs_of_life_are_given_when_they_are_due(heard, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "4000000")
+    now = [10.0]
+    monkeypatch.setattr(sd_notify.time, "monotonic", lambda: now[0])
+    watchdog = Watchdog()
+    for moment in (10.0, 11.9, 12.1, 13.0, 14.2):
+        now[0] = moment
+        watchdog()
+    assert heard() == ["WATCHDOG=1"] * 3
+    monkeypatch.delenv("WATCHDOG_USEC")
+    Watchdog()()
+    assert heard() == []
+
+
+def test_the_first_result_is_told_and_no_other(heard):
+    ready = Ready()
+    assert heard() == []
+    for _ in range(3):
+        ready.write(None, None)
+    ready.close()
+    assert heard() == ["READY=1"]

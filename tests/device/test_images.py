@@ -1,0 +1,271 @@
+"""Reading, writing, listing and resizing pictures, the broken and the unusual ones too."""
+
+import base64
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from picaption.device.errors import PicaptionError
+from picaption.device.images import (
+    encode_picture,
+    list_pictures,
+    read_picture,
+    resize,
+    shrunk,
+    write_picture,
+)
+
+RED, GREEN = (220, 30, 40), (20, 200, 90)
+
+# The picture of `two_colours` in formats that OpenCV does not write itself.
+CMYK_JPEG = base64.b64decode(
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAGBAUGBQQGBgUGBwcGCAoQCgoJCQoUDg8MEBcUGBgXFBYWGh0lHxobIxwWFiAsICMmJykqKRkfLTAtKDAl"
+    "KCko/8AAFAgACAAQBEMRAE0RAFkRAEsRAP/EABcAAAMBAAAAAAAAAAAAAAAAAAAHCAn/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/9oADgRDAE0AWQBL"
+    "AAA/AH2nwilUs9FxmEH/2Q==")
+ANIMATED_GIF = base64.b64decode(
+    "R0lGODdhEAAIAIEAABTIWtweKAAAAAAAACwAAAAAEAAIAAAIJAADCBwoEIDBgwYJEkSIUOFAhgcdFoQIQGIAihUlYrS4USPFgAAh+QQBAAACACwA"
+    "AAAAEAAIAIEj4dfrN6UAAAAAAAAIJAABCBwoMIDBgwYJEkSIUOFAhgcdFoQYQCIAihUlYrS4USPFgAA7")
+ANIMATED_WEBP = base64.b64decode(
+    "UklGRtgAAABXRUJQVlA4WAoAAAACAAAADwAABwAAQU5JTQYAAAAAAAAAAABBTk1GUgAAAAAAAAAAAA8AAAcAAAAAAAJWUDggOgAAALABAJ0BKhAA"
+    "CAAAwBIloAADXy/fUpgA/vpjY6bFgT//6MP/+B//ww/r1//+/df/+3I//+/df/auQABBTk1GUgAAAAAAAAAAAA8AAAcAAAAAAABWUDggOgAAALQB"
+    "AJ0BKhAACAAAABIloAADOyyhf/AA/vi35GPDb//9CT/9y//4JPs+///f7H//bQP//gfv/tiAAAA=")
+EXIF_TURN_RIGHT = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+
+
+@pytest.fixture
+def two_colours():
+    """Red on the left, green on the right: uint8 RGB [8, 16, 3]."""
+    image = np.empty((8, 16, 3), np.uint8)
+    image[:, :8], image[:, 8:] = RED, GREEN
+    return image
+
+
+def encoded(suffix, image, *settings):
+    return cv2.imencode(suffix, image, settings)[1].tobytes()
+
+
+def check_two_colours(image, tolerance=3):
+    assert image.dtype == np.uint8 and image.flags.c_contiguous
+    assert image.shape == (8, 16, 3)
+    np.testing.assert_allclose(image[4, 3].astype(int), RED, atol=tolerance)
+    np.testing.assert_allclose(image[4, 12].astype(int), GREEN, atol=tolerance)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".tif"])
+def test_lossless_formats_are_read_exactly(tmp_path, two_colours, suffix):
+    path = tmp_path / f"two{suffix}"
+    write_picture(path, two_colours)
+    np.testing.assert_array_equal(read_picture(path), two_colours)
+    np.testing.assert_array_equal(read_picture(str(path)), two_colours)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 65, 129])
+def test_channels_are_exchanged_at_any_width(tmp_path, width):
+    image = np.random.default_rng(width).integers(0, 256, (5, width, 3), np.uint8)
+    write_picture(tmp_path / "any.png", image)
+    np.testing.assert_array_equal(read_picture(tmp_path / "any.png"), image)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_lossy_formats_keep_the_colours(tmp_path, two_colours, suffix):
+    path = tmp_path / f"zwei Farben ü{suffix}"
+    write_picture(path, two_colours)
+    image = read_picture(path)
+    np.testing.assert_allclose(image[4, 1].astype(int), RED, atol=12)
+    np.testing.assert_allclose(image[4, 14].astype(int), GREEN, atol=12)
+
+
+@pytest.mark.parametrize("data, name", [
+    (CMYK_JPEG, "cmyk.jpg"), (ANIMATED_GIF, "animated.gif"), (ANIMATED_WEBP, "animated.webp")])
+def test_cmyk_and_the_first_frame_of_an_animation(tmp_path, data, name):
+    (tmp_path / name).write_bytes(data)
+    check_two_colours(read_picture(tmp_path / name), tolerance=8)
+
+
+def test_grey_becomes_three_equal_channels(tmp_path):
+    grey = np.arange(128, dtype=np.uint8).reshape(8, 16)
+    (tmp_path / "grey.png").write_bytes(encoded(".png", grey))
+    np.testing.assert_array_equal(read_picture(tmp_path / "grey.png"), np.stack([grey] * 3, axis=2))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path, two_colours, suffix):
+    deep = two_colours[..., ::-1].astype(np.uint16) * 257
+    (tmp_path / f"deep{suffix}").write_bytes(encoded(suffix, deep))
+    check_two_colours(read_picture(tmp_path / f"deep{suffix}"), tolerance=1)
+    (tmp_path / f"night{suffix}").write_bytes(encoded(suffix, np.full((8, 16), 40 * 256, np.uint16)))
+    assert set(read_picture(tmp_path / f"night{suffix}").ravel()) == {40}
+
+
+def test_alpha_is_dropped(tmp_path, two_colours):
+    (tmp_path / "alpha.png").write_bytes(encoded(".png", np.dstack([two_colours[..., ::-1], np.full((8, 16), 128)])))
+    check_two_colours(read_picture(tmp_path / "alpha.png"), tolerance=0)
+
+
+def test_exif_orientation_is_applied(tmp_path, two_colours):
+    jpeg = encoded(".jpg", two_colours[..., ::-1])
+    segment = b"\xff\xe1" + struct.pack(">H", len(EXIF_TURN_RIGHT) + 2) + EXIF_TURN_RIGHT
+    (tmp_path / "turned.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    image = read_picture(tmp_path / "turned.jpg")
+    assert image.shape == (16, 8, 3)
+    np.testing.assert_allclose(image[1, 4].astype(int), RED, atol=12)
+    np.testing.assert_allclose(image[14, 4].astype(int), GREEN, atol=12)
+
+
+@pytest.mark.parametrize("name, data, message", [
+    ("missing.jpg", None, "there is no picture at"),
+    ("empty.jpg", b"", "is empty"),
+    ("notes.jpg", b"this is only text\n" * 40, "is not a picture"),
+    ("four.png", b"\x89PNG", "is not a picture"),
+    ("cut.gif", ANIMATED_GIF[:40], "is cut short or damaged")])
+def test_what_is_no_picture_is_one_line(tmp_path, capfd, name, data, message):
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(PicaptionError, match=message) as error:
+        read_picture(tmp_path / name)
+    assert name in str(error.value) and "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".ppm"])
+@pytest.mark.parametrize("missing_bytes", [2, 12, 700, 0.5, 0.9])
+def test_a_picture_cut_short_is_refused(tmp_path, capfd, suffix, missing_bytes):
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    data = encoded(suffix, image)
+    cut = missing_bytes if missing_bytes > 1 else int(missing_bytes * len(data))
+    (tmp_path / f"cut{suffix}").write_bytes(data[:len(data) - cut])
+    with pytest.raises(PicaptionError, match="is cut short or damaged"):
+        read_picture(tmp_path / f"cut{suffix}")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_progressive_jpeg_cut_short_is_refused(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    data = encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    (tmp_path / "cut.jpg").write_bytes(data[:-len(data) // 4])
+    with pytest.raises(PicaptionError, match="is cut short or damaged"):
+        read_picture(tmp_path / "cut.jpg")
+
+
+def test_a_folder_and_a_device_are_no_pictures(tmp_path):
+    for path in (tmp_path, "/dev/zero"):
+        with pytest.raises(PicaptionError, match="is not a file"):
+            read_picture(path)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+                                        + chunk(b"IDAT", zlib.compress(bytes(90001 * 40))) + chunk(b"IEND", b""))
+    # OpenCV takes its limit when it is loaded, so this needs a fresh process.
+    program = f"from picaption.device.images import read_picture; read_picture({str(tmp_path / 'bomb.png')!r})"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "bomb.png has more than 100 million pixels" in result.stderr.splitlines()[-1]
+
+
+def test_write_picture_leaves_nothing_half_written(tmp_path, two_colours):
+    for name in ("two.txt", "two", "absent/two.png"):
+        with pytest.raises(PicaptionError, match=name):
+            write_picture(tmp_path / name, two_colours)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(PicaptionError, match="cannot be written"):
+        write_picture(tmp_path / "folder.png", two_colours)
+    assert os.listdir(tmp_path) == ["folder.png"]
+
+
+def test_a_picture_of_lower_quality_takes_fewer_bytes(two_colours):
+    low, high = (encode_picture(two_colours, ".jpg", quality) for quality in (20, 95))
+    assert low[:2] == high[:2] == b"\xff\xd8" and len(low) < len(high)
+    assert encode_picture(two_colours, ".jpg") == high
+
+
+def test_write_picture_replaces_the_file(tmp_path, two_colours):
+    path = tmp_path / "two.png"
+    path.write_bytes(b"old")
+    write_picture(path, two_colours)
+    np.testing.assert_array_equal(read_picture(path), two_colours)
+
+
+def test_list_pictures_sorts_and_leaves_other_files_out(tmp_path):
+    for name in ("b.PNG", "a.jpg", "c.jpeg", "notes.txt", ".hidden.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.jpg").mkdir()
+    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b.PNG", "c.jpeg"]
+
+
+def test_list_pictures_without_pictures(tmp_path):
+    with pytest.raises(PicaptionError, match="holds no pictures"):
+        list_pictures(tmp_path)
+    with pytest.raises(PicaptionError, match="there is no folder"):
+        list_pictures(tmp_path / "absent")
+
+
+def test_resize_returns_the_very_array_where_the_size_fits(two_colours):
+    assert resize(two_colours, 8, 16, "squash") is two_colours
+    assert resize(two_colours, 8, 16, "crop") is two_colours
+
+
+def test_squash_averages_the_whole_frame():
+    image = np.zeros((4, 8, 3), np.uint8)
+    image[:2, :4] = 100
+    image[2:, 4:] = [40, 80, 120]
+    image[0, 0] = 140
+    # Each output pixel is the mean of a 2 x 4 block: (7 * 100 + 140) / 8 = 105.
+    expected = [[[105] * 3, [0] * 3], [[0] * 3, [40, 80, 120]]]
+    np.testing.assert_array_equal(resize(image, 2, 2, "squash"), expected)
+
+
+def test_crop_keeps_the_centre():
+    image = np.zeros((4, 8, 3), np.uint8)
+    image[:, 2:6] = [10, 20, 30]
+    np.testing.assert_array_equal(resize(image, 2, 2, "crop"), np.full((2, 2, 3), [10, 20, 30]))
+    np.testing.assert_array_equal(resize(image, 4, 4, "crop"), image[:, 2:6])
+    tall = np.ascontiguousarray(image.transpose(1, 0, 2))
+    np.testing.assert_array_equal(resize(tall, 2, 2, "crop"), np.full((2, 2, 3), [10, 20, 30]))
+
+
+def test_enlarging_interpolates_linearly():
+    image = np.array([[[0] * 3, [100] * 3]], np.uint8)
+    # Output centres lie at -0.25, 0.25, 0.75 and 1.25 of the input's pixels; beyond the edge the edge holds.
+    np.testing.assert_array_equal(resize(image, 1, 4, "squash")[0, :, 0], [0, 25, 75, 100])
+
+
+@pytest.mark.parametrize("rule", ["squash", "crop"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 2), (1080, 1920)])
+def test_resize_takes_any_size(shape, rule):
+    image = np.full((*shape, 3), 77, np.uint8)
+    resized = resize(image, 24, 32, rule)
+    assert resized.shape == (24, 32, 3) and resized.dtype == np.uint8
+    assert (resized == 77).all()
+
+
+@pytest.mark.parametrize("rule", ["squash", "crop"])
+def test_resize_uses_the_memory_it_is_given_again(photos, rule):
+    kept = {}
+    first = resize(photos["cat"], 100, 100, rule, kept)
+    np.testing.assert_array_equal(first, resize(photos["cat"], 100, 100, rule))
+    again = resize(photos["coffee"], 100, 100, rule, kept)
+    assert again is first
+    for other in (photos["coffee"], photos["cat"][:130, :90], photos["cat"]):  # Also where the picture has another size.
+        np.testing.assert_array_equal(resize(other, 100, 100, rule, kept), resize(other, 100, 100, rule))
+
+
+def test_resize_refuses_an_unknown_rule(two_colours):
+    with pytest.raises(ValueError, match="letterbox"):
+        resize(two_colours, 4, 4, "letterbox")
+
+
+def test_shrunk_keeps_the_shape_and_leaves_small_pictures_alone():
+    picture = np.full((240, 480, 3), 90, np.uint8)
+    assert shrunk(picture, 480) is picture and shrunk(picture, 100).shape == (50, 100, 3)
+    assert shrunk(np.zeros((2, 4000, 3), np.uint8), 100).shape == (1, 100, 3)

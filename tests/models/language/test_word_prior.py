@@ -1,0 +1,24 @@
+"""Captions without pictures tell which words go with which class."""
+
+import numpy as np
+
+from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
+from picaption.device.recognition.classifier import name_prior
+from picaption.models.data.readers import Record
+from picaption.models.language.word_prior import text_prior
+
+VOCABULARY = Vocabulary((*SPECIAL, "desk", "keyboard", "grass", "a", "dog"))
+
+
+def told(caption, *labels):
+    return Record(caption, caption, (caption,), labels)
+
+
+def test_words_that_go_with_a_class_speak_for_it():
+    records = 40 * [told("a desk with a keyboard", "mouse"), told("a keyboard", "mouse"), told("a dog on grass"), told("a desk")]
+    prior = text_prior(records, ("mouse", "dog"), VOCABULARY)
+    words = dict(zip(VOCABULARY.words, prior[:, 0]))
+    assert prior.shape == (len(VOCABULARY), 2) and prior.dtype == np.float32
+    assert words["keyboard"] > 0.06 > words["desk"] and words["grass"] < 0 and abs(words["a"]) < 0.05
+    # No text has the class dog, but its name is a word.
+    np.testing.assert_array_equal(prior[:, 1], name_prior(("mouse", "dog"), VOCABULARY)[:, 1])
