@@ -50,8 +50,21 @@ BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0, top=0.0
 FEWEST = 10
 
 
-def convert(run, output, representative, count=200, held_out=50, seed=1, precision="int8", per_tensor=False,
-            runtime=RUNTIMES[0], images=None, report=None, dataset=None, max_loss=None):
+def convert(
+    run,
+    output,
+    representative,
+    count=200,
+    held_out=50,
+    seed=1,
+    precision="int8",
+    per_tensor=False,
+    runtime=RUNTIMES[0],
+    images=None,
+    report=None,
+    dataset=None,
+    max_loss=None,
+):
     """Convert the training run in the folder `run` to a bundle at `output`; returns its Agreement.
 
     representative: a folder of pictures like those that the device will see, or a captions file of pictures in the folder
@@ -65,48 +78,97 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
     """
     need_folder(output)
     if per_tensor and precision not in INTEGERS:
-        raise PicaptionError(f"{precision} gives weights no scale: convert to int8, int16 or dynamic, or without --per-tensor")
+        raise PicaptionError(
+            f"{precision} gives weights no scale: convert to int8, int16 or dynamic, or without --per-tensor"
+        )
     model = KerasModel(run)
     need_tunable(max_loss, precision)
     if max_loss is not None and not (model.labels or dataset):
-        raise PicaptionError("--max-loss takes something to lose of a run without classes: give --captions")
-    checked, pictures, drawn = draw(representative_paths(representative, images), count, held_out, seed, model.metadata.input, representative)
+        raise PicaptionError(
+            "--max-loss takes something to lose of a run without classes: give --captions"
+        )
+    checked, pictures, drawn = draw(
+        representative_paths(representative, images),
+        count,
+        held_out,
+        seed,
+        model.metadata.input,
+        representative,
+    )
     given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
     measured = dataset and without(dataset, drawn)
     numbers = history_type(precision)
     functions = signature_functions(model, model.metadata.beam.width, numbers)
-    examples = representative_examples(model, pictures, numbers.as_numpy_dtype) if precision in ACTIVATIONS else ()
+    examples = (
+        representative_examples(model, pictures, numbers.as_numpy_dtype)
+        if precision in ACTIVATIONS
+        else ()
+    )
 
     def build(functions):
         named = name_graph(functions, precision, examples, per_tensor, runtime)
         graph = finish(named, model, precision)
-        return Candidate(functions, named, Contents(graph, model.metadata, model.labels, model.vocabulary))
+        return Candidate(
+            functions, named, Contents(graph, model.metadata, model.labels, model.vocabulary)
+        )
 
     def tuned():
         exact = name_graph(functions, "float32")
-        return functions | {"encode": tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed)}
+        return functions | {
+            "encode": tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed)
+        }
+
     best = build(functions)
     if max_loss is not None:
-        lost = loss_measure(model, measured) if measured else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+        lost = (
+            loss_measure(model, measured)
+            if measured
+            else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+        )
         best = keep_better(best, build, tuned, lambda each: lost(opened(each.contents)), max_loss)
     found = []
 
     def check(bundle):
         agreement = compare(model, bundle, checked)
         found.append(agreement)
-        log.info("%s: %.2f MB; float against %s on %d other pictures: %s", output, bundle.path.stat().st_size / 1e6,
-                 precision, len(checked), agreement)
-        beyond = [name for name in ("features", "words", "classes") if not getattr(agreement, name) <= getattr(BOUNDS, name)]
+        log.info(
+            "%s: %.2f MB; float against %s on %d other pictures: %s",
+            output,
+            bundle.path.stat().st_size / 1e6,
+            precision,
+            len(checked),
+            agreement,
+        )
+        beyond = [
+            name
+            for name in ("features", "words", "classes")
+            if not getattr(agreement, name) <= getattr(BOUNDS, name)
+        ]
         if report:
             exact = name_graph(best.functions, "float32")
-            figures = given | {"agreement": asdict(agreement), "beyond": beyond} | figures_of(
-                model, bundle, (exact, best.named, finish(exact, model, "float32"), best.contents.graph),
-                representative_examples(model, checked, numbers.as_numpy_dtype), measured)
+            figures = (
+                given
+                | {"agreement": asdict(agreement), "beyond": beyond}
+                | figures_of(
+                    model,
+                    bundle,
+                    (exact, best.named, finish(exact, model, "float32"), best.contents.graph),
+                    representative_examples(model, checked, numbers.as_numpy_dtype),
+                    measured,
+                )
+            )
             report(figures | {"advice": advice(figures)})
         if beyond:
-            mend = "leave out --per-tensor" if per_tensor else "give more representative pictures, like those it was trained on"
-            raise PicaptionError(f"{output} is not written: its {beyond[0]} differ from the float model by "
-                                 f"{getattr(agreement, beyond[0]):.4f}, more than {getattr(BOUNDS, beyond[0])}; {mend}")
+            mend = (
+                "leave out --per-tensor"
+                if per_tensor
+                else "give more representative pictures, like those it was trained on"
+            )
+            raise PicaptionError(
+                f"{output} is not written: its {beyond[0]} differ from the float model by "
+                f"{getattr(agreement, beyond[0]):.4f}, more than {getattr(BOUNDS, beyond[0])}; {mend}"
+            )
+
     write_checked(output, best.contents, check)
     return found[0]
 
@@ -114,14 +176,21 @@ def convert(run, output, representative, count=200, held_out=50, seed=1, precisi
 def need_tunable(max_loss, precision):
     """Raise PicaptionError where a bundle that may lose `max_loss` points, or any for None, cannot be tuned to its precision."""
     if max_loss is not None and precision != "int8":
-        raise PicaptionError(f"--max-loss tunes to activations and weights of 8 bits, and {precision} has others: leave out one of "
-                             "the two")
+        raise PicaptionError(
+            f"--max-loss tunes to activations and weights of 8 bits, and {precision} has others: leave out one of "
+            "the two"
+        )
 
 
 def what_is_given(precision, per_tensor, runtime, pictures, seed, checked):
     """Return the part of a report's figures that says what was asked for, and by which pictures."""
-    return {"precision": precision, "weights": weights_of(precision, per_tensor, runtime), "runtime": runtime,
-            "bounds": asdict(BOUNDS), "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)}}
+    return {
+        "precision": precision,
+        "weights": weights_of(precision, per_tensor, runtime),
+        "runtime": runtime,
+        "bounds": asdict(BOUNDS),
+        "representative": {"pictures": len(pictures), "seed": seed, "held_out": len(checked)},
+    }
 
 
 def opened(contents):
@@ -147,7 +216,9 @@ def representative_paths(representative, images):
     if not Path(representative).is_file():
         return list_pictures(representative)
     if not images:
-        raise PicaptionError(f"{representative} is no folder: if it is a captions file, give the folder of its pictures with --images")
+        raise PicaptionError(
+            f"{representative} is no folder: if it is a captions file, give the folder of its pictures with --images"
+        )
     return sorted(record.path for record in read_captions(representative, images).records)
 
 
@@ -160,12 +231,17 @@ def draw(paths, count, held_out, seed, size, where):
     """
     order = np.random.default_rng(seed).permutation(len(paths))
     held_out = min(held_out, len(paths) // 5)
-    pictures = load([paths[index] for index in order[:count + held_out]], size)
+    pictures = load([paths[index] for index in order[: count + held_out]], size)
     if len(pictures) < FEWEST:
-        raise PicaptionError(f"{where}: {len(pictures)} pictures are too few for a representative dataset; "
-                             f"give {FEWEST} or more, better 200")
-    return ([picture for _, picture in pictures[:held_out]], [picture for _, picture in pictures[held_out:]],
-            [path for path, _ in pictures[held_out:]])
+        raise PicaptionError(
+            f"{where}: {len(pictures)} pictures are too few for a representative dataset; "
+            f"give {FEWEST} or more, better 200"
+        )
+    return (
+        [picture for _, picture in pictures[:held_out]],
+        [picture for _, picture in pictures[held_out:]],
+        [path for path, _ in pictures[held_out:]],
+    )
 
 
 def load(paths, size):
@@ -174,7 +250,9 @@ def load(paths, size):
     pictures = []
     for path in paths:
         try:
-            pictures.append((path, resize(read_picture(path), size.height, size.width, size.resize)))
+            pictures.append(
+                (path, resize(read_picture(path), size.height, size.width, size.resize))
+            )
         except PicaptionError as error:
             log.warning("left out %s", error)
     return pictures
@@ -182,7 +260,9 @@ def load(paths, size):
 
 def captions_of(model, context):
     """Return the beam search's captions for one picture's context, best first, as lists of word numbers."""
-    found = beam_search(lambda history: model.next_word(history, context), model.metadata.order, model.metadata.beam)
+    found = beam_search(
+        lambda history: model.next_word(history, context), model.metadata.order, model.metadata.beam
+    )
     return [hypothesis.words for hypothesis in found]
 
 
@@ -195,9 +275,16 @@ def representative_examples(model, pictures, numbers=np.int32):
         examples.append(("encode", {"image": picture[None]}))
         if model.captioner:
             captions = captions_of(model, encoded.context)
-            histories = np.concatenate([windows(words, model.metadata.order)[0] for words in captions]).astype(numbers)
+            histories = np.concatenate(
+                [windows(words, model.metadata.order)[0] for words in captions]
+            ).astype(numbers)
             for start in range(0, len(histories) - width + 1, width):
-                examples.append(("next_word", {"history": histories[start:start + width], "context": encoded.context}))
+                examples.append(
+                    (
+                        "next_word",
+                        {"history": histories[start : start + width], "context": encoded.context},
+                    )
+                )
     return examples
 
 
@@ -212,17 +299,28 @@ def compare_picture(model, bundle, picture):
     exact, found = model.encode(picture), bundle.encode(picture)
     both = (model, exact), (bundle, found)
     cosine = (exact.features @ found.features.T).item() / (
-        np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9)
+        np.linalg.norm(exact.features) * np.linalg.norm(found.features) + 1e-9
+    )
     divergence, same = 0.0, 1.0
     if model.vocabulary:
         told = [describe(each, encoded) for each, encoded in both]
         same = float(told[0].words == told[1].words)
         history = windows(told[0].words, model.metadata.order)[0]
-        expected, given = model.next_word(history, exact.context), bundle.next_word(history, found.context)
+        expected, given = (
+            model.next_word(history, exact.context),
+            bundle.next_word(history, found.context),
+        )
         divergence = float((np.exp(expected) * (expected - given)).sum(1).mean())
     difference, top = 0.0, 1.0
     if model.labels:
-        scores = [each.classify(encoded.features, evidence_of(each, encoded.context) if each.vocabulary else None)
-                  for each, encoded in both]
-        difference, top = np.abs(scores[0] - scores[1]).mean(), float(scores[0].argmax() == scores[1].argmax())
+        scores = [
+            each.classify(
+                encoded.features, evidence_of(each, encoded.context) if each.vocabulary else None
+            )
+            for each, encoded in both
+        ]
+        difference, top = (
+            np.abs(scores[0] - scores[1]).mean(),
+            float(scores[0].argmax() == scores[1].argmax()),
+        )
     return 1 - cosine, divergence, difference, same, top

@@ -35,9 +35,26 @@ from .tflite.to_tensorflow import Retraced
 CHECKED = 50
 
 
-def convert_foreign(path, output, labels, pixels, representative, count=200, seed=1, precision="int8", resize_rule="squash",
-                    head=None, size=None, per_tensor=False, runtime=RUNTIMES[0], report=None, dataset=None, mapping=None, images=None,
-                    max_loss=None):
+def convert_foreign(
+    path,
+    output,
+    labels,
+    pixels,
+    representative,
+    count=200,
+    seed=1,
+    precision="int8",
+    resize_rule="squash",
+    head=None,
+    size=None,
+    per_tensor=False,
+    runtime=RUNTIMES[0],
+    report=None,
+    dataset=None,
+    mapping=None,
+    images=None,
+    max_loss=None,
+):
     """Convert the classifier at `path` to a bundle at `output`; returns (the share of other pictures of which float model and
     bundle say the same first, the mean absolute difference of the probabilities).
 
@@ -51,10 +68,20 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
         raise PicaptionError(f"{path}: give its class names, one a line, with --names")
     need_tunable(max_loss, precision)
     function, shape = freeze_scores(path, pixels, size)
-    checked, pictures, drawn = draw(representative_paths(representative, images), count, CHECKED, seed,
-                                    Input(*shape[:2], resize_rule), representative)
+    checked, pictures, drawn = draw(
+        representative_paths(representative, images),
+        count,
+        CHECKED,
+        seed,
+        Input(*shape[:2], resize_rule),
+        representative,
+    )
     measured = dataset and without(dataset, drawn)
-    examples = [("serve", {"image": picture[None]}) for picture in pictures] if precision in ACTIVATIONS else ()
+    examples = (
+        [("serve", {"image": picture[None]}) for picture in pictures]
+        if precision in ACTIVATIONS
+        else ()
+    )
 
     def cut(graph):
         return cut_graph(graph, path.name, None, head)[0]
@@ -64,40 +91,82 @@ def convert_foreign(path, output, labels, pixels, representative, count=200, see
             graph = name_graph(functions, precision, examples, per_tensor, runtime)
         except PicaptionError as error:
             raise PicaptionError(f"{path}: {error}") from None
-        return Candidate(functions, cut(graph), wrap_graph(graph, path.name, labels, None, resize_rule, head))
+        return Candidate(
+            functions, cut(graph), wrap_graph(graph, path.name, labels, None, resize_rule, head)
+        )
+
     functions = {"serve": function}
     best = build(functions)
     if report or max_loss is not None:
         exact = cut(name_graph(functions, "float32"))
         model = opened(replace(best.contents, graph=compact(exact)))
     if max_loss is not None:
+
         def tuned():
-            encode, classify = tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed), Retraced(exact, "classify")
-            return {"serve": freeze(lambda image: classify({"features": encode(image)["features"]}), function.input_signature[0])}
-        lost = loss_measure(model, measured, mapping) if measured else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+            encode, classify = (
+                tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed),
+                Retraced(exact, "classify"),
+            )
+            return {
+                "serve": freeze(
+                    lambda image: classify({"features": encode(image)["features"]}),
+                    function.input_signature[0],
+                )
+            }
+
+        lost = (
+            loss_measure(model, measured, mapping)
+            if measured
+            else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+        )
         best = keep_better(best, build, tuned, lambda each: lost(opened(each.contents)), max_loss)
     found = []
 
     def check(bundle):
-        wanted = np.stack([function(picture[None])["scores"].numpy().reshape(-1) for picture in checked])
+        wanted = np.stack(
+            [function(picture[None])["scores"].numpy().reshape(-1) for picture in checked]
+        )
         if wanted.min() < 0 or wanted.max() > 1:  # Logits.
             wanted = squash(wanted, bundle.metadata.head == "multi-label")
-        told = np.stack([bundle.classify(bundle.encode(picture).features, None) for picture in checked])
+        told = np.stack(
+            [bundle.classify(bundle.encode(picture).features, None) for picture in checked]
+        )
         difference = float(np.abs(wanted - told).mean())
         beyond = [] if difference <= BOUNDS.classes else ["classes"]
         if report:
-            whole = exact if best.functions is functions else cut(name_graph(best.functions, "float32"))
-            inputs = [example for picture in checked for example in (
-                ("encode", {"image": picture[None]}), ("classify", {"features": model.encode(picture).features}))]
+            whole = (
+                exact if best.functions is functions else cut(name_graph(best.functions, "float32"))
+            )
+            inputs = [
+                example
+                for picture in checked
+                for example in (
+                    ("encode", {"image": picture[None]}),
+                    ("classify", {"features": model.encode(picture).features}),
+                )
+            ]
             given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
-            figures = given | {"agreement": asdict(compare(model, bundle, checked)), "beyond": beyond} | figures_of(
-                model, bundle, (whole, best.named, compact(whole), best.contents.graph), inputs, measured, mapping)
+            figures = (
+                given
+                | {"agreement": asdict(compare(model, bundle, checked)), "beyond": beyond}
+                | figures_of(
+                    model,
+                    bundle,
+                    (whole, best.named, compact(whole), best.contents.graph),
+                    inputs,
+                    measured,
+                    mapping,
+                )
+            )
             report(figures | {"advice": advice(figures)})
         if beyond:
-            raise PicaptionError(f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
-                                 f"than {BOUNDS.classes}; give more representative pictures, like those it was trained on, or "
-                                 "another --precision")
+            raise PicaptionError(
+                f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
+                f"than {BOUNDS.classes}; give more representative pictures, like those it was trained on, or "
+                "another --precision"
+            )
         found.append((float((wanted.argmax(1) == told.argmax(1)).mean()), difference))
+
     write_checked(output, best.contents, check)
     return found[0]
 
@@ -106,14 +175,19 @@ def freeze_scores(path, pixels, size):
     """Return (the function from a picture, uint8 [1, H, W, 3], to its scores as picaption.convert.tflite.export.freeze gives it, (H, W, 3)) of a Keras
     model, for what convert_foreign takes."""
     if not pixels:
-        raise PicaptionError(f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
-                             f"{', '.join(PIXELS)}")
+        raise PicaptionError(
+            f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
+            f"{', '.join(PIXELS)}"
+        )
     call, shape, _ = load(path, size)
     factor, added = PIXELS[pixels]
 
     def scores(image):
         return {"scores": call(tf.cast(image, tf.float32) * factor + added)}
+
     try:
         return freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image")), shape
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None
+        raise PicaptionError(
+            f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}"
+        ) from None

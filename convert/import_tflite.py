@@ -54,13 +54,21 @@ def wrap_graph(data, name, labels=None, pixels=None, resize="squash", head=None)
     graph, size, head, count = cut_graph(data, name, pixels, head)
     labels = tuple(labels) if labels else labels_inside(data, count)
     if not labels:
-        raise PicaptionError(f"{name}: it has no labels for its {count} scores inside: give a file of them, one a line, "
-                             "with --names")
+        raise PicaptionError(
+            f"{name}: it has no labels for its {count} scores inside: give a file of them, one a line, "
+            "with --names"
+        )
     if len(labels) != count:
-        raise PicaptionError(f"{name}: {len(labels)} labels for {count} scores; give one for each score, in their order, "
-                             "with --names")
-    metadata = Metadata(Path(name).stem, head=head, input=Input(*size, resize),
-                        provenance={"wrapped": name, "sha256": hashlib.sha256(data).hexdigest()})
+        raise PicaptionError(
+            f"{name}: {len(labels)} labels for {count} scores; give one for each score, in their order, "
+            "with --names"
+        )
+    metadata = Metadata(
+        Path(name).stem,
+        head=head,
+        input=Input(*size, resize),
+        provenance={"wrapped": name, "sha256": hashlib.sha256(data).hexdigest()},
+    )
     return Contents(compact(graph), metadata, labels, None)
 
 
@@ -80,9 +88,19 @@ def labels_inside(data, count):
     several, of the first that has `count` lines."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            texts = [lines_of(archive.read(info).decode().replace("\r", "")) for info in archive.infolist()
-                     if info.filename.endswith(".txt") and info.file_size <= MAX_MEMBER]
-    except (zipfile.BadZipFile, UnicodeDecodeError, OSError, EOFError, RuntimeError, zipfile.zlib.error):
+            texts = [
+                lines_of(archive.read(info).decode().replace("\r", ""))
+                for info in archive.infolist()
+                if info.filename.endswith(".txt") and info.file_size <= MAX_MEMBER
+            ]
+    except (
+        zipfile.BadZipFile,
+        UnicodeDecodeError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        zipfile.zlib.error,
+    ):
         return ()
     return next((text for text in texts if len(text) == count), texts[0] if texts else ())
 
@@ -98,8 +116,10 @@ def _cut(model, pixels, head):
     seam, (scores,) = int(last.inputs[0]), whole.graph.outputs
     features = whole.graph.tensors[seam].shape
     if len(features) not in (2, 4) or np.prod(features) != features[-1]:
-        raise ValueError(f"what goes into its last layer is of shape {list(features)}: give a network that ends in a global "
-                         "pooling and one dense layer")
+        raise ValueError(
+            f"what goes into its last layer is of shape {list(features)}: give a network that ends in a global "
+            "pooling and one dense layer"
+        )
     shape = whole.graph.tensors[scores].shape
     if np.prod(shape) != shape[-1] or shape[-1] < 2:
         raise ValueError(f"what it gives is of shape {list(shape)}, a classifier's is [1, classes]")
@@ -125,7 +145,9 @@ class _Graph:
 
     def __init__(self, model):
         self.model, self.graph = model, model.subgraphs[0]
-        self.producers = {int(number): each for each in self.graph.operators for number in each.outputs}
+        self.producers = {
+            int(number): each for each in self.graph.operators for number in each.outputs
+        }
 
     def code(self, operator):
         """Return an operator's BuiltinOperator."""
@@ -134,7 +156,11 @@ class _Graph:
 
     def moving(self, operator):
         """Return the inputs of an operator that depend on the picture."""
-        return [int(number) for number in operator.inputs if number >= 0 and not self.constant(int(number))]
+        return [
+            int(number)
+            for number in operator.inputs
+            if number >= 0 and not self.constant(int(number))
+        ]
 
     def constant(self, number):
         """Return whether a tensor is the same for every picture."""
@@ -144,16 +170,22 @@ class _Graph:
     def picture(self):
         """Return (height, width) of the only input; raises ValueError where it is no picture's."""
         if len(self.graph.inputs) != 1 or len(self.graph.outputs) != 1:
-            raise ValueError(f"it takes {len(self.graph.inputs)} inputs and gives {len(self.graph.outputs)} outputs; a "
-                             "classifier takes a picture and gives scores")
+            raise ValueError(
+                f"it takes {len(self.graph.inputs)} inputs and gives {len(self.graph.outputs)} outputs; a "
+                "classifier takes a picture and gives scores"
+            )
         tensor = self.graph.tensors[self.graph.inputs[0]]
         shape = [int(size) for size in tensor.shape]
         signature = list(tensor.shapeSignature) if tensor.shapeSignature is not None else shape
         if len(shape) == 4 and -1 in signature[1:]:
-            raise ValueError(f"its input is of a dynamic shape, {[int(size) for size in signature]}: convert it with a fixed "
-                             "height and width")
+            raise ValueError(
+                f"its input is of a dynamic shape, {[int(size) for size in signature]}: convert it with a fixed "
+                "height and width"
+            )
         if len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
-            raise ValueError(f"its input is {shape}; it takes one picture in three colours, [1, height, width, 3]")
+            raise ValueError(
+                f"its input is {shape}; it takes one picture in three colours, [1, height, width, 3]"
+            )
         if tensor.type not in (TYPES.FLOAT32, TYPES.INT8, TYPES.UINT8):
             raise ValueError("its input is neither float32 nor of 8 bits")
         return shape[1], shape[2]
@@ -165,7 +197,9 @@ class _Graph:
             moving = self.moving(operator)
             operator = self.producers.get(moving[0]) if len(moving) == 1 else None
         if operator is None or len(self.moving(operator)) != 1:
-            raise ValueError("it does not end in one dense layer, in front of which are the features")
+            raise ValueError(
+                "it does not end in one dense layer, in front of which are the features"
+            )
         return operator
 
     def behind(self, target, until=None):
@@ -192,12 +226,18 @@ def _encode(model, whole, operators, seam, pixels):
         part.add(OPERATORS.QUANTIZE, [image], given, version=2)
     elif tensor.type == TYPES.FLOAT32:
         if pixels is None:
-            raise ValueError(f"it takes pictures as floating point: tell the range of their pixels with --pixels, one of "
-                             f"{', '.join(PIXELS)}")
+            raise ValueError(
+                f"it takes pictures as floating point: tell the range of their pixels with --pixels, one of "
+                f"{', '.join(PIXELS)}"
+            )
         factor, added = (part.tensor((), data=np.float32(value)) for value in PIXELS[pixels])
         image = part.tensor(shape, "image", TYPES.UINT8)
-        raw = part.add(OPERATORS.CAST, [image], part.tensor(shape), schema.CastOptionsT(
-            inDataType=TYPES.UINT8, outDataType=TYPES.FLOAT32))
+        raw = part.add(
+            OPERATORS.CAST,
+            [image],
+            part.tensor(shape),
+            schema.CastOptionsT(inDataType=TYPES.UINT8, outDataType=TYPES.FLOAT32),
+        )
         scaled = part.add(OPERATORS.MUL, [raw, factor], part.tensor(shape), schema.MulOptionsT())
         part.add(OPERATORS.ADD, [scaled, added], given, schema.AddOptionsT())
     part.graph.operators.extend(_renumbered(operators, numbers))
@@ -214,9 +254,17 @@ def _classify(model, whole, operators, seam, scores, head):
     shaped = features
     if len(given.shape) == 4 or given.type in QUANTIZED:
         floating = numbers[seam] if given.type not in QUANTIZED else part.tensor(given.shape)
-        shaped = part.add(OPERATORS.RESHAPE, [features, part.tensor((len(given.shape),), kind=TYPES.INT32,
-                                                                  data=np.array(given.shape, np.int32))],
-                          floating, schema.ReshapeOptionsT(newShape=np.array(given.shape, np.int32)))
+        shaped = part.add(
+            OPERATORS.RESHAPE,
+            [
+                features,
+                part.tensor(
+                    (len(given.shape),), kind=TYPES.INT32, data=np.array(given.shape, np.int32)
+                ),
+            ],
+            floating,
+            schema.ReshapeOptionsT(newShape=np.array(given.shape, np.int32)),
+        )
     if given.type in QUANTIZED:
         part.add(OPERATORS.QUANTIZE, [shaped], numbers[seam])
     elif shaped == features:
@@ -225,7 +273,9 @@ def _classify(model, whole, operators, seam, scores, head):
     logits = _row(part, _floating(part, numbers[scores]))
     classes = part.graph.tensors[logits].shape[1:]
     if head == "single-label":
-        told = part.operator(OPERATORS.SOFTMAX, [logits], classes, schema.SoftmaxOptionsT(beta=1.0), "scores")
+        told = part.operator(
+            OPERATORS.SOFTMAX, [logits], classes, schema.SoftmaxOptionsT(beta=1.0), "scores"
+        )
     else:
         told = part.operator(OPERATORS.LOGISTIC, [logits], classes, name="scores")
     part.finish({"features": features}, {"scores": told})
@@ -233,7 +283,14 @@ def _classify(model, whole, operators, seam, scores, head):
 
 def _take(part, whole, operators, also):
     """Copy the tensors of `operators` and the numbers `also` into the Subgraph `part`; return {number before: now}."""
-    used = sorted(also.union(*({int(number) for number in (*each.inputs, *each.outputs) if number >= 0} for each in operators)))
+    used = sorted(
+        also.union(
+            *(
+                {int(number) for number in (*each.inputs, *each.outputs) if number >= 0}
+                for each in operators
+            )
+        )
+    )
     part.graph.tensors = [copy.copy(whole.graph.tensors[number]) for number in used]
     for tensor in part.graph.tensors:
         tensor.shapeSignature = None  # One picture at a time.
@@ -244,8 +301,10 @@ def _renumbered(operators, numbers):
     """Return copies of `operators` whose tensors are numbered anew."""
     copies = [copy.copy(operator) for operator in operators]
     for each in copies:
-        each.inputs, each.outputs = (np.array([numbers[int(number)] for number in tensors], np.int32)
-                                     for tensors in (each.inputs, each.outputs))
+        each.inputs, each.outputs = (
+            np.array([numbers[int(number)] for number in tensors], np.int32)
+            for tensors in (each.inputs, each.outputs)
+        )
     return copies
 
 
@@ -263,5 +322,9 @@ def _row(part, number):
     if len(shape) == 2:
         return number
     row = np.array((1, shape[-1]), np.int32)
-    return part.add(OPERATORS.RESHAPE, [number, part.tensor((2,), kind=TYPES.INT32, data=row)], part.tensor(row),
-                    schema.ReshapeOptionsT(newShape=row))
+    return part.add(
+        OPERATORS.RESHAPE,
+        [number, part.tensor((2,), kind=TYPES.INT32, data=row)],
+        part.tensor(row),
+        schema.ReshapeOptionsT(newShape=row),
+    )

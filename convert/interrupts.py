@@ -7,8 +7,10 @@ from contextlib import contextmanager
 @contextmanager
 def ended_by_signals():
     """Have SIGTERM raise SystemExit, with the exit code that a shell gives it, while the context lasts."""
+
     def stop(number, frame):
         raise SystemExit(128 + number)
+
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield

@@ -72,34 +72,55 @@ def tuned_encode(graph, pictures, shared=(), seed=1, epochs=EPOCHS):
     shared: the kinds of operators whose weights have one scale a tensor, of picaption.convert.tflite.to_tensorflow.WEIGHTED, not one a channel.
     """
     encode, pictures = Retraced(graph, "encode"), np.stack(pictures)
-    steps = {number: min(RATE, SHARE * float(np.sqrt(np.mean(array ** 2)))) if number in encode.kernels else RATE
-             for number, array in encode.weights.items()}
+    steps = {
+        number: min(RATE, SHARE * float(np.sqrt(np.mean(array**2))))
+        if number in encode.kernels
+        else RATE
+        for number, array in encode.weights.items()
+    }
     moved = {number: tf.Variable(np.zeros_like(array)) for number, array in encode.weights.items()}
     count = max(1, len(pictures) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(1.0, epochs * count)
     optimizer, random = keras.optimizers.Adam(rate), np.random.default_rng(seed)
 
     def weights():
-        return {number: array + steps[number] * moved[number] for number, array in encode.weights.items()}
+        return {
+            number: array + steps[number] * moved[number]
+            for number, array in encode.weights.items()
+        }
 
     @tf.function(autograph=False)
     def step(image):
         wanted = encode({"image": image})
         with tf.GradientTape() as tape:
-            rounded = {number: round_weights(weight, encode.kernels[number], shared) if number in encode.kernels else weight
-                       for number, weight in weights().items()}
+            rounded = {
+                number: round_weights(weight, encode.kernels[number], shared)
+                if number in encode.kernels
+                else weight
+                for number, weight in weights().items()
+            }
             given = encode({"image": image}, rounded, round_activations)
-            loss = tf.add_n([tf.reduce_mean((given[name] - wanted[name]) ** 2) / (tf.reduce_mean(wanted[name] ** 2) + 1e-9)
-                             for name in wanted])
+            loss = tf.add_n(
+                [
+                    tf.reduce_mean((given[name] - wanted[name]) ** 2)
+                    / (tf.reduce_mean(wanted[name] ** 2) + 1e-9)
+                    for name in wanted
+                ]
+            )
         optimizer.apply_gradients(zip(tape.gradient(loss, [*moved.values()]), moved.values()))
         return loss
 
     for _ in tqdm(range(epochs), "tuning", disable=None):
-        losses = [float(step(np.stack([augment(pictures[row], random) for row in rows])))
-                  for rows in np.array_split(random.permutation(len(pictures)), count)]
+        losses = [
+            float(step(np.stack([augment(pictures[row], random) for row in rows])))
+            for rows in np.array_split(random.permutation(len(pictures)), count)
+        ]
         log.info("tuning: %.4f of the outputs' power is off", np.mean(losses))
     trained = {number: weight.numpy() for number, weight in weights().items()}
-    return freeze(lambda image: encode({"image": image}, trained), tf.TensorSpec((1, *pictures.shape[1:]), tf.uint8, "image"))
+    return freeze(
+        lambda image: encode({"image": image}, trained),
+        tf.TensorSpec((1, *pictures.shape[1:]), tf.uint8, "image"),
+    )
 
 
 def one_scale(per_tensor, runtime):
@@ -110,8 +131,12 @@ def one_scale(per_tensor, runtime):
 def round_weights(weights, kind, shared):
     """Return weights of an operator of that kind as 8 bits hold them, with the gradient of the weights themselves."""
     channels = 3 if kind == "DEPTHWISE_CONV_2D" else 0
-    axes = None if kind in shared else [axis for axis in range(len(weights.shape)) if axis != channels]
-    scale = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(weights), axes, keepdims=True), 1e-9) / 127)
+    axes = (
+        None if kind in shared else [axis for axis in range(len(weights.shape)) if axis != channels]
+    )
+    scale = tf.stop_gradient(
+        tf.maximum(tf.reduce_max(tf.abs(weights), axes, keepdims=True), 1e-9) / 127
+    )
     return weights + tf.stop_gradient(tf.round(weights / scale) * scale - weights)
 
 
@@ -119,5 +144,11 @@ def round_activations(kind, values):
     """Return what an operator gives as 8 bits hold it, in the range that it has in this batch."""
     if kind in ("CAST", "RESHAPE"):
         return values
-    low, high = (tf.stop_gradient(each) for each in (tf.minimum(tf.reduce_min(values), 0.0), tf.maximum(tf.reduce_max(values), 1e-6)))
+    low, high = (
+        tf.stop_gradient(each)
+        for each in (
+            tf.minimum(tf.reduce_min(values), 0.0),
+            tf.maximum(tf.reduce_max(values), 1e-6),
+        )
+    )
     return tf.quantization.fake_quant_with_min_max_vars(values, low, high)

@@ -5,4 +5,12 @@ from .errors import PicaptionError
 from .recognition.recognizer import Recognizer
 from .recognition.result import Caption, Recognition, Score
 
-__all__ = ["Bundle", "Caption", "PicaptionError", "Recognition", "Recognizer", "Score", "default_bundle"]
+__all__ = [
+    "Bundle",
+    "Caption",
+    "PicaptionError",
+    "Recognition",
+    "Recognizer",
+    "Score",
+    "default_bundle",
+]

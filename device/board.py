@@ -46,7 +46,10 @@ def throttled():
 
 def names_of(bits):
     """Return the firmware's bits as `throttled` does."""
-    return tuple(tuple(name for bit, name in THROTTLED.items() if bits >> bit + shift & 1) for shift in (0, SINCE_START))
+    return tuple(
+        tuple(name for bit, name in THROTTLED.items() if bits >> bit + shift & 1)
+        for shift in (0, SINCE_START)
+    )
 
 
 def governor():

@@ -11,7 +11,11 @@ from .errors import PicaptionError, TemporaryError
 GROUP = "picaption.commands"
 #: Packages that picaption does without, and the extra that brings each.
 EXTRA = dict.fromkeys(("tensorflow", "keras", "pycocoevalcap", "tqdm", "matplotlib"), "convert") | {
-    "starlette": "web", "uvicorn": "web", "paho": "mqtt", "yaml": "flash"}
+    "starlette": "web",
+    "uvicorn": "web",
+    "paho": "mqtt",
+    "yaml": "flash",
+}
 
 
 @functools.cache
@@ -40,10 +44,16 @@ class Commands(click.Group):
 
 def _unavailable(name, error):
     """Return a command that takes anything and raises the `error` that its module's import raised."""
-    @click.command(name, help=missing(error), add_help_option=False,
-                   context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+
+    @click.command(
+        name,
+        help=missing(error),
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
     def command():
         raise error
+
     return command
 
 
@@ -55,7 +65,9 @@ def missing(error):
     return f"this command cannot load ({error}); reinstall picaption"
 
 
-@click.group(cls=Commands, name="picaption", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, name="picaption", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="picaption", message="%(prog)s %(version)s")
 def picaption():
     """Says what a picture shows: a caption, tags and classes, offline, on a Raspberry Pi or any computer."""

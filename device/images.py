@@ -47,7 +47,9 @@ def read_picture(path):
             raise PicaptionError(f"{path} is empty (0 bytes); copy it again")
         image = _decode(path)
     except OSError as error:
-        raise PicaptionError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+        raise PicaptionError(
+            f"{path} cannot be read ({error.strerror}); check its permissions"
+        ) from None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
@@ -69,14 +71,18 @@ def write_picture(path, image):
     try:
         data = encode_picture(image, path.suffix)
     except cv2.error:
-        raise PicaptionError(f"{path} has no ending of a picture that can be written; use .jpg or .png") from None
+        raise PicaptionError(
+            f"{path} has no ending of a picture that can be written; use .jpg or .png"
+        ) from None
     partial = path.with_name(f".{path.name}.part")
     try:
         partial.write_bytes(data)
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise PicaptionError(f"{path} cannot be written ({error.strerror}); check the folder") from None
+        raise PicaptionError(
+            f"{path} cannot be written ({error.strerror}); check the folder"
+        ) from None
 
 
 def list_pictures(folder):
@@ -88,12 +94,21 @@ def list_pictures(folder):
     if not folder.is_dir():
         raise PicaptionError(f"there is no folder {folder}; check the path")
     try:
-        paths = sorted(path for path in folder.iterdir()
-                       if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir())
+        paths = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES
+            and not path.name.startswith(".")
+            and not path.is_dir()
+        )
     except OSError as error:
-        raise PicaptionError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
+        raise PicaptionError(
+            f"{folder} cannot be read ({error.strerror}); check its permissions"
+        ) from None
     if not paths:
-        raise PicaptionError(f"the folder {folder} holds no pictures; put files ending in {' '.join(SUFFIXES)} there")
+        raise PicaptionError(
+            f"the folder {folder} holds no pictures; put files ending in {' '.join(SUFFIXES)} there"
+        )
     return paths
 
 
@@ -109,9 +124,12 @@ def resize(image, height, width, rule, kept=None):
         return image
     if rule == "crop":
         scale = max(height / rows, width / columns)
-        kept_rows, kept_columns = min(rows, round(height / scale)), min(columns, round(width / scale))
+        kept_rows, kept_columns = (
+            min(rows, round(height / scale)),
+            min(columns, round(width / scale)),
+        )
         top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
-        image = image[top:top + kept_rows, left:left + kept_columns]
+        image = image[top : top + kept_rows, left : left + kept_columns]
     elif rule != "squash":
         raise ValueError(f"the resize rule is 'squash' or 'crop', not {rule!r}")
     # First whole numbers of pixels are averaged, then what is left, less than twice, is interpolated: nearly as even as
@@ -122,7 +140,9 @@ def resize(image, height, width, rule, kept=None):
         image = _averaged(image, across, down, kept)
     # EXACT rounds alike on every CPU, which plain linear does not: a Pi sees the very pixels that training did. OpenCV writes
     # into the array it is given where that has the right shape, and otherwise makes another.
-    kept["scaled"] = cv2.resize(image, (width, height), kept.get("scaled"), interpolation=cv2.INTER_LINEAR_EXACT)
+    kept["scaled"] = cv2.resize(
+        image, (width, height), kept.get("scaled"), interpolation=cv2.INTER_LINEAR_EXACT
+    )
     return kept["scaled"]
 
 
@@ -133,10 +153,15 @@ def _averaged(image, across, down, kept):
     if averaged is None or averaged.shape != (rows, columns, 3):
         averaged = kept["averaged"] = np.empty((rows, columns, 3), np.uint8)
     for top in range(0, rows, BAND):
-        band = image[top * down:min(rows, top + BAND) * down, :columns * across]
+        band = image[top * down : min(rows, top + BAND) * down, : columns * across]
         # OpenCV waits for each line of a frame that is not in the cache; read straight through first, it comes in half the time.
         band.max()
-        cv2.resize(band, (columns, len(band) // down), averaged[top:top + BAND], interpolation=cv2.INTER_AREA)
+        cv2.resize(
+            band,
+            (columns, len(band) // down),
+            averaged[top : top + BAND],
+            interpolation=cv2.INTER_AREA,
+        )
     return averaged
 
 
@@ -164,13 +189,17 @@ def _decode(path):
                 image = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()[1] if gif else None
         except cv2.error as error:
             if "MAX_IMAGE" in str(error):
-                raise PicaptionError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; "
-                                     "scale it down first") from None
+                raise PicaptionError(
+                    f"{path} has more than {MAX_PIXELS // 10**6} million pixels; "
+                    "scale it down first"
+                ) from None
             image = None
     if image is None and (known or gif):
         raise PicaptionError(f"{path} is cut short or damaged; copy it again")
     if image is None:
-        raise PicaptionError(f"{path} is not a picture that can be read; give a JPEG, PNG, WebP, BMP or TIFF file")
+        raise PicaptionError(
+            f"{path} is not a picture that can be read; give a JPEG, PNG, WebP, BMP or TIFF file"
+        )
     return image
 
 

@@ -13,7 +13,13 @@ QUIET = 60.0
 #: How many different lines are remembered for that.
 REMEMBERED = 1000
 #: syslog's priorities, which the journal takes from the beginning of a line (sd-daemon(3)).
-PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+PRIORITIES = {
+    logging.DEBUG: 7,
+    logging.INFO: 6,
+    logging.WARNING: 4,
+    logging.ERROR: 3,
+    logging.CRITICAL: 2,
+}
 
 # A password may hold an @ or a slash that it should not: what looks like user:password@ goes up to the last @.
 _CREDENTIALS = re.compile(r"(\w+://)(?:[^/\s:]*:\S*|[^/\s]*)@")
@@ -36,7 +42,9 @@ class Lines(logging.Formatter):
     def format(self, record):
         """Return the record's line."""
         text = super().format(record)
-        for secret in sorted(_secrets, key=len, reverse=True):  # one may be the beginning of another
+        for secret in sorted(
+            _secrets, key=len, reverse=True
+        ):  # one may be the beginning of another
             text = text.replace(secret, "***")
         text = _CREDENTIALS.sub(r"\1***@", " ".join(text.split()))
         return f"<{PRIORITIES.get(record.levelno, 5)}>{text}" if self._journal else text

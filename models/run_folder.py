@@ -34,11 +34,17 @@ def save_model(model, path):
 def load_model(path):
     """Read a Keras model; raises PicaptionError where it is missing or not one."""
     if not Path(path).is_file():
-        raise PicaptionError(f"{path} is missing: the folder is no finished training run; run picaption train again")
+        raise PicaptionError(
+            f"{path} is missing: the folder is no finished training run; run picaption train again"
+        )
     try:
-        return keras.saving.load_model(path, {"FrozenGraph": FrozenGraph}, compile=False, safe_mode=True)
+        return keras.saving.load_model(
+            path, {"FrozenGraph": FrozenGraph}, compile=False, safe_mode=True
+        )
     except (ValueError, OSError, KeyError, TypeError) as error:
-        raise PicaptionError(f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}") from None
+        raise PicaptionError(
+            f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def save_words(folder, metadata, labels, vocabulary):
@@ -67,11 +73,17 @@ def save_head(head, path):
 def load_head(path):
     """Read a picaption.device.recognition.classifier.Head; raises PicaptionError where it is missing or not one."""
     if not Path(path).is_file():
-        raise PicaptionError(f"{path} is missing: the folder is no finished training run; run picaption train again")
+        raise PicaptionError(
+            f"{path} is missing: the folder is no finished training run; run picaption train again"
+        )
     try:
         with np.load(path, allow_pickle=False) as parts:
-            return Head(parts["features"], parts["words"] if "words" in parts else None, parts["bias"],
-                        "raw" in parts and bool(parts["raw"]))
+            return Head(
+                parts["features"],
+                parts["words"] if "words" in parts else None,
+                parts["bias"],
+                "raw" in parts and bool(parts["raw"]),
+            )
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise PicaptionError(f"{path}: cannot load it as a classifier: {error}") from None
 
@@ -85,8 +97,12 @@ class KerasModel:
     def __init__(self, folder, whole=True):
         folder = Path(folder)
         if not (folder / "metadata.json").is_file():
-            raise PicaptionError(f"{folder}: no metadata.json in it: it is no finished training run")
-        self.metadata = from_json((folder / "metadata.json").read_text(encoding="utf-8"), folder / "metadata.json")
+            raise PicaptionError(
+                f"{folder}: no metadata.json in it: it is no finished training run"
+            )
+        self.metadata = from_json(
+            (folder / "metadata.json").read_text(encoding="utf-8"), folder / "metadata.json"
+        )
         self.labels = read_lines(folder / "labels.txt")
         words = read_lines(folder / "vocabulary.txt")
         self.vocabulary = Vocabulary(words) if words else None
@@ -103,7 +119,11 @@ class KerasModel:
         if self.captioner is None:
             return Encoded(features, None, None)
         context = self.captioner.context.predict_on_batch(features)
-        return Encoded(pooled(features), context, squash(self.captioner.tagger.predict_on_batch(context), multi_label=True)[0])
+        return Encoded(
+            pooled(features),
+            context,
+            squash(self.captioner.tagger.predict_on_batch(context), multi_label=True)[0],
+        )
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""

@@ -119,15 +119,21 @@ def read_settings(path, overrides=()):
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise PicaptionError(f"--set {override}: write it as name=value, such as --set epochs=5")
+            raise PicaptionError(
+                f"--set {override}: write it as name=value, such as --set epochs=5"
+            )
         told[key.strip()] = text.strip()
     known = {field.name: field.type for field in dataclasses.fields(Settings)}
     for source, names in ((path, values), ("--set", told)):
         for name in names:
             if name not in known:
-                raise PicaptionError(f"{source}: no setting is called {name!r}; there are: {', '.join(known)}")
+                raise PicaptionError(
+                    f"{source}: no setting is called {name!r}; there are: {', '.join(known)}"
+                )
     values |= {name: _parse(text, known[name]) for name, text in told.items()}
-    settings = Settings(**{name: _checked(name, value, known[name]) for name, value in values.items()})
+    settings = Settings(
+        **{name: _checked(name, value, known[name]) for name, value in values.items()}
+    )
     check(settings)
     return settings
 
@@ -162,57 +168,135 @@ def _checked(name, value, kind):
 
 def check(settings):
     """Raise PicaptionError where settings contradict each other or make no sense."""
+
     def need(condition, text):
         if not condition:
             raise PicaptionError(text)
+
     own = settings.network in NETWORKS
-    need(own or "/" in settings.network or settings.network.endswith((".keras", ".h5")),
-         f"network = {settings.network!r}: it is one of {', '.join(NETWORKS)}, or the path of a .keras or .h5 file or a SavedModel, "
-         "such as ./mine")
-    need(not own or not (settings.features or settings.pixels or settings.names),
-         "features, pixels and names are about a network of others': set network to its path")
-    need(own or settings.pixels in PIXELS,
-         f"pixels = {settings.pixels!r}: tell the range that {settings.network} was trained with, one of {', '.join(PIXELS)}")
-    need(own or not (settings.weights or settings.tune_epochs),
-         f"{settings.network} has its weights and stays as it is: leave out weights and tune_epochs")
-    need(not settings.names or not (settings.labels or settings.folders),
-         "names keep the network's own classes, labels and folders teach others: give one or the other")
-    need(settings.weights != "imagenet" or settings.network == "mobilenet_v2",
-         f"weights = \"imagenet\" are those of mobilenet_v2; for {settings.network} give an .npz")
-    need(settings.resize in ("squash", "crop"), f"resize = {settings.resize!r}: it is \"squash\" or \"crop\"")
-    need(settings.pooling in ("mean", "attention"),
-         f"pooling = {settings.pooling!r}: it is \"mean\" or \"attention\"")
-    need(settings.pooling == "mean" or settings.network != "classic" and settings.captions,
-         "pooling = \"attention\" is for captions by a network that has a feature map, which classic has not")
-    need(32 <= settings.size <= 512 and (settings.size % 32 == 0 or not own),
-         f"size = {settings.size}: it is a multiple of 32 from 32 to 512" if own else f"size = {settings.size}: it is 32 to 512")
+    need(
+        own or "/" in settings.network or settings.network.endswith((".keras", ".h5")),
+        f"network = {settings.network!r}: it is one of {', '.join(NETWORKS)}, or the path of a .keras or .h5 file or a SavedModel, "
+        "such as ./mine",
+    )
+    need(
+        not own or not (settings.features or settings.pixels or settings.names),
+        "features, pixels and names are about a network of others': set network to its path",
+    )
+    need(
+        own or settings.pixels in PIXELS,
+        f"pixels = {settings.pixels!r}: tell the range that {settings.network} was trained with, one of {', '.join(PIXELS)}",
+    )
+    need(
+        own or not (settings.weights or settings.tune_epochs),
+        f"{settings.network} has its weights and stays as it is: leave out weights and tune_epochs",
+    )
+    need(
+        not settings.names or not (settings.labels or settings.folders),
+        "names keep the network's own classes, labels and folders teach others: give one or the other",
+    )
+    need(
+        settings.weights != "imagenet" or settings.network == "mobilenet_v2",
+        f'weights = "imagenet" are those of mobilenet_v2; for {settings.network} give an .npz',
+    )
+    need(
+        settings.resize in ("squash", "crop"),
+        f'resize = {settings.resize!r}: it is "squash" or "crop"',
+    )
+    need(
+        settings.pooling in ("mean", "attention"),
+        f'pooling = {settings.pooling!r}: it is "mean" or "attention"',
+    )
+    need(
+        settings.pooling == "mean" or settings.network != "classic" and settings.captions,
+        'pooling = "attention" is for captions by a network that has a feature map, which classic has not',
+    )
+    need(
+        32 <= settings.size <= 512 and (settings.size % 32 == 0 or not own),
+        f"size = {settings.size}: it is a multiple of 32 from 32 to 512"
+        if own
+        else f"size = {settings.size}: it is 32 to 512",
+    )
     need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")
     need(0 < settings.alpha <= 2, f"alpha = {settings.alpha}: it is above 0 and at most 2")
-    need(not (settings.labels and settings.folders),
-         "give either labels or folders, not both: a bundle has one kind of head")
-    need(settings.captions or settings.labels or settings.folders,
-         "nothing to learn from: set captions, labels or folders")
-    need(not settings.captions or settings.images, "captions need the folder of their pictures: set images")
-    need(not settings.text or settings.labels and settings.captions,
-         "text is for labelled pictures beside captioned ones to borrow from: set labels and captions too")
-    need(not settings.labels or settings.label_images, "labels need the folder of their pictures: set label_images")
-    for name in ("batch", "each", "tune_batch", "tunings", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"):
+    need(
+        not (settings.labels and settings.folders),
+        "give either labels or folders, not both: a bundle has one kind of head",
+    )
+    need(
+        settings.captions or settings.labels or settings.folders,
+        "nothing to learn from: set captions, labels or folders",
+    )
+    need(
+        not settings.captions or settings.images,
+        "captions need the folder of their pictures: set images",
+    )
+    need(
+        not settings.text or settings.labels and settings.captions,
+        "text is for labelled pictures beside captioned ones to borrow from: set labels and captions too",
+    )
+    need(
+        not settings.labels or settings.label_images,
+        "labels need the folder of their pictures: set label_images",
+    )
+    for name in (
+        "batch",
+        "each",
+        "tune_batch",
+        "tunings",
+        "hidden",
+        "embedding",
+        "tags",
+        "min_count",
+        "beam_width",
+        "max_words",
+    ):
         need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
-    for name in ("warm_up_epochs", "epochs", "patience", "tune_epochs", "tune_from", "rank", "reward_epochs",
-                 "seed"):
+    for name in (
+        "warm_up_epochs",
+        "epochs",
+        "patience",
+        "tune_epochs",
+        "tune_from",
+        "rank",
+        "reward_epochs",
+        "seed",
+    ):
         need(getattr(settings, name) >= 0, f"{name} = {getattr(settings, name)}: it is at least 0")
     for name in ("dropout", "smoothing"):
-        need(0 <= getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is from 0 to below 1")
+        need(
+            0 <= getattr(settings, name) < 1,
+            f"{name} = {getattr(settings, name)}: it is from 0 to below 1",
+        )
     for name in ("learning_rate", "tune_learning_rate", "reward_learning_rate"):
-        need(0 < getattr(settings, name) < 1, f"{name} = {getattr(settings, name)}: it is between 0 and 1")
-    need(0 < settings.text_share <= 1, f"text_share = {settings.text_share}: it is above 0 and at most 1")
+        need(
+            0 < getattr(settings, name) < 1,
+            f"{name} = {getattr(settings, name)}: it is between 0 and 1",
+        )
+    need(
+        0 < settings.text_share <= 1,
+        f"text_share = {settings.text_share}: it is above 0 and at most 1",
+    )
     for name in ("tune_share", "reward_share"):
-        need(0 <= getattr(settings, name) <= 1, f"{name} = {getattr(settings, name)}: it is from 0 to 1")
-    need(settings.reward_samples >= 2, f"reward_samples = {settings.reward_samples}: it is at least 2")
+        need(
+            0 <= getattr(settings, name) <= 1,
+            f"{name} = {getattr(settings, name)}: it is from 0 to 1",
+        )
+    need(
+        settings.reward_samples >= 2,
+        f"reward_samples = {settings.reward_samples}: it is at least 2",
+    )
     need(settings.beam_width <= 64, f"beam_width = {settings.beam_width}: it is at most 64")
-    need(0 <= settings.min_words <= settings.max_words <= 128,
-         f"min_words = {settings.min_words}, max_words = {settings.max_words}: they are 0 to 128, in that order")
-    need(0 <= settings.length_penalty <= 10, f"length_penalty = {settings.length_penalty}: it is from 0 to 10")
+    need(
+        0 <= settings.min_words <= settings.max_words <= 128,
+        f"min_words = {settings.min_words}, max_words = {settings.max_words}: they are 0 to 128, in that order",
+    )
+    need(
+        0 <= settings.length_penalty <= 10,
+        f"length_penalty = {settings.length_penalty}: it is from 0 to 10",
+    )
     need(0 <= settings.evidence <= 100, f"evidence = {settings.evidence}: it is from 0 to 100")
-    need(settings.network != "classic" or settings.tune_epochs or settings.weights,
-         "the classic network starts from nothing: set tune_epochs to train it")
+    need(
+        settings.network != "classic" or settings.tune_epochs or settings.weights,
+        "the classic network starts from nothing: set tune_epochs to train it",
+    )

@@ -8,12 +8,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = [str(path.relative_to(ROOT)) for room in ("device", "models", "convert")
-         for path in sorted((ROOT / room).rglob("*.py"))]
+FILES = [
+    str(path.relative_to(ROOT))
+    for room in ("device", "models", "convert")
+    for path in sorted((ROOT / room).rglob("*.py"))
+]
 #: All that the device's files may import beside the standard library; picamera2 and paho where they are used only, flatbuffers
 #: and the schema, which come with the runtime, where a graph is written, starlette and uvicorn for the page, yaml for a card's seed.
-DEVICE_NEEDS = {"relative", "picaption.device", "click", "cv2", "numpy", "picamera2", "paho", "flatbuffers", "ai_edge_litert", "starlette", "uvicorn",
-                "yaml"}
+DEVICE_NEEDS = {
+    "relative",
+    "picaption.device",
+    "click",
+    "cv2",
+    "numpy",
+    "picamera2",
+    "paho",
+    "flatbuffers",
+    "ai_edge_litert",
+    "starlette",
+    "uvicorn",
+    "yaml",
+}
 
 PROGRAM = """
 import importlib, pkgutil, sys
@@ -35,15 +50,38 @@ def imported(name):
     """Return the top-level packages that a file imports, wherever in it; "relative" for one that names none."""
     nodes = list(ast.walk(parsed(name)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module if not node.level else "relative" for node in nodes if isinstance(node, ast.ImportFrom)]
-    return {".".join(name.split(".")[:2 if name.startswith("picaption.") else 1]) for name in names}
+    names += [
+        node.module if not node.level else "relative"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+    ]
+    return {
+        ".".join(name.split(".")[: 2 if name.startswith("picaption.") else 1]) for name in names
+    }
 
 
 def test_the_device_loads_nothing_that_training_needs():
-    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     modules, loaded = (set(line.split()) for line in result.stdout.splitlines())
-    assert modules >= {"picaption.device.cli", "picaption.device.commands", "picaption.device.live.loop", "picaption.device.sources.sources", "picaption.device.outputs.terminal", "picaption.device.bench.bench"}
-    assert not loaded & {"tensorflow", "keras", "picaption.models", "picaption.convert", "picamera2", "pycocoevalcap", "tqdm"}
+    assert modules >= {
+        "picaption.device.cli",
+        "picaption.device.commands",
+        "picaption.device.live.loop",
+        "picaption.device.sources.sources",
+        "picaption.device.outputs.terminal",
+        "picaption.device.bench.bench",
+    }
+    assert not loaded & {
+        "tensorflow",
+        "keras",
+        "picaption.models",
+        "picaption.convert",
+        "picamera2",
+        "pycocoevalcap",
+        "tqdm",
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("device")])
@@ -59,8 +97,12 @@ def test_models_imports_no_conversion(name):
 @pytest.mark.parametrize("name", FILES)
 def test_whatever_is_public_has_a_docstring(name):
     def public(nodes):
-        return [node for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))
-                and not node.name.startswith("_")]
+        return [
+            node
+            for node in nodes
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_")
+        ]
+
     module = parsed(name)
     explained = [module, *public(module.body)]
     for node in explained[1:]:

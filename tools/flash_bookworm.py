@@ -25,10 +25,20 @@ from picaption.device.flash.commands import flash  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = {"imager_custom": "usr/lib/raspberrypi-sys-mods", "userconf": "usr/lib/userconf-pi"}
-CARD = {"config.txt": "", "kernel8.img": "", "issue.txt": "Raspberry Pi reference\n", "cmdline.txt": "console=tty1 rootwait\n"}
+CARD = {
+    "config.txt": "",
+    "kernel8.img": "",
+    "issue.txt": "Raspberry Pi reference\n",
+    "cmdline.txt": "console=tty1 rootwait\n",
+}
 #: The versions of the two updates: what they change in a file of picaption.
 NEXT, HANGING = "+next", "+hanging"
-CHANGES = {NEXT: {}, HANGING: {"device/live/loop.py": ("    pace, outputs,", "    time.sleep(1e6)\n    pace, outputs,")}}
+CHANGES = {
+    NEXT: {},
+    HANGING: {
+        "device/live/loop.py": ("    pace, outputs,", "    time.sleep(1e6)\n    pace, outputs,")
+    },
+}
 
 
 def make_root(root):
@@ -38,9 +48,28 @@ def make_root(root):
     partial = root.with_name("root.partial")
     shutil.rmtree(partial, ignore_errors=True)
     if not all(map(shutil.which, ("mmdebstrap", "systemd-nspawn"))):
-        subprocess.run(["apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap", "systemd-container"], check=True)
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,systemd-sysv,dbus,libstdc++6,curl", "bookworm",
-                    partial], check=True)
+        subprocess.run(
+            [
+                "apt-get",
+                "install",
+                "--yes",
+                "--no-install-recommends",
+                "mmdebstrap",
+                "systemd-container",
+            ],
+            check=True,
+        )
+    subprocess.run(
+        [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            "--include=python3,systemd-sysv,dbus,libstdc++6,curl",
+            "bookworm",
+            partial,
+        ],
+        check=True,
+    )
     for tool, folder in TOOLS.items():
         (partial / folder).mkdir()
         (partial / folder / tool).write_text('#!/bin/sh\necho "${0##*/} $*" >> /var/told\n')
@@ -73,24 +102,50 @@ def make_payload(path, version="", changes=None):
 
 def container(root, *words):
     """Return the command that boots the container, with words for its kernel's command line."""
-    return ["systemd-nspawn", "--quiet", "--directory", root, "--register=no", "--keep-unit", "--private-network", "--boot", "--",
-            *words]
+    return [
+        "systemd-nspawn",
+        "--quiet",
+        "--directory",
+        root,
+        "--register=no",
+        "--keep-unit",
+        "--private-network",
+        "--boot",
+        "--",
+        *words,
+    ]
 
 
 @contextmanager
 def booted(root, log):
     """Boot the container and give a function that runs a program inside and returns what it prints; in the end, cut its power."""
     with open(log, "a") as file:
-        machine = subprocess.Popen(container(root), stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+        machine = subprocess.Popen(
+            container(root), stdout=file, stderr=file, stdin=subprocess.DEVNULL
+        )
 
     def leader():
-        return subprocess.run(["pgrep", "-P", str(machine.pid), "-x", "systemd"], capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["pgrep", "-P", str(machine.pid), "-x", "systemd"], capture_output=True, text=True
+        ).stdout.strip()
 
     def inside(*command):
-        entered = ["nsenter", "--target", leader(), "--mount", "--uts", "--ipc", "--net", "--pid", "env", "-i",
-                   "PATH=/usr/local/bin:/usr/bin:/bin"]
+        entered = [
+            "nsenter",
+            "--target",
+            leader(),
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "env",
+            "-i",
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+        ]
         done = subprocess.run([*entered, *command], capture_output=True, text=True)
         return done.stdout + done.stderr
+
     try:
         yield inside
     finally:
@@ -123,23 +178,75 @@ def main(work):
     (work / "picaption.toml").write_text('json = "/var/lib/picaption/said.jsonl"\n')
     made = make_payload(work / "payload.tar")
     sys.stdin = io.StringIO("a secret\n")
-    flash.main(["prepare", "--boot", str(boot), "--payload", str(made), "--hostname", "kitchen", "--user", "anna", "--password",
-                "--source", "demo", "--web", "--config", str(work / "picaption.toml")], standalone_mode=False)
+    flash.main(
+        [
+            "prepare",
+            "--boot",
+            str(boot),
+            "--payload",
+            str(made),
+            "--hostname",
+            "kitchen",
+            "--user",
+            "anna",
+            "--password",
+            "--source",
+            "demo",
+            "--web",
+            "--config",
+            str(work / "picaption.toml"),
+        ],
+        standalone_mode=False,
+    )
     (boot / "picaption/firstrun.sh").chmod(0o755)  # as all files of a mounted FAT are
-    words = [word.replace("=reboot", "=exit") for word in (boot / "cmdline.txt").read_text().split() if word.startswith("systemd.")]
-    subprocess.run(container(root, *words), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
-    print("the first run:", (root / "var/told").read_text().replace("\n", "; "), (boot / "cmdline.txt").read_text(), end="")
+    words = [
+        word.replace("=reboot", "=exit")
+        for word in (boot / "cmdline.txt").read_text().split()
+        if word.startswith("systemd.")
+    ]
+    subprocess.run(
+        container(root, *words),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+    )
+    print(
+        "the first run:",
+        (root / "var/told").read_text().replace("\n", "; "),
+        (boot / "cmdline.txt").read_text(),
+        end="",
+    )
     with booted(root, work / "console") as inside:
         print("first boot, until it captions:", until_up(inside))
-        print(inside("sh", "-c", "picaption doctor | head -4; tail -n 1 /var/lib/picaption/said.jsonl | cut -c 1-120"), end="")
-        print("the page without its token:", inside("curl", "--silent", "http://127.0.0.1:8080/"), end="")
+        print(
+            inside(
+                "sh",
+                "-c",
+                "picaption doctor | head -4; tail -n 1 /var/lib/picaption/said.jsonl | cut -c 1-120",
+            ),
+            end="",
+        )
+        print(
+            "the page without its token:",
+            inside("curl", "--silent", "http://127.0.0.1:8080/"),
+            end="",
+        )
     print("left on the boot partition:", *sorted(path.name for path in boot.iterdir()))
     for version, changes in CHANGES.items():
-        shutil.copy(make_payload(work / f"{version}.tar", version, changes), root / "root/update.tar")
+        shutil.copy(
+            make_payload(work / f"{version}.tar", version, changes), root / "root/update.tar"
+        )
         with booted(root, work / "console") as inside:
             print("next boot, until it captions:", until_up(inside))
-            print(f"update to {version}:", inside("picaption", "update", "/root/update.tar").strip())
-            print("afterwards:", inside("systemctl", "is-active", "picaption").strip(), os.readlink(root / "opt/picaption/current"))
+            print(
+                f"update to {version}:", inside("picaption", "update", "/root/update.tar").strip()
+            )
+            print(
+                "afterwards:",
+                inside("systemctl", "is-active", "picaption").strip(),
+                os.readlink(root / "opt/picaption/current"),
+            )
 
 
 if __name__ == "__main__":

@@ -71,20 +71,27 @@ def compare_lstm(run, data, bundle, epochs, folder):
     graph = convert_lstm(decoder, beam, train.inputs[drawn])
     (folder / "lstm.tflite").write_bytes(graph)
 
-    exact = [said(keras_step(decoder), context[None], beam) for context in tqdm(
-        decoder.context.predict_on_batch(dev.inputs), "float", disable=None)]
+    exact = [
+        said(keras_step(decoder), context[None], beam)
+        for context in tqdm(decoder.context.predict_on_batch(dev.inputs), "float", disable=None)
+    ]
     found, milliseconds = say_and_time(graph, dev.inputs, records, beam, recognizer)
     references = {record.name: record.captions for record in records}
 
     def scores(captions):
         told = [sentence(model.vocabulary.decode(caption)) for caption in captions]
         return caption_scores(dict(zip(references, told)), references)[0]
+
     return {
-        "pictures": len(records), "beam": beam.width, "hidden": hidden,
+        "pictures": len(records),
+        "beam": beam.width,
+        "hidden": hidden,
         "weights": {"lstm": decoder.sequence.count_params(), "ngram": weights},
         "perplexity": round(perplexity(decoder, Captions(dev, training=False)), 3),
-        "float": scores(exact), "int8": scores(found),
-        "megabytes": round(len(graph) / 1e6, 2), "milliseconds": milliseconds,
+        "float": scores(exact),
+        "int8": scores(found),
+        "megabytes": round(len(graph) / 1e6, 2),
+        "milliseconds": milliseconds,
     }
 
 
@@ -92,18 +99,27 @@ def read_run(run, data, vocabulary):
     """Return (Settings, training Examples, dev Examples, dev Records) of a run: its own captions and kept features."""
     try:
         settings = Settings(**json.loads((run / "settings.json").read_text(encoding="utf-8")))
-        features = [pooled(np.load(run / f"{name}.npy", allow_pickle=False)) for name in ("captions", "captions_dev")]
+        features = [
+            pooled(np.load(run / f"{name}.npy", allow_pickle=False))
+            for name in ("captions", "captions_dev")
+        ]
     except (OSError, ValueError, TypeError) as error:
-        raise PicaptionError(f"{run}: no training run with captions and dev pictures: {error}") from None
+        raise PicaptionError(
+            f"{run}: no training run with captions and dev pictures: {error}"
+        ) from None
     sources = data / settings.captions, data / settings.images
     dev = read_captions(*sources, data / settings.dev)
     train = read_training(*sources, data / settings.train if settings.train else None, dev)
     for split, rows in zip((train, dev), features):
         if len(split.records) != len(rows):
-            raise PicaptionError(f"{data}: {len(split.records)} pictures with captions where the run has features of "
-                                 f"{len(rows)}; give the data that it was trained on")
-    learnt, held_out = (examples(Split(split.records, None), rows, vocabulary, ())
-                        for split, rows in zip((train, dev), features))
+            raise PicaptionError(
+                f"{data}: {len(split.records)} pictures with captions where the run has features of "
+                f"{len(rows)}; give the data that it was trained on"
+            )
+    learnt, held_out = (
+        examples(Split(split.records, None), rows, vocabulary, ())
+        for split, rows in zip((train, dev), features)
+    )
     return settings, learnt, held_out, dev.records
 
 
@@ -117,15 +133,25 @@ def convert_lstm(decoder, beam, features):
         def step(*inputs):
             seen.append(("step", dict(zip(("word", "h", "c", "context"), inputs))))
             return keras_step(decoder)(*inputs)
+
         said(step, context, beam)
     state = [spec((beam.width, size), tf.float32, name) for name in ("h", "c")]
     context = spec((1, size), tf.float32, "context")
-    return convert_functions({
-        "start": freeze(lambda features: {"context": decoder.context(features)},
-                        spec((1, features.shape[1]), tf.float32, "features")),
-        "step": freeze(lambda *inputs: dict(zip(("logits", "h", "c"), decoder.step(inputs))),
-                       spec((beam.width,), tf.int32, "word"), *state, context),
-    }, examples=seen)
+    return convert_functions(
+        {
+            "start": freeze(
+                lambda features: {"context": decoder.context(features)},
+                spec((1, features.shape[1]), tf.float32, "features"),
+            ),
+            "step": freeze(
+                lambda *inputs: dict(zip(("logits", "h", "c"), decoder.step(inputs))),
+                spec((beam.width,), tf.int32, "word"),
+                *state,
+                context,
+            ),
+        },
+        examples=seen,
+    )
 
 
 def graph_signatures(graph):
@@ -136,6 +162,7 @@ def graph_signatures(graph):
     def run_step(word, h, c, context):
         outputs = step(word=word, h=h, c=c, context=context)
         return outputs["logits"], outputs["h"], outputs["c"]
+
     return lambda features: start(features=features)["context"], run_step
 
 
@@ -153,7 +180,10 @@ def say_and_time(graph, features, records, beam, recognizer):
     start, step = graph_signatures(graph)
     captions, spent = [], []
     for row, record in zip(tqdm(features, "int8", disable=None), records):
-        context, encoded = start(row[None]), recognizer.model.encode(recognizer.prepare(read_picture(record.path)))
+        context, encoded = (
+            start(row[None]),
+            recognizer.model.encode(recognizer.prepare(read_picture(record.path))),
+        )
         began = time.perf_counter()
         captions.append(said(step, context, beam))
         between = time.perf_counter()
@@ -165,12 +195,24 @@ def say_and_time(graph, features, records, beam, recognizer):
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--data", required=True, type=click.Path(file_okay=False, path_type=Path),
-              help="Folder that the run's paths start from.")
-@click.option("--bundle", required=True, type=click.Path(dir_okay=False), help="Bundle whose captioner is timed too.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that the run's paths start from.",
+)
+@click.option(
+    "--bundle",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="Bundle whose captioner is timed too.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Epochs at most.  [default: the run's]")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder to leave the LSTM in; an interrupted training in it goes on.  [default: RUN/lstm]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to leave the LSTM in; an interrupted training in it goes on.  [default: RUN/lstm]",
+)
 def lstm(run, data, bundle, epochs, out):
     """Train and measure an LSTM decoder as large as the captioner of the training run RUN, and print JSON."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")

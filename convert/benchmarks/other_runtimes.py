@@ -40,7 +40,9 @@ def encoder_graph(graph):
     signature = next(each for each in model.signatureDefs if each.signatureKey == b"encode")
     subgraph = model.subgraphs[signature.subgraphIndex]
     features = next(each.tensorIndex for each in signature.outputs if each.name == b"features")
-    subgraph.outputs = np.array([features, *(each for each in subgraph.outputs if each != features)], np.int32)
+    subgraph.outputs = np.array(
+        [features, *(each for each in subgraph.outputs if each != features)], np.int32
+    )
     for number, tensor in enumerate(subgraph.tensors):
         tensor.name = tensor.name or f"tensor{number}"
     signature.subgraphIndex, model.subgraphs, model.signatureDefs = 0, [subgraph], [signature]
@@ -59,15 +61,19 @@ def plain_loop(file, threads):
     def step(frame):
         picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
         floats = np.ascontiguousarray(picture[None].transpose(0, 3, 1, 2)).astype(np.float32) / 255
-        interpreter.set_tensor(given["index"], (floats.transpose(0, 2, 3, 1) * 255).astype(given["dtype"]))
+        interpreter.set_tensor(
+            given["index"], (floats.transpose(0, 2, 3, 1) * 255).astype(given["dtype"])
+        )
         interpreter.invoke()
         return [interpreter.get_tensor(each["index"]) for each in gives][0]
+
     return step
 
 
 def openvino(file, threads):
     """Return a function of a picture, uint8 [height, width, 3], that gives features [1, F] by OpenVINO."""
     from openvino import Core
+
     settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     request = Core().compile_model(file, "CPU", settings).create_infer_request()
     return lambda picture: request.infer([picture[None]])[0]
@@ -76,8 +82,13 @@ def openvino(file, threads):
 def onnxruntime(file, threads):
     """Return such a function by ONNX Runtime, in int8 as tf2onnx says it."""
     from onnxruntime import InferenceSession, SessionOptions
+
     options = SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = (
+        threads,
+        1,
+        3,
+    )
     session = InferenceSession(onnx(file), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda picture: session.run(None, {name: picture[None]})[0]
@@ -86,8 +97,14 @@ def onnxruntime(file, threads):
 def ncnn(file, threads):
     """Return such a function by ncnn, in floating point: int8 would have to be calibrated anew."""
     from ncnn import Mat, Net
-    model, shape = onnx(file, "--dequantize"), make_interpreter(file.read_bytes()).get_input_details()[0]["shape"]
-    call("-c", "from pnnx import pnnx; pnnx()", model, f"inputshape=[{','.join(map(str, shape))}]u8")
+
+    model, shape = (
+        onnx(file, "--dequantize"),
+        make_interpreter(file.read_bytes()).get_input_details()[0]["shape"],
+    )
+    call(
+        "-c", "from pnnx import pnnx; pnnx()", model, f"inputshape=[{','.join(map(str, shape))}]u8"
+    )
     param = model.with_suffix(".ncnn.param")
     # What goes into ncnn is floating point, so the conversion to it, which pnnx leaves there, is none.
     param.write_text(re.sub(r"^Tensor\.to ", "Noop ", param.read_text(), flags=re.MULTILINE))
@@ -98,14 +115,19 @@ def ncnn(file, threads):
 
     def step(picture):
         extractor = net.create_extractor()
-        extractor.input("in0", Mat(picture.astype(np.float32)).clone())  # A Mat does not keep its array.
+        extractor.input(
+            "in0", Mat(picture.astype(np.float32)).clone()
+        )  # A Mat does not keep its array.
         return np.array(extractor.extract("out0")[1])[None]
+
     return step
 
 
 def onnx(file, *options):
     """Return the path of the ONNX file that tf2onnx makes of a .tflite file, beside it."""
-    target = file.with_name("_".join([file.stem, *(option.strip("-") for option in options)]) + ".onnx")
+    target = file.with_name(
+        "_".join([file.stem, *(option.strip("-") for option in options)]) + ".onnx"
+    )
     call("-m", "tf2onnx.convert", "--tflite", file, "--output", target, "--opset", "17", *options)
     return target
 
@@ -125,9 +147,24 @@ def litert_tool(bundle, threads, folder):
     report = folder / "tool.json"
 
     def step(calls):
-        call("-m", TOOL, "--model", bundle, "--signature", "encode", "--num_threads", threads, "--warmup_runs", "20",
-             "--num_runs", calls, "--result_json", report)
+        call(
+            "-m",
+            TOOL,
+            "--model",
+            bundle,
+            "--signature",
+            "encode",
+            "--num_threads",
+            threads,
+            "--warmup_runs",
+            "20",
+            "--num_runs",
+            calls,
+            "--result_json",
+            report,
+        )
         return json.loads(report.read_text())["latency"]["median_ms"]
+
     return step
 
 
@@ -137,17 +174,23 @@ def measure(bundle, threads, seconds):
     recognizer, frame, kept = open_recognizer(bundle, threads), Demo().frame(0), {}
     picture = recognizer.prepare(frame)
     right = recognizer.model.encode(picture).features.ravel()
-    steps = {"picaption, encoder": (lambda: recognizer.model.encode(picture).features, None),
-             "picaption, frame to features": (lambda: recognizer.model.encode(recognizer.prepare(frame, kept)).features, None)}
+    steps = {
+        "picaption, encoder": (lambda: recognizer.model.encode(picture).features, None),
+        "picaption, frame to features": (
+            lambda: recognizer.model.encode(recognizer.prepare(frame, kept)).features,
+            None,
+        ),
+    }
     left_out = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "encoder.tflite")
         file.write_bytes(encoder_graph(read_bundle(bundle).graph))
         for name, peer, given, beside in (
-                ("plain loop, frame to features", plain_loop, frame, "picaption, frame to features"),
-                ("OpenVINO", openvino, picture, "picaption, encoder"),
-                ("ONNX Runtime", onnxruntime, picture, "picaption, encoder"),
-                ("ncnn, float", ncnn, picture, "picaption, encoder")):
+            ("plain loop, frame to features", plain_loop, frame, "picaption, frame to features"),
+            ("OpenVINO", openvino, picture, "picaption, encoder"),
+            ("ONNX Runtime", onnxruntime, picture, "picaption, encoder"),
+            ("ncnn, float", ncnn, picture, "picaption, encoder"),
+        ):
             try:
                 steps[name] = (lambda step=peer(file, threads), given=given: step(given)), beside
             except (ImportError, PicaptionError) as error:
@@ -164,36 +207,66 @@ def measure(bundle, threads, seconds):
             for name, (step, _) in steps.items():
                 found[name].append(np.array(timed(step, seconds / ROUNDS, 0)))
             if tool:
-                found["litert's benchmark tool"].append(np.array([tool(len(found["picaption, encoder"][-1]))]))
+                found["litert's benchmark tool"].append(
+                    np.array([tool(len(found["picaption, encoder"][-1]))])
+                )
     rows = []
     for name, rounds in found.items():
         step, beside = steps.get(name, (None, "picaption, encoder"))
         told = step and np.asarray(step(), float).ravel()
-        cosine = None if told is None else float(told @ right / np.linalg.norm(told) / np.linalg.norm(right))
+        cosine = (
+            None
+            if told is None
+            else float(told @ right / np.linalg.norm(told) / np.linalg.norm(right))
+        )
         rows.append((name, rounds, beside and found[beside], cosine))
     return rows, left_out
 
 
 def table(rows):
     """Return the rows of `measure` as lines of text."""
-    lines = [f"{'':32} {'ms, median':>10} {'by picaption':>12}  {f'{INTERVAL} % of ratios':16} {'cosine':>7}"]
+    lines = [
+        f"{'':32} {'ms, median':>10} {'by picaption':>12}  {f'{INTERVAL} % of ratios':16} {'cosine':>7}"
+    ]
     for name, rounds, beside, cosine in rows:
         ratio, low, high = ratio_of_medians(beside or rounds, rounds)
-        lines.append(f"{name:32} {np.median(np.concatenate(rounds)):10.3f} {ratio:12.3f}  {f'{low:.3f} to {high:.3f}':16} "
-                     f"{'-' if cosine is None else format(cosine, '.4f'):>7}")
+        lines.append(
+            f"{name:32} {np.median(np.concatenate(rounds)):10.3f} {ratio:12.3f}  {f'{low:.3f} to {high:.3f}':16} "
+            f"{'-' if cosine is None else format(cosine, '.4f'):>7}"
+        )
     return lines
 
 
 @click.command()
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--threads", default="1", show_default=True, metavar="LIST", help="Numbers of threads, such as 1,2.")
-@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(0.1, 600), help="How long to measure each.")
+@click.option(
+    "--threads",
+    default="1",
+    show_default=True,
+    metavar="LIST",
+    help="Numbers of threads, such as 1,2.",
+)
+@click.option(
+    "--seconds",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 600),
+    help="How long to measure each.",
+)
 def main(bundle, threads, seconds):
     """Time BUNDLE's encoder here and in other runtimes."""
     bundle = bundle or default_bundle()
     for number in threads_of(threads):
         rows, left_out = measure(bundle, number, seconds)
-        click.echo("\n".join([f"{runtime_name()}, threads: {number}", *table(rows), *(f"left out: {line}" for line in left_out)]))
+        click.echo(
+            "\n".join(
+                [
+                    f"{runtime_name()}, threads: {number}",
+                    *table(rows),
+                    *(f"left out: {line}" for line in left_out),
+                ]
+            )
+        )
 
 
 if __name__ == "__main__":

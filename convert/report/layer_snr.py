@@ -37,9 +37,15 @@ def compare_layers(exact, quantized, examples):
         for graph in graphs:
             graph.invoke(signature, inputs)
         for row, (_, *tensors) in zip(power[signature], pairs[signature]):
-            signal, given = (graph.value(signature, tensor) for graph, tensor in zip(graphs, tensors))
-            row += (signal ** 2).sum(), ((signal - given) ** 2).sum()
-    return [layer for signature, found in pairs.items() for layer in _layers(signature, found, power[signature])]
+            signal, given = (
+                graph.value(signature, tensor) for graph, tensor in zip(graphs, tensors)
+            )
+            row += (signal**2).sum(), ((signal - given) ** 2).sum()
+    return [
+        layer
+        for signature, found in pairs.items()
+        for layer in _layers(signature, found, power[signature])
+    ]
 
 
 def decibels(signal, noise):
@@ -60,11 +66,16 @@ def _layers(signature, found, power):
 def matched(exact, quantized):
     """Return, for each signature of a quantized graph, (Operator, tensor of the float graph, tensor of its own) for each
     operator whose output, by its name, both graphs have in numbers that stand for real ones."""
-    first, second = (signatures(schema.ModelT.InitFromPackedBuf(graph, 0)) for graph in (exact, quantized))
+    first, second = (
+        signatures(schema.ModelT.InitFromPackedBuf(graph, 0)) for graph in (exact, quantized)
+    )
     pairs = {}
     for signature, found in operators(quantized).items():
-        wanted = {(tensor.name.decode(), *shape_of(tensor)): index for index, tensor in enumerate(first[signature].tensors)
-                  if tensor.type == schema.TensorType.FLOAT32 and tensor.name}
+        wanted = {
+            (tensor.name.decode(), *shape_of(tensor)): index
+            for index, tensor in enumerate(first[signature].tensors)
+            if tensor.type == schema.TensorType.FLOAT32 and tensor.name
+        }
         pairs[signature] = []
         for operator in found:
             tensor = second[signature].tensors[operator.output]
@@ -81,19 +92,31 @@ class _Inside:
     def __init__(self, graph):
         with quiet_stderr():
             self.interpreter = Interpreter(
-                model_content=graph, num_threads=1, experimental_preserve_all_tensors=True,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+                model_content=graph,
+                num_threads=1,
+                experimental_preserve_all_tensors=True,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
             self.interpreter.allocate_tensors()
         model = schema.ModelT.InitFromPackedBuf(graph, 0)
-        self.places = {each.signatureKey.decode(): each.subgraphIndex for each in model.signatureDefs}
+        self.places = {
+            each.signatureKey.decode(): each.subgraphIndex for each in model.signatureDefs
+        }
         self.runners = {name: self.interpreter.get_signature_runner(name) for name in self.places}
-        self.scales = {name: {each["index"]: each["quantization"] for each in self.interpreter.get_tensor_details(place)}
-                       for name, place in self.places.items()}
+        self.scales = {
+            name: {
+                each["index"]: each["quantization"]
+                for each in self.interpreter.get_tensor_details(place)
+            }
+            for name, place in self.places.items()
+        }
 
     def invoke(self, signature, inputs):
         """Compute a signature for {input: array}, arrays of any dtype."""
         wanted = self.runners[signature].get_input_details()
-        self.runners[signature](**{name: array.astype(wanted[name]["dtype"]) for name, array in inputs.items()})
+        self.runners[signature](
+            **{name: array.astype(wanted[name]["dtype"]) for name, array in inputs.items()}
+        )
 
     def value(self, signature, tensor):
         """Return what a tensor holds, as the real numbers that it stands for, float64."""

@@ -28,27 +28,81 @@ li { color: var(--text); margin-bottom: .5rem } summary { cursor: pointer }
 
 def write_report_page(path, figures):
     """Write `figures`, as picaption.convert.report.figures leaves them, as an HTML file that needs no other to `path`, whole or not at all."""
-    advised = "".join(f"<li>{escape(each['symptom'])}.<br><b>{escape(each['fix'])}</b></li>\n" for each in figures["advice"])
-    body = [section("What is off", "What the figures below show, and what mends it.", f"<ul>{advised}</ul>" if advised else
-                    "<p>Nothing that these figures show.</p>"),
-            section("Size", "Bytes of each part, in float32 and in the bundle.", svg(plot_sizes(figures["bytes"])))]
+    advised = "".join(
+        f"<li>{escape(each['symptom'])}.<br><b>{escape(each['fix'])}</b></li>\n"
+        for each in figures["advice"]
+    )
+    body = [
+        section(
+            "What is off",
+            "What the figures below show, and what mends it.",
+            f"<ul>{advised}</ul>" if advised else "<p>Nothing that these figures show.</p>",
+        ),
+        section(
+            "Size",
+            "Bytes of each part, in float32 and in the bundle.",
+            svg(plot_sizes(figures["bytes"])),
+        ),
+    ]
     if "evaluation" in figures:
-        body.append(section("Quality", f"Measured as picaption evaluate does; {figures['evaluation']['left_out']} pictures that gave "
-                            "ranges are left out.",
-                            table(("", "float32", "bundle"), quality(figures))))
+        body.append(
+            section(
+                "Quality",
+                f"Measured as picaption evaluate does; {figures['evaluation']['left_out']} pictures that gave "
+                "ranges are left out.",
+                table(("", "float32", "bundle"), quality(figures)),
+            )
+        )
     if figures["layers"]:
-        body.append(section("Layers", "Signal to noise of each layer's output against the float graph, on the held-out pictures, in "
-                            "decibels: 20 are an error of a hundredth of the power.", svg(plot_layers(figures["layers"]))))
-        body += [f"<p>The worst; lost are the decibels that the layer itself took.</p>{layer_table(worst(figures['layers'])[:WORST])}",
-                 f"<details><summary>All {len(figures['layers'])} layers</summary>{layer_table(figures['layers'])}</details>"]
+        body.append(
+            section(
+                "Layers",
+                "Signal to noise of each layer's output against the float graph, on the held-out pictures, in "
+                "decibels: 20 are an error of a hundredth of the power.",
+                svg(plot_layers(figures["layers"])),
+            )
+        )
+        body += [
+            f"<p>The worst; lost are the decibels that the layer itself took.</p>{layer_table(worst(figures['layers'])[:WORST])}",
+            f"<details><summary>All {len(figures['layers'])} layers</summary>{layer_table(figures['layers'])}</details>",
+        ]
     timed = figures["latency"]
-    body.append(section("Work and time", f"{timed['runtime']}, one thread of this machine; multiply-adds of convolutions and "
-                        "products alone.", table(("signature", "operators", "in XNNPACK", "million multiply-adds",
-                                                  "milliseconds, float32", "bundle", "90th percentile"), work(figures))))
-    body.append(section("Operators", "By kind; those that XNNPACK does not run are TFLite's own.", table(
-        ("signature", "operator", "all", "in XNNPACK"),
-        [(name, kind, each["all"], each["xnnpack"]) for name, kinds in figures["operators"].items() for kind, each in kinds.items()])))
-    write_page(path, f"{figures['name']}, {figures['precision']}", summary(figures), "".join(body), STYLE)
+    body.append(
+        section(
+            "Work and time",
+            f"{timed['runtime']}, one thread of this machine; multiply-adds of convolutions and "
+            "products alone.",
+            table(
+                (
+                    "signature",
+                    "operators",
+                    "in XNNPACK",
+                    "million multiply-adds",
+                    "milliseconds, float32",
+                    "bundle",
+                    "90th percentile",
+                ),
+                work(figures),
+            ),
+        )
+    )
+    body.append(
+        section(
+            "Operators",
+            "By kind; those that XNNPACK does not run are TFLite's own.",
+            table(
+                ("signature", "operator", "all", "in XNNPACK"),
+                [
+                    (name, kind, each["all"], each["xnnpack"])
+                    for name, kinds in figures["operators"].items()
+                    for kind, each in kinds.items()
+                ],
+            ),
+        )
+    )
+    write_page(
+        path, f"{figures['name']}, {figures['precision']}", summary(figures), "".join(body), STYLE
+    )
 
 
 def section(name, what, content):
@@ -58,15 +112,22 @@ def section(name, what, content):
 
 def table(names, lines):
     """Return the HTML of a table of values under column names."""
-    told = "".join(f"<tr>{''.join(f'<{cell}>{escape(str(value))}</{cell}>' for value in line)}</tr>\n"
-                   for cell, line in [("th", names), *(("td", line) for line in lines)])
-    return f"<div class=\"wide\"><table>\n{told}</table></div>"
+    told = "".join(
+        f"<tr>{''.join(f'<{cell}>{escape(str(value))}</{cell}>' for value in line)}</tr>\n"
+        for cell, line in [("th", names), *(("td", line) for line in lines)]
+    )
+    return f'<div class="wide"><table>\n{told}</table></div>'
 
 
 def layer_table(layers):
     """Return the HTML of a table of layers."""
-    return table(("layer", "signature", "operator", "decibels", "lost"), [
-        (layer["name"], layer["signature"], layer["kind"], layer["decibels"], layer["lost"]) for layer in layers])
+    return table(
+        ("layer", "signature", "operator", "decibels", "lost"),
+        [
+            (layer["name"], layer["signature"], layer["kind"], layer["decibels"], layer["lost"])
+            for layer in layers
+        ],
+    )
 
 
 def worst(layers):
@@ -77,16 +138,30 @@ def worst(layers):
 def summary(figures):
     """Return what heads a report as (name, value) texts."""
     agreement, given = figures["agreement"], figures["representative"]
-    total = {name: sum(part[name] for part in figures["bytes"].values()) for name in ("float32", "bundle")}
-    found = [("bundle", "not written" if figures["beyond"] else "written"), ("sha256", f"{figures['sha256'][:12]}..."),
-            ("weights", figures["weights"]), ("runs on", figures["runtime"]),
-            ("megabytes", f"{total['bundle'] / 1e6:.3f} of {total['float32'] / 1e6:.3f}"),
-            ("representative", f"{given['pictures']}, seed {given['seed']}"), ("held out", str(given["held_out"])),
-            ("features, 1 - cosine", f"{agreement['features']:.5f}")]
+    total = {
+        name: sum(part[name] for part in figures["bytes"].values())
+        for name in ("float32", "bundle")
+    }
+    found = [
+        ("bundle", "not written" if figures["beyond"] else "written"),
+        ("sha256", f"{figures['sha256'][:12]}..."),
+        ("weights", figures["weights"]),
+        ("runs on", figures["runtime"]),
+        ("megabytes", f"{total['bundle'] / 1e6:.3f} of {total['float32'] / 1e6:.3f}"),
+        ("representative", f"{given['pictures']}, seed {given['seed']}"),
+        ("held out", str(given["held_out"])),
+        ("features, 1 - cosine", f"{agreement['features']:.5f}"),
+    ]
     if "next_word" in figures["operators"]:
-        found += [("nats a word", f"{agreement['words']:.5f}"), ("the very same caption", f"{agreement['caption']:.0%}")]
+        found += [
+            ("nats a word", f"{agreement['words']:.5f}"),
+            ("the very same caption", f"{agreement['caption']:.0%}"),
+        ]
     if "classify" in figures["operators"]:
-        found += [("class scores differ by", f"{agreement['classes']:.5f}"), ("the same likeliest class", f"{agreement['top']:.0%}")]
+        found += [
+            ("class scores differ by", f"{agreement['classes']:.5f}"),
+            ("the same likeliest class", f"{agreement['top']:.0%}"),
+        ]
     return found
 
 
@@ -101,9 +176,17 @@ def work(figures):
     found = []
     for name, spent in figures["latency"]["milliseconds"].items():
         kinds = figures["operators"][name].values()
-        found.append((name, sum(each["all"] for each in kinds), sum(each["xnnpack"] for each in kinds),
-                     f"{figures['multiply_adds'][name] / 1e6:.3f}", f"{spent['float32']['median']:.3f}",
-                     f"{spent['bundle']['median']:.3f}", f"{spent['bundle']['p90']:.3f}"))
+        found.append(
+            (
+                name,
+                sum(each["all"] for each in kinds),
+                sum(each["xnnpack"] for each in kinds),
+                f"{figures['multiply_adds'][name] / 1e6:.3f}",
+                f"{spent['float32']['median']:.3f}",
+                f"{spent['bundle']['median']:.3f}",
+                f"{spent['bundle']['p90']:.3f}",
+            )
+        )
     return found
 
 
@@ -113,7 +196,9 @@ def plot_sizes(parts):
     axis = figure.subplots()
     for shift, name, colour in ((-0.2, "float32", BEFORE), (0.2, "bundle", AFTER)):
         sizes = [part[name] / 1e6 for part in parts.values()]
-        bars = axis.barh([place + shift for place in range(len(parts))], sizes, 0.38, color=colour, label=name)
+        bars = axis.barh(
+            [place + shift for place in range(len(parts))], sizes, 0.38, color=colour, label=name
+        )
         axis.bar_label(bars, [f"{size:.3f}" for size in sizes], padding=3, fontsize=8)
     axis.set_yticks(range(len(parts)), parts)
     axis.invert_yaxis()
@@ -129,12 +214,28 @@ def plot_layers(layers):
     axis = figure.subplots()
     for signature in dict.fromkeys(layer["signature"] for layer in layers):
         places = [place for place, layer in enumerate(layers) if layer["signature"] == signature]
-        axis.plot(places, [layers[place]["decibels"] for place in places], marker="o", markersize=3, linewidth=1,
-                  label=signature, color=AFTER if signature == "encode" else "#E69F00")
+        axis.plot(
+            places,
+            [layers[place]["decibels"] for place in places],
+            marker="o",
+            markersize=3,
+            linewidth=1,
+            label=signature,
+            color=AFTER if signature == "encode" else "#E69F00",
+        )
     axis.axhline(WEAK, color=BAD, linewidth=1, linestyle="--")
     for layer in worst(layers)[:NAMED]:
-        axis.annotate(layer["name"].replace("$", r"\$"), (layers.index(layer), layer["decibels"]), (0, -6), fontsize=7, color=BAD,
-                      textcoords="offset points", rotation=90, ha="center", va="top")
+        axis.annotate(
+            layer["name"].replace("$", r"\$"),
+            (layers.index(layer), layer["decibels"]),
+            (0, -6),
+            fontsize=7,
+            color=BAD,
+            textcoords="offset points",
+            rotation=90,
+            ha="center",
+            va="top",
+        )
     axis.set(xlabel="layer, in order", ylabel="signal to noise, dB")
     axis.set_ylim(bottom=min(0, *(layer["decibels"] for layer in layers)) - 12)
     axis.grid(axis="y", alpha=0.3)
@@ -148,4 +249,4 @@ def svg(figure):
     with matplotlib.rc_context({"svg.hashsalt": "picaption", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
-    return f"<figure>{text[text.index('<svg'):]}</figure>"
+    return f"<figure>{text[text.index('<svg') :]}</figure>"

@@ -33,7 +33,9 @@ def finish(graph, model, precision):
     """Return a KerasModel's `graph`, bytes, as it stands in a bundle: with the signature `classify`, in as few bytes as can be."""
     if not model.head:
         return compact(graph)
-    return with_classify(graph, model.head, model.metadata.head == "multi-label", quantized=precision in INTEGERS)
+    return with_classify(
+        graph, model.head, model.metadata.head == "multi-label", quantized=precision in INTEGERS
+    )
 
 
 def history_type(precision):
@@ -60,11 +62,15 @@ def name_graph(functions, precision="int8", examples=(), per_tensor=False, runti
         try:
             tf.saved_model.save(tf.Module(), folder, signatures=functions)
         except tf.errors.OpError as error:
-            raise PicaptionError(f"the conversion cannot keep its files: {error.message.rpartition('; ')[2]}: {folder}; free "
-                                 "some space there, or set TMPDIR to another folder") from None
+            raise PicaptionError(
+                f"the conversion cannot keep its files: {error.message.rpartition('; ')[2]}: {folder}; free "
+                "some space there, or set TMPDIR to another folder"
+            ) from None
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         converter._experimental_disable_per_channel = per_tensor
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = runtime == "tflite-runtime"
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = (
+            runtime == "tflite-runtime"
+        )
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":
@@ -72,9 +78,14 @@ def name_graph(functions, precision="int8", examples=(), per_tensor=False, runti
         if precision in ACTIVATIONS:
             converter.representative_dataset = lambda: iter(examples)
             # The second set is for the one cast from the picture's uint8.
-            converter.target_spec.supported_ops = [ACTIVATIONS[precision], tf.lite.OpsSet.TFLITE_BUILTINS]
+            converter.target_spec.supported_ops = [
+                ACTIVATIONS[precision],
+                tf.lite.OpsSet.TFLITE_BUILTINS,
+            ]
         try:
-            with quiet_stderr():  # TensorFlow warns there of its own calibrator, and tells of flags.
+            with (
+                quiet_stderr()
+            ):  # TensorFlow warns there of its own calibrator, and tells of flags.
                 graph = converter.convert()
         except (ConverterError, ValueError, RuntimeError) as error:
             raise PicaptionError(beyond(str(error))) from None
@@ -148,4 +159,5 @@ def freeze(function, *specs):
     def signature(*inputs):
         # The frozen function gives a flat list in the order of the names, sorted as TensorFlow flattens a dict.
         return dict(zip(sorted(names), tf.nest.flatten(frozen(*inputs))))
+
     return signature

@@ -15,9 +15,14 @@ def layer_name(tensor):
 
 def beyond(message):
     """Return the line that says what of a ConverterError's `message` keeps a model from being converted."""
-    refused = {f"{operator} (in layer {layer_name(tensor)})" for place, operator in REFUSED.findall(message)
-               for tensor in re.findall(r'"([^"@]*)@', place)[:1]}
+    refused = {
+        f"{operator} (in layer {layer_name(tensor)})"
+        for place, operator in REFUSED.findall(message)
+        for tensor in re.findall(r'"([^"@]*)@', place)[:1]
+    }
     if not refused:
         return f"TensorFlow cannot convert this model: {message.partition(chr(10))[0][:300]}"
-    return (f"TFLite has no operator for {', '.join(sorted(refused))}: build the model without it, or from operators that "
-            "TFLite has")
+    return (
+        f"TFLite has no operator for {', '.join(sorted(refused))}: build the model without it, or from operators that "
+        "TFLite has"
+    )

@@ -11,8 +11,10 @@ from picaption.device.images import quiet_stderr
 
 from .layer_names import layer_name
 
-KINDS, DTYPES = ({number: name for name, number in vars(kinds).items() if not name.startswith("_")}
-                 for kinds in (schema.BuiltinOperator, schema.TensorType))
+KINDS, DTYPES = (
+    {number: name for name, number in vars(kinds).items() if not name.startswith("_")}
+    for kinds in (schema.BuiltinOperator, schema.TensorType)
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class Operator:
 
 def signatures(model):
     """Return the subgraph of each signature of a schema.ModelT, by name."""
-    return {each.signatureKey.decode(): model.subgraphs[each.subgraphIndex] for each in model.signatureDefs}
+    return {
+        each.signatureKey.decode(): model.subgraphs[each.subgraphIndex]
+        for each in model.signatureDefs
+    }
 
 
 def stood_for(name):
@@ -47,7 +52,10 @@ def operators(graph, named=None):
     """
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
     names = layer_names(schema.ModelT.InitFromPackedBuf(named or graph, 0))
-    return {name: _operators(model, subgraph, names.get(name, {})) for name, subgraph in signatures(model).items()}
+    return {
+        name: _operators(model, subgraph, names.get(name, {}))
+        for name, subgraph in signatures(model).items()
+    }
 
 
 def layer_names(model):
@@ -60,19 +68,33 @@ def layer_names(model):
         given = {name.decode(): key for name, key in given.items() if name}
         names = {index: tensor.name.decode() for index, tensor in enumerate(tensors) if tensor.name}
         found[signature.signatureKey.decode()] = {
-            index: next((given[each] for each in stood_for(name) if each in given), None) or layer_name(name)
-            for index, name in names.items()}
+            index: next((given[each] for each in stood_for(name) if each in given), None)
+            or layer_name(name)
+            for index, name in names.items()
+        }
     return found
 
 
 def _operators(model, subgraph, names):
     delegated, tensors, found = in_xnnpack(model, subgraph), subgraph.tensors, []
     for number, operator in enumerate(subgraph.operators):
-        inputs, output = tuple(int(index) for index in operator.inputs if index >= 0), int(operator.outputs[0])
+        inputs, output = (
+            tuple(int(index) for index in operator.inputs if index >= 0),
+            int(operator.outputs[0]),
+        )
         kind = KINDS[model.operatorCodes[operator.opcodeIndex].builtinCode]
         shapes = [shape_of(tensors[index]) for index in (*inputs, output)]
-        found.append(Operator(kind, names.get(output, kind.lower()), DTYPES[tensors[output].type],
-                              multiply_adds(kind, shapes[:-1], shapes[-1]), number in delegated, inputs, output))
+        found.append(
+            Operator(
+                kind,
+                names.get(output, kind.lower()),
+                DTYPES[tensors[output].type],
+                multiply_adds(kind, shapes[:-1], shapes[-1]),
+                number in delegated,
+                inputs,
+                output,
+            )
+        )
     return found
 
 
@@ -96,17 +118,30 @@ def shape_of(tensor):
 
 def in_xnnpack(model, subgraph):
     """Return the numbers of the operators of a schema.ModelT's subgraph that XNNPACK takes on this machine."""
-    alone = schema.ModelT(version=model.version, subgraphs=[subgraph], buffers=model.buffers, operatorCodes=model.operatorCodes)
+    alone = schema.ModelT(
+        version=model.version,
+        subgraphs=[subgraph],
+        buffers=model.buffers,
+        operatorCodes=model.operatorCodes,
+    )
     names = [tensor.name for tensor in subgraph.tensors]
     with quiet_stderr():
         # A delegate's part of the graph is then one operator wide, and gives what that operator gave.
-        interpreter = Interpreter(model_content=pack(alone), num_threads=1, experimental_disable_delegate_node_fusion=True)
+        interpreter = Interpreter(
+            model_content=pack(alone), num_threads=1, experimental_disable_delegate_node_fusion=True
+        )
         interpreter.allocate_tensors()
     for tensor, name in zip(subgraph.tensors, names):  # pack has dropped them.
         tensor.name = name
     nodes = interpreter._get_ops_details()
-    taken = {int(output) for node in nodes if node["op_name"] == "DELEGATE" for output in node["outputs"]}
-    return {number for number, operator in enumerate(subgraph.operators) if int(operator.outputs[0]) in taken}
+    taken = {
+        int(output) for node in nodes if node["op_name"] == "DELEGATE" for output in node["outputs"]
+    }
+    return {
+        number
+        for number, operator in enumerate(subgraph.operators)
+        if int(operator.outputs[0]) in taken
+    }
 
 
 def sizes(graph):
@@ -116,5 +151,9 @@ def sizes(graph):
     for name, subgraph in signatures(model).items():
         buffers = {tensor.buffer for tensor in subgraph.tensors} - seen
         seen |= buffers
-        found[name] = sum(len(model.buffers[index].data) for index in buffers if model.buffers[index].data is not None)
+        found[name] = sum(
+            len(model.buffers[index].data)
+            for index in buffers
+            if model.buffers[index].data is not None
+        )
     return found | {"structure": len(graph) - sum(found.values())}

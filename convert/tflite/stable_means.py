@@ -24,7 +24,9 @@ READERS = {"DEQUANTIZE", "QUANTIZE", "FULLY_CONNECTED", "CONV_2D"}
 
 def distance(given, gives, number):
     """Return how near any mean of `number` int8 values of scale `given` comes to an edge of rounding, in steps of the scale `gives`."""
-    steps = np.arange(255 * number + 1) * (float(np.float32(given)) / float(np.float32(gives)) / number)
+    steps = np.arange(255 * number + 1) * (
+        float(np.float32(given)) / float(np.float32(gives)) / number
+    )
     return float(np.abs(steps[steps < 256] % 1 - 0.5).min())
 
 
@@ -45,15 +47,30 @@ def steady_means(graph):
     can take that; biases that depend on it follow."""
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
     for subgraph in model.subgraphs:
-        steps = [(KINDS[model.operatorCodes[each.opcodeIndex].builtinCode], each) for each in subgraph.operators]
-        for taken, place in [(each.inputs[0], each.outputs[0]) for kind, each in steps if kind == "MEAN"]:
+        steps = [
+            (KINDS[model.operatorCodes[each.opcodeIndex].builtinCode], each)
+            for each in subgraph.operators
+        ]
+        for taken, place in [
+            (each.inputs[0], each.outputs[0]) for kind, each in steps if kind == "MEAN"
+        ]:
             taken, mean = subgraph.tensors[taken], subgraph.tensors[place]
             readers = [(kind, each) for kind, each in steps if place in each.inputs]
-            if ({taken.type, mean.type} == {schema.TensorType.INT8} and place not in subgraph.outputs
-                    and {kind for kind, _ in readers} <= READERS):
-                scale, number = mean.quantization.scale[0], int(np.prod(taken.shape) // np.prod(mean.shape))
+            if (
+                {taken.type, mean.type} == {schema.TensorType.INT8}
+                and place not in subgraph.outputs
+                and {kind for kind, _ in readers} <= READERS
+            ):
+                scale, number = (
+                    mean.quantization.scale[0],
+                    int(np.prod(taken.shape) // np.prod(mean.shape)),
+                )
                 factor = steady_scale(taken.quantization.scale[0], scale, number) / scale
-                biases = [subgraph.tensors[each.inputs[2]] for _, each in readers if len(each.inputs) == 3 and each.inputs[2] >= 0]
+                biases = [
+                    subgraph.tensors[each.inputs[2]]
+                    for _, each in readers
+                    if len(each.inputs) == 3 and each.inputs[2] >= 0
+                ]
                 for tensor in (mean, *biases):
                     tensor.quantization.scale = tensor.quantization.scale * factor
     return pack(model, named=True)

@@ -29,8 +29,10 @@ def read_figures(path):
     if not isinstance(figures, dict) or "version" not in figures:
         raise wrong
     if figures["version"] != JSON_VERSION:
-        raise PicaptionError(f"{path} has version {figures['version']!r}, this picaption reads version {JSON_VERSION}: "
-                             "measure both with the same picaption")
+        raise PicaptionError(
+            f"{path} has version {figures['version']!r}, this picaption reads version {JSON_VERSION}: "
+            "measure both with the same picaption"
+        )
     try:
         steps_of(figures)
         _surroundings(figures)
@@ -45,7 +47,9 @@ def steps_of(figures):
     for run in figures["runs"]:
         for name, step in run["steps"].items():
             rounds = [np.array(each, float) for each in step["rounds"]]
-            if not rounds or any(each.ndim != 1 or not each.size or not (each > 0).all() for each in rounds):
+            if not rounds or any(
+                each.ndim != 1 or not each.size or not (each > 0).all() for each in rounds
+            ):
                 raise ValueError
             found[*_key(run), name] = rounds
         if not all(isinstance(line, str) for line in run["doubts"]):
@@ -59,18 +63,30 @@ def compare(before, after):
     shared = [key for key in one if key in other]
     doubted = {_key(run) for figures in (before, after) for run in figures["runs"] if run["doubts"]}
     if not shared:
-        raise PicaptionError("the two have no step with the same runtime and threads: measure both with the same --threads")
-    lines = [f"{name} differs: {old}, then {new}" for name, (old, new) in _differences(before, after).items()]
-    lines.append(f"{'median, milliseconds':38} {'before':>8} {'after':>8} {'ratio':>6}  {INTERVAL} % of ratios")
+        raise PicaptionError(
+            "the two have no step with the same runtime and threads: measure both with the same --threads"
+        )
+    lines = [
+        f"{name} differs: {old}, then {new}"
+        for name, (old, new) in _differences(before, after).items()
+    ]
+    lines.append(
+        f"{'median, milliseconds':38} {'before':>8} {'after':>8} {'ratio':>6}  {INTERVAL} % of ratios"
+    )
     for key in shared:
         old, new = one[key], other[key]
         ratio, low, high = ratio_of_medians(old, new)
         runtime, threads, name = key
-        lines.append(f"{f'{runtime}, threads {threads}, {name}':38} {_median(old):8.3f} {_median(new):8.3f} {ratio:6.3f}  "
-                     f"{low:.3f} to {high:.3f}  {verdict(low, high, key[:2] in doubted)}")
-    return lines + [f"doubtful {when}, threads {run['threads']}: {line}"
-                    for when, figures in (("before", before), ("after", after))
-                    for run in figures["runs"] for line in run["doubts"]]
+        lines.append(
+            f"{f'{runtime}, threads {threads}, {name}':38} {_median(old):8.3f} {_median(new):8.3f} {ratio:6.3f}  "
+            f"{low:.3f} to {high:.3f}  {verdict(low, high, key[:2] in doubted)}"
+        )
+    return lines + [
+        f"doubtful {when}, threads {run['threads']}: {line}"
+        for when, figures in (("before", before), ("after", after))
+        for run in figures["runs"]
+        for line in run["doubts"]
+    ]
 
 
 def ratio_of_medians(before, after, seed=1):
@@ -78,13 +94,17 @@ def ratio_of_medians(before, after, seed=1):
     random = np.random.default_rng(seed)
 
     def draws(rounds):
-        spent, owners = np.concatenate(rounds), np.repeat(np.arange(len(rounds)), [len(each) for each in rounds])
+        spent, owners = (
+            np.concatenate(rounds),
+            np.repeat(np.arange(len(rounds)), [len(each) for each in rounds]),
+        )
         order = np.argsort(spent)
         # How often each round is drawn, and so each call, from the quickest on: where half of them are reached lies the median.
         times = random.multinomial(len(rounds), np.full(len(rounds), 1 / len(rounds)), DRAWS)
         reached = np.cumsum(times[:, owners[order]], axis=1)
         half = reached[:, -1:] / 2
         return (spent[order[(reached < half).sum(1)]] + spent[order[(reached <= half).sum(1)]]) / 2
+
     low, high = np.percentile(draws(after) / draws(before), (50 - INTERVAL / 2, 50 + INTERVAL / 2))
     return _median(after) / _median(before), float(low), float(high)
 
@@ -107,11 +127,17 @@ def _median(rounds):
 
 def _surroundings(figures):
     where = figures["machine"]
-    return {"picaption": figures["picaption"], "the bundle": figures["bundle"]["sha256"][:12],
-            "the beam": figures["bundle"]["beam"], "the board": where["board"],
-            "the processor": f"{where['cores']} x {where['cpu']}", "the system": where["system"], "the kernel": where["kernel"],
-            "runtimes": ", ".join(dict.fromkeys(run["runtime"] for run in figures["runs"])),
-            "the source": ", ".join(dict.fromkeys(run["source"] for run in figures["runs"]))}
+    return {
+        "picaption": figures["picaption"],
+        "the bundle": figures["bundle"]["sha256"][:12],
+        "the beam": figures["bundle"]["beam"],
+        "the board": where["board"],
+        "the processor": f"{where['cores']} x {where['cpu']}",
+        "the system": where["system"],
+        "the kernel": where["kernel"],
+        "runtimes": ", ".join(dict.fromkeys(run["runtime"] for run in figures["runs"])),
+        "the source": ", ".join(dict.fromkeys(run["source"] for run in figures["runs"])),
+    }
 
 
 def _differences(before, after):

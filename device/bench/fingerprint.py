@@ -37,14 +37,19 @@ class Recorder(Bundle):
         """Return what picaption.device.bundle.bundle.Bundle does."""
         encoded = super().encode(image)
         self.prints = {"input": sha256(image), "features": sha256(encoded.features)}
-        self.prints |= {name: sha256(values) for name, values in (("context", encoded.context), ("tags", encoded.tags))
-                        if values is not None}
+        self.prints |= {
+            name: sha256(values)
+            for name, values in (("context", encoded.context), ("tags", encoded.tags))
+            if values is not None
+        }
         self._logits = hashlib.sha256()
         return encoded
 
     def next_word(self, history, context):
         """Return what picaption.device.bundle.bundle.Bundle does; the graph's own logits are what is taken down."""
-        logits = self._runners["next_word"](history=history.astype(self._numbers, copy=False), context=context)["logits"]
+        logits = self._runners["next_word"](
+            history=history.astype(self._numbers, copy=False), context=context
+        )["logits"]
         self._logits.update(logits.tobytes())
         self.prints["logits"] = self._logits.hexdigest()
         return log_softmax(logits)
@@ -62,8 +67,14 @@ def sha256(values):
 
 def machine(bundle):
     """Return what this machine computes with, and the hash of the graph, as a dict of text."""
-    return {"machine": platform.machine(), "python": platform.python_version(), "runtime": runtime_name(),
-            "numpy": np.__version__, "opencv": cv2.__version__, "graph": hashlib.sha256(read_bundle(bundle).graph).hexdigest()}
+    return {
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "runtime": runtime_name(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "graph": hashlib.sha256(read_bundle(bundle).graph).hexdigest(),
+    }
 
 
 def fingerprint(recognizer, path, ready=None):
@@ -78,7 +89,10 @@ def fingerprint(recognizer, path, ready=None):
     if caption:
         found |= {"caption": caption.text, "log_probability": [caption.log_probability]}
     best = np.argsort(-recorder.scores, kind="stable")[:TOP_CLASSES]
-    return found | {"classes": [recorder.labels[index] for index in best], "scores": recorder.scores.tolist()}
+    return found | {
+        "classes": [recorder.labels[index] for index in best],
+        "scores": recorder.scores.tolist(),
+    }
 
 
 def compare(here, there):
@@ -88,9 +102,14 @@ def compare(here, there):
         raise PicaptionError("the two are of different bundles; give both machines the same one")
     names = [[each.get("picture") for each in side[1:]] for side in (here, there)]
     if names[0] != names[1] or not names[0]:
-        raise PicaptionError("the two are not of the same pictures; give both machines the same ones, in the same order")
+        raise PicaptionError(
+            "the two are not of the same pictures; give both machines the same ones, in the same order"
+        )
     kept = [name for name in EXACT if name in here[1] | there[1]]
-    lines = [f"| picture | {' | '.join(kept)} | {' | '.join(FLOATING)} |", "|---" * (1 + len(kept) + len(FLOATING)) + "|"]
+    lines = [
+        f"| picture | {' | '.join(kept)} | {' | '.join(FLOATING)} |",
+        "|---" * (1 + len(kept) + len(FLOATING)) + "|",
+    ]
     counts = dict.fromkeys(kept, 0)
     largest = dict.fromkeys(FLOATING, 0.0)
     for one, other in zip(here[1:], there[1:]):
@@ -98,16 +117,26 @@ def compare(here, there):
         apart = {name: difference(one.get(name, []), other.get(name, [])) for name in FLOATING}
         counts = {name: counts[name] + same[name] for name in kept}
         largest = {name: max(largest[name], apart[name]) for name in FLOATING}
-        cells = ["equal" if each else "DIFFERENT" for each in same.values()] + [f"{each:.1e}" for each in apart.values()]
+        cells = ["equal" if each else "DIFFERENT" for each in same.values()] + [
+            f"{each:.1e}" for each in apart.values()
+        ]
         lines.append(f"| {one['picture']} | {' | '.join(cells)} |")
     count = len(here) - 1
-    cells = [f"{each} of {count}" for each in counts.values()] + [f"{each:.1e}" for each in largest.values()]
-    return [*lines, f"| all: equal, and largest difference | {' | '.join(cells)} |"], min(counts.values()) == count
+    cells = [f"{each} of {count}" for each in counts.values()] + [
+        f"{each:.1e}" for each in largest.values()
+    ]
+    return [*lines, f"| all: equal, and largest difference | {' | '.join(cells)} |"], min(
+        counts.values()
+    ) == count
 
 
 def difference(one, other):
     """Return the largest difference between numbers at the same place of two lists."""
-    return max((abs(a - b) for a, b in zip(one, other)), default=0.0) if len(one) == len(other) else float("inf")
+    return (
+        max((abs(a - b) for a, b in zip(one, other)), default=0.0)
+        if len(one) == len(other)
+        else float("inf")
+    )
 
 
 def read_lines(path):
@@ -119,15 +148,27 @@ def read_lines(path):
     except ValueError:
         lines = []
     if not lines or not all(isinstance(line, dict) for line in lines):
-        raise PicaptionError(f"{path}: holds no fingerprints; make it with python -m picaption.device.bench.fingerprint BUNDLE PICTURE...")
+        raise PicaptionError(
+            f"{path}: holds no fingerprints; make it with python -m picaption.device.bench.fingerprint BUNDLE PICTURE..."
+        )
     return lines
 
 
 @click.command()
-@click.option("--compare", "both", nargs=2, type=click.Path(path_type=Path), metavar="HERE THERE",
-              help="Hold two files of fingerprints against each other.")
-@click.option("--ready", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="FOLDER",
-              help="Also write the pictures there as the encoder gets them.")
+@click.option(
+    "--compare",
+    "both",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="HERE THERE",
+    help="Hold two files of fingerprints against each other.",
+)
+@click.option(
+    "--ready",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="FOLDER",
+    help="Also write the pictures there as the encoder gets them.",
+)
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
 def main(both, ready, bundle, pictures):
@@ -137,14 +178,18 @@ def main(both, ready, bundle, pictures):
         lines, equal = compare(here, there)
         print("\n".join(lines))
         if not equal:
-            raise PicaptionError("what has to be equal on every machine is not: see DIFFERENT above")
+            raise PicaptionError(
+                "what has to be equal on every machine is not: see DIFFERENT above"
+            )
         return
     if not pictures:
         raise click.UsageError("give a bundle and pictures, or --compare and two files")
     stems = [path.stem for path in pictures]
     twice = next((stem for stem in stems if ready and stems.count(stem) > 1), None)
     if twice:
-        raise PicaptionError(f"two pictures would be written as {ready / twice}.png; give them one after the other")
+        raise PicaptionError(
+            f"two pictures would be written as {ready / twice}.png; give them one after the other"
+        )
     recognizer = Recognizer(Recorder(bundle, threads=1))
     print(json.dumps(machine(bundle)))
     for path in pictures:

@@ -32,9 +32,15 @@ def machine():
     except OSError:
         system = None
     known = (cpu.get("flags") or cpu.get("Features") or "").split()
-    return {"board": board.model(), "system": system or platform.system(), "kernel": platform.release(),
-            "cpu": cpu.get("model name") or CORES.get(cpu.get("CPU part"), platform.machine()), "cores": os.cpu_count(),
-            "instructions": [name for name in INSTRUCTIONS if name in known], "python": platform.python_version()}
+    return {
+        "board": board.model(),
+        "system": system or platform.system(),
+        "kernel": platform.release(),
+        "cpu": cpu.get("model name") or CORES.get(cpu.get("CPU part"), platform.machine()),
+        "cores": os.cpu_count(),
+        "instructions": [name for name in INSTRUCTIONS if name in known],
+        "python": platform.python_version(),
+    }
 
 
 def clock():
@@ -49,7 +55,9 @@ def clock():
 def power():
     """Return the watts that the board's power chip measures on its rails, as a Pi 5 tells them, or None."""
     rails = {}
-    for name, kind, value in re.findall(r"(\w+)_[AV] (current|volt)\(\d+\)=([\d.]+)[AV]", _vcgencmd("pmic_read_adc")):
+    for name, kind, value in re.findall(
+        r"(\w+)_[AV] (current|volt)\(\d+\)=([\d.]+)[AV]", _vcgencmd("pmic_read_adc")
+    ):
         rails.setdefault(name, {})[kind] = float(value)
     watts = [rail["current"] * rail["volt"] for rail in rails.values() if len(rail) == 2]
     return sum(watts) if watts else None
@@ -58,7 +66,9 @@ def power():
 def throttled():
     """Return what board.throttled() does, asking the firmware where the kernel has no file of it."""
     found = board.throttled()
-    if found is None and (bits := re.search(r"throttled=0x([0-9a-f]+)", _vcgencmd("get_throttled"))):
+    if found is None and (
+        bits := re.search(r"throttled=0x([0-9a-f]+)", _vcgencmd("get_throttled"))
+    ):
         found = board.names_of(int(bits[1], 16))
     return found
 
@@ -95,13 +105,21 @@ class Watch:
         found, spent = throttled(), time.monotonic() - self._start
         held = set(found[0]) | set(found[1]) - self._before if found else set()
         busy = _busy()
-        others = None if busy is None else max(0.0, (busy - self._busy - (time.process_time() - self._own)) / spent)
+        others = (
+            None
+            if busy is None
+            else max(0.0, (busy - self._busy - (time.process_time() - self._own)) / spent)
+        )
         heat, clocks = self._temperatures, self._clocks
         return {
             "governor": board.governor(),
-            "megahertz": {"lowest": round(min(clocks)), "highest": round(max(clocks))} if clocks else None,
+            "megahertz": {"lowest": round(min(clocks)), "highest": round(max(clocks))}
+            if clocks
+            else None,
             "celsius": {"start": heat[0], "end": heat[-1], "highest": max(heat)} if heat else None,
-            "throttled": sorted(held) if self._tells else None, "others": None if others is None else round(others, 2)}
+            "throttled": sorted(held) if self._tells else None,
+            "others": None if others is None else round(others, 2),
+        }
 
 
 class Power:
@@ -133,12 +151,18 @@ def doubts(seen):
     """Return, a line each, why a measurement is not to be trusted; `seen`: what Watch.figures gives."""
     lines = []
     if seen["throttled"]:
-        lines.append(f"the board was held back ({', '.join(seen['throttled'])}): cool it, and use its own power supply")
+        lines.append(
+            f"the board was held back ({', '.join(seen['throttled'])}): cool it, and use its own power supply"
+        )
     if seen["celsius"] and seen["celsius"]["highest"] >= HOT:
-        lines.append(f"the processor was {seen['celsius']['highest']:.0f} degrees Celsius hot: cool it")
+        lines.append(
+            f"the processor was {seen['celsius']['highest']:.0f} degrees Celsius hot: cool it"
+        )
     if seen["governor"] not in (None, "performance"):
-        lines.append(f"the governor is {seen['governor']}, so that the clock varies: "
-                     "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+        lines.append(
+            f"the governor is {seen['governor']}, so that the clock varies: "
+            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+        )
     if (seen["others"] or 0) > BUSY:
         lines.append(f"other programs kept {seen['others']:.1f} cores busy: end them")
     return lines
@@ -156,7 +180,9 @@ def _busy():
 
 def _vcgencmd(*arguments):
     try:
-        return subprocess.run(["vcgencmd", *arguments], capture_output=True, text=True, timeout=5).stdout
+        return subprocess.run(
+            ["vcgencmd", *arguments], capture_output=True, text=True, timeout=5
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
 

@@ -59,23 +59,32 @@ def page_of(figures):
 
 def _run(run):
     head = "".join(f"<th>{heading}</th>" for heading, *_ in COLUMNS)
-    rows = "".join(f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells(step)) + "</tr>\n"
-                   for name, step in run["steps"].items())
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>"
+        + "".join(f"<td>{cell}</td>" for cell in cells(step))
+        + "</tr>\n"
+        for name, step in run["steps"].items()
+    )
     lines = [*run_lines(run), ratio(run)]
-    return (f"<section>\n<h2>{escape(run['runtime'])}, threads: {run['threads']}</h2>\n"
-            + "".join(f'<p class="faint">{escape(line)}</p>\n' for line in lines if line)
-            + "".join(f'<p class="warn">doubtful: {escape(line)}</p>\n' for line in run["doubts"])
-            + f'<div class="wide"><table>\n<tr><th>milliseconds</th>{head}</tr>\n{rows}</table></div>\n'
-            + "".join(_step(name, step["rounds"]) for name, step in run["steps"].items()) + "</section>\n")
+    return (
+        f"<section>\n<h2>{escape(run['runtime'])}, threads: {run['threads']}</h2>\n"
+        + "".join(f'<p class="faint">{escape(line)}</p>\n' for line in lines if line)
+        + "".join(f'<p class="warn">doubtful: {escape(line)}</p>\n' for line in run["doubts"])
+        + f'<div class="wide"><table>\n<tr><th>milliseconds</th>{head}</tr>\n{rows}</table></div>\n'
+        + "".join(_step(name, step["rounds"]) for name, step in run["steps"].items())
+        + "</section>\n"
+    )
 
 
 def _step(name, rounds):
     spent = np.concatenate([np.array(each, float) for each in rounds])
-    return (f'<div class="step">\n<h3>{escape(name)}</h3>\n<div>\n'
-            f"<figure>{histogram(spent)}<figcaption>calls by milliseconds; {len(spent)} of them, evenly spaced"
-            "</figcaption></figure>\n"
-            f"<figure>{course(rounds)}<figcaption>milliseconds by round, in the order of time; the line is the rounds' medians"
-            "</figcaption></figure>\n</div>\n</div>\n")
+    return (
+        f'<div class="step">\n<h3>{escape(name)}</h3>\n<div>\n'
+        f"<figure>{histogram(spent)}<figcaption>calls by milliseconds; {len(spent)} of them, evenly spaced"
+        "</figcaption></figure>\n"
+        f"<figure>{course(rounds)}<figcaption>milliseconds by round, in the order of time; the line is the rounds' medians"
+        "</figcaption></figure>\n</div>\n</div>\n"
+    )
 
 
 def histogram(spent):
@@ -84,11 +93,18 @@ def histogram(spent):
     counts, edges = np.histogram(np.log(spent), BARS, (math.log(low), math.log(high)))
     across = _Axis(math.log(low), math.log(high), LEFT, WIDTH)
     up = _Axis(0, counts.max(), HEIGHT - BELOW, 4)
-    bars = "".join(f"M{across(left):.1f} {up(0):.1f}V{up(count):.1f}H{across(right):.1f}V{up(0):.1f}"
-                   for count, left, right in zip(counts, edges, edges[1:]) if count)
-    marks = "".join(f'<text x="{across(math.log(tick)):.1f}" y="{HEIGHT - 4}" text-anchor="middle">{tick:g}</text>'
-                    for tick in ticks(low, high))
-    return _svg(f'<path class="bars" d="{bars}"/>{marks}<text x="{LEFT - 6}" y="14" text-anchor="end">{counts.max()}</text>')
+    bars = "".join(
+        f"M{across(left):.1f} {up(0):.1f}V{up(count):.1f}H{across(right):.1f}V{up(0):.1f}"
+        for count, left, right in zip(counts, edges, edges[1:])
+        if count
+    )
+    marks = "".join(
+        f'<text x="{across(math.log(tick)):.1f}" y="{HEIGHT - 4}" text-anchor="middle">{tick:g}</text>'
+        for tick in ticks(low, high)
+    )
+    return _svg(
+        f'<path class="bars" d="{bars}"/>{marks}<text x="{LEFT - 6}" y="14" text-anchor="end">{counts.max()}</text>'
+    )
 
 
 def course(rounds):
@@ -96,23 +112,46 @@ def course(rounds):
     low, high = _ends(np.concatenate([np.array(each, float) for each in rounds]))
     across = _Axis(0, len(rounds), LEFT, WIDTH)
     up = _Axis(math.log(low), math.log(high), HEIGHT - BELOW, 6)
-    dots = "".join(f"M{across(number + (place + 0.5) / len(each)):.1f} {up(math.log(spent)):.1f}h0"
-                   for number, each in enumerate(rounds) for place, spent in enumerate(each))
-    middles = " ".join(f"{across(number + 0.5):.1f},{up(math.log(np.median(each))):.1f}" for number, each in enumerate(rounds))
-    grid = "".join(f'<path class="grid" d="M{LEFT} {up(math.log(tick)):.1f}H{WIDTH}"/>'
-                   f'<text x="{LEFT - 6}" y="{up(math.log(tick)) + 4:.1f}" text-anchor="end">{tick:g}</text>'
-                   for tick in ticks(low, high))
-    ends = "".join(f'<text x="{across(place):.1f}" y="{HEIGHT - 4}" text-anchor="middle">{number}</text>'
-                   for place, number in {0.5: 1, len(rounds) - 0.5: len(rounds)}.items())
-    return _svg(f'{grid}<path class="dots" d="{dots}"/><polyline class="middle" points="{middles}"/>{ends}')
+    dots = "".join(
+        f"M{across(number + (place + 0.5) / len(each)):.1f} {up(math.log(spent)):.1f}h0"
+        for number, each in enumerate(rounds)
+        for place, spent in enumerate(each)
+    )
+    middles = " ".join(
+        f"{across(number + 0.5):.1f},{up(math.log(np.median(each))):.1f}"
+        for number, each in enumerate(rounds)
+    )
+    grid = "".join(
+        f'<path class="grid" d="M{LEFT} {up(math.log(tick)):.1f}H{WIDTH}"/>'
+        f'<text x="{LEFT - 6}" y="{up(math.log(tick)) + 4:.1f}" text-anchor="end">{tick:g}</text>'
+        for tick in ticks(low, high)
+    )
+    ends = "".join(
+        f'<text x="{across(place):.1f}" y="{HEIGHT - 4}" text-anchor="middle">{number}</text>'
+        for place, number in {0.5: 1, len(rounds) - 0.5: len(rounds)}.items()
+    )
+    return _svg(
+        f'{grid}<path class="dots" d="{dots}"/><polyline class="middle" points="{middles}"/>{ends}'
+    )
 
 
 def ticks(low, high):
     """Return round numbers between two, three or more of them where there are so many, none closer to another than a MOST-th
     of the whole."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), [tenths / 10 for tenths in range(10, 100)]):
-        found = [float(f"{step * 10.0 ** power:.3g}") for power in powers for step in steps if low <= step * 10.0 ** power <= high]
+    for steps in (
+        (1,),
+        (1, 3),
+        (1, 2, 5),
+        (1, 1.5, 2, 3, 4, 6, 8),
+        [tenths / 10 for tenths in range(10, 100)],
+    ):
+        found = [
+            float(f"{step * 10.0**power:.3g}")
+            for power in powers
+            for step in steps
+            if low <= step * 10.0**power <= high
+        ]
         if len(found) >= 3:
             kept = found[:1]
             for tick in found[1:]:

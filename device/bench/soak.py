@@ -34,7 +34,10 @@ class Prepared:
 
     def __init__(self, size, rate=None):
         demo = Demo(size)
-        self._frames = [demo.frame(number) for number in range(0, demo.count * demo.SECONDS * demo.rate, self.EACH)]
+        self._frames = [
+            demo.frame(number)
+            for number in range(0, demo.count * demo.SECONDS * demo.rate, self.EACH)
+        ]
         self.name, self.live, self.rate = "prepared frames", bool(rate), rate
         self._number, self._due = 0, time.monotonic()
 
@@ -67,7 +70,11 @@ class Timed:
 def usage():
     """Return this process' (resident bytes, open file descriptors, threads)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), threading.active_count()
+    return (
+        pages * os.sysconf("SC_PAGE_SIZE"),
+        len(os.listdir("/proc/self/fd")),
+        threading.active_count(),
+    )
 
 
 def soak(config, rate=None):
@@ -79,8 +86,11 @@ def soak(config, rate=None):
     """
     from ..live import pipeline
     from ..live.loop import run
-    opened, pipeline.open_as = pipeline.open_as, lambda spec, wanted: Prepared(
-        tuple(map(int, wanted.size.split("x"))), rate)
+
+    opened, pipeline.open_as = (
+        pipeline.open_as,
+        lambda spec, wanted: Prepared(tuple(map(int, wanted.size.split("x"))), rate),
+    )
     try:
         parts = pipeline.Parts(config)
     finally:
@@ -101,7 +111,9 @@ class Records:
 
     def __init__(self, runners, frames):
         self._runners, self._frames, self._count = runners, frames, 0
-        self._times = np.ones((min(frames, MEASURED), 2), np.float32)  # Ones: memory that is there from the start.
+        self._times = np.ones(
+            (min(frames, MEASURED), 2), np.float32
+        )  # Ones: memory that is there from the start.
         self._usage = {}
         self._start = self._invoked = 0.0
 
@@ -113,7 +125,10 @@ class Records:
         if self._count in (SETTLED, self._frames):
             self._usage[self._count] = usage()
         timings = recognition.timings
-        self._times[(self._count - 1) % len(self._times)] = timings["total"], timings["waited"] + timings["total"]
+        self._times[(self._count - 1) % len(self._times)] = (
+            timings["total"],
+            timings["waited"] + timings["total"],
+        )
         self._end, self._end_invoked = time.perf_counter(), self._seconds()
 
     def _seconds(self):
@@ -123,14 +138,21 @@ class Records:
         """Return what was measured."""
         frames, spent = self._count - WARM_UP, self._end - self._start
         then, now = (self._usage.get(count, (0, 0, 0)) for count in (SETTLED, self._frames))
-        totals, ages = self._times[:self._count].T[:, WARM_UP if self._count <= MEASURED else 0:]
+        totals, ages = self._times[: self._count].T[:, WARM_UP if self._count <= MEASURED else 0 :]
         return {
-            "frames": self._count, "frame_ms": round(spent / frames * 1e3, 3),
+            "frames": self._count,
+            "frame_ms": round(spent / frames * 1e3, 3),
             "invoke_ms": round((self._end_invoked - self._invoked) / frames * 1e3, 3),
             "overhead": round(spent / (self._end_invoked - self._invoked), 3),
-            "inference_ms": dict(zip(("p50", "p99"), np.percentile(totals, (50, 99)).astype(float).round(3).tolist())),
-            "age_ms": dict(zip(("p50", "p99"), np.percentile(ages, (50, 99)).astype(float).round(3).tolist())),
-            "grown_bytes": now[0] - then[0], "descriptors": [then[1], now[1]], "threads": [then[2], now[2]],
+            "inference_ms": dict(
+                zip(("p50", "p99"), np.percentile(totals, (50, 99)).astype(float).round(3).tolist())
+            ),
+            "age_ms": dict(
+                zip(("p50", "p99"), np.percentile(ages, (50, 99)).astype(float).round(3).tolist())
+            ),
+            "grown_bytes": now[0] - then[0],
+            "descriptors": [then[1], now[1]],
+            "threads": [then[2], now[2]],
         }
 
     def close(self):
@@ -139,7 +161,12 @@ class Records:
 
 @click.command()
 @options
-@click.option("--rate", type=click.FloatRange(1), metavar="N", help="Frames a second that the camera gives; else each at once.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(1),
+    metavar="N",
+    help="Frames a second that the camera gives; else each at once.",
+)
 def main(config_path, rate, **told):
     """Run the live loop for --frames frames and print what it cost, as JSON."""
     config = effective(told, config_path).config

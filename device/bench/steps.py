@@ -67,22 +67,41 @@ class Step:
         spent = np.concatenate([np.asarray(each) for each in self.rounds])
         tenth, nine_tenths = np.percentile([np.median(each) for each in self.rounds], (10, 90))
         p50, p90, p95, p99 = np.percentile(spent, (50, 90, 95, 99)).tolist()
-        named = {"mean": spent.mean(), "p50": p50, "p90": p90, "p95": p95, "p99": p99, "max": spent.max()}
+        named = {
+            "mean": spent.mean(),
+            "p50": p50,
+            "p90": p90,
+            "p95": p95,
+            "p99": p99,
+            "max": spent.max(),
+        }
         return {
-            "first": self.first and round(self.first, 4), **{name: round(float(value), 4) for name, value in named.items()},
-            "per_second": round(self.rate or 1e3 / float(spent.mean()), 2), "count": len(spent), "warm_up": self.warm_up,
-            "steady": self.steady, "varied_percent": round(float(100 * (nine_tenths - tenth) / p50), 2),
-            "rounds": [[round(float(each[place]), 4) for place in spread(len(each))] for each in self.rounds]}
+            "first": self.first and round(self.first, 4),
+            **{name: round(float(value), 4) for name, value in named.items()},
+            "per_second": round(self.rate or 1e3 / float(spent.mean()), 2),
+            "count": len(spent),
+            "warm_up": self.warm_up,
+            "steady": self.steady,
+            "varied_percent": round(float(100 * (nine_tenths - tenth) / p50), 2),
+            "rounds": [
+                [round(float(each[place]), 4) for place in spread(len(each))]
+                for each in self.rounds
+            ],
+        }
 
 
 def spread(count):
     """Return the numbers of at most KEPT of `count` calls, evenly spaced."""
-    return range(count) if count <= KEPT else np.linspace(0, count - 1, KEPT).round().astype(int).tolist()
+    return (
+        range(count)
+        if count <= KEPT
+        else np.linspace(0, count - 1, KEPT).round().astype(int).tolist()
+    )
 
 
 def measure(plan):
     """Return what the Plan asks for, as a dict of plain values: see `runs` in docs/bench.schema.json."""
-    runtime.RUNTIMES = runtime.RUNTIMES[plan.runtime:][:1]
+    runtime.RUNTIMES = runtime.RUNTIMES[plan.runtime :][:1]
     watch, start = Watch(), time.perf_counter()
     recognizer = open_recognizer(plan.bundle, plan.threads, plan.beam)
     loaded = time.perf_counter()
@@ -99,15 +118,26 @@ def measure(plan):
         for name, step in steps.items():
             rounds[name].append(timed(step, *share))
         watch.look()
-    figures = {name: Step(tuple(spent), first.get("total" if name == "frame" else name), *warm[name]).figures()
-               for name, spent in rounds.items()}
+    figures = {
+        name: Step(
+            tuple(spent), first.get("total" if name == "frame" else name), *warm[name]
+        ).figures()
+        for name, spent in rounds.items()
+    }
     del recognizer, steps, step  # Its memory is not to count beside that of the loop's own.
     live, watts = live_step(plan)
-    return {"runtime": runtime.runtime_name(), "threads": plan.threads, "source": source.name,
-            "load_ms": round((loaded - start) * 1e3, 1), "first_caption_ms": round(ready_after * 1e3, 1),
-            "peak_megabytes": peak_megabytes(), "watts": watts and round(watts, 3),
-            "millijoules_a_frame": watts and round(1e3 * watts / live.rate, 1), "machine": watch.figures(),
-            "steps": figures | {"live": live.figures()}}
+    return {
+        "runtime": runtime.runtime_name(),
+        "threads": plan.threads,
+        "source": source.name,
+        "load_ms": round((loaded - start) * 1e3, 1),
+        "first_caption_ms": round(ready_after * 1e3, 1),
+        "peak_megabytes": peak_megabytes(),
+        "watts": watts and round(watts, 3),
+        "millijoules_a_frame": watts and round(1e3 * watts / live.rate, 1),
+        "machine": watch.figures(),
+        "steps": figures | {"live": live.figures()},
+    }
 
 
 def steps_of(recognizer, images):
@@ -116,13 +146,18 @@ def steps_of(recognizer, images):
     ready = [recognizer.prepare(image) for image in images]
     encoded = [model.encode(picture) for picture in ready]
     evidence = [recognizer.evidence(each) for each in encoded]
-    steps = {"preprocess": _each(lambda image: recognizer.prepare(image, kept), images), "encode": _each(model.encode, ready)}
+    steps = {
+        "preprocess": _each(lambda image: recognizer.prepare(image, kept), images),
+        "encode": _each(model.encode, ready),
+    }
     if model.vocabulary:
         history = np.zeros((recognizer.beam.width, model.metadata.order - 1), np.int32)
         steps["next_word"] = _each(lambda seen: model.next_word(history, seen.context), encoded)
         steps["caption"] = _each(recognizer.tell, encoded)
     if model.labels:
-        steps["classify"] = _each(lambda pair: model.classify(pair[0].features, pair[1]), list(zip(encoded, evidence)))
+        steps["classify"] = _each(
+            lambda pair: model.classify(pair[0].features, pair[1]), list(zip(encoded, evidence))
+        )
     return steps | {"frame": _each(recognizer, images)}
 
 
@@ -169,7 +204,15 @@ def live_step(plan):
 
     A camera's first frames are warm-up, and so is the first of files. Raises PicaptionError where the source gives no other.
     """
-    parts = Parts(Config(source=plan.source, bundle=plan.bundle, threads=plan.threads, quiet=True, json=os.devnull))
+    parts = Parts(
+        Config(
+            source=plan.source,
+            bundle=plan.bundle,
+            threads=plan.threads,
+            quiet=True,
+            json=os.devnull,
+        )
+    )
     try:
         before = run(parts, 1 if isinstance(parts.reader, InTurn) else LIVE_WARM_UP)
         with Power() as measured:
@@ -177,9 +220,13 @@ def live_step(plan):
     finally:
         parts.close()
     if not summary.frames:
-        raise PicaptionError(f"{plan.source} gives one frame only: give a source with more to measure the live loop")
+        raise PicaptionError(
+            f"{plan.source} gives one frame only: give a source with more to measure the live loop"
+        )
     rounds = tuple(part for part in np.array_split(summary.latencies, ROUNDS) if len(part))
-    return Step(rounds, before.latencies[0], before.frames, rate=summary.frames / summary.seconds), measured.watts
+    return Step(
+        rounds, before.latencies[0], before.frames, rate=summary.frames / summary.seconds
+    ), measured.watts
 
 
 @click.command()

@@ -68,12 +68,16 @@ def log_softmax(logits):
 
 def default_bundle():
     """Return the path of the shipped bundle; raises PicaptionError where it is not installed."""
-    package = importlib.util.find_spec("picaption.models")  # Located, not imported: models needs TensorFlow.
+    package = importlib.util.find_spec(
+        "picaption.models"
+    )  # Located, not imported: models needs TensorFlow.
     for folder in package.submodule_search_locations if package else ():
         path = Path(folder, "pretrained", "everyday.tflite")
         if path.is_file():
             return path
-    raise PicaptionError("the shipped bundle is not installed: reinstall picaption, or name a bundle with --bundle")
+    raise PicaptionError(
+        "the shipped bundle is not installed: reinstall picaption, or name a bundle with --bundle"
+    )
 
 
 def digest(graph, members):
@@ -114,7 +118,9 @@ def _write(path, contents):
     file = io.BytesIO(contents.graph)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, data in (members | {HASH: digest(contents.graph, members).encode()}).items():
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED
+            )
     with whole(path) as partial:
         partial.write_bytes(file.getbuffer())
 
@@ -143,17 +149,31 @@ def read_bundle(path):
         raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
     try:
         graph, members = _split(data)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, RuntimeError, zipfile.zlib.error):
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        zipfile.zlib.error,
+    ):
         if ZIP_MAGIC not in data:
-            raise PicaptionError(f"{path}: a .tflite file, but no bundle, or one cut short: copy it again, or make one "
-                                 "with picaption convert") from None
+            raise PicaptionError(
+                f"{path}: a .tflite file, but no bundle, or one cut short: copy it again, or make one "
+                "with picaption convert"
+            ) from None
         raise PicaptionError(f"{path}: the bundle is cut short or damaged; copy it again") from None
     # The version comes first: a newer format may hash otherwise.
     metadata = from_json(members["metadata.json"], path)
     if members.pop(HASH).decode("ascii", "replace").strip() != digest(graph, members):
-        raise PicaptionError(f"{path}: the bundle was altered: its content does not match its hash; copy it again")
+        raise PicaptionError(
+            f"{path}: the bundle was altered: its content does not match its hash; copy it again"
+        )
     try:
-        words, labels = (lines_of(members[name].decode()) for name in ("vocabulary.txt", "labels.txt"))
+        words, labels = (
+            lines_of(members[name].decode()) for name in ("vocabulary.txt", "labels.txt")
+        )
         vocabulary = Vocabulary(words) if words else None
     except ValueError as error:  # UnicodeDecodeError is one
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
@@ -165,7 +185,9 @@ def read_bytes(path, what="it"):
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise PicaptionError(f"{path}: cannot read {what}: {error.strerror}; check the path") from None
+        raise PicaptionError(
+            f"{path}: cannot read {what}: {error.strerror}; check the path"
+        ) from None
 
 
 def lines_of(text):
@@ -199,7 +221,9 @@ class Bundle:
             names = self.interpreter.get_signature_list()
             self._runners = {name: self.interpreter.get_signature_runner(name) for name in names}
         except (ValueError, RuntimeError) as error:
-            raise PicaptionError(f"{path}: its graph cannot be used here: {str(error).partition(chr(10))[0]}") from None
+            raise PicaptionError(
+                f"{path}: its graph cannot be used here: {str(error).partition(chr(10))[0]}"
+            ) from None
         history = self._tensor("next_word", "history")
         self._numbers = np.float32 if history and history["dtype"] == np.float32 else np.int32
         self._listens = self._tensor("classify", "caption") is not None
@@ -209,7 +233,9 @@ class Bundle:
         """Return the Encoded of one picture, uint8 [height, width, 3] of the shape in the metadata."""
         outputs = self._runners["encode"](image=image[None])
         tags = outputs.get("tags")
-        return Encoded(outputs["features"], outputs.get("context"), tags if tags is None else tags[0])
+        return Encoded(
+            outputs["features"], outputs.get("context"), tags if tags is None else tags[0]
+        )
 
     def next_word(self, history, context):
         """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
@@ -226,30 +252,49 @@ class Bundle:
     def _check(self):
         """Raise PicaptionError where signatures, shapes or dtypes are not what metadata and words promise."""
         wanted = self.metadata.input
-        shapes = {"encode": {"image": (np.uint8, (1, wanted.height, wanted.width, 3)), "features": (np.float32, None)}}
+        shapes = {
+            "encode": {
+                "image": (np.uint8, (1, wanted.height, wanted.width, 3)),
+                "features": (np.float32, None),
+            }
+        }
         if self.vocabulary:
             words = len(self.vocabulary)
-            shapes["encode"] |= {"context": (np.float32, None), "tags": (np.float32, (1, len(self.metadata.tags)))}
-            shapes["next_word"] = {"history": (self._numbers, (None, self.metadata.order - 1)),
-                                   "context": (np.float32, self._shape("encode", "context")),
-                                   "logits": (np.float32, (None, words))}
+            shapes["encode"] |= {
+                "context": (np.float32, None),
+                "tags": (np.float32, (1, len(self.metadata.tags))),
+            }
+            shapes["next_word"] = {
+                "history": (self._numbers, (None, self.metadata.order - 1)),
+                "context": (np.float32, self._shape("encode", "context")),
+                "logits": (np.float32, (None, words)),
+            }
         if self.labels:
-            shapes["classify"] = {"features": (np.float32, self._shape("encode", "features")),
-                                  "scores": (np.float32, (1, len(self.labels)))}
+            shapes["classify"] = {
+                "features": (np.float32, self._shape("encode", "features")),
+                "scores": (np.float32, (1, len(self.labels))),
+            }
             if self.vocabulary and self._listens:
                 shapes["classify"]["caption"] = (np.float32, (1, words))
-        self._need(bool(self.vocabulary) == ("next_word" in self._runners),
-                   "it has a vocabulary without a captioner, or a captioner without a vocabulary")
+        self._need(
+            bool(self.vocabulary) == ("next_word" in self._runners),
+            "it has a vocabulary without a captioner, or a captioner without a vocabulary",
+        )
         for signature, tensors in shapes.items():
             for name, (dtype, shape) in tensors.items():
                 found = self._tensor(signature, name)
                 self._need(found is not None, f"its graph has no {name} in a signature {signature}")
                 actual = tuple(found["shape_signature"].tolist())
-                fits = shape is None or len(actual) == len(shape) and all(
-                    expected in (None, size) for size, expected in zip(actual, shape))
-                self._need(found["dtype"] == dtype and fits,
-                           f"{signature}'s {name} is {np.dtype(found['dtype']).name} {list(actual)}, its metadata, "
-                           f"labels and vocabulary promise {np.dtype(dtype).name} {list(shape or ())}")
+                fits = (
+                    shape is None
+                    or len(actual) == len(shape)
+                    and all(expected in (None, size) for size, expected in zip(actual, shape))
+                )
+                self._need(
+                    found["dtype"] == dtype and fits,
+                    f"{signature}'s {name} is {np.dtype(found['dtype']).name} {list(actual)}, its metadata, "
+                    f"labels and vocabulary promise {np.dtype(dtype).name} {list(shape or ())}",
+                )
 
         if self.vocabulary:
             try:
@@ -260,7 +305,9 @@ class Bundle:
 
     def _need(self, condition, what):
         if not condition:
-            raise PicaptionError(f"{self.path}: the bundle contradicts itself: {what}; convert it again")
+            raise PicaptionError(
+                f"{self.path}: the bundle contradicts itself: {what}; convert it again"
+            )
 
     def _tensor(self, signature, name):
         runner = self._runners.get(signature)

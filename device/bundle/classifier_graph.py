@@ -28,24 +28,36 @@ def with_classify(graph, head, multi_label, quantized=True):
     inputs = {"features": subgraph.tensor((1, head.features.shape[0]), "features")}
     seen = inputs["features"]
     if not head.raw:
-        seen = subgraph.operator(OPERATORS.L2_NORMALIZATION, [seen], head.features.shape[:1], schema.L2NormOptionsT())
+        seen = subgraph.operator(
+            OPERATORS.L2_NORMALIZATION, [seen], head.features.shape[:1], schema.L2NormOptionsT()
+        )
     logits = subgraph.product(seen, head.features, head.bias, quantized)
     if head.words is not None:
         inputs["caption"] = subgraph.tensor((1, head.words.shape[0]), "caption")
         told = subgraph.product(inputs["caption"], head.words, None, quantized)
-        logits = subgraph.operator(OPERATORS.ADD, [logits, told], head.bias.shape, schema.AddOptionsT())
+        logits = subgraph.operator(
+            OPERATORS.ADD, [logits, told], head.bias.shape, schema.AddOptionsT()
+        )
     if multi_label:
         scores = subgraph.operator(OPERATORS.LOGISTIC, [logits], head.bias.shape, name="scores")
     else:
-        scores = subgraph.operator(OPERATORS.SOFTMAX, [logits], head.bias.shape, schema.SoftmaxOptionsT(beta=1.0), "scores")
+        scores = subgraph.operator(
+            OPERATORS.SOFTMAX, [logits], head.bias.shape, schema.SoftmaxOptionsT(beta=1.0), "scores"
+        )
     subgraph.finish(inputs, {"scores": scores})
     return pack(model)
 
 
 def _remove(model, name):
     """Take the signature `name`, its subgraph and what only that one uses out of a ModelT."""
-    kept = [signature for signature in model.signatureDefs or () if signature.signatureKey != name.encode()]
-    gone = {signature.subgraphIndex for signature in model.signatureDefs or ()} - {each.subgraphIndex for each in kept}
+    kept = [
+        signature
+        for signature in model.signatureDefs or ()
+        if signature.signatureKey != name.encode()
+    ]
+    gone = {signature.subgraphIndex for signature in model.signatureDefs or ()} - {
+        each.subgraphIndex for each in kept
+    }
     places = [index for index in range(len(model.subgraphs)) if index not in gone]
     for signature in kept:
         signature.subgraphIndex = places.index(signature.subgraphIndex)
@@ -55,8 +67,12 @@ def _remove(model, name):
 
 def drop_unused_buffers(model):
     """Take the buffers that no tensor uses out of a ModelT."""
-    owners = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors] + list(model.metadata or ())
-    used = sorted({0} | {owner.buffer for owner in owners})  # The first is empty, by the format's rule.
+    owners = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors] + list(
+        model.metadata or ()
+    )
+    used = sorted(
+        {0} | {owner.buffer for owner in owners}
+    )  # The first is empty, by the format's rule.
     model.buffers = [model.buffers[index] for index in used]
     numbers = {before: after for after, before in enumerate(used)}
     for owner in owners:
@@ -78,7 +94,8 @@ class Subgraph:
             self.model.buffers.append(schema.BufferT(data=np.frombuffer(data.tobytes(), np.uint8)))
         if scale is not None:
             tensor.quantization = schema.QuantizationParametersT(
-                scale=np.array([scale], np.float32), zeroPoint=np.array([zero_point], np.int64))
+                scale=np.array([scale], np.float32), zeroPoint=np.array([zero_point], np.int64)
+            )
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
@@ -88,10 +105,18 @@ class Subgraph:
 
     def add(self, code, inputs, output, options=None, version=1):
         """Return the tensor `output`, which the operator gives from now on."""
-        kind = getattr(OPTIONS, type(options).__name__.removesuffix("T")) if options else OPTIONS.NONE
-        self.graph.operators.append(schema.OperatorT(
-            opcodeIndex=self._opcode(code, version), inputs=np.array(inputs, np.int32),
-            outputs=np.array([output], np.int32), builtinOptionsType=kind, builtinOptions=options))
+        kind = (
+            getattr(OPTIONS, type(options).__name__.removesuffix("T")) if options else OPTIONS.NONE
+        )
+        self.graph.operators.append(
+            schema.OperatorT(
+                opcodeIndex=self._opcode(code, version),
+                inputs=np.array(inputs, np.int32),
+                outputs=np.array([output], np.int32),
+                builtinOptionsType=kind,
+                builtinOptions=options,
+            )
+        )
         return output
 
     def product(self, rows, weights, bias, quantized):
@@ -102,21 +127,37 @@ class Subgraph:
             data = np.round(data / scale).astype(np.int8)
         inputs = [rows, self.tensor(data.shape, None, kind, data, scale)]
         inputs.append(-1 if bias is None else self.tensor(bias.shape, data=bias.astype(np.float32)))
-        return self.operator(OPERATORS.FULLY_CONNECTED, inputs, weights.shape[1:], schema.FullyConnectedOptionsT(),
-                             version=HYBRID if quantized else 1)
+        return self.operator(
+            OPERATORS.FULLY_CONNECTED,
+            inputs,
+            weights.shape[1:],
+            schema.FullyConnectedOptionsT(),
+            version=HYBRID if quantized else 1,
+        )
 
     def finish(self, inputs, outputs):
         """Add the subgraph to the model, with a signature of these tensors by name."""
-        self.graph.inputs, self.graph.outputs = (np.array([*named.values()], np.int32) for named in (inputs, outputs))
+        self.graph.inputs, self.graph.outputs = (
+            np.array([*named.values()], np.int32) for named in (inputs, outputs)
+        )
         self.model.subgraphs.append(self.graph)
-        self.model.signatureDefs.append(schema.SignatureDefT(
-            *([schema.TensorMapT(name, number) for name, number in named.items()] for named in (inputs, outputs)),
-            self.name, len(self.model.subgraphs) - 1))
+        self.model.signatureDefs.append(
+            schema.SignatureDefT(
+                *(
+                    [schema.TensorMapT(name, number) for name, number in named.items()]
+                    for named in (inputs, outputs)
+                ),
+                self.name,
+                len(self.model.subgraphs) - 1,
+            )
+        )
 
     def _opcode(self, code, version):
         codes = self.model.operatorCodes
         for index, known in enumerate(codes):
             if known.builtinCode == code and known.version >= version:
                 return index
-        codes.append(schema.OperatorCodeT(deprecatedBuiltinCode=code, version=version, builtinCode=code))
+        codes.append(
+            schema.OperatorCodeT(deprecatedBuiltinCode=code, version=version, builtinCode=code)
+        )
         return len(codes) - 1

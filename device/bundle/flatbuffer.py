@@ -24,7 +24,9 @@ class _Builder(flatbuffers.Builder):
         """Return the offset of a vector equal to the array `x`, written now or before."""
         key = x.dtype.str, x.tobytes()
         if key not in self._written:
-            if x.dtype == np.uint8:  # A weight: what follows the vector's own Prep keeps its alignment.
+            if (
+                x.dtype == np.uint8
+            ):  # A weight: what follows the vector's own Prep keeps its alignment.
                 self.Prep(ALIGNMENT, x.size)
             self._written[key] = super().CreateNumpyVector(x)
         return self._written[key]

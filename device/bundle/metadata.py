@@ -67,9 +67,11 @@ def to_json(metadata):
 
 def from_json(text, where):
     """Return the Metadata that `text` holds; raises PicaptionError, which begins with `where`."""
+
     def need(condition, what):
         if not condition:
             raise PicaptionError(f"{where}: its metadata is not valid: {what}")
+
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -78,27 +80,43 @@ def from_json(text, where):
     version = values.pop("format_version", None)
     need(type(version) is int and version >= 1, "it has no format version")
     if version > FORMAT_VERSION:
-        raise PicaptionError(f"{where}: bundle format {version} is newer than this picaption reads ({FORMAT_VERSION}); "
-                             "update picaption")
+        raise PicaptionError(
+            f"{where}: bundle format {version} is newer than this picaption reads ({FORMAT_VERSION}); "
+            "update picaption"
+        )
     if version < FORMAT_VERSION:
-        raise PicaptionError(f"{where}: bundle format {version} is older than this picaption reads ({FORMAT_VERSION}); "
-                             "train and convert it again")
+        raise PicaptionError(
+            f"{where}: bundle format {version} is older than this picaption reads ({FORMAT_VERSION}); "
+            "train and convert it again"
+        )
     need(values.get("name"), "it has no name")
     metadata = _fill(Metadata, values, need)
-    metadata = dataclasses.replace(metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts))
+    metadata = dataclasses.replace(
+        metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts)
+    )
     need(metadata.head in HEADS, f"head is {metadata.head!r}")
     need(metadata.input.resize in RULES, f"the resize rule is {metadata.input.resize!r}")
-    need(all(1 <= side <= 4096 for side in (metadata.input.height, metadata.input.width)), "the input size is absurd")
+    need(
+        all(1 <= side <= 4096 for side in (metadata.input.height, metadata.input.width)),
+        "the input size is absurd",
+    )
     need(metadata.order == 0 or 2 <= metadata.order <= 16, f"order is {metadata.order}")
     need(all(type(tag) is str for tag in metadata.tags), "tags are not words")
     need(all(type(text) is str for text in metadata.prompts), "prompts are not texts")
     need(len(metadata.prompts) <= 256, f"there are {len(metadata.prompts)} prompts")
     beam = metadata.beam
-    need(1 <= beam.width <= 64 and 0 <= beam.min_words <= beam.max_words <= 128, "the beam's settings are absurd")
+    need(
+        1 <= beam.width <= 64 and 0 <= beam.min_words <= beam.max_words <= 128,
+        "the beam's settings are absurd",
+    )
     need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
     need(0 <= beam.evidence <= 100, f"the weight of the evidence is {beam.evidence}")
-    need(all(0 <= threshold <= 1 for threshold in (metadata.label_threshold, metadata.tag_threshold)),
-         "a threshold is not from 0 to 1")
+    need(
+        all(
+            0 <= threshold <= 1 for threshold in (metadata.label_threshold, metadata.tag_threshold)
+        ),
+        "a threshold is not from 0 to 1",
+    )
     need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
     return metadata
 

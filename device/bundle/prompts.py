@@ -18,6 +18,9 @@ def prompts(vocabulary, texts, order):
         words = text.split()
         unknown = [word for word in words if word not in vocabulary.numbers]
         if unknown or len(words) >= order:
-            raise ValueError(f"the prompt {text!r} " + (f"has the unknown word {unknown[0]!r}" if unknown else "is too long"))
-        history[order - 1 - len(words):] = vocabulary.encode(words)
+            raise ValueError(
+                f"the prompt {text!r} "
+                + (f"has the unknown word {unknown[0]!r}" if unknown else "is too long")
+            )
+        history[order - 1 - len(words) :] = vocabulary.encode(words)
     return histories

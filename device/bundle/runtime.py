@@ -10,7 +10,10 @@ from ..errors import PicaptionError
 from ..images import quiet_stderr
 
 #: Interpreter modules and the distributions they come in, best first.
-RUNTIMES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
+RUNTIMES = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+)
 
 
 def load_runtime():
@@ -25,8 +28,12 @@ def load_runtime():
             continue
         return interpreter, f"{distribution} {importlib.metadata.version(distribution)}"
     if sys.maxsize <= 2**32:
-        raise PicaptionError("this is a 32-bit Python, for which there is no TFLite runtime: use a 64-bit system")
-    raise PicaptionError("; ".join(failures) or "no TFLite runtime is installed: pip install ai-edge-litert")
+        raise PicaptionError(
+            "this is a 32-bit Python, for which there is no TFLite runtime: use a 64-bit system"
+        )
+    raise PicaptionError(
+        "; ".join(failures) or "no TFLite runtime is installed: pip install ai-edge-litert"
+    )
 
 
 def runtime_name():
@@ -39,7 +46,9 @@ def make_interpreter(graph, threads=None):
 
     Raises ValueError where the bytes are no TFLite graph.
     """
-    interpreter = load_runtime()[0](model_content=graph, num_threads=threads or min(4, os.cpu_count() or 1))
+    interpreter = load_runtime()[0](
+        model_content=graph, num_threads=threads or min(4, os.cpu_count() or 1)
+    )
     with quiet_stderr():  # LiteRT tells there of its delegate.
         interpreter.allocate_tensors()
     return interpreter

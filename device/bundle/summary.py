@@ -22,7 +22,9 @@ def inspect(path):
     try:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError:
-        raise PicaptionError("reading a graph takes the schema that ai-edge-litert has: pip install ai-edge-litert") from None
+        raise PicaptionError(
+            "reading a graph takes the schema that ai-edge-litert has: pip install ai-edge-litert"
+        ) from None
     path = Path(path)
     found, data = {"path": str(path)}, read_bytes(path)
     if data[4:8] == GRAPH_MAGIC and b"metadata.json" not in data:
@@ -31,8 +33,12 @@ def inspect(path):
         contents = read_bundle(path)
         graph = contents.graph
         words = contents.vocabulary.words if contents.vocabulary else ()
-        found |= {"metadata": asdict(contents.metadata), "labels": list(contents.labels), "words": list(words),
-                  "sha256": digest(graph, members_of(contents))}
+        found |= {
+            "metadata": asdict(contents.metadata),
+            "labels": list(contents.labels),
+            "words": list(words),
+            "sha256": digest(graph, members_of(contents)),
+        }
     try:
         model = schema.ModelT.InitFromPackedBuf(graph, 0)
         signatures = _signatures(model, schema)
@@ -43,18 +49,28 @@ def inspect(path):
 
 def _signatures(model, schema):
     """Return {name: what `inspect` tells of it} of a schema.ModelT; a graph without signatures is one called "graph"."""
-    operators, types = ({number: name.lower() for name, number in vars(kind).items() if not name.startswith("_")}
-                        for kind in (schema.BuiltinOperator, schema.TensorType))
-    codes = [operators[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    operators, types = (
+        {number: name.lower() for name, number in vars(kind).items() if not name.startswith("_")}
+        for kind in (schema.BuiltinOperator, schema.TensorType)
+    )
+    codes = [
+        operators[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes
+    ]
 
     def describe(subgraph, number, name=None, inside=None):
         tensor = subgraph.tensors[number]
         quantized = subgraph.tensors[number if inside is None else inside].quantization
-        each = {"name": name or (tensor.name or b"").decode(), "shape": [] if tensor.shape is None else tensor.shape.tolist(),
-                "dtype": types[tensor.type]}
+        each = {
+            "name": name or (tensor.name or b"").decode(),
+            "shape": [] if tensor.shape is None else tensor.shape.tolist(),
+            "dtype": types[tensor.type],
+        }
         if quantized and quantized.scale is not None and len(quantized.scale):
-            each |= {"scale": round(float(quantized.scale[0]), 9), "zero_point": int(quantized.zeroPoint[0]),
-                     "channels": len(quantized.scale)}
+            each |= {
+                "scale": round(float(quantized.scale[0]), 9),
+                "zero_point": int(quantized.zeroPoint[0]),
+                "channels": len(quantized.scale),
+            }
         return each
 
     def part(subgraph, inputs, outputs):
@@ -65,44 +81,95 @@ def _signatures(model, schema):
                 inside[int(each.inputs[0])] = int(each.outputs[0])
             if code == "dequantize":
                 inside[int(each.outputs[0])] = int(each.inputs[0])
-            steps.append({"operator": code, "version": model.operatorCodes[each.opcodeIndex].version,
-                          "inputs": [describe(subgraph, int(number)) for number in each.inputs if number >= 0],
-                          "outputs": [describe(subgraph, int(number)) for number in each.outputs]})
-        constants = {tensor.buffer: model.buffers[tensor.buffer].data for tensor in subgraph.tensors}
-        return {"inputs": [describe(subgraph, number, name, inside.get(number)) for number, name in inputs],
-                "outputs": [describe(subgraph, number, name, inside.get(number)) for number, name in outputs],
-                "constant_bytes": sum(len(data) for data in constants.values() if data is not None), "operators": steps}
+            steps.append(
+                {
+                    "operator": code,
+                    "version": model.operatorCodes[each.opcodeIndex].version,
+                    "inputs": [
+                        describe(subgraph, int(number)) for number in each.inputs if number >= 0
+                    ],
+                    "outputs": [describe(subgraph, int(number)) for number in each.outputs],
+                }
+            )
+        constants = {
+            tensor.buffer: model.buffers[tensor.buffer].data for tensor in subgraph.tensors
+        }
+        return {
+            "inputs": [
+                describe(subgraph, number, name, inside.get(number)) for number, name in inputs
+            ],
+            "outputs": [
+                describe(subgraph, number, name, inside.get(number)) for number, name in outputs
+            ],
+            "constant_bytes": sum(len(data) for data in constants.values() if data is not None),
+            "operators": steps,
+        }
 
     def named(ends):
         return [(int(each.tensorIndex), each.name.decode()) for each in ends]
+
     if not model.signatureDefs:
         graph = model.subgraphs[0]
-        return {"graph": part(graph, *([(int(number), None) for number in ends] for ends in (graph.inputs, graph.outputs)))}
-    return {each.signatureKey.decode(): part(model.subgraphs[each.subgraphIndex], named(each.inputs), named(each.outputs))
-            for each in model.signatureDefs}
+        return {
+            "graph": part(
+                graph,
+                *(
+                    [(int(number), None) for number in ends]
+                    for ends in (graph.inputs, graph.outputs)
+                ),
+            )
+        }
+    return {
+        each.signatureKey.decode(): part(
+            model.subgraphs[each.subgraphIndex], named(each.inputs), named(each.outputs)
+        )
+        for each in model.signatureDefs
+    }
 
 
 def table(found, graph=False):
     """Return what `inspect` found as lines of text; `graph`: with the operators."""
-    lines = [f"{found['path']}: {found['bytes'] / 1e6:.2f} MB, of which the graph is {found['graph_bytes'] / 1e6:.2f}"]
+    lines = [
+        f"{found['path']}: {found['bytes'] / 1e6:.2f} MB, of which the graph is {found['graph_bytes'] / 1e6:.2f}"
+    ]
     if "metadata" in found:
         metadata = found["metadata"]
         shape = metadata["input"]
-        lines += [f"sha256      {found['sha256']}",
-                  f"name        {metadata['name']}, licence {metadata['licence']}",
-                  f"picture     {shape['height']}x{shape['width']}, {shape['resize']}",
-                  f"classes     {_some(found['labels'])}, {metadata['head']}, certain from {metadata['label_threshold']:.2f}",
-                  f"words       {_some(found['words'])}" + (f"; order {metadata['order']}" if found["words"] else "")]
+        lines += [
+            f"sha256      {found['sha256']}",
+            f"name        {metadata['name']}, licence {metadata['licence']}",
+            f"picture     {shape['height']}x{shape['width']}, {shape['resize']}",
+            f"classes     {_some(found['labels'])}, {metadata['head']}, certain from {metadata['label_threshold']:.2f}",
+            f"words       {_some(found['words'])}"
+            + (f"; order {metadata['order']}" if found["words"] else ""),
+        ]
         if found["words"]:
-            lines += [f"tags        {_some(metadata['tags'])}", f"prompts     {_some(metadata['prompts'])}",
-                      "beam        " + ", ".join(f"{name} {value}" for name, value in metadata["beam"].items())]
-        lines += [f"{part:12}{name}: {value}" for part in ("provenance", "measured") for name, value in metadata[part].items()]
+            lines += [
+                f"tags        {_some(metadata['tags'])}",
+                f"prompts     {_some(metadata['prompts'])}",
+                "beam        "
+                + ", ".join(f"{name} {value}" for name, value in metadata["beam"].items()),
+            ]
+        lines += [
+            f"{part:12}{name}: {value}"
+            for part in ("provenance", "measured")
+            for name, value in metadata[part].items()
+        ]
     for name, signature in found["signatures"].items():
-        lines.append(f"{name}: {len(signature['operators'])} operators, {signature['constant_bytes'] / 1e6:.2f} MB of constants")
-        lines += [f"  {way:6}    {_tensor(each)}" for way in ("inputs", "outputs") for each in signature[way]]
+        lines.append(
+            f"{name}: {len(signature['operators'])} operators, {signature['constant_bytes'] / 1e6:.2f} MB of constants"
+        )
+        lines += [
+            f"  {way:6}    {_tensor(each)}"
+            for way in ("inputs", "outputs")
+            for each in signature[way]
+        ]
         if graph:
-            lines += [f"  {number:4} {each['operator']}.{each['version']}  {', '.join(map(_tensor, each['inputs']))} -> "
-                      f"{', '.join(map(_tensor, each['outputs']))}" for number, each in enumerate(signature["operators"])]
+            lines += [
+                f"  {number:4} {each['operator']}.{each['version']}  {', '.join(map(_tensor, each['inputs']))} -> "
+                f"{', '.join(map(_tensor, each['outputs']))}"
+                for number, each in enumerate(signature["operators"])
+            ]
         kinds = [each["operator"] for each in signature["operators"]]
         counts = sorted(set(kinds), key=lambda kind: (-kinds.count(kind), kind))
         lines.append("  " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in counts))
@@ -117,5 +184,9 @@ def _some(names):
 def _tensor(each):
     text = f"{each['name']} {each['dtype']} {each['shape']}".strip()
     if "scale" in each:
-        text += f" {each['channels']} scales" if each["channels"] > 1 else f" {each['scale']:.6g} ({each['zero_point']:+d})"
+        text += (
+            f" {each['channels']} scales"
+            if each["channels"] > 1
+            else f" {each['scale']:.6g} ({each['zero_point']:+d})"
+        )
     return text

@@ -14,7 +14,7 @@ class Vocabulary:
     def __init__(self, words):
         self.words = tuple(words)
         self.numbers = {word: number for number, word in enumerate(self.words)}
-        if self.words[:len(SPECIAL)] != SPECIAL:
+        if self.words[: len(SPECIAL)] != SPECIAL:
             raise ValueError(f"a vocabulary starts with {' '.join(SPECIAL)}")
         if len(self.numbers) != len(self.words):
             raise ValueError("a word stands twice in the vocabulary")

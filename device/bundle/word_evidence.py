@@ -4,7 +4,6 @@ A caption is one of many that would do, and says little of what could be said. S
 bundle, words that much can follow ("on top of a"), how likely is every word? It takes one call, whatever is said in the end.
 """
 
-
 import numpy as np
 
 from .prompts import prompts
@@ -22,5 +21,3 @@ def evidence_of(model, context):
     likely = np.exp(model.next_word(asked, context))
     likely /= np.float32(CALLED)
     return np.log1p(likely, out=likely).mean(axis=0)
-
-

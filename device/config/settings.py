@@ -45,69 +45,150 @@ class Event:
 def _setting(default, text, kind=None, metavar=None, secret=False):
     """Return a field of Config: its default, its line in the help, a click type that checks it, and what the help calls its
     value."""
-    return dataclasses.field(default=default, metadata={"text": text, "kind": kind, "metavar": metavar, "secret": secret})
+    return dataclasses.field(
+        default=default, metadata={"text": text, "kind": kind, "metavar": metavar, "secret": secret}
+    )
 
 
 @dataclass(frozen=True)
 class Config:
     """Settings of `picaption live`. A number of 0 and an empty text stand for: not given."""
 
-    source: str = _setting("auto", "auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), "
-                           "a video file, a folder of pictures, a pattern of their names, or demo.", metavar="SOURCE")
-    bundle: str = _setting("", "The bundle to recognise with; the shipped one by default.", metavar="PATH")
-    threads: int = _setting(0, "Threads to compute with; 0: a thread a core, at most 4.", click.IntRange(0, 64), "N")
+    source: str = _setting(
+        "auto",
+        "auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), "
+        "a video file, a folder of pictures, a pattern of their names, or demo.",
+        metavar="SOURCE",
+    )
+    bundle: str = _setting(
+        "", "The bundle to recognise with; the shipped one by default.", metavar="PATH"
+    )
+    threads: int = _setting(
+        0, "Threads to compute with; 0: a thread a core, at most 4.", click.IntRange(0, 64), "N"
+    )
 
-    size: str = _setting("640x480", "Frame size that cameras and the demo are asked for.", FrameSize(), "WxH")
-    camera_fps: float = _setting(0.0, "Frames a second that the camera is asked for; 0: as it likes.", click.FloatRange(0, 240),
-                                 "N")
-    rotate: int = _setting(0, "Turn the picture clockwise by 90, 180 or 270 degrees.",
-                           click.Choice((0, 90, 180, 270)), "DEGREES")
+    size: str = _setting(
+        "640x480", "Frame size that cameras and the demo are asked for.", FrameSize(), "WxH"
+    )
+    camera_fps: float = _setting(
+        0.0,
+        "Frames a second that the camera is asked for; 0: as it likes.",
+        click.FloatRange(0, 240),
+        "N",
+    )
+    rotate: int = _setting(
+        0,
+        "Turn the picture clockwise by 90, 180 or 270 degrees.",
+        click.Choice((0, 90, 180, 270)),
+        "DEGREES",
+    )
     hflip: bool = _setting(False, "Mirror the picture.")
     vflip: bool = _setting(False, "Turn the picture upside down.")
-    focus: str = _setting("", "continuous, once, or a fixed distance in dioptres (1 / metres); empty: as the camera likes.",
-                          metavar="HOW")
-    exposure: int = _setting(0, "Exposure time in microseconds; 0: automatic.", click.IntRange(0, 10_000_000), "US")
-    gain: float = _setting(0.0, "Analogue gain of a CSI camera; 0: automatic.", click.FloatRange(0, 64), "X")
-    stall: float = _setting(5.0, "A camera without a frame for S seconds is opened anew.", click.FloatRange(0.1, 3600), "S")
-    retries: int = _setting(8, "Give up, with exit code 75, once a camera has failed so often in a row.", click.IntRange(0), "N")
+    focus: str = _setting(
+        "",
+        "continuous, once, or a fixed distance in dioptres (1 / metres); empty: as the camera likes.",
+        metavar="HOW",
+    )
+    exposure: int = _setting(
+        0, "Exposure time in microseconds; 0: automatic.", click.IntRange(0, 10_000_000), "US"
+    )
+    gain: float = _setting(
+        0.0, "Analogue gain of a CSI camera; 0: automatic.", click.FloatRange(0, 64), "X"
+    )
+    stall: float = _setting(
+        5.0,
+        "A camera without a frame for S seconds is opened anew.",
+        click.FloatRange(0.1, 3600),
+        "S",
+    )
+    retries: int = _setting(
+        8,
+        "Give up, with exit code 75, once a camera has failed so often in a row.",
+        click.IntRange(0),
+        "N",
+    )
 
-    max_fps: float = _setting(0.0, "Recognise at most N frames a second; 0: as many as can be.", click.FloatRange(0), "N")
-    caption_every: float = _setting(10.0, "Caption anew after S seconds even where the scene has not changed; 0: every frame.",
-                                    click.FloatRange(0), "S")
-    smoothing: float = _setting(0.5, "Scores are averages over about S seconds; 0: each frame's own.", click.FloatRange(0, 60), "S")
+    max_fps: float = _setting(
+        0.0, "Recognise at most N frames a second; 0: as many as can be.", click.FloatRange(0), "N"
+    )
+    caption_every: float = _setting(
+        10.0,
+        "Caption anew after S seconds even where the scene has not changed; 0: every frame.",
+        click.FloatRange(0),
+        "S",
+    )
+    smoothing: float = _setting(
+        0.5,
+        "Scores are averages over about S seconds; 0: each frame's own.",
+        click.FloatRange(0, 60),
+        "S",
+    )
     power_save: bool = _setting(False, "One frame a second while nothing changes.")
     frames: int = _setting(0, "Stop after N frames.", click.IntRange(0), "N")
     seconds: float = _setting(0.0, "Stop after S seconds.", click.FloatRange(0), "S")
 
     quiet: bool = _setting(False, "Show nothing but errors.")
     json: str = _setting("", "Write JSON lines to FILE; - is standard output.", metavar="FILE")
-    json_megabytes: float = _setting(0.0, "Begin that file anew once it is so large, keeping the last ones; 0: never.",
-                                     click.FloatRange(0), "MB")
-    json_files: int = _setting(3, "How many older ones of these files are kept.", click.IntRange(1, 1000), "N")
-    video: str = _setting("", "Write the annotated video to FILE: .mp4, .avi or .webm.", metavar="FILE")
-    video_megabytes: float = _setting(0.0, "End that video once it is so large; 0: never.", click.FloatRange(0), "MB")
+    json_megabytes: float = _setting(
+        0.0,
+        "Begin that file anew once it is so large, keeping the last ones; 0: never.",
+        click.FloatRange(0),
+        "MB",
+    )
+    json_files: int = _setting(
+        3, "How many older ones of these files are kept.", click.IntRange(1, 1000), "N"
+    )
+    video: str = _setting(
+        "", "Write the annotated video to FILE: .mp4, .avi or .webm.", metavar="FILE"
+    )
+    video_megabytes: float = _setting(
+        0.0, "End that video once it is so large; 0: never.", click.FloatRange(0), "MB"
+    )
     window: bool = _setting(False, "Show the annotated picture in a window.")
 
     web: bool = _setting(False, "Serve a page that shows all this live.")
-    host: str = _setting("127.0.0.1", "Where that page listens: beyond this computer only with a token.", metavar="ADDRESS")
-    port: int = _setting(8080, "The page's port; 0: any that is free.", click.IntRange(0, 65535), "N")
-    token: str = _setting("", "What the page asks for, of at least 16 characters.", metavar="TEXT", secret=True)
+    host: str = _setting(
+        "127.0.0.1",
+        "Where that page listens: beyond this computer only with a token.",
+        metavar="ADDRESS",
+    )
+    port: int = _setting(
+        8080, "The page's port; 0: any that is free.", click.IntRange(0, 65535), "N"
+    )
+    token: str = _setting(
+        "", "What the page asks for, of at least 16 characters.", metavar="TEXT", secret=True
+    )
 
-    mqtt: str = _setting("", "Publish to the MQTT broker at HOST, HOST:PORT or mqtts://HOST.", metavar="BROKER")
+    mqtt: str = _setting(
+        "", "Publish to the MQTT broker at HOST, HOST:PORT or mqtts://HOST.", metavar="BROKER"
+    )
     mqtt_user: str = _setting("", "User name at the broker.", metavar="NAME")
     mqtt_password: str = _setting("", "Password at the broker.", metavar="TEXT", secret=True)
-    mqtt_ca: str = _setting("", "The file of the authority that signed the broker's certificate; the system's by default.",
-                            metavar="FILE")
+    mqtt_ca: str = _setting(
+        "",
+        "The file of the authority that signed the broker's certificate; the system's by default.",
+        metavar="FILE",
+    )
     mqtt_topic: str = _setting("picaption", "What the topics begin with.", metavar="TOPIC")
-    mqtt_discovery: str = _setting("homeassistant", "Home Assistant's prefix for discovery; empty: no discovery.",
-                                   metavar="TOPIC")
+    mqtt_discovery: str = _setting(
+        "homeassistant",
+        "Home Assistant's prefix for discovery; empty: no discovery.",
+        metavar="TOPIC",
+    )
 
-    event: tuple[Event, ...] = _setting((), "What to do when something appears, such as "
-                                        "'word = \"cat\", run = [\"notify-send\", \"{caption}\"]'; may be given again.",
-                                        metavar="TABLE")
+    event: tuple[Event, ...] = _setting(
+        (),
+        "What to do when something appears, such as "
+        '\'word = "cat", run = ["notify-send", "{caption}"]\'; may be given again.',
+        metavar="TABLE",
+    )
 
-    log_level: str = _setting("warning", "debug, info, warning or error.",
-                              click.Choice(("debug", "info", "warning", "error"), case_sensitive=False), "LEVEL")
+    log_level: str = _setting(
+        "warning",
+        "debug, info, warning or error.",
+        click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
+        "LEVEL",
+    )
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}

@@ -72,14 +72,18 @@ def to_toml(found):
         if name == "event":
             value = [_plain(event) for event in value]
         hidden = name in SECRETS and value
-        lines.append((f"# {name} is set" if hidden else f"{name} = {_toml(value)}", found.origins[name]))
+        lines.append(
+            (f"# {name} is set" if hidden else f"{name} = {_toml(value)}", found.origins[name])
+        )
     width = min(60, max(len(line) for line, _ in lines))
     return "".join(f"{line:{width}}  # {origin}\n" for line, origin in lines)
 
 
 def plain_toml(found):
     """Return the Effective settings that are not the defaults as TOML, secrets too: a file of settings for another machine."""
-    values = {name: getattr(found.config, name) for name in FIELDS if found.origins[name] != "default"}
+    values = {
+        name: getattr(found.config, name) for name in FIELDS if found.origins[name] != "default"
+    }
     if "event" in values:
         values["event"] = [_plain(event) for event in values["event"]]
     return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
@@ -90,7 +94,11 @@ def _toml(value):
         return "{" + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return f"{value:g}" if isinstance(value, float) and value % 1 else json.dumps(value, ensure_ascii=False)
+    return (
+        f"{value:g}"
+        if isinstance(value, float) and value % 1
+        else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _plain(event):
@@ -112,12 +120,16 @@ def _read(path):
         message, _, place = str(error).partition(" (at ")
         line = re.search(r"\d+", place)  # otherwise it is the end of the file
         line = line[0] if line else max(1, len(text.splitlines()))
-        raise PicaptionError(f"{path}:{line}: not TOML: {message[0].lower()}{message[1:]}") from None
+        raise PicaptionError(
+            f"{path}:{line}: not TOML: {message[0].lower()}{message[1:]}"
+        ) from None
     origins = {name: f"{path}:{_line(text, name)}" for name in values}
     for name in values:
         if name not in FIELDS:
-            raise PicaptionError(f"{origins[name]}: no setting is called {name!r}{_likely(name)}; "
-                                 "picaption live --help lists all")
+            raise PicaptionError(
+                f"{origins[name]}: no setting is called {name!r}{_likely(name)}; "
+                "picaption live --help lists all"
+            )
     if "event" in values:
         values["event"] = _events(values["event"], origins["event"])
     return values, origins
@@ -126,19 +138,26 @@ def _read(path):
 def _line(text, name):
     """Return the number of the line of a TOML text where the setting `name` begins."""
     pattern = re.compile(rf"""\s*(?:\[+\s*)?["']?{re.escape(name)}["']?\s*(?:[=.\]])""")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+    return next(
+        (number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1
+    )
 
 
 def _likely(name):
     from difflib import get_close_matches
-    return "".join(f"; did you mean {close}?" for close in get_close_matches(name.replace("-", "_"), FIELDS, 1))
+
+    return "".join(
+        f"; did you mean {close}?" for close in get_close_matches(name.replace("-", "_"), FIELDS, 1)
+    )
 
 
 def _told_event(text):
     try:
         table = tomllib.loads("event = {" + text + "}")["event"]
     except tomllib.TOMLDecodeError:
-        raise PicaptionError(f"--event {text}: write it as 'word = \"cat\", run = [\"program\", \"{{caption}}\"]'") from None
+        raise PicaptionError(
+            f'--event {text}: write it as \'word = "cat", run = ["program", "{{caption}}"]\''
+        ) from None
     return _event(table, "--event")
 
 
@@ -155,19 +174,30 @@ def _event(table, where):
         raise PicaptionError(f"{where}: event: write each one as a table [[event]]")
     for name, value in table.items():
         if name not in kinds:
-            raise PicaptionError(f"{where}: event: it has no entry {name!r}; there are: {', '.join(kinds)}")
+            raise PicaptionError(
+                f"{where}: event: it has no entry {name!r}; there are: {', '.join(kinds)}"
+            )
         if kinds[name] is float and type(value) is int:
             value = float(value)
-        if type(value) is not kinds[name] or kinds[name] is list and not all(type(part) is str for part in value):
+        if (
+            type(value) is not kinds[name]
+            or kinds[name] is list
+            and not all(type(part) is str for part in value)
+        ):
             raise PicaptionError(f"{where}: event: {name} = {value!r} is not {_KINDS[kinds[name]]}")
-    values = {"class_" if name == "class" else name: tuple(value) if name == "run" else value for name, value in table.items()}
+    values = {
+        "class_" if name == "class" else name: tuple(value) if name == "run" else value
+        for name, value in table.items()
+    }
     event = Event(**values)
     if sum(map(bool, (event.word, event.class_, event.caption))) != 1:
         raise PicaptionError(f"{where}: event: give one of word, class and caption = true")
     if not event.run and not event.post or event.run and event.post:
         raise PicaptionError(f"{where}: event: give run or post")
     if event.post and not _is_address(event.post):
-        raise PicaptionError(f"{where}: event: post = {event.post!r} is no http:// or https:// address")
+        raise PicaptionError(
+            f"{where}: event: post = {event.post!r} is no http:// or https:// address"
+        )
     if not 0 <= event.every < float("inf"):
         raise PicaptionError(f"{where}: event: every = {event.every} is not a number of seconds")
     return event
@@ -181,7 +211,13 @@ def _is_address(text):
         return False
 
 
-_KINDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list of texts"}
+_KINDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list of texts",
+}
 
 
 def _checked(field, value, origin):
@@ -202,23 +238,45 @@ def _checked(field, value, origin):
 
 def _check(config, origins):
     """Raise PicaptionError where settings make no sense together or by themselves."""
+
     def need(condition, name, text):
         if not condition:
             raise PicaptionError(f"{origins[name]}: {text}")
+
     try:
         fixed = config.focus in ("", "continuous", "once") or 0 <= float(config.focus) <= 100
     except ValueError:
         fixed = False
-    need(fixed, "focus", f"focus = {config.focus!r}: it is continuous, once, or dioptres from 0 to 100")
-    need(not config.token or len(config.token) >= 16, "token", "token: at least 16 characters, please")
-    need(not config.web or is_loopback(config.host) or config.token, "host",
-         f"host = {config.host!r} can be reached from the network: set a token too, from "
-         "python3 -c 'import secrets; print(secrets.token_urlsafe())'")
-    need(not config.mqtt_password or config.mqtt_user, "mqtt_password", "mqtt_password: set mqtt_user too")
+    need(
+        fixed,
+        "focus",
+        f"focus = {config.focus!r}: it is continuous, once, or dioptres from 0 to 100",
+    )
+    need(
+        not config.token or len(config.token) >= 16,
+        "token",
+        "token: at least 16 characters, please",
+    )
+    need(
+        not config.web or is_loopback(config.host) or config.token,
+        "host",
+        f"host = {config.host!r} can be reached from the network: set a token too, from "
+        "python3 -c 'import secrets; print(secrets.token_urlsafe())'",
+    )
+    need(
+        not config.mqtt_password or config.mqtt_user,
+        "mqtt_password",
+        "mqtt_password: set mqtt_user too",
+    )
     for name in ("mqtt_topic", "mqtt_discovery"):
         topic = getattr(config, name)
-        need(not set(topic) & set("+#\0") and not topic.startswith(("/", "$")) and not topic.endswith("/"), name,
-             f"{name} = {topic!r}: no topic that can be published to")
+        need(
+            not set(topic) & set("+#\0")
+            and not topic.startswith(("/", "$"))
+            and not topic.endswith("/"),
+            name,
+            f"{name} = {topic!r}: no topic that can be published to",
+        )
     need(config.mqtt_topic, "mqtt_topic", "mqtt_topic: it is not empty")
 
 

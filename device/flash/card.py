@@ -29,7 +29,9 @@ class Folder:
     def __init__(self, path):
         self.path = Path(path)
         if not self.path.is_dir():
-            raise PicaptionError(f"{path}: no such folder; give the one where the card's boot partition is mounted")
+            raise PicaptionError(
+                f"{path}: no such folder; give the one where the card's boot partition is mounted"
+            )
 
     def names(self):
         """Return the names of what is on it, in lower case, as FAT takes them."""
@@ -67,10 +69,16 @@ def identify(boot):
     names = boot.names()
     for name in ("config.txt", "cmdline.txt"):
         if name not in names:
-            raise PicaptionError(f"{boot.path}: not the boot partition of Raspberry Pi OS: there is no {name}")
+            raise PicaptionError(
+                f"{boot.path}: not the boot partition of Raspberry Pi OS: there is no {name}"
+            )
     if b"Raspberry Pi" not in (boot.read("issue.txt") or b""):
-        raise PicaptionError(f"{boot.path}: another system than Raspberry Pi OS: write Raspberry Pi OS Lite (64-bit) to the card")
+        raise PicaptionError(
+            f"{boot.path}: another system than Raspberry Pi OS: write Raspberry Pi OS Lite (64-bit) to the card"
+        )
     if "kernel8.img" not in names or any(re.fullmatch(r"kernel7l?\.img", name) for name in names):
-        raise PicaptionError(f"{boot.path}: a 32-bit Raspberry Pi OS, for which there is no TFLite runtime: write the 64-bit one")
+        raise PicaptionError(
+            f"{boot.path}: a 32-bit Raspberry Pi OS, for which there is no TFLite runtime: write the 64-bit one"
+        )
     trixie = "user-data" in names or "meta-data" in names
     return System(trixie, "3.13" if trixie else "3.11")

@@ -33,12 +33,18 @@ def check_disk(image, device, even_so=None, system=Path("/")):
     size = need_image(image)
     disk = find_disk(device, system)
     if disk.used:
-        raise PicaptionError(f"{device} is in use as {', '.join(disk.used)}: sudo umount that first, if it is the card at all")
+        raise PicaptionError(
+            f"{device} is in use as {', '.join(disk.used)}: sudo umount that first, if it is the card at all"
+        )
     if disk.size < size:
-        raise PicaptionError(f"{device} has {disk.size / 1e6:.0f} MB, and {image} {size / 1e6:.0f}: take a larger card")
+        raise PicaptionError(
+            f"{device} has {disk.size / 1e6:.0f} MB, and {image} {size / 1e6:.0f}: take a larger card"
+        )
     if not disk.removable and (even_so is None or Path(even_so) != Path(device)):
-        raise PicaptionError(f"{device} is no card and no stick that can be taken out: if it is what is to be lost, "
-                             f"--even-so {device}")
+        raise PicaptionError(
+            f"{device} is no card and no stick that can be taken out: if it is what is to be lost, "
+            f"--even-so {device}"
+        )
     return disk
 
 
@@ -62,23 +68,34 @@ def find_disk(device, system=Path("/")):
     if not about.is_dir() or system == Path("/") and not stat.S_ISBLK(path.stat().st_mode):
         raise PicaptionError(f"{device} is no disk; lsblk lists them")
     if (about / "partition").exists():
-        raise PicaptionError(f"{device} is a part of a disk: give the disk itself; lsblk lists them")
+        raise PicaptionError(
+            f"{device} is a part of a disk: give the disk itself; lsblk lists them"
+        )
     if _text(about / "ro") == "1":
         raise PicaptionError(f"{device} is write-protected: see to the card's switch")
     # Readers that are built in call themselves fixed; what is in them tells whether it is a card.
     removable = _text(about / "removable") == "1" or _text(about / "device/type") == "SD"
-    return Disk(path, int(_text(about / "size") or 0) * SECTOR, removable, _used(about, path, system))
+    return Disk(
+        path, int(_text(about / "size") or 0) * SECTOR, removable, _used(about, path, system)
+    )
 
 
 def _used(about, path, system):
     """Return the places where a disk and its parts are mounted, swapped to, or parts of something else."""
     parts = {path.name, *(part.parent.name for part in about.glob("*/partition"))}
-    numbers = {_text(about / "dev"), *(_text(part.parent / "dev") for part in about.glob("*/partition"))}
+    numbers = {
+        _text(about / "dev"),
+        *(_text(part.parent / "dev") for part in about.glob("*/partition")),
+    }
     used = []
     for line in _text(system / "proc/self/mountinfo").splitlines():
         fields, _, more = line.partition(" - ")
         source = more.split(" ")[1]
-        if fields.split(" ")[2] in numbers or source.startswith("/dev/") and Path(source).name in parts:
+        if (
+            fields.split(" ")[2] in numbers
+            or source.startswith("/dev/")
+            and Path(source).name in parts
+        ):
             used.append(fields.split(" ")[4])
     for line in _text(system / "proc/swaps").splitlines()[1:]:
         if Path(line.split()[0]).name in parts:
@@ -111,24 +128,32 @@ def write_image(image, device, progress=lambda done, total: None):
                     os.fsync(target.fileno())
                 progress(done, total)
         except OSError as error:
-            raise PicaptionError(f"{device}: writing failed after {done / 1e6:.0f} MB ({error.strerror}): put the card in again, "
-                                 "or take another, and begin anew") from None
+            raise PicaptionError(
+                f"{device}: writing failed after {done / 1e6:.0f} MB ({error.strerror}): put the card in again, "
+                "or take another, and begin anew"
+            ) from None
 
 
 def compare(image, device, progress=lambda done, total: None):
     """Read back what was written to a device; raises PicaptionError where it is not the image."""
     total, done = os.stat(image).st_size, 0
     with open(image, "rb") as source, _opened(device, os.O_RDONLY) as target:
-        os.posix_fadvise(target.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # from the card, not from memory
+        os.posix_fadvise(
+            target.fileno(), 0, 0, os.POSIX_FADV_DONTNEED
+        )  # from the card, not from memory
         while chunk := source.read(CHUNK):
             try:
                 there = target.read(len(chunk))
             except OSError as error:
-                raise PicaptionError(f"{device}: cannot be read at {done / 1e6:.0f} MB ({error.strerror}): take another "
-                                     "card") from None
+                raise PicaptionError(
+                    f"{device}: cannot be read at {done / 1e6:.0f} MB ({error.strerror}): take another "
+                    "card"
+                ) from None
             if there != chunk:
-                raise PicaptionError(f"{device}: what was written is not there any more, from {done / 1e6:.0f} MB on: the card is "
-                                     "worn out or not as large as it says; take another one")
+                raise PicaptionError(
+                    f"{device}: what was written is not there any more, from {done / 1e6:.0f} MB on: the card is "
+                    "worn out or not as large as it says; take another one"
+                )
             done += len(chunk)
             progress(done, total)
 
@@ -138,6 +163,8 @@ def _opened(device, mode):
         # O_EXCL: the kernel refuses a disk that is in use.
         return open(os.open(device, mode | os.O_EXCL), "rb" if mode == os.O_RDONLY else "wb")
     except PermissionError:
-        raise PicaptionError(f"{device} may be written to by root only: call this with sudo") from None
+        raise PicaptionError(
+            f"{device} may be written to by root only: call this with sudo"
+        ) from None
     except OSError as error:
         raise PicaptionError(f"{device}: cannot be opened: {error.strerror}") from None

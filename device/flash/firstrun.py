@@ -10,7 +10,11 @@ SCRIPT = f"{BOOT}/{FOLDER}/firstrun.sh"
 #: The script of Raspberry Pi Imager, which is run too where it is there.
 OTHERS = f"{BOOT}/firstrun.sh", "/boot/firstrun.sh"
 RUN = "systemd.run="
-WORDS = [RUN + SCRIPT, "systemd.run_success_action=reboot", "systemd.unit=kernel-command-line.target"]
+WORDS = [
+    RUN + SCRIPT,
+    "systemd.run_success_action=reboot",
+    "systemd.unit=kernel-command-line.target",
+]
 MODS, USERCONF = "/usr/lib/raspberrypi-sys-mods/imager_custom", "/usr/lib/userconf-pi/userconf"
 
 UNIT_LINES = "\n".join(f"{name}={value}" for name, value in UNIT.items())
@@ -54,7 +58,10 @@ def firstrun_seed(boot, machine):
 
     Raises PicaptionError where the command line on the boot partition cannot be added to.
     """
-    return {f"{FOLDER}/firstrun.sh": script(machine).encode(), "cmdline.txt": with_run(boot.read("cmdline.txt").decode()).encode()}
+    return {
+        f"{FOLDER}/firstrun.sh": script(machine).encode(),
+        "cmdline.txt": with_run(boot.read("cmdline.txt").decode()).encode(),
+    }
 
 
 def script(machine):
@@ -78,10 +85,18 @@ def script(machine):
 def with_run(text):
     """Return a kernel's command line, one line, that has systemd run our script; raises PicaptionError where it runs another."""
     if len(text.splitlines()) != 1:
-        raise PicaptionError("cmdline.txt: not one line, as the kernel's command line has to be; mend it, or write the card anew")
+        raise PicaptionError(
+            "cmdline.txt: not one line, as the kernel's command line has to be; mend it, or write the card anew"
+        )
     words = text.split()
     ran = next((word.removeprefix(RUN).strip('"') for word in words if word.startswith(RUN)), None)
     if ran not in (None, SCRIPT, *OTHERS):
-        raise PicaptionError(f"cmdline.txt has systemd run {ran} at boot: boot the Pi once, or write the card anew")
-    kept = [word for word in words if not word.startswith(("systemd.run", "systemd.unit=kernel-command-line"))]
+        raise PicaptionError(
+            f"cmdline.txt has systemd run {ran} at boot: boot the Pi once, or write the card anew"
+        )
+    kept = [
+        word
+        for word in words
+        if not word.startswith(("systemd.run", "systemd.unit=kernel-command-line"))
+    ]
     return " ".join(kept + WORDS) + "\n"

@@ -55,7 +55,9 @@ class Fat:
         if isinstance(content, bytes):
             self._mtools("mcopy", "-o", "-", f"::{name}", input=content)
             return
-        with open(content, "rb") as file:  # by itself, mtools might take a path with a colon for a drive
+        with open(
+            content, "rb"
+        ) as file:  # by itself, mtools might take a path with a colon for a drive
             self._mtools("mcopy", "-o", "-", f"::{name}", stdin=file)
 
     def close(self):
@@ -64,17 +66,25 @@ class Fat:
             os.fsync(file.fileno())
 
     def _mtools(self, program, *arguments, **given):
-        done = subprocess.run([program, "-i", self._drive, *arguments], **given, capture_output=True,
-                              env=os.environ | {"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"})
+        done = subprocess.run(
+            [program, "-i", self._drive, *arguments],
+            **given,
+            capture_output=True,
+            env=os.environ | {"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"},
+        )
         if done.returncode:
-            raise PicaptionError(f"{self.path}: {program} failed: {done.stderr.decode(errors='replace').strip()}")
+            raise PicaptionError(
+                f"{self.path}: {program} failed: {done.stderr.decode(errors='replace').strip()}"
+            )
         return done.stdout
 
 
 def need_mtools():
     """Raise PicaptionError where there is no mtools here."""
     if not shutil.which("mcopy"):
-        raise PicaptionError("there is no mtools here, which changes images: sudo apt install mtools")
+        raise PicaptionError(
+            "there is no mtools here, which changes images: sudo apt install mtools"
+        )
 
 
 def boot_partition(image, path):
@@ -99,13 +109,18 @@ def copy_image(source, target, progress=lambda done, total: None):
         total = os.fstat(file.fileno()).st_size
         packed = file.read(len(XZ)) == XZ
         file.seek(0)
-        with lzma.open(file) if packed else file as plain, open(target, "wb", opener=_private) as out:
+        with (
+            lzma.open(file) if packed else file as plain,
+            open(target, "wb", opener=_private) as out,
+        ):
             try:
                 while chunk := plain.read(CHUNK):
                     out.write(chunk)
                     progress(file.tell(), total)
             except (lzma.LZMAError, EOFError):
-                raise PicaptionError(f"{source}: damaged: it cannot be decompressed; fetch it anew") from None
+                raise PicaptionError(
+                    f"{source}: damaged: it cannot be decompressed; fetch it anew"
+                ) from None
 
 
 def _private(path, flags):

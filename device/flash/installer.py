@@ -92,13 +92,19 @@ def read_manifest(payload):
             content = archive.extractfile(MANIFEST).read()
         told = json.loads(content)
         if told["format"] != 1:
-            raise Fault(f"{payload}: a payload of format {told['format']}, which this picaption does not know")
+            raise Fault(
+                f"{payload}: a payload of format {told['format']}, which this picaption does not know"
+            )
         name = f"{told['version']}-{hashlib.sha256(content).hexdigest()[:8]}"
-        if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", name) or not all(map(MEMBER.fullmatch, told["files"])):
+        if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", name) or not all(
+            map(MEMBER.fullmatch, told["files"])
+        ):
             raise Fault(f"{payload}: its manifest names what no payload has")
         return Manifest(name, told["version"], told["python"], told["machine"], told["files"])
     except (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError):
-        raise Fault(f"{payload}: not a payload of picaption; picaption flash payload makes one") from None
+        raise Fault(
+            f"{payload}: not a payload of picaption; picaption flash payload makes one"
+        ) from None
     except OSError as error:
         raise Fault(f"{payload}: cannot be read: {error.strerror}") from None
 
@@ -134,7 +140,9 @@ def install(payload, home=HOME):
         return folder
     here = f"{sys.version_info[0]}.{sys.version_info[1]}", platform.machine()
     if (manifest.python, manifest.machine) != here:
-        raise Fault(f"{payload}: it is for Python {manifest.python} on {manifest.machine}, and this is Python {' on '.join(here)}")
+        raise Fault(
+            f"{payload}: it is for Python {manifest.python} on {manifest.machine}, and this is Python {' on '.join(here)}"
+        )
     shutil.rmtree(folder, ignore_errors=True)  # what was begun and not finished
     folder.mkdir(parents=True)
     needed = GROWTH * os.stat(payload).st_size
@@ -148,8 +156,18 @@ def install(payload, home=HOME):
     venv = folder / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", venv)
     # --ignore-installed: a numpy of the system is not to be relied on; the environment's own goes before it.
-    run(venv / "bin/python", pip / "pip", "install", "--quiet", "--no-index", "--no-deps", "--ignore-installed",
-        "--disable-pip-version-check", "--root-user-action=ignore", *(wheel for wheel in wheels if wheel != pip))
+    run(
+        venv / "bin/python",
+        pip / "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--ignore-installed",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+        *(wheel for wheel in wheels if wheel != pip),
+    )
     shutil.rmtree(folder / "wheels")
     keep_bundle(folder, home)
     try_out(folder)
@@ -165,7 +183,10 @@ def keep_bundle(folder, home):
     if current.exists() and not current.is_symlink():
         shutil.copyfile(current, own)
         return
-    shipped = next(folder.glob("venv/lib/python3*/site-packages/picaption/models/pretrained/everyday.tflite"), None)
+    shipped = next(
+        folder.glob("venv/lib/python3*/site-packages/picaption/models/pretrained/everyday.tflite"),
+        None,
+    )
     if not shipped:
         raise Fault(f"{folder}: this version has no bundle")
     own.symlink_to(shipped)
@@ -173,8 +194,13 @@ def keep_bundle(folder, home):
 
 def try_out(folder):
     """Have a version caption a demo picture; raises Fault where it cannot."""
-    picture = next(folder.glob("venv/lib/python3*/site-packages/picaption/device/sources/demo/*.jpg"), "demo.jpg")
-    said = run(folder / "venv/bin/picaption", "image", "--json", "--bundle", folder / BUNDLE, picture)
+    picture = next(
+        folder.glob("venv/lib/python3*/site-packages/picaption/device/sources/demo/*.jpg"),
+        "demo.jpg",
+    )
+    said = run(
+        folder / "venv/bin/picaption", "image", "--json", "--bundle", folder / BUNDLE, picture
+    )
     if '"caption"' not in said:
         raise Fault(f"{folder}: this version does not caption")
 
@@ -205,12 +231,19 @@ def remove_others(home=HOME):
 def run(*command):
     """Run a program and return what it prints; raises Fault, with its last line, where it fails."""
     try:
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              env=os.environ | {"LC_ALL": "C.UTF-8"})
+        done = subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},
+        )
     except FileNotFoundError:
         raise Fault(f"there is no {command[0]} here") from None
     if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
+        lines = (
+            done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        ).splitlines()
         raise Fault(f"{' '.join(map(str, command[:3]))} failed: {lines[-1]}")
     return done.stdout
 
@@ -244,12 +277,20 @@ def set_up(boot, root=Path("/")):
         _settings(boot / "picaption.toml", root / SETTINGS)
         _start(root, home / "current")
         os.sync()
-    for name in ("payload.tar", "picaption.toml", "failed.txt", PROGRAM):  # this file last: it is what brings us back
+    for name in (
+        "payload.tar",
+        "picaption.toml",
+        "failed.txt",
+        PROGRAM,
+    ):  # this file last: it is what brings us back
         (boot / name).unlink(missing_ok=True)
         os.sync()
     with contextlib.suppress(OSError):
         boot.rmdir()
-    for unit in ("multi-user.target.wants/picaption-setup.service", "picaption-setup.service"):  # what has run this on Bookworm
+    for unit in (
+        "multi-user.target.wants/picaption-setup.service",
+        "picaption-setup.service",
+    ):  # what has run this on Bookworm
         (root / UNITS / unit).unlink(missing_ok=True)
 
 
@@ -268,10 +309,19 @@ def _settings(source, target):
 def _start(root, current):
     """Enable the services and start picaption; that it does not start is no reason to begin anew."""
     units = ["picaption-rollback.service"]
-    if re.search(r'^source = "(?!auto|picamera2)', (root / SETTINGS).read_text(encoding="utf-8"), re.MULTILINE) is None:
+    if (
+        re.search(
+            r'^source = "(?!auto|picamera2)',
+            (root / SETTINGS).read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+        is None
+    ):
         units.append("picaption-camera.service")
     with contextlib.suppress(Fault):
-        run("systemctl", "disable", "--now", "dphys-swapfile.service")  # Bookworm's; Trixie's heeds the file above
+        run(
+            "systemctl", "disable", "--now", "dphys-swapfile.service"
+        )  # Bookworm's; Trixie's heeds the file above
     with contextlib.suppress(Fault):
         run("rfkill", "unblock", "wifi")
     run("systemctl", "restart", "systemd-journald.service")
@@ -281,7 +331,14 @@ def _start(root, current):
         run("systemctl", "start", "--no-block", "picaption-camera.service")
     try:
         # By the link: the unit is to run whichever version that is.
-        run(current / "venv/bin/python", current / "venv/bin/picaption", "service", "install", "--config", root / SETTINGS)
+        run(
+            current / "venv/bin/python",
+            current / "venv/bin/picaption",
+            "service",
+            "install",
+            "--config",
+            root / SETTINGS,
+        )
     except Fault as error:
         run("systemctl", "is-enabled", "picaption.service")
         print(error, file=sys.stderr)

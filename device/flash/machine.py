@@ -39,18 +39,34 @@ class Machine:
 
 def check(machine, with_password=False):
     """Raise PicaptionError where a Machine, which may get a password later, cannot be as it says."""
-    if machine.hostname and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", machine.hostname):
-        raise PicaptionError(f"--hostname {machine.hostname!r}: letters, digits and hyphens, at most 63, no hyphen at an end")
-    if machine.user and (not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", machine.user) or machine.user == "root"):
-        raise PicaptionError(f"--user {machine.user!r}: lower-case letters, digits, hyphens, at most 32; and not root")
+    if machine.hostname and not re.fullmatch(
+        r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", machine.hostname
+    ):
+        raise PicaptionError(
+            f"--hostname {machine.hostname!r}: letters, digits and hyphens, at most 63, no hyphen at an end"
+        )
+    if machine.user and (
+        not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", machine.user) or machine.user == "root"
+    ):
+        raise PicaptionError(
+            f"--user {machine.user!r}: lower-case letters, digits, hyphens, at most 32; and not root"
+        )
     if machine.user and not (with_password or machine.ssh_keys):
-        raise PicaptionError(f"--user {machine.user}: give --password or --ssh-key too, or nobody can log in")
+        raise PicaptionError(
+            f"--user {machine.user}: give --password or --ssh-key too, or nobody can log in"
+        )
     if not machine.user and (with_password or machine.ssh_keys):
         raise PicaptionError("--password and --ssh-key need --user, whose they are")
     zones = zoneinfo.available_timezones()
-    if machine.timezone and zones and machine.timezone not in zones:  # some systems have no list of them
-        near = "".join(f"; did you mean {zone}?" for zone in get_close_matches(machine.timezone, zones, 1))
-        raise PicaptionError(f"--timezone {machine.timezone!r}: no such time zone{near or ', give one such as Europe/Berlin'}")
+    if (
+        machine.timezone and zones and machine.timezone not in zones
+    ):  # some systems have no list of them
+        near = "".join(
+            f"; did you mean {zone}?" for zone in get_close_matches(machine.timezone, zones, 1)
+        )
+        raise PicaptionError(
+            f"--timezone {machine.timezone!r}: no such time zone{near or ', give one such as Europe/Berlin'}"
+        )
 
 
 def check_wifi(ssid, country):
@@ -60,7 +76,9 @@ def check_wifi(ssid, country):
     if ssid and not 1 <= len(ssid.encode()) <= 32:
         raise PicaptionError(f"--wifi {ssid!r}: a network's name has 1 to 32 bytes")
     if ssid and not re.fullmatch(r"[A-Z]{2}", country):
-        raise PicaptionError("--wifi needs --country, two letters such as DE: which channels are allowed depends on it")
+        raise PicaptionError(
+            "--wifi needs --country, two letters such as DE: which channels are allowed depends on it"
+        )
 
 
 def read_ssh_keys(path):
@@ -70,11 +88,15 @@ def read_ssh_keys(path):
     except (OSError, UnicodeDecodeError) as error:
         raise PicaptionError(f"--ssh-key {path}: cannot be read ({error})") from None
     if any("PRIVATE KEY" in line for line in lines):
-        raise PicaptionError(f"--ssh-key {path}: a private key, which belongs on no card: give {path}.pub")
+        raise PicaptionError(
+            f"--ssh-key {path}: a private key, which belongs on no card: give {path}.pub"
+        )
     keys = [line for line in lines if line and not line.startswith("#")]
     kind = r"(ssh-(rsa|ed25519)|ecdsa-sha2-nistp\d+|sk-(ssh|ecdsa)-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*( .*)?"
     if not keys or not all(re.fullmatch(kind, key) and key.isprintable() for key in keys):
-        raise PicaptionError(f"--ssh-key {path}: no public keys of SSH in it; give a file such as ~/.ssh/id_ed25519.pub")
+        raise PicaptionError(
+            f"--ssh-key {path}: no public keys of SSH in it; give a file such as ~/.ssh/id_ed25519.pub"
+        )
     return tuple(keys)
 
 
@@ -87,7 +109,9 @@ def ask(what):
         return click.prompt(what, hide_input=True, confirmation_prompt=True, err=True)
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
-        raise PicaptionError(f"no {what.lower()} on standard input: give it on a line of its own, or call this on a terminal")
+        raise PicaptionError(
+            f"no {what.lower()} on standard input: give it on a line of its own, or call this on a terminal"
+        )
     return line
 
 
@@ -104,12 +128,21 @@ def hash_password(password, there=""):
 
 def _hashed(password, *salt):
     try:
-        done = subprocess.run(["openssl", "passwd", "-6", "-stdin", *salt], input=password + "\n", capture_output=True, text=True)
+        done = subprocess.run(
+            ["openssl", "passwd", "-6", "-stdin", *salt],
+            input=password + "\n",
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
-        raise PicaptionError("there is no openssl here to hash the password: sudo apt install openssl, or give --ssh-key") from None
+        raise PicaptionError(
+            "there is no openssl here to hash the password: sudo apt install openssl, or give --ssh-key"
+        ) from None
     if done.returncode or not done.stdout.startswith("$6$"):
-        raise PicaptionError(f"openssl cannot hash the password ({done.stderr.strip()}); install OpenSSL 1.1.1 or later, or give "
-                             "--ssh-key")
+        raise PicaptionError(
+            f"openssl cannot hash the password ({done.stderr.strip()}); install OpenSSL 1.1.1 or later, or give "
+            "--ssh-key"
+        )
     return done.stdout.strip()
 
 

@@ -39,7 +39,9 @@ def collect(python, target, bundle=None):
         Bundle(bundle)
     with tempfile.TemporaryDirectory() as folder:
         download(own_wheel(Path(folder)), python, Path(folder, "wheels"))
-        files = {f"wheels/{wheel.name}": wheel for wheel in sorted(Path(folder, "wheels").iterdir())}
+        files = {
+            f"wheels/{wheel.name}": wheel for wheel in sorted(Path(folder, "wheels").iterdir())
+        }
         if bundle:
             files[BUNDLE] = Path(bundle)
         write(target, python, files)
@@ -48,9 +50,17 @@ def collect(python, target, bundle=None):
 
 def write(target, python, files):
     """Write a payload of `files`, paths by what they are called in it, behind their manifest."""
-    manifest = {"format": 1, "version": metadata.version("picaption"), "python": python, "machine": MACHINE,
-                "files": {name: _sha256(path) for name, path in files.items()}}
-    with whole(target) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
+    manifest = {
+        "format": 1,
+        "version": metadata.version("picaption"),
+        "python": python,
+        "machine": MACHINE,
+        "files": {name: _sha256(path) for name, path in files.items()},
+    }
+    with (
+        whole(target) as partial,
+        tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
         content = json.dumps(manifest, indent=1).encode()
         archive.addfile(_member(MANIFEST, len(content)), io.BytesIO(content))
         for name, path in files.items():
@@ -61,15 +71,38 @@ def write(target, python, files):
 def download(wheel, python, folder):
     """Fetch the wheels that a Pi needs to install `wheel`, and it itself, into a folder."""
     glibc, built_against = SYSTEMS[python]
-    platforms = [f"manylinux_2_{minor}_{MACHINE}" for minor in range(glibc, 16, -1)] + [f"manylinux2014_{MACHINE}"]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--dest", folder,
-               "--only-binary=:all:", "--implementation=cp", f"--python-version={python}",
-               *(f"--platform={platform}" for platform in platforms), f"{wheel}[mqtt,web]", "pip", *built_against]
+    platforms = [f"manylinux_2_{minor}_{MACHINE}" for minor in range(glibc, 16, -1)] + [
+        f"manylinux2014_{MACHINE}"
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--dest",
+        folder,
+        "--only-binary=:all:",
+        "--implementation=cp",
+        f"--python-version={python}",
+        *(f"--platform={platform}" for platform in platforms),
+        f"{wheel}[mqtt,web]",
+        "pip",
+        *built_against,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines() or ["no reason"]
-        raise PicaptionError(f"the wheels for the Pi cannot be fetched; is there a network, and pip in this Python? pip says: "
-                             f"{lines[-1].removeprefix('ERROR: ')}")
+        lines = (
+            [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            or done.stderr.splitlines()
+            or ["no reason"]
+        )
+        raise PicaptionError(
+            f"the wheels for the Pi cannot be fetched; is there a network, and pip in this Python? pip says: "
+            f"{lines[-1].removeprefix('ERROR: ')}"
+        )
 
 
 def own_wheel(folder):
@@ -77,12 +110,20 @@ def own_wheel(folder):
     distribution = metadata.distribution("picaption")
     version, root = distribution.version, Path(__file__).parents[2]
     information = f"picaption-{version}.dist-info"
-    files = {f"picaption/{path.relative_to(root).as_posix()}": path.read_bytes() for room in ROOMS for path in sorted((root / room).rglob("*"))
-             if path.is_file() and path.suffix != ".pyc"}
+    files = {
+        f"picaption/{path.relative_to(root).as_posix()}": path.read_bytes()
+        for room in ROOMS
+        for path in sorted((root / room).rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }
     about = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")
     files[f"{information}/METADATA"] = about.encode()
-    files[f"{information}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: picaption\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files[f"{information}/entry_points.txt"] = (_checkouts_entry_points(root) or distribution.read_text("entry_points.txt")).encode()
+    files[f"{information}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: picaption\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    files[f"{information}/entry_points.txt"] = (
+        _checkouts_entry_points(root) or distribution.read_text("entry_points.txt")
+    ).encode()
     record = io.StringIO()
     rows = csv.writer(record, lineterminator="\n")
     for name, content in files.items():

@@ -37,8 +37,11 @@ def prepare(boot, machine, settings, payload=None, bundle=None):
             check_payload(payload, system, bundle, Path(folder))
         else:
             payload = collect(system.python, Path(folder, "payload.tar"), bundle)
-        files = {f"{FOLDER}/payload.tar": payload, f"{FOLDER}/picaption.toml": plain_toml(settings).encode(),
-                 f"{FOLDER}/{PROGRAM}": Path(__file__).with_name("installer.py").read_bytes()}
+        files = {
+            f"{FOLDER}/payload.tar": payload,
+            f"{FOLDER}/picaption.toml": plain_toml(settings).encode(),
+            f"{FOLDER}/{PROGRAM}": Path(__file__).with_name("installer.py").read_bytes(),
+        }
         if machine.user:
             files["ssh"] = b""  # has the system start its SSH server
         write(boot, files | kept(boot, seed) | seed)
@@ -46,10 +49,18 @@ def prepare(boot, machine, settings, payload=None, bundle=None):
 
 def write(boot, files):
     """Write files, bytes or paths by name, in their order; raises PicaptionError where there is no room for all."""
-    needed = sum(len(content) if isinstance(content, bytes) else content.stat().st_size for content in files.values()) + ROOM
+    needed = (
+        sum(
+            len(content) if isinstance(content, bytes) else content.stat().st_size
+            for content in files.values()
+        )
+        + ROOM
+    )
     if boot.free() < needed:
-        raise PicaptionError(f"{boot.path}: {needed / 1e6:.0f} MB are needed, and {boot.free() / 1e6:.0f} are free: write the card "
-                             "anew, or remove what does not belong there")
+        raise PicaptionError(
+            f"{boot.path}: {needed / 1e6:.0f} MB are needed, and {boot.free() / 1e6:.0f} are free: write the card "
+            "anew, or remove what does not belong there"
+        )
     for name, content in files.items():
         if isinstance(content, Path) or boot.read(name) != content:
             boot.write(name, content)
@@ -60,7 +71,12 @@ def kept(boot, seed):
     """Return the files that a seed would change, by the names they are kept under, where none is kept yet."""
     names, found = boot.names(), {}
     for name, content in seed.items():
-        if "/" not in name and name in names and f"{name}{KEPT}" not in names and (before := boot.read(name)) != content:
+        if (
+            "/" not in name
+            and name in names
+            and f"{name}{KEPT}" not in names
+            and (before := boot.read(name)) != content
+        ):
             found[f"{name}{KEPT}"] = before
     return found
 
@@ -69,15 +85,19 @@ def check_payload(payload, system, bundle, folder):
     """Raise PicaptionError where the payload at a path is none for such a System, or damaged, for which it is unpacked into a
     folder."""
     if bundle:
-        raise PicaptionError("--payload has its bundle in it: give --bundle to picaption flash payload")
+        raise PicaptionError(
+            "--payload has its bundle in it: give --bundle to picaption flash payload"
+        )
     try:
         manifest = read_manifest(payload)
         unpack(payload, manifest, folder)
     except Fault as error:
         raise PicaptionError(str(error)) from None
     if (manifest.python, manifest.machine) != (system.python, MACHINE):
-        raise PicaptionError(f"{payload}: for Python {manifest.python} on {manifest.machine}, and this card has {system.python} on "
-                             f"{MACHINE}: picaption flash payload --python {system.python}")
+        raise PicaptionError(
+            f"{payload}: for Python {manifest.python} on {manifest.machine}, and this card has {system.python} on "
+            f"{MACHINE}: picaption flash payload --python {system.python}"
+        )
 
 
 def card_settings(path, told, web, token):
@@ -88,15 +108,20 @@ def card_settings(path, told, web, token):
     path = path or Path(os.devnull)
     told = told | {"bundle": str(HOME / "current" / BUNDLE)}
     if web:
-        told |= {"web": True, "host": "0.0.0.0",
-                 "token": effective({}, path, {}).config.token or token or secrets.token_urlsafe()}
+        told |= {
+            "web": True,
+            "host": "0.0.0.0",
+            "token": effective({}, path, {}).config.token or token or secrets.token_urlsafe(),
+        }
     return effective(told, path, {})
 
 
 def token_before(boot):
     """Return the token that an earlier call has put onto a boot partition, "" where there is none."""
     try:
-        return tomllib.loads((boot.read(f"{FOLDER}/picaption.toml") or b"").decode()).get("token", "")
+        return tomllib.loads((boot.read(f"{FOLDER}/picaption.toml") or b"").decode()).get(
+            "token", ""
+        )
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):  # cut off
         return ""
 
@@ -109,4 +134,6 @@ def page_address(config, hostname):
 
 
 def _seed_before(boot):
-    return b"".join(boot.read(name) or b"" for name in ("user-data", f"{FOLDER}/firstrun.sh")).decode(errors="replace")
+    return b"".join(
+        boot.read(name) or b"" for name in ("user-data", f"{FOLDER}/firstrun.sh")
+    ).decode(errors="replace")

@@ -7,14 +7,27 @@ from .card import BOOT, FOLDER
 
 PROGRAM = f"{BOOT}/{FOLDER}/firstboot.py"
 #: The unit of the set-up, which runs at each boot until its program is gone, once the system has taken all of the card.
-UNIT = {"RequiresMountsFor": BOOT, "ConditionPathExists": PROGRAM,
-        "After": "rpi-resize.service resize2fs_once.service systemd-growfs-root.service"}
+UNIT = {
+    "RequiresMountsFor": BOOT,
+    "ConditionPathExists": PROGRAM,
+    "After": "rpi-resize.service resize2fs_once.service systemd-growfs-root.service",
+}
 COMMAND = ["/usr/bin/python3", "-I", PROGRAM]
 #: What begins it: nothing has to be written for it.
-START = ["systemd-run", "--no-block", "--unit=picaption-setup", "--description=Set up picaption",
-         *(f"--property={name}={value}" for name, value in UNIT.items()), *COMMAND]
+START = [
+    "systemd-run",
+    "--no-block",
+    "--unit=picaption-setup",
+    "--description=Set up picaption",
+    *(f"--property={name}={value}" for name, value in UNIT.items()),
+    *COMMAND,
+]
 #: cloud-init notes that a module has run before it runs: where power failed before the last of them, all of them run again.
-GO_ON = ["sh", "-c", "cd /var/lib/cloud/instance/sem && { test -e config_scripts_user || rm -f config_*; }"]
+GO_ON = [
+    "sh",
+    "-c",
+    "cd /var/lib/cloud/instance/sem && { test -e config_scripts_user || rm -f config_*; }",
+]
 GROUPS = "users,adm,dialout,audio,netdev,video,plugdev,input,gpio,spi,i2c,render,sudo"
 
 
@@ -29,7 +42,9 @@ def cloud_seed(boot, machine):
         files["meta-data"] = _dump(about | {"instance-id": "picaption"})
     if machine.wifi:
         files["network-config"] = _dump(with_wifi(_mapping(boot, "network-config"), machine.wifi))
-    return files | {"user-data": b"#cloud-config\n" + _dump(with_machine(_mapping(boot, "user-data"), machine))}
+    return files | {
+        "user-data": b"#cloud-config\n" + _dump(with_machine(_mapping(boot, "user-data"), machine))
+    }
 
 
 def with_machine(data, machine):
@@ -40,9 +55,14 @@ def with_machine(data, machine):
     if machine.timezone:
         data["timezone"] = machine.timezone
     if machine.user:
-        data |= {"users": [other for other in _list(data, "users") if _name(other) != machine.user] + [_user(machine)],
-                 "ssh_pwauth": not machine.ssh_keys}
-    commands = [command for command in _list(data, "bootcmd") if command != GO_ON and PROGRAM not in command]
+        data |= {
+            "users": [other for other in _list(data, "users") if _name(other) != machine.user]
+            + [_user(machine)],
+            "ssh_pwauth": not machine.ssh_keys,
+        }
+    commands = [
+        command for command in _list(data, "bootcmd") if command != GO_ON and PROGRAM not in command
+    ]
     return data | {"bootcmd": [GO_ON, *commands, START]}
 
 
@@ -51,19 +71,37 @@ def with_wifi(data, wifi):
 
     Raises PicaptionError where it is of another version.
     """
-    network = dict(data.get("network", data)) or {"version": 2, "ethernets": {"eth0": {"dhcp4": True, "optional": True}}}
+    network = dict(data.get("network", data)) or {
+        "version": 2,
+        "ethernets": {"eth0": {"dhcp4": True, "optional": True}},
+    }
     if network.get("version") != 2:
-        raise PicaptionError("network-config: not of version 2; add the wireless network to it by hand, and leave out --wifi")
+        raise PicaptionError(
+            "network-config: not of version 2; add the wireless network to it by hand, and leave out --wifi"
+        )
     wireless = network.get("wifis") or {}
-    interface = {"dhcp4": True, "optional": True} | (wireless.get("wlan0") or {}) | {"regulatory-domain": wifi.country}
-    interface["access-points"] = (interface.get("access-points") or {}) | {wifi.ssid: {"password": wifi.key}}
+    interface = (
+        {"dhcp4": True, "optional": True}
+        | (wireless.get("wlan0") or {})
+        | {"regulatory-domain": wifi.country}
+    )
+    interface["access-points"] = (interface.get("access-points") or {}) | {
+        wifi.ssid: {"password": wifi.key}
+    }
     return {"network": network | {"wifis": wireless | {"wlan0": interface}}}
 
 
 def _user(machine):
-    user = {"name": machine.user, "groups": GROUPS, "shell": "/bin/bash", "sudo": "ALL=(ALL) NOPASSWD:ALL",
-            "lock_passwd": not machine.password}
-    if machine.password:  # `passwd` is not for users that are there already, as after a power failure
+    user = {
+        "name": machine.user,
+        "groups": GROUPS,
+        "shell": "/bin/bash",
+        "sudo": "ALL=(ALL) NOPASSWD:ALL",
+        "lock_passwd": not machine.password,
+    }
+    if (
+        machine.password
+    ):  # `passwd` is not for users that are there already, as after a power failure
         user["hashed_passwd"] = machine.password
     if machine.ssh_keys:
         user["ssh_authorized_keys"] = list(machine.ssh_keys)
@@ -78,7 +116,9 @@ def _list(data, name):
     """Return a list of a cloud-config; raises PicaptionError where it is something else."""
     value = data.get(name) or []
     if not isinstance(value, list):
-        raise PicaptionError(f"user-data: {name} is no list there; make it one, or write the card anew")
+        raise PicaptionError(
+            f"user-data: {name} is no list there; make it one, or write the card anew"
+        )
     return value
 
 
@@ -86,7 +126,9 @@ def _mapping(boot, name):
     """Return what a YAML file of the boot partition holds, {} where it says nothing."""
     content = boot.read(name) or b""
     if name == "user-data" and content.strip() and not content.startswith(b"#cloud-config"):
-        raise PicaptionError("user-data: no #cloud-config, nothing can be added to it; make it one, or write the card anew")
+        raise PicaptionError(
+            "user-data: no #cloud-config, nothing can be added to it; make it one, or write the card anew"
+        )
     try:
         data = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -94,7 +136,9 @@ def _mapping(boot, name):
         where = f"{name}, line {mark.line + 1}" if mark else name
         raise PicaptionError(f"{where}: not YAML; mend it, or write the card anew") from None
     if data is not None and not isinstance(data, dict):
-        raise PicaptionError(f"{name}: it holds no names and values; mend it, or write the card anew")
+        raise PicaptionError(
+            f"{name}: it holds no names and values; mend it, or write the card anew"
+        )
     return data or {}
 
 

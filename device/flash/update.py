@@ -46,9 +46,13 @@ def update(file):
     """
     need_systemd()
     if not (HOME / "current").is_symlink():
-        raise PicaptionError("this picaption was not installed by picaption flash; update it with pip")
+        raise PicaptionError(
+            "this picaption was not installed by picaption flash; update it with pip"
+        )
     if not os.access(HOME, os.W_OK):
-        raise PicaptionError(f"only root may update: sudo picaption update {shlex.quote(str(file))}")
+        raise PicaptionError(
+            f"only root may update: sudo picaption update {shlex.quote(str(file))}"
+        )
     with _alone(HOME), _ending_by_signals():
         try:
             take_back(HOME)
@@ -80,13 +84,18 @@ def install_bundle(path, home=HOME):
     Raises PicaptionError where the bundle is unusable, or the service takes another one.
     """
     from ..bundle.bundle import Bundle
+
     Bundle(path)
     taken = effective({}, SETTINGS, {}).config.bundle
     if taken != str(home / "current" / BUNDLE):
-        raise PicaptionError(f"{SETTINGS} names the bundle {taken or 'that is shipped'}: change that instead, and "
-                             "sudo systemctl reload picaption")
+        raise PicaptionError(
+            f"{SETTINGS} names the bundle {taken or 'that is shipped'}: change that instead, and "
+            "sudo systemctl reload picaption"
+        )
     content, venv = path.read_bytes(), (home / "current" / "venv").resolve()
-    folder = home / "versions" / f"bundle-{hashlib.sha256(content + str(venv).encode()).hexdigest()[:8]}"
+    folder = (
+        home / "versions" / f"bundle-{hashlib.sha256(content + str(venv).encode()).hexdigest()[:8]}"
+    )
     if not runs(folder, home):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -115,8 +124,10 @@ def change(folder, home=HOME, patience=PATIENCE):
         return
     take_back(home)
     again = "runs again" if restart(patience) else "is there again, but does not come up either"
-    raise PicaptionError(f"{folder.name} gave no result within {patience} seconds: {old.name} {again}; "
-                         "picaption service logs tells why")
+    raise PicaptionError(
+        f"{folder.name} gave no result within {patience} seconds: {old.name} {again}; "
+        "picaption service logs tells why"
+    )
 
 
 def take_back(home=HOME):
@@ -167,8 +178,10 @@ def _alone(home):
 @contextlib.contextmanager
 def _ending_by_signals():
     """Have the signals that end a program raise SystemExit: what was begun is then taken back."""
+
     def end(number, _):
         sys.exit(128 + number)
+
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield

@@ -37,8 +37,10 @@ class Summary:
         middle, tail = np.percentile(self.latencies, (50, 90))
         rate = self.frames / self.seconds
         stages = ", ".join(f"{name} {np.median(spent):.1f}" for name, spent in self.stages.items())
-        return (f"{self.frames} frames in {self.seconds:.1f} s: {rate:.1f} fps, "
-                f"latency {middle:.0f} ms (90th percentile {tail:.0f} ms): {stages}")
+        return (
+            f"{self.frames} frames in {self.seconds:.1f} s: {rate:.1f} fps, "
+            f"latency {middle:.0f} ms (90th percentile {tail:.0f} ms): {stages}"
+        )
 
 
 def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
@@ -76,8 +78,12 @@ def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
             taken = time.monotonic()
             recognition = parts.recognize(frame.image, frame.number, frame.captured_at)
             told = time.monotonic()
-            timings = {"waited": (taken - frame.clock) * 1e3} | recognition.timings | {"outputs": outputs}
-            recognition = replace(recognition, timings=timings, camera=frame.camera and plain(frame.camera))
+            timings = (
+                {"waited": (taken - frame.clock) * 1e3} | recognition.timings | {"outputs": outputs}
+            )
+            recognition = replace(
+                recognition, timings=timings, camera=frame.camera and plain(frame.camera)
+            )
             records.add((told - frame.clock) * 1e3, timings)
             count += 1
             for sink in parts.sinks.values():
@@ -106,8 +112,10 @@ class Records:
         """Return the Summary of a run of so many frames."""
         if self._rows is None:
             return Summary(frames, seconds, (), {})
-        columns = self._rows[:self._count].T.tolist()
-        stages = {name: tuple(column) for name, column in zip(self._names, columns[1:]) if name != "total"}
+        columns = self._rows[: self._count].T.tolist()
+        stages = {
+            name: tuple(column) for name, column in zip(self._names, columns[1:]) if name != "total"
+        }
         return Summary(frames, seconds, tuple(columns[0]), stages)
 
 
@@ -129,18 +137,26 @@ class Pace:
 
 def plain(metadata):
     """Return what a camera says of a frame without what JSON has no form for."""
-    return {name: value for name, value in metadata.items() if isinstance(value, (int, float, str, tuple, list))}
+    return {
+        name: value
+        for name, value in metadata.items()
+        if isinstance(value, (int, float, str, tuple, list))
+    }
 
 
 @contextmanager
 def signals():
     """Give two events: one that SIGINT (ctrl-C) and SIGTERM set, instead of ending the process, and one for SIGHUP."""
     stopped, hung_up = threading.Event(), threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # only the main thread may handle signals
         yield stopped, hung_up
         return
     events = {signal.SIGINT: stopped, signal.SIGTERM: stopped, signal.SIGHUP: hung_up}
-    previous = {number: signal.signal(number, lambda number, _: events[number].set()) for number in events}
+    previous = {
+        number: signal.signal(number, lambda number, _: events[number].set()) for number in events
+    }
     try:
         yield stopped, hung_up
     finally:

@@ -19,7 +19,19 @@ from ..sources.sources import Pictures, Turned, open_source
 
 log = logging.getLogger("picaption")
 
-READER = ("source", "size", "camera_fps", "rotate", "hflip", "vflip", "focus", "exposure", "gain", "stall", "retries")
+READER = (
+    "source",
+    "size",
+    "camera_fps",
+    "rotate",
+    "hflip",
+    "vflip",
+    "focus",
+    "exposure",
+    "gain",
+    "stall",
+    "retries",
+)
 RECOGNIZER = ("bundle", "threads")
 #: The settings that each sink is made of.
 SINKS = {
@@ -67,7 +79,9 @@ class Parts:
             if _differ(before, config, settings):
                 if name in self.sinks:
                     self.sinks.pop(name).close()
-                config = self._replace(name, settings, config, lambda wanted, name=name: self._open_sink(name, wanted))
+                config = self._replace(
+                    name, settings, config, lambda wanted, name=name: self._open_sink(name, wanted)
+                )
         self._use(config)
 
     def close(self):
@@ -96,11 +110,17 @@ class Parts:
         if watched != getattr(self, "_watched", None):
             self._watched = watched
             # Each picture of a folder is a scene of its own.
-            self.recognize = self.recognizer if self._stills else Watcher(
-                self.recognizer, config.caption_every, config.smoothing)
+            self.recognize = (
+                self.recognizer
+                if self._stills
+                else Watcher(self.recognizer, config.caption_every, config.smoothing)
+            )
 
     def _open_recognizer(self, config):
-        self.recognizer, self._bundle = open_recognizer(config.bundle or None, config.threads or None), _state(config)
+        self.recognizer, self._bundle = (
+            open_recognizer(config.bundle or None, config.threads or None),
+            _state(config),
+        )
 
     def _open_reader(self, config):
         source = open_as(config.source, config)
@@ -108,8 +128,11 @@ class Parts:
         self._rate = None if source.live else source.rate
         # A camera that was found is looked for again where it was: the demo does not take its place.
         spec = source.name if config.source == "auto" else config.source
-        self.reader = Reopening(source, lambda: open_as(spec, config), config.stall, config.retries) if source.live \
+        self.reader = (
+            Reopening(source, lambda: open_as(spec, config), config.stall, config.retries)
+            if source.live
             else InTurn(source)
+        )
 
     def _open_sink(self, name, config):
         sink = getattr(self, f"_{name}")(config)
@@ -117,10 +140,16 @@ class Parts:
             self.sinks[name] = sink
 
     def _json(self, config):
-        return JsonLines(config.json, config.json_megabytes * 1e6, config.json_files) if config.json else None
+        return (
+            JsonLines(config.json, config.json_megabytes * 1e6, config.json_files)
+            if config.json
+            else None
+        )
 
     def _video(self, config):
-        return Video(config.video, self._rate, config.video_megabytes * 1e6) if config.video else None
+        return (
+            Video(config.video, self._rate, config.video_megabytes * 1e6) if config.video else None
+        )
 
     def _window(self, config):
         return Window() if config.window else None
@@ -132,26 +161,37 @@ class Parts:
         if not config.web:
             return None
         from ..outputs.web import Web
+
         return Web(config.host, config.port, config.token, self.recognizer.model.metadata.name)
 
     def _mqtt(self, config):
         if not config.mqtt:
             return None
         from ..outputs.mqtt import Mqtt
+
         return Mqtt(config)
 
     def _events(self, config):
         if not config.event:
             return None
         from ..outputs.events import Events
+
         return Events(config.event, self.recognizer.model.metadata.label_threshold)
 
 
 def open_as(spec, config):
     """Return the source that `spec` names, controlled and turned as `config` asks for (see picaption.device.sources.sources.open_source)."""
     width, height = map(int, config.size.split("x"))
-    source = open_source(spec, Controls((width, height), config.camera_fps or None, config.focus, config.exposure or None,
-                                        config.gain or None))
+    source = open_source(
+        spec,
+        Controls(
+            (width, height),
+            config.camera_fps or None,
+            config.focus,
+            config.exposure or None,
+            config.gain or None,
+        ),
+    )
     turned = config.rotate or config.hflip or config.vflip
     return Turned(source, config.rotate, config.hflip, config.vflip) if turned else source
 

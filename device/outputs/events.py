@@ -35,7 +35,9 @@ class Events:
         self._running, self._trouble = [], set()
         for event in events:
             if event.run and not shutil.which(event.run[0]):
-                raise PicaptionError(f"event: there is no program {event.run[0]!r}; install it, or write its whole path")
+                raise PicaptionError(
+                    f"event: there is no program {event.run[0]!r}; install it, or write its whole path"
+                )
         posts = [event.post for event in events if event.post]
         self._poster = Poster(posts) if posts else None
 
@@ -50,7 +52,9 @@ class Events:
                 if event.run:
                     self._run(event, recognition)
                 else:
-                    self._poster.put(event.post, recognition.to_json() | {"event": _described(event)})
+                    self._poster.put(
+                        event.post, recognition.to_json() | {"event": _described(event)}
+                    )
 
     def close(self):
         """Give what is under way a moment, then end it."""
@@ -67,12 +71,19 @@ class Events:
 
     def _run(self, event, recognition):
         if len(self._running) >= PROGRAMS:
-            _log.warning("event: %s is not run: %d programs are running still", event.run[0], PROGRAMS)
+            _log.warning(
+                "event: %s is not run: %d programs are running still", event.run[0], PROGRAMS
+            )
             return
         try:
             # A session of its own: ctrl-C is not for it, and what it starts can be ended with it.
-            process = subprocess.Popen(arguments(event, recognition), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL, start_new_session=True)
+            process = subprocess.Popen(
+                arguments(event, recognition),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         except (OSError, ValueError) as error:  # ValueError: an argument that cannot be one
             if event.run[0] not in self._trouble:
                 _log.warning("event: %s cannot be run: %s", event.run[0], error)
@@ -86,7 +97,9 @@ class Events:
             if process.poll() is not None:
                 continue
             if time.monotonic() > end:
-                _log.warning("event: %s is ended: it has run for %g seconds", process.args[0], self._seconds)
+                _log.warning(
+                    "event: %s is ended: it has run for %g seconds", process.args[0], self._seconds
+                )
                 _kill(process)
                 end = float("inf")
             running.append((process, end))
@@ -101,9 +114,15 @@ def arguments(event, recognition):
     """
     scores = {label.name: label.score for label in recognition.classes}
     name = event.class_ or (next(iter(scores), "") if not recognition.unsure else "")
-    values = {"caption": recognition.caption.text if recognition.caption else "", "class": name, "word": event.word,
-              "score": f"{scores[name]:.2f}" if name in scores else "",
-              "time": datetime.fromtimestamp(recognition.captured_at).astimezone().isoformat(timespec="seconds")}
+    values = {
+        "caption": recognition.caption.text if recognition.caption else "",
+        "class": name,
+        "word": event.word,
+        "score": f"{scores[name]:.2f}" if name in scores else "",
+        "time": datetime.fromtimestamp(recognition.captured_at)
+        .astimezone()
+        .isoformat(timespec="seconds"),
+    }
     program, *others = event.run
     return [program, *(_FIELD.sub(lambda match: values[match[1]], other) for other in others)]
 
@@ -111,8 +130,10 @@ def arguments(event, recognition):
 def _there(event, recognition, threshold):
     """Return what the event waits for as far as it is there: whether the word or class is, or the caption's text."""
     if event.class_:
-        return not recognition.unsure and any(label.name == event.class_ and (place == 0 or label.score >= threshold)
-                                              for place, label in enumerate(recognition.classes))
+        return not recognition.unsure and any(
+            label.name == event.class_ and (place == 0 or label.score >= threshold)
+            for place, label in enumerate(recognition.classes)
+        )
     if not recognition.caption:
         return False
     if event.word:

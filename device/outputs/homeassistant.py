@@ -10,23 +10,40 @@ _DIAGNOSTIC = {"state_class": "measurement", "entity_category": "diagnostic"}
 #: "None" is the number, and "unknown" the text, that is not known.
 SENSORS = {
     "caption": {
-        "name": "Caption", "icon": "mdi:image-text",
+        "name": "Caption",
+        "icon": "mdi:image-text",
         "value_template": "{{ %s[:255] if value_json.caption else 'unknown' }}" % _CAPTION,
         # Not the whole state: what differs from frame to frame would fill Home Assistant's database.
         "json_attributes_template": "{{ {'text': %s if value_json.caption else none, 'scene': value_json.scene, "
-                                    "'tags': value_json.tags | map(attribute='name') | list} | tojson }}" % _CAPTION},
+        "'tags': value_json.tags | map(attribute='name') | list} | tojson }}" % _CAPTION,
+    },
     "class": {
-        "name": "Class", "icon": "mdi:shape",
-        "value_template": "{{ value_json.classes[0].name if %s else 'unknown' }}" % _CERTAIN},
+        "name": "Class",
+        "icon": "mdi:shape",
+        "value_template": "{{ value_json.classes[0].name if %s else 'unknown' }}" % _CERTAIN,
+    },
     "confidence": {
-        "name": "Confidence", "icon": "mdi:percent", "unit_of_measurement": "%", "state_class": "measurement",
-        "value_template": "{{ (value_json.classes[0].score * 100) | round(1) if %s else none }}" % _CERTAIN},
+        "name": "Confidence",
+        "icon": "mdi:percent",
+        "unit_of_measurement": "%",
+        "state_class": "measurement",
+        "value_template": "{{ (value_json.classes[0].score * 100) | round(1) if %s else none }}"
+        % _CERTAIN,
+    },
     "fps": {
-        "name": "Frames a second", "icon": "mdi:speedometer", "unit_of_measurement": "fps",
-        "value_template": "{{ value_json.fps }}", **_DIAGNOSTIC},
+        "name": "Frames a second",
+        "icon": "mdi:speedometer",
+        "unit_of_measurement": "fps",
+        "value_template": "{{ value_json.fps }}",
+        **_DIAGNOSTIC,
+    },
     "temperature": {
-        "name": "Temperature", "device_class": "temperature", "unit_of_measurement": "°C",
-        "value_template": "{{ value_json.temperature }}", **_DIAGNOSTIC},
+        "name": "Temperature",
+        "device_class": "temperature",
+        "unit_of_measurement": "°C",
+        "value_template": "{{ value_json.temperature }}",
+        **_DIAGNOSTIC,
+    },
 }
 
 
@@ -37,11 +54,19 @@ def discovery(prefix, topic, identity):
     device discovery payload of https://www.home-assistant.io/integrations/mqtt/.
     """
     own, state = f"picaption_{identity}", f"{topic}/state"
-    components = {name: {"platform": "sensor", "unique_id": f"{own}_{name}", **sensor} for name, sensor in SENSORS.items()}
+    components = {
+        name: {"platform": "sensor", "unique_id": f"{own}_{name}", **sensor}
+        for name, sensor in SENSORS.items()
+    }
     components["caption"]["json_attributes_topic"] = state
     device = {"identifiers": [own], "name": topic}
     if model := board.model():
         device["model"] = model
     return f"{prefix}/device/{own}/config", {
-        "device": device, "origin": {"name": "picaption"}, "components": components,
-        "availability_topic": f"{topic}/status", "state_topic": state, "qos": 1}
+        "device": device,
+        "origin": {"name": "picaption"},
+        "components": components,
+        "availability_topic": f"{topic}/status",
+        "state_topic": state,
+        "qos": 1,
+    }

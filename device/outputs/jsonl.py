@@ -46,7 +46,9 @@ class JsonLines:
             _mend(self._path)
             file = open(self._path, "ab", buffering=0)
         except OSError as error:
-            raise PicaptionError(f"{self._path} cannot be written ({error.strerror}); check the folder") from None
+            raise PicaptionError(
+                f"{self._path} cannot be written ({error.strerror}); check the folder"
+            ) from None
         self._size = os.fstat(file.fileno()).st_size
         return file
 
@@ -67,7 +69,9 @@ class JsonLines:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._size += written
         except OSError as error:
-            log.error("%s: %s; lines are left out until it can be written", self._path, error.strerror)
+            log.error(
+                "%s: %s; lines are left out until it can be written", self._path, error.strerror
+            )
 
     def _rotate(self):
         for number in range(self._kept - 1, 0, -1):

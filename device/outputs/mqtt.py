@@ -27,7 +27,9 @@ ANSWER, CLOSE = 5.0, 1.9
 #: Seconds that the thread listens before it looks whether there is something to publish.
 STEP = 0.1
 
-_ADDRESS = re.compile(r"(?:(mqtts?)://)?(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?/?", re.ASCII | re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?:(mqtts?)://)?(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?/?", re.ASCII | re.IGNORECASE
+)
 _log = logging.getLogger("picaption")
 
 
@@ -37,10 +39,14 @@ def parse_address(text):
     Raises PicaptionError for anything else; a password in it is not repeated.
     """
     if "@" in text:
-        raise PicaptionError("mqtt: no user or password in the address, please: set mqtt_user and mqtt_password")
+        raise PicaptionError(
+            "mqtt: no user or password in the address, please: set mqtt_user and mqtt_password"
+        )
     match = _ADDRESS.fullmatch(text)
     if not match or match[4] and not 1 <= int(match[4]) <= 65535:
-        raise PicaptionError(f"mqtt = {text!r}: write it as HOST, HOST:PORT, [IPv6]:PORT or mqtts://HOST")
+        raise PicaptionError(
+            f"mqtt = {text!r}: write it as HOST, HOST:PORT, [IPv6]:PORT or mqtts://HOST"
+        )
     tls = (match[1] or "").lower() == "mqtts"
     return match[2] or match[3], int(match[4] or (8883 if tls else 1883)), tls
 
@@ -61,12 +67,24 @@ class Mqtt:
             raise PicaptionError("mqtt needs paho-mqtt 2: pip install 'picaption[mqtt]'") from None
         self._paho, self._version, self._config = client, CallbackAPIVersion.VERSION2, config
         self._host, self._port, tls = parse_address(config.mqtt)
-        self._tls, self._identity = _tls(config.mqtt_ca) if tls else None, board.identity(config.mqtt_topic)
+        self._tls, self._identity = (
+            _tls(config.mqtt_ca) if tls else None,
+            board.identity(config.mqtt_topic),
+        )
         if config.mqtt_ca and not tls:
-            raise PicaptionError(f"mqtt_ca: {config.mqtt} is not encrypted; write mqtt = \"mqtts://{self._host}\"")
+            raise PicaptionError(
+                f'mqtt_ca: {config.mqtt} is not encrypted; write mqtt = "mqtts://{self._host}"'
+            )
         if config.mqtt_user and not tls and not is_loopback(self._host):
-            _log.warning("mqtt: the password goes to %s unencrypted; mqtts:// would hide it", self._host)
-        self._newest, self._times, self._introduce, self._closing = None, deque(maxlen=10), False, threading.Event()
+            _log.warning(
+                "mqtt: the password goes to %s unencrypted; mqtts:// would hide it", self._host
+            )
+        self._newest, self._times, self._introduce, self._closing = (
+            None,
+            deque(maxlen=10),
+            False,
+            threading.Event(),
+        )
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
@@ -116,7 +134,11 @@ class Mqtt:
                 recognition, fps = newest
                 says, now = _said(recognition), time.monotonic()
                 if sent is None or says != said or now - at >= HEARTBEAT:
-                    payload = {**recognition.to_json(), "fps": fps, "temperature": board.temperature()}
+                    payload = {
+                        **recognition.to_json(),
+                        "fps": fps,
+                        "temperature": board.temperature(),
+                    }
                     state = self._publish(client, f"{topic}/state", json.dumps(payload))
                     if sent is None or says[0] != text:
                         self._publish(client, f"{topic}/caption", says[0])
@@ -174,13 +196,19 @@ class Mqtt:
 def _said(recognition):
     """Return what is published at once where it differs: the caption's text, the certain class and the scene."""
     certain = recognition.classes and not recognition.unsure
-    return (recognition.caption.text if recognition.caption else "", certain and recognition.classes[0].name, recognition.scene)
+    return (
+        recognition.caption.text if recognition.caption else "",
+        certain and recognition.classes[0].name,
+        recognition.scene,
+    )
 
 
 def _tls(authority):
     try:
         return ssl.create_default_context(cafile=authority or None)
     except ssl.SSLError:
-        raise PicaptionError(f"mqtt_ca: {authority} holds no certificate; it is to be a PEM file") from None
+        raise PicaptionError(
+            f"mqtt_ca: {authority} holds no certificate; it is to be a PEM file"
+        ) from None
     except OSError as error:
         raise PicaptionError(f"mqtt_ca: {authority} cannot be read: {error.strerror}") from None

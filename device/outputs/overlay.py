@@ -50,8 +50,11 @@ def _rows(recognition, letter, width):
         for line in wrap(recognition.caption.text, letter, room):
             rows.append((round(1.7 * letter), _text_row(line, letter)))
     small = 0.72 * letter
-    classes = [f"{score.name}{'?' * recognition.unsure} {score.score:.0%}" for score in recognition.classes[:3]
-               if score.score >= SHOWN_SCORE or score is recognition.classes[0]]
+    classes = [
+        f"{score.name}{'?' * recognition.unsure} {score.score:.0%}"
+        for score in recognition.classes[:3]
+        if score.score >= SHOWN_SCORE or score is recognition.classes[0]
+    ]
     for line in _fill(classes, lambda label: text_width(label, small) + 1.6 * small, room):
         rows.append((round(2.4 * small), _chip_row(line, small)))
     if recognition.tags:
@@ -66,7 +69,14 @@ def wrap(text, letter, room):
     for words in _fill(text.split(" "), lambda word: text_width(word + " ", letter), room):
         line = " ".join(words)
         while text_width(line, letter) > room and len(line) > 1:
-            fits = next((end for end in range(len(line) - 1, 1, -1) if text_width(line[:end], letter) <= room), 1)
+            fits = next(
+                (
+                    end
+                    for end in range(len(line) - 1, 1, -1)
+                    if text_width(line[:end], letter) <= room
+                ),
+                1,
+            )
             lines.append(line[:fits])
             line = line[fits:]
         lines.append(line)
@@ -75,7 +85,9 @@ def wrap(text, letter, room):
 
 def text_width(text, letter):
     """Return how many pixels wide `text` is where capitals are `letter` pixels high."""
-    return cv2.getTextSize(text, FONT, letter / 21, _thickness(letter))[0][0]  # the font's capitals are 21 units high
+    return cv2.getTextSize(text, FONT, letter / 21, _thickness(letter))[0][
+        0
+    ]  # the font's capitals are 21 units high
 
 
 def _thickness(letter):
@@ -97,7 +109,16 @@ def _fill(items, measure, room):
 
 
 def _write(image, text, x, baseline, letter, colour):
-    cv2.putText(image, text, (round(x), round(baseline)), FONT, letter / 21, colour, _thickness(letter), cv2.LINE_AA)
+    cv2.putText(
+        image,
+        text,
+        (round(x), round(baseline)),
+        FONT,
+        letter / 21,
+        colour,
+        _thickness(letter),
+        cv2.LINE_AA,
+    )
 
 
 def _text_row(text, letter, colour=WHITE):
@@ -106,6 +127,7 @@ def _text_row(text, letter, colour=WHITE):
 
 def _chip_row(labels, letter):
     """Draws each label on a pill of its own."""
+
     def draw(image, x, y):
         top, bottom, radius = round(y + 0.3 * letter), round(y + 2.1 * letter), round(0.9 * letter)
         for label in labels:
@@ -114,7 +136,10 @@ def _chip_row(labels, letter):
             middle = (top + bottom) // 2
             cv2.rectangle(image, (left, top), (right, bottom), BLUE, cv2.FILLED)
             for centre in (left, right):
-                cv2.circle(image, (centre, middle), (bottom - top) // 2, BLUE, cv2.FILLED, cv2.LINE_AA)
+                cv2.circle(
+                    image, (centre, middle), (bottom - top) // 2, BLUE, cv2.FILLED, cv2.LINE_AA
+                )
             _write(image, label, x + 0.6 * letter, y + 1.68 * letter, letter, WHITE)
             x = round(x + wide + 0.4 * letter)
+
     return draw

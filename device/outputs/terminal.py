@@ -12,7 +12,6 @@ import time
 log = logging.getLogger("picaption")
 
 
-
 class Terminal:
     """One line, rewritten in place on a terminal; elsewhere a new line when caption or best class change."""
 
@@ -26,9 +25,14 @@ class Terminal:
         now = time.monotonic()
         if self._last is not None:
             interval = now - self._last
-            self._interval = interval if self._interval is None else 0.9 * self._interval + 0.1 * interval
+            self._interval = (
+                interval if self._interval is None else 0.9 * self._interval + 0.1 * interval
+            )
         self._last = now
-        said = (recognition.caption and recognition.caption.text, recognition.classes and recognition.classes[0].name)
+        said = (
+            recognition.caption and recognition.caption.text,
+            recognition.classes and recognition.classes[0].name,
+        )
         if self._in_place:
             line = summary_line(recognition, self._interval, shutil.get_terminal_size().columns - 1)
             print(f"\r{line}\x1b[K", end="", file=self._stream, flush=True)
@@ -54,17 +58,10 @@ def summary_line(recognition, interval=None, width=None):
     figures = " | ".join(parts)
     if not recognition.caption:
         return figures[:width]
-    caption, room = recognition.caption.text, None if width is None else max(0, width - len(figures) - 3)
+    caption, room = (
+        recognition.caption.text,
+        None if width is None else max(0, width - len(figures) - 3),
+    )
     if room is not None and len(caption) > room:
-        caption = caption[:max(0, room - 3)] + "..."
+        caption = caption[: max(0, room - 3)] + "..."
     return f"{caption} | {figures}"[:width]
-
-
-
-
-
-
-
-
-
-

@@ -37,8 +37,14 @@ class Video:
         self._path, self._most, self._ended = Path(path), most, False
         self._suffix = self._path.suffix.lower()
         if self._suffix not in CODECS:
-            raise PicaptionError(f"{path} has no ending of a video that can be written; use {', '.join(CODECS)}")
-        if not self._path.parent.is_dir() or not os.access(self._path.parent, os.W_OK) or self._path.is_dir():
+            raise PicaptionError(
+                f"{path} has no ending of a video that can be written; use {', '.join(CODECS)}"
+            )
+        if (
+            not self._path.parent.is_dir()
+            or not os.access(self._path.parent, os.W_OK)
+            or self._path.is_dir()
+        ):
             raise PicaptionError(f"{path} cannot be written; check the folder")
         self._partial = self._path.with_name(f".{self._path.stem}.part{self._suffix}")
         self._rate = rate
@@ -65,7 +71,11 @@ class Video:
         self._written += repeats
         full = shutil.disk_usage(self._path.parent).free < ROOM
         if full or self._most and os.path.getsize(self._partial) >= self._most:
-            log.warning("%s ends here: %s", self._path, "the disk is nearly full" if full else "it is as large as it may be")
+            log.warning(
+                "%s ends here: %s",
+                self._path,
+                "the disk is nearly full" if full else "it is as large as it may be",
+            )
             self.close()
 
     def _open(self, picture):
@@ -73,11 +83,14 @@ class Video:
         self._size = tuple(max(16, side // 2 * 2) for side in picture.shape[1::-1])
         codec = cv2.VideoWriter_fourcc(*CODECS[self._suffix])
         with quiet_stderr():
-            self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, codec, self._rate or LIVE_RATE,
-                                           self._size)
+            self._writer = cv2.VideoWriter(
+                str(self._partial), cv2.CAP_FFMPEG, codec, self._rate or LIVE_RATE, self._size
+            )
         if not self._writer.isOpened():
-            raise PicaptionError(f"{self._path} cannot be written as {self._size[0]}x{self._size[1]} video; "
-                                 "try another ending or size")
+            raise PicaptionError(
+                f"{self._path} cannot be written as {self._size[0]}x{self._size[1]} video; "
+                "try another ending or size"
+            )
 
     def close(self):
         """Finish the file and give it its name; without a frame there is none."""
@@ -101,5 +114,7 @@ def fit(picture, width, height):
     inner = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     canvas = np.zeros((height, width, 3), np.uint8)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    canvas[top:top + inner[1], left:left + inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
+    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        picture, inner, interpolation=cv2.INTER_AREA
+    )
     return canvas

@@ -56,7 +56,9 @@ class Web:
 
     def __init__(self, host, port, token="", name="picaption"):
         if not token and not is_loopback(host):
-            raise PicaptionError(f"{host!r} can be reached from the network: set a token for the page too, or host 127.0.0.1")
+            raise PicaptionError(
+                f"{host!r} can be reached from the network: set a token for the page too, or host 127.0.0.1"
+            )
         listener = _listen(host, port)
         port = listener.getsockname()[1]
         host = socket.gethostname() if host in ("", "0.0.0.0", "::") else host
@@ -67,28 +69,56 @@ class Web:
         # Numbers from the clock: no thumbnail has the address of another one that a page has seen before.
         self._next, self._published = int(time.time() * 1e3), 0
         self._open, self._asked, self._closed = {"picture": 0, "events": 0}, False, False
-        self._watched, self._arrived, self._changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._watched, self._arrived, self._changed = (
+            asyncio.Event(),
+            asyncio.Event(),
+            asyncio.Event(),
+        )
         self._html, policy = _page(name)
-        app = Starlette(routes=[
-            Route("/", self._page),
-            Route("/picture.mjpeg", self._stream("picture", self._pictures, "multipart/x-mixed-replace; boundary=picture")),
-            Route("/events", self._stream("events", self._events, "text/event-stream")),
-            Route("/thumbnails/{number:int}.jpg", self._thumbnail)])
-        self._server = uvicorn.Server(uvicorn.Config(
-            _guard(app, token, f"picaption_{port}", policy), log_config=None, log_level="error", access_log=False, lifespan="off",
-            http="h11", ws="none", server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=1))
+        app = Starlette(
+            routes=[
+                Route("/", self._page),
+                Route(
+                    "/picture.mjpeg",
+                    self._stream(
+                        "picture", self._pictures, "multipart/x-mixed-replace; boundary=picture"
+                    ),
+                ),
+                Route("/events", self._stream("events", self._events, "text/event-stream")),
+                Route("/thumbnails/{number:int}.jpg", self._thumbnail),
+            ]
+        )
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                _guard(app, token, f"picaption_{port}", policy),
+                log_config=None,
+                log_level="error",
+                access_log=False,
+                lifespan="off",
+                http="h11",
+                ws="none",
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=1,
+            )
+        )
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._publisher = self._loop.create_task(self._publish())
-        self._thread = threading.Thread(target=self._serve, args=(listener,), name="web", daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, args=(listener,), name="web", daemon=True
+        )
         self._thread.start()
 
     def write(self, frame, recognition):
         """Take the newest frame; copy it if someone is watching. Raises what making the page's data of an earlier one raised."""
         if self._publisher.done():
             self._publisher.result()
-        now, latency = time.monotonic(), recognition.timings.get("waited", 0.0) + recognition.timings["total"]
+        now, latency = (
+            time.monotonic(),
+            recognition.timings.get("waited", 0.0) + recognition.timings["total"],
+        )
         if self._since is None:
             self._since = now
         else:
@@ -96,7 +126,11 @@ class Web:
             self._latency += latency
             if now - self._since >= 1:
                 self._fps = self._count / (now - self._since)
-                point = [round(time.time(), 1), round(self._fps, 2), round(self._latency / self._count, 1)]
+                point = [
+                    round(time.time(), 1),
+                    round(self._fps, 2),
+                    round(self._latency / self._count, 1),
+                ]
                 self._loop.call_soon_threadsafe(self._chart.append, point)
                 self._count, self._since, self._latency = 0, now, 0.0
         said = (recognition.scene, recognition.caption and recognition.caption.text)
@@ -128,8 +162,16 @@ class Web:
             connection.transport.abort()  # one that reads nothing would never be flushed
 
     def _remember(self, recognition, thumbnail):
-        text = recognition.caption.text if recognition.caption else recognition.classes[0].name if recognition.classes else ""
-        self._history.append(({"number": self._next, "time": recognition.captured_at, "text": text}, thumbnail))
+        text = (
+            recognition.caption.text
+            if recognition.caption
+            else recognition.classes[0].name
+            if recognition.classes
+            else ""
+        )
+        self._history.append(
+            ({"number": self._next, "time": recognition.captured_at, "text": text}, thumbnail)
+        )
         self._next += 1
 
     async def _publish(self):
@@ -143,17 +185,27 @@ class Web:
             start = time.monotonic()
             (frame, recognition, latency), self._newest = self._newest, None
             if start - looked >= BOARD_EVERY:
-                figures, looked = {"temperature": board.temperature(), "throttled": board.throttled()}, start
-            self._event = json.dumps(recognition.to_json() | {
-                "fps": self._fps and round(self._fps, 2), "latency_ms": round(latency, 1)} | figures)
+                figures, looked = (
+                    {"temperature": board.temperature(), "throttled": board.throttled()},
+                    start,
+                )
+            self._event = json.dumps(
+                recognition.to_json()
+                | {"fps": self._fps and round(self._fps, 2), "latency_ms": round(latency, 1)}
+                | figures
+            )
             self._picture = None
             if frame is not None:
-                self._picture = encode_picture(annotate(shrunk(frame, PICTURE_SIDE), recognition), ".jpg", 80)
+                self._picture = encode_picture(
+                    annotate(shrunk(frame, PICTURE_SIDE), recognition), ".jpg", 80
+                )
             self._published += 1
             self._changed.set()
             self._changed = asyncio.Event()
             spent = time.monotonic() - start
-            await asyncio.sleep(max(1 / MAX_RATE - spent, spent))  # a slow board's core is not taken for more than half
+            await asyncio.sleep(
+                max(1 / MAX_RATE - spent, spent)
+            )  # a slow board's core is not taken for more than half
 
     async def _news(self):
         """Yield at once and whenever something was published: whether it was. Who was away meanwhile has missed it."""
@@ -169,8 +221,14 @@ class Web:
         async for fresh in self._news():
             if fresh and self._picture:
                 # The boundary goes with the picture that it ends: browsers show none before.
-                yield b"".join((b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(self._picture),
-                                self._picture, b"\r\n--picture\r\n"))
+                yield b"".join(
+                    (
+                        b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+                        % len(self._picture),
+                        self._picture,
+                        b"\r\n--picture\r\n",
+                    )
+                )
 
     async def _events(self):
         entry, point = 0, 0
@@ -187,11 +245,14 @@ class Web:
 
     def _stream(self, kind, parts, media_type):
         """Return the endpoint of a stream of `parts()`."""
+
         async def endpoint(request):
             if request.method == "HEAD":
                 return Response(media_type=media_type)
             if sum(self._open.values()) >= MAX_STREAMS:
-                return PlainTextResponse(f"more than {MAX_STREAMS} streams are open; close another page\n", 503)
+                return PlainTextResponse(
+                    f"more than {MAX_STREAMS} streams are open; close another page\n", 503
+                )
             return respond
 
         async def respond(scope, receive, send):
@@ -203,6 +264,7 @@ class Web:
                 self._open[kind] -= 1
                 if not any(self._open.values()):
                     self._watched.clear()
+
         return endpoint
 
     async def _page(self, request):
@@ -211,21 +273,32 @@ class Web:
     async def _thumbnail(self, request):
         number = request.path_params["number"]
         data = next((data for told, data in self._history if told["number"] == number), None)
-        return Response(data, media_type="image/jpeg") if data else PlainTextResponse("no such thumbnail\n", 404)
+        return (
+            Response(data, media_type="image/jpeg")
+            if data
+            else PlainTextResponse("no such thumbnail\n", 404)
+        )
 
 
 def _listen(host, port):
     """Return a socket that listens there; raises PicaptionError where it cannot."""
     try:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-                                        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6())
+        listener = socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
-        hint = {errno.EADDRINUSE: f"port {port} is in use; give another one, or 0 for any that is free",
-                errno.EADDRNOTAVAIL: "this computer has no such address; use 127.0.0.1, or 0.0.0.0 and a token",
-                errno.EACCES: f"port {port} is for the system; give one from 1024 on"}
+        hint = {
+            errno.EADDRINUSE: f"port {port} is in use; give another one, or 0 for any that is free",
+            errno.EADDRNOTAVAIL: "this computer has no such address; use 127.0.0.1, or 0.0.0.0 and a token",
+            errno.EACCES: f"port {port} is for the system; give one from 1024 on",
+        }
         # A network that is not up yet has no address either.
         raised = TemporaryError if error.errno == errno.EADDRNOTAVAIL else PicaptionError
-        raise raised(f"the page cannot listen at {host}: {hint.get(error.errno, f'{error.strerror}; check the host')}") from None
+        raise raised(
+            f"the page cannot listen at {host}: {hint.get(error.errno, f'{error.strerror}; check the host')}"
+        ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PATIENCE * 1000)
     return listener
@@ -234,21 +307,32 @@ def _listen(host, port):
 def _page(name):
     """Return the page as HTML and the Content-Security-Policy that allows just its own script and style."""
     title = html.escape(" · ".join(dict.fromkeys(("picaption", name))))
-    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8").replace("$title", title)
+    page = (
+        Path(__file__).with_name("page.html").read_text(encoding="utf-8").replace("$title", title)
+    )
 
     def source(element):
         text = re.search(f"<{element}>(.*?)</{element}>", page, re.DOTALL)[1]
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-    return page, (f"default-src 'none'; script-src {source('script')}; style-src {source('style')}; img-src 'self'; "
-                  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+
+    return page, (
+        f"default-src 'none'; script-src {source('script')}; style-src {source('style')}; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _guard(app, token, cookie, policy):
     """Return an ASGI application that lets to `app` only who may see it, and adds the headers that browsers heed."""
     key = token and hashlib.sha256(token.encode()).hexdigest()
-    security = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
-                "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
-                "Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store"}
+    security = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
 
     def is_key(text):
         return hmac.compare_digest(text.encode(), key.encode())
@@ -264,19 +348,32 @@ def _guard(app, token, cookie, policy):
                 response = RedirectResponse("/" + request.scope["path"].lstrip("/"), 303)
                 response.set_cookie(cookie, key, max_age=LOGIN, httponly=True, samesite="strict")
                 return response
-            if not (scheme.lower() == "bearer" and is_token(bearer.strip()) or is_key(request.cookies.get(cookie, ""))):
-                return PlainTextResponse("this page asks for its token: open it once as /?token=TOKEN\n", 401,
-                                         {"WWW-Authenticate": "Bearer"})
+            if not (
+                scheme.lower() == "bearer"
+                and is_token(bearer.strip())
+                or is_key(request.cookies.get(cookie, ""))
+            ):
+                return PlainTextResponse(
+                    "this page asks for its token: open it once as /?token=TOKEN\n",
+                    401,
+                    {"WWW-Authenticate": "Bearer"},
+                )
         # Without a token, a site whose name suddenly means this computer is kept out by the name.
-        elif not is_loopback(re.sub(r":\d*$", "", request.headers.get("host", "")).strip("[]").lower()):
+        elif not is_loopback(
+            re.sub(r":\d*$", "", request.headers.get("host", "")).strip("[]").lower()
+        ):
             return PlainTextResponse("this page is shown at localhost only\n", 403)
         if request.method not in ("GET", "HEAD"):
-            return PlainTextResponse("only GET and HEAD are understood\n", 405, {"Allow": "GET, HEAD"})
+            return PlainTextResponse(
+                "only GET and HEAD are understood\n", 405, {"Allow": "GET, HEAD"}
+            )
 
     async def guarded(scope, receive, send):
         async def secured(message):
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(security)
             await send(message)
+
         await (refusal(Request(scope)) or app)(scope, receive, secured)
+
     return guarded

@@ -28,7 +28,12 @@ class Poster:
 
     def __init__(self, addresses):
         self._targets = {address: _target(address) for address in addresses}
-        self._waiting, self._connection, self._closed, self._trouble = queue.Queue(WAITING), None, False, set()
+        self._waiting, self._connection, self._closed, self._trouble = (
+            queue.Queue(WAITING),
+            None,
+            False,
+            set(),
+        )
         self._thread = threading.Thread(target=self._run, name="posts", daemon=True)
         self._thread.start()
 
@@ -51,7 +56,10 @@ class Poster:
         if self._waiting.full():
             try:
                 address, _ = self._waiting.get_nowait()
-                _log.warning("event: %s is too slow: a post to it is let go", self._targets[address][1].netloc)
+                _log.warning(
+                    "event: %s is too slow: a post to it is let go",
+                    self._targets[address][1].netloc,
+                )
             except queue.Empty:  # The thread was faster.
                 pass
         self._waiting.put_nowait(item)  # There is room: nobody else puts.
@@ -70,7 +78,9 @@ class Poster:
     def _post(self, kind, place, headers, body):
         self._connection = kind(place.netloc, timeout=ANSWER)
         try:
-            self._connection.request("POST", place._replace(scheme="", netloc="").geturl() or "/", body, headers)
+            self._connection.request(
+                "POST", place._replace(scheme="", netloc="").geturl() or "/", body, headers
+            )
             response = self._connection.getresponse()
             if not 200 <= response.status < 300:
                 raise HTTPException(f"it answers {response.status}")
@@ -82,11 +92,18 @@ def _target(address):
     """Return a kind of connection, the parts of the address without user and password, and headers, which hold those."""
     try:
         place = urlsplit(address)
-        fine = place.scheme in ("http", "https") and place.hostname and place.port != 0 and re.fullmatch("[!-~]+", address)
+        fine = (
+            place.scheme in ("http", "https")
+            and place.hostname
+            and place.port != 0
+            and re.fullmatch("[!-~]+", address)
+        )
     except ValueError:
         fine = False
     if not fine:
-        raise PicaptionError("event: post: it is an http:// or https:// address, in which a space, say, is written as %20")
+        raise PicaptionError(
+            "event: post: it is an http:// or https:// address, in which a space, say, is written as %20"
+        )
     headers = {"Content-Type": "application/json", "User-Agent": "picaption"}
     if place.username:
         pair = f"{unquote(place.username)}:{unquote(place.password or '')}"

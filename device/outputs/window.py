@@ -16,12 +16,18 @@ class Window:
 
     def __init__(self):
         if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
-            raise PicaptionError("there is no screen for a window; leave --window out, or use --web")
+            raise PicaptionError(
+                "there is no screen for a window; leave --window out, or use --web"
+            )
         try:
-            cv2.namedWindow(self.NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+            cv2.namedWindow(
+                self.NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+            )
         except cv2.error:
-            raise PicaptionError("this OpenCV has no windows: pip uninstall opencv-python-headless, then pip install "
-                                 "opencv-python") from None
+            raise PicaptionError(
+                "this OpenCV has no windows: pip uninstall opencv-python-headless, then pip install "
+                "opencv-python"
+            ) from None
         self._shown = False
 
     def write(self, frame, recognition):

@@ -41,13 +41,15 @@ def beam_search(next_word, order, beam, evidence=None):
             scores[:, END] = -np.inf
         for row, said in enumerate(words):
             if said and said[-1] in said[:-1]:
-                scores[row, [after for before, after in zip(said, said[1:]) if before == said[-1]]] = -np.inf
+                scores[
+                    row, [after for before, after in zip(said, said[1:]) if before == said[-1]]
+                ] = -np.inf
         scores += totals[:, None]
         size, flat = scores.shape[1], scores.ravel()
         # At most `width` of the best can be ends, so twice the width always fills the next beam.
         best = greatest(flat, 2 * width)
         kept = []
-        for loss, place in sorted(zip((-flat[best]).tolist(), best.tolist()))[:2 * width]:
+        for loss, place in sorted(zip((-flat[best]).tolist(), best.tolist()))[: 2 * width]:
             if loss == np.inf:
                 break
             total, (row, number) = -loss, divmod(place, size)
@@ -57,19 +59,32 @@ def beam_search(next_word, order, beam, evidence=None):
                 kept.append((row, number, total))
         if length == maximum:
             if not finished:  # A caption cut short is better than none.
-                finished = [_finish(said, total, beam) for said, total in zip(words, scores[:, END]) if np.isfinite(total)]
+                finished = [
+                    _finish(said, total, beam)
+                    for said, total in zip(words, scores[:, END])
+                    if np.isfinite(total)
+                ]
             break
         # What is open would not beat the best that is finished, could it end now and for nothing.
-        if not kept or finished and kept[0][2] / (length + 2) ** beam.length_penalty < max(
-                score for score, _ in finished):
+        if (
+            not kept
+            or finished
+            and kept[0][2] / (length + 2) ** beam.length_penalty
+            < max(score for score, _ in finished)
+        ):
             break
         rows, numbers, _ = zip(*kept)
-        history[:len(kept)] = np.concatenate([history[list(rows)], np.array(numbers)[:, None]], 1)[:, 1:]
+        history[: len(kept)] = np.concatenate([history[list(rows)], np.array(numbers)[:, None]], 1)[
+            :, 1:
+        ]
         words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
         totals.fill(-np.inf)
-        totals[:len(kept)] = [total for _, _, total in kept]
+        totals[: len(kept)] = [total for _, _, total in kept]
     if evidence is not None:
-        finished = [(score + beam.evidence * evidence[list(set(found.words))].sum(), found) for score, found in finished]
+        finished = [
+            (score + beam.evidence * evidence[list(set(found.words))].sum(), found)
+            for score, found in finished
+        ]
     finished.sort(key=lambda item: -item[0])
     return [hypothesis for _, hypothesis in finished[:width]]
 
@@ -81,7 +96,7 @@ def greatest(values, count):
     rows = len(values) // parts
     if not rows:
         return np.arange(len(values))
-    tops = values[:rows * parts].reshape(rows, parts).max(axis=0)
+    tops = values[: rows * parts].reshape(rows, parts).max(axis=0)
     tops.sort()
     return np.flatnonzero(values >= tops[-count])
 

@@ -54,7 +54,12 @@ class Head:
     def cooled(self, temperature):
         """Return the Head whose logits are these divided by `temperature`."""
         words = None if self.words is None else self.words / np.float32(temperature)
-        return Head(self.features / np.float32(temperature), words, self.bias / np.float32(temperature), self.raw)
+        return Head(
+            self.features / np.float32(temperature),
+            words,
+            self.bias / np.float32(temperature),
+            self.raw,
+        )
 
 
 def unit(features):
@@ -76,8 +81,10 @@ def name_prior(labels, vocabulary):
     is that of something else. All is weighed by the share of classes that have one: the others could only lose by it."""
     names = np.zeros((len(vocabulary), len(labels)), np.float32)
     for column, label in enumerate(labels):
-        forms = [{word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.numbers.keys()
-                 for word in re.findall(r"[a-z]+", label.lower())]
+        forms = [
+            {word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.numbers.keys()
+            for word in re.findall(r"[a-z]+", label.lower())
+        ]
         for known in forms if all(forms) else ():
             for form in known:
                 names[vocabulary.numbers[form], column] += NAME_WEIGHT / len(forms)
@@ -107,11 +114,11 @@ def fit_head(features, evidence, prior, truth, multi_label, scale=None):
         told, told_mean, told_scale = _standardized(evidence, scale)
         inputs, offset = np.concatenate([seen, told], 1), (evidence - told_mean) @ prior
     weights, bias = logistic(inputs, truth, multi_label, PENALTY, offset)
-    own = weights[:seen.shape[1]] * seen_scale
+    own = weights[: seen.shape[1]] * seen_scale
     bias = bias - seen_mean @ own
     if evidence is None:
         return Head(own, None, bias)
-    words = weights[seen.shape[1]:] * told_scale + prior
+    words = weights[seen.shape[1] :] * told_scale + prior
     return Head(own, words / spread, bias - told_mean @ words)
 
 
@@ -143,6 +150,7 @@ def temperature(logits, truth, multi_label):
     def loss(temperature):
         sure = np.clip(squash(logits / temperature, multi_label), 1e-7, 1 - 1e-7)
         return -np.mean(truth * np.log(sure) + (multi_label * (1 - truth)) * np.log(1 - sure))
+
     return float(min(TEMPERATURES, key=loss))
 
 
@@ -166,7 +174,7 @@ def _standardized(rows, size=1.0):
     """Return `rows` less their mean and with the mean square `size` squared; the mean, and the factor."""
     mean = rows.mean(0)
     centred = rows - mean
-    scale = np.float32(size / max(np.sqrt((centred ** 2).sum(1).mean()), 1e-6))
+    scale = np.float32(size / max(np.sqrt((centred**2).sum(1).mean()), 1e-6))
     return centred * scale, mean, scale
 
 
@@ -191,12 +199,17 @@ def logistic(inputs, truth, multi_label, penalty, offset=0):
     bias = before_bias = np.log(frequency / (1 - frequency)) if multi_label else np.log(frequency)
     weights = before = np.zeros((inputs.shape[1], truth.shape[1]), np.float32)
     for _ in range(min(STEPS, 10 + int(5 * np.sqrt(curvature / penalty)))):
-        ahead, ahead_bias = weights + momentum * (weights - before), bias + momentum * (bias - before_bias)
+        ahead, ahead_bias = (
+            weights + momentum * (weights - before),
+            bias + momentum * (bias - before_bias),
+        )
         error = (squash(inputs @ ahead + ahead_bias + offset, multi_label) - truth) / count
         before, before_bias = weights, bias
         weights = ahead - (inputs.T @ error + penalty * ahead) / np.float32(curvature)
         bias = ahead_bias - error.sum(0)
-    return (weights if basis is None else basis @ weights).astype(np.float32), bias.astype(np.float32)
+    return (weights if basis is None else basis @ weights).astype(np.float32), bias.astype(
+        np.float32
+    )
 
 
 def _largest_eigenvalue(inputs):

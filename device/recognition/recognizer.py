@@ -28,9 +28,13 @@ def describe(model, encoded, beam=None):
     if beam.evidence and encoded.tags is not None:
         tags = np.zeros(len(model.vocabulary), np.float32)
         tags[tag_numbers(model.vocabulary, model.metadata.tags)] = encoded.tags
-    found = beam_search(lambda history: model.next_word(history, encoded.context), model.metadata.order, beam, tags)
+    found = beam_search(
+        lambda history: model.next_word(history, encoded.context), model.metadata.order, beam, tags
+    )
     if not found:
-        raise PicaptionError("the captioner knows too few words for captions of min_words; convert it with a lower one")
+        raise PicaptionError(
+            "the captioner knows too few words for captions of min_words; convert it with a lower one"
+        )
     return found[0]
 
 
@@ -70,12 +74,21 @@ class Recognizer:
         seen = clock()
         caption, evidence = judge.tell(encoded)
         told = clock()
-        tags, classes, unsure, scene = judge.name(encoded.tags, self._classify(encoded.features, evidence))
+        tags, classes, unsure, scene = judge.name(
+            encoded.tags, self._classify(encoded.features, evidence)
+        )
         done = clock()
-        timings = {"preprocess": resized - start, "encode": seen - resized, "caption": told - seen,
-                   "classify": done - told, "total": done - start}
+        timings = {
+            "preprocess": resized - start,
+            "encode": seen - resized,
+            "caption": told - seen,
+            "classify": done - told,
+            "total": done - start,
+        }
         timings = {stage: seconds * 1e3 for stage, seconds in timings.items()}
-        return Recognition(caption, tags, classes, timings, frame, captured_at, unsure, scene), encoded
+        return Recognition(
+            caption, tags, classes, timings, frame, captured_at, unsure, scene
+        ), encoded
 
     def tell(self, encoded):
         """Return the Caption of a picture, the Encoded of which is given, and the words' evidence, where there are classes for
@@ -84,7 +97,9 @@ class Recognizer:
             return None, None
         said = describe(self.model, encoded, self.beam)
         words = self.model.vocabulary.decode(said.words)
-        return Caption(sentence(words), words, said.log_probability), self.evidence(encoded) if self.model.labels else None
+        return Caption(sentence(words), words, said.log_probability), self.evidence(
+            encoded
+        ) if self.model.labels else None
 
     def class_scores(self, image):
         """Return the classes' probabilities for `image`, float32 [classes]."""
@@ -101,13 +116,21 @@ class Recognizer:
         return resize(image, wanted.height, wanted.width, wanted.resize, kept)
 
     def _classify(self, features, evidence):
-        return self.model.classify(features, evidence) if self.model.labels else np.empty(0, np.float32)
+        return (
+            self.model.classify(features, evidence)
+            if self.model.labels
+            else np.empty(0, np.float32)
+        )
 
     def name(self, tags, classes):
         """Return (tags, classes, unsure, scene) of a Recognition for scores of tags, float32 [T], or None, and classes, [C]."""
         metadata, told = self.model.metadata, ()
         if tags is not None:
-            told = tuple(tag for tag in best_scores(metadata.tags, tags, TOP_TAGS) if tag.score >= metadata.tag_threshold)
+            told = tuple(
+                tag
+                for tag in best_scores(metadata.tags, tags, TOP_TAGS)
+                if tag.score >= metadata.tag_threshold
+            )
         unsure = bool(len(classes) and classes.max() < metadata.label_threshold)
         return told, best_scores(self.model.labels, classes, TOP_CLASSES), unsure, 0
 

@@ -7,7 +7,9 @@ from typing import NamedTuple
 JSON_VERSION = 1
 
 
-class Score(NamedTuple):  # made several times a frame: a dataclass that is frozen takes thrice as long
+class Score(
+    NamedTuple
+):  # made several times a frame: a dataclass that is frozen takes thrice as long
     """A name (tag or class) and its score, 0 to 1."""
 
     name: str
@@ -56,9 +58,13 @@ class Recognition:
             "captured_at": round(self.captured_at, 3),
             "caption": caption,
             "tags": [{"name": tag.name, "score": round(tag.score, 4)} for tag in self.tags],
-            "classes": [{"name": label.name, "score": round(label.score, 4)} for label in self.classes],
+            "classes": [
+                {"name": label.name, "score": round(label.score, 4)} for label in self.classes
+            ],
             "unsure": self.unsure,
             "scene": self.scene,
             "camera": self.camera,
-            "timings_ms": {stage: round(milliseconds, 3) for stage, milliseconds in self.timings.items()},
+            "timings_ms": {
+                stage: round(milliseconds, 3) for stage, milliseconds in self.timings.items()
+            },
         }

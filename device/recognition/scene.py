@@ -34,7 +34,10 @@ class Watcher:
         """Return the Caption of the scene that the Encoded shows, and its words' evidence (see picaption.device.bundle.word_evidence)."""
         features, now = encoded.features[0], time.monotonic()
         length = max(math.sqrt(features @ features), 1e-6)
-        self._changed = self._features is None or 1 - float(features @ self._features) / length > self._threshold
+        self._changed = (
+            self._features is None
+            or 1 - float(features @ self._features) / length > self._threshold
+        )
         if self._changed or now - self._told_at >= self._every:
             caption, self._evidence = self._recognizer.tell(encoded)
             if self._changed or caption and caption.log_probability > self._caption.log_probability:

@@ -27,7 +27,9 @@ class Smoother:
         if anew or self.scores is None:
             self.scores, self.on, self._best = scores.copy(), scores >= self._on_from, None
         else:
-            new = 1 - math.exp(-max(0.0, now - self._seen) / self._seconds) if self._seconds else 1.0
+            new = (
+                1 - math.exp(-max(0.0, now - self._seen) / self._seconds) if self._seconds else 1.0
+            )
             self.scores += np.float32(new) * (scores - self.scores)
             self.on = self.scores >= np.where(self.on, self._off_below, self._on_from)
         self._seen = now

@@ -69,7 +69,9 @@ def teach(base, folder, output, threads=None, progress=lambda pictures: pictures
     write_taught(output, contents, labels, head, seen.features, seen.evidence, seen.counts)
     known = ~np.isnan(held_out).any(1)
     right = held_out[known].argmax(1) == seen.truth[known].argmax(1)
-    return Taught(seen.counts, float(right.mean()) if known.any() else float("nan"), (*skipped, *seen.skipped))
+    return Taught(
+        seen.counts, float(right.mean()) if known.any() else float("nan"), (*skipped, *seen.skipped)
+    )
 
 
 def see(recognizer, labels, pictures):
@@ -86,9 +88,17 @@ def see(recognizer, labels, pictures):
         features.append(encoded.features[0])
         evidence.append(recognizer.evidence(encoded))
     if not paths:
-        raise PicaptionError(f"none of {len(skipped)} pictures can be read; the first: {skipped[0]}")
-    return Seen(labels, tuple(paths), np.eye(len(labels), dtype=np.float32)[numbers], np.stack(features),
-                np.stack(evidence) if recognizer.model.vocabulary else None, tuple(skipped))
+        raise PicaptionError(
+            f"none of {len(skipped)} pictures can be read; the first: {skipped[0]}"
+        )
+    return Seen(
+        labels,
+        tuple(paths),
+        np.eye(len(labels), dtype=np.float32)[numbers],
+        np.stack(features),
+        np.stack(evidence) if recognizer.model.vocabulary else None,
+        tuple(skipped),
+    )
 
 
 def learn(seen, vocabulary, judged=None):
@@ -99,7 +109,9 @@ def learn(seen, vocabulary, judged=None):
     """
     prior = vocabulary and name_prior(seen.labels, vocabulary)
     dev = judged and (judged.features, judged.evidence, judged.truth)
-    return fit_calibrated(seen.features, seen.evidence, seen.truth, prior, multi_label=False, dev=dev)
+    return fit_calibrated(
+        seen.features, seen.evidence, seen.truth, prior, multi_label=False, dev=dev
+    )
 
 
 def find_pictures(folder):
@@ -110,17 +122,27 @@ def find_pictures(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise PicaptionError(f"there is no folder {folder}; give one that has a folder of pictures for each class")
+        raise PicaptionError(
+            f"there is no folder {folder}; give one that has a folder of pictures for each class"
+        )
     found, owners, skipped = [], {}, []
-    labels = [class_name(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    labels = [
+        class_name(path)
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    ]
     if len(labels) < 2:
-        raise PicaptionError(f"{folder} has {len(labels)} class folder{'s' * (len(labels) != 1)}; it takes two or more, a "
-                             "folder of pictures for each class")
+        raise PicaptionError(
+            f"{folder} has {len(labels)} class folder{'s' * (len(labels) != 1)}; it takes two or more, a "
+            "folder of pictures for each class"
+        )
     for label in labels:
         for path in list_pictures(folder / label):
             other, first = owners.setdefault(content(path), (label, path))
             if other != label:
-                raise PicaptionError(f"{path} is the same picture as {first}: take it out of one of the two classes")
+                raise PicaptionError(
+                    f"{path} is the same picture as {first}: take it out of one of the two classes"
+                )
             if first != path:
                 skipped.append(f"{path} is the same picture as {first}")
             else:
@@ -134,15 +156,23 @@ def content(path):
     try:
         return hashlib.sha256(Path(path).read_bytes()).digest()
     except OSError as error:
-        raise PicaptionError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+        raise PicaptionError(
+            f"{path} cannot be read ({error.strerror}); check its permissions"
+        ) from None
 
 
 def class_name(path):
     """Return the name of the class whose folder is at `path`; raises PicaptionError where it cannot be one."""
     name = path.name
-    if not name.strip() or len(name) > LONGEST_NAME or any(unicodedata.category(letter)[0] == "C" for letter in name):
-        raise PicaptionError(f"{str(path)!r}: a class is named by its folder, in 1 to {LONGEST_NAME} characters without "
-                             "control characters; rename it")
+    if (
+        not name.strip()
+        or len(name) > LONGEST_NAME
+        or any(unicodedata.category(letter)[0] == "C" for letter in name)
+    ):
+        raise PicaptionError(
+            f"{str(path)!r}: a class is named by its folder, in 1 to {LONGEST_NAME} characters without "
+            "control characters; rename it"
+        )
     return name
 
 
@@ -150,7 +180,9 @@ def need_enough(folder, counts):
     """Raise PicaptionError where a class has fewer than FEWEST pictures; counts: pictures by class."""
     few = [f"{label} has {count}" for label, count in counts.items() if count < FEWEST]
     if few:
-        raise PicaptionError(f"{folder}: a class takes {FEWEST} different pictures or more: {', '.join(few)}")
+        raise PicaptionError(
+            f"{folder}: a class takes {FEWEST} different pictures or more: {', '.join(few)}"
+        )
 
 
 def write_taught(output, contents, labels, head, features, evidence, counts):
@@ -159,20 +191,33 @@ def write_taught(output, contents, labels, head, features, evidence, counts):
     try:
         from ..bundle.classifier_graph import with_classify
     except ImportError:
-        raise PicaptionError("teaching writes a graph, for which tflite-runtime has no means: pip install ai-edge-litert"
-                             ) from None
+        raise PicaptionError(
+            "teaching writes a graph, for which tflite-runtime has no means: pip install ai-edge-litert"
+        ) from None
     metadata = replace(
-        contents.metadata, head="single-label", label_threshold=0.5, measured={},
-        provenance=contents.metadata.provenance | {"taught": {"pictures": counts}})
-    new = replace(contents, graph=with_classify(contents.graph, head, multi_label=False), metadata=metadata, labels=labels)
+        contents.metadata,
+        head="single-label",
+        label_threshold=0.5,
+        measured={},
+        provenance=contents.metadata.provenance | {"taught": {"pictures": counts}},
+    )
+    new = replace(
+        contents,
+        graph=with_classify(contents.graph, head, multi_label=False),
+        metadata=metadata,
+        labels=labels,
+    )
     told = [None] * len(features) if evidence is None else evidence
 
     def check(bundle):
         said = np.stack([bundle.classify(seen[None], words) for seen, words in zip(features, told)])
         off = float(np.abs(said - squash(head.logits(features, evidence), multi_label=False)).max())
         if not off <= BOUND:
-            raise PicaptionError(f"{output} is not written: what it says differs by {off:.3f} from what was learned; "
-                                 "give more pictures, or report this")
+            raise PicaptionError(
+                f"{output} is not written: what it says differs by {off:.3f} from what was learned; "
+                "give more pictures, or report this"
+            )
+
     write_checked(output, new, check)
 
 

@@ -62,7 +62,13 @@ class Newest:
 
     def __init__(self, opening, number=0):
         self.number, self._opening, self._changed = number, opening, threading.Condition()
-        self._frame, self._spare, self._used, self._error, self._stopped = None, None, None, None, False
+        self._frame, self._spare, self._used, self._error, self._stopped = (
+            None,
+            None,
+            None,
+            None,
+            False,
+        )
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -150,7 +156,11 @@ class Reopening:
         except NoFrameYet:
             if time.monotonic() < self._patient_until:
                 raise
-            self._fail(CameraError(f"the camera gives no frame for {self._stall:g} s; check its cable and its power"))
+            self._fail(
+                CameraError(
+                    f"the camera gives no frame for {self._stall:g} s; check its cable and its power"
+                )
+            )
         except CameraError as error:
             self._fail(error)
         else:
@@ -162,7 +172,9 @@ class Reopening:
         self._failures += 1
         self.close(0.1)
         if self._failures > self._retries:
-            raise CameraError(f"{error}; given up after {self._failures} failures in a row") from None
+            raise CameraError(
+                f"{error}; given up after {self._failures} failures in a row"
+            ) from None
         pause = min(LONGEST_PAUSE, 2.0 ** (self._failures - 1))
         log.warning("%s; tried again in %g s", error, pause)
         self._due, self._number, self._reader = time.monotonic() + pause, self._reader.number, None

@@ -26,15 +26,22 @@ class Picamera2Source:
         os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
         try:
             from picamera2 import Picamera2
-        except (ImportError, ValueError) as error:  # ValueError: its modules and numpy do not fit each other
-            raise CameraError(f"picamera2 cannot be used ({error}); run 'sudo apt install python3-picamera2' "
-                              "and make the virtual environment with --system-site-packages") from None
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # ValueError: its modules and numpy do not fit each other
+            raise CameraError(
+                f"picamera2 cannot be used ({error}); run 'sudo apt install python3-picamera2' "
+                "and make the virtual environment with --system-site-packages"
+            ) from None
         logging.getLogger("picamera2").setLevel(logging.ERROR)
         try:
             self._camera = Picamera2()
         except (IndexError, RuntimeError):  # IndexError: no camera, in older versions
-            raise CameraError("picamera2 can open no camera; check the cable, that no other program uses it, "
-                              "and what 'rpicam-hello --list-cameras' says") from None
+            raise CameraError(
+                "picamera2 can open no camera; check the cable, that no other program uses it, "
+                "and what 'rpicam-hello --list-cameras' says"
+            ) from None
         try:
             self._start(controls)
             self.read()
@@ -43,7 +50,9 @@ class Picamera2Source:
             raise
         except (RuntimeError, ValueError, OSError) as error:
             self.close()
-            raise CameraError(f"the camera does not start ({error}); another --size may help") from None
+            raise CameraError(
+                f"the camera does not start ({error}); another --size may help"
+            ) from None
         self.name = "picamera2"
 
     def _start(self, controls):
@@ -51,23 +60,40 @@ class Picamera2Source:
         # No raw stream, which would only take memory; and queue=False: a frame taken after it was asked for.
         width, height = self._camera.sensor_resolution
         # A control that the camera does not have would stop it.
-        given = {name: value for name, value in _libcamera_controls(controls) if name in self._camera.camera_controls}
-        self._camera.configure(self._camera.create_video_configuration(
-            main={"size": tuple(controls.size), "format": PICAMERA2_RGB}, raw=None, controls=given,
-            sensor={"output_size": (width // 2, height // 2)}, buffer_count=4, queue=False))
+        given = {
+            name: value
+            for name, value in _libcamera_controls(controls)
+            if name in self._camera.camera_controls
+        }
+        self._camera.configure(
+            self._camera.create_video_configuration(
+                main={"size": tuple(controls.size), "format": PICAMERA2_RGB},
+                raw=None,
+                controls=given,
+                sensor={"output_size": (width // 2, height // 2)},
+                buffer_count=4,
+                queue=False,
+            )
+        )
         format_ = self._camera.camera_configuration()["main"]["format"]
         if format_ != PICAMERA2_RGB:
-            raise CameraError(f"the camera gives {format_} through picamera2, not RGB; a USB camera is --source usb:0")
+            raise CameraError(
+                f"the camera gives {format_} through picamera2, not RGB; a USB camera is --source usb:0"
+            )
         self._camera.start()
 
     def read(self, into=None):
         """Return the next frame; raises CameraError where none comes for PATIENCE seconds."""
         try:
-            (frame,), self.metadata = self._camera.capture_arrays(["main"], wait=PATIENCE)  # one copy, out of its buffer
+            (frame,), self.metadata = self._camera.capture_arrays(
+                ["main"], wait=PATIENCE
+            )  # one copy, out of its buffer
         except TimeoutError:
             # Otherwise close() would wait behind the capture that never ends.
             self._camera.cancel_all_and_flush()
-            raise CameraError(f"the CSI camera gave no frame for {PATIENCE:g} s; check its cable") from None
+            raise CameraError(
+                f"the CSI camera gave no frame for {PATIENCE:g} s; check its cable"
+            ) from None
         return frame
 
     def close(self):

@@ -58,8 +58,10 @@ def open_source(spec, controls=Controls()):
     found = sorted(Path(name) for name in glob.glob(spec, recursive=True))
     if pictures := [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]:
         return Pictures(spec, pictures)
-    raise PicaptionError(f"there is no source {spec}; give auto, demo, picamera2, /dev/video0, "
-                         "rtsp://..., http://..., a video file, or a folder or pattern of pictures")
+    raise PicaptionError(
+        f"there is no source {spec}; give auto, demo, picamera2, /dev/video0, "
+        "rtsp://..., http://..., a video file, or a folder or pattern of pictures"
+    )
 
 
 def _first_camera(controls):
@@ -136,8 +138,14 @@ class Demo:
         top = (rows - scale * height) * 0.4 * progress
         # A pixel's middle is at half: output x takes the picture's (x + 0.5) * scale + left - 0.5.
         window = np.array([[scale, 0, left + scale / 2 - 0.5], [0, scale, top + scale / 2 - 0.5]])
-        return cv2.warpAffine(picture, window, self._size, dst=into, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpAffine(
+            picture,
+            window,
+            self._size,
+            dst=into,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
     def close(self):
         """Nothing to free."""
@@ -174,7 +182,9 @@ class VideoFile:
         self._capture = cv2.VideoCapture(self.name, cv2.CAP_FFMPEG)
         # A file may open as a video and yet hold no frame: only a first look tells.
         if not self._capture.grab():
-            raise PicaptionError(f"{path} is not a video, or it is cut short; give a whole mp4, avi or webm file")
+            raise PicaptionError(
+                f"{path} is not a video, or it is cut short; give a whole mp4, avi or webm file"
+            )
         self._capture.open(self.name, cv2.CAP_FFMPEG)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate <= 240 else 25

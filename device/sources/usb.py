@@ -13,7 +13,6 @@ from .controls import Controls
 PATIENCE = 5.0
 
 
-
 #: Video devices of the Raspberry Pi's own codec, image processor and CSI receiver, which are no cameras to OpenCV.
 BOARD_DEVICES = ("bcm2835", "rpi-", "rpivid", "unicam", "rp1-", "pispbe")
 
@@ -21,15 +20,19 @@ BOARD_DEVICES = ("bcm2835", "rpi-", "rpivid", "unicam", "rp1-", "pispbe")
 MANUAL_EXPOSURE, AUTOMATIC_EXPOSURE = 1, 3
 
 
-
-
 def v4l2_cameras():
     """Return the paths of the video devices that may be cameras, by number: not those of the board's own chips."""
+
     def is_camera(path):
         try:
-            return not Path(f"/sys/class/video4linux/{path.name}/name").read_text().startswith(BOARD_DEVICES)
+            return (
+                not Path(f"/sys/class/video4linux/{path.name}/name")
+                .read_text()
+                .startswith(BOARD_DEVICES)
+            )
         except OSError:
             return True
+
     paths = sorted(Path("/dev").glob("video[0-9]*"), key=lambda path: (len(path.name), path.name))
     return [str(path) for path in paths if is_camera(path)]
 
@@ -42,12 +45,16 @@ class V4L2Camera:
     def __init__(self, path, controls=Controls()):
         self.name = path
         if not os.path.exists(path):
-            raise CameraError(f"there is no camera at {path}; plug it in, or name another of: "
-                              f"{', '.join(v4l2_cameras()) or 'none found'}")
+            raise CameraError(
+                f"there is no camera at {path}; plug it in, or name another of: "
+                f"{', '.join(v4l2_cameras()) or 'none found'}"
+            )
         self._capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
         if not self._capture.isOpened():
-            raise CameraError(f"{path} does not open as a camera; is another program using it, "
-                              "and is this user in the group video?")
+            raise CameraError(
+                f"{path} does not open as a camera; is another program using it, "
+                "and is this user in the group video?"
+            )
         for name, value in _v4l2_settings(controls):
             self._capture.set(name, value)
         try:
@@ -66,7 +73,9 @@ class V4L2Camera:
             if not os.path.exists(self.name):
                 raise CameraError(f"the camera {self.name} is gone; plug it in again")
             if time.monotonic() > deadline:
-                raise CameraError(f"the camera {self.name} gives no frames; check its cable and its power")
+                raise CameraError(
+                    f"the camera {self.name} gives no frames; check its cable and its power"
+                )
             # A damaged frame now and then is normal for a USB camera.
             time.sleep(0.02)
 
@@ -91,9 +100,3 @@ def _v4l2_settings(controls):
         yield cv2.CAP_PROP_EXPOSURE, controls.exposure / 100  # in V4L2's unit, 100 microseconds
     if controls.gain:
         yield cv2.CAP_PROP_GAIN, controls.gain
-
-
-
-
-
-

@@ -11,17 +11,29 @@ def notify(message):
     if address[:1] not in ("/", "@"):
         return
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as channel:
+        with socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        ) as channel:
             # A name that begins with @ is one of the abstract namespace, which begins with a zero byte.
-            channel.sendto(message.encode(errors="replace"), address.replace("@", "\0", 1) if address[0] == "@" else address)
+            channel.sendto(
+                message.encode(errors="replace"),
+                address.replace("@", "\0", 1) if address[0] == "@" else address,
+            )
     except OSError:
         pass
 
 
 def watchdog_interval():
     """Return the seconds between two signs of life, half of what systemd waits for one; None where it waits for none."""
-    given, process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
-    return int(given) / 2e6 if given.isdecimal() and int(given) and process == str(os.getpid()) else None
+    given, process = (
+        os.environ.get("WATCHDOG_USEC", ""),
+        os.environ.get("WATCHDOG_PID", str(os.getpid())),
+    )
+    return (
+        int(given) / 2e6
+        if given.isdecimal() and int(given) and process == str(os.getpid())
+        else None
+    )
 
 
 class Watchdog:

@@ -43,9 +43,13 @@ def unit(program, settings):
     and the memory that libcamera shares with them) and the network, and write to /var/lib/picaption.
     Raises PicaptionError where systemd takes no program of such a path.
     """
-    if any(letter in str(program) for letter in "\"'\\$"):  # systemd refuses the first three, and takes $$ here for what it is
-        raise PicaptionError(f"systemd runs no program at {program}: install picaption at a path without quotes, backslashes and "
-                             "dollars")
+    if any(
+        letter in str(program) for letter in "\"'\\$"
+    ):  # systemd refuses the first three, and takes $$ here for what it is
+        raise PicaptionError(
+            f"systemd runs no program at {program}: install picaption at a path without quotes, backslashes and "
+            "dollars"
+        )
     return f"""{MARK}
 [Unit]
 Description=picaption says what the camera sees
@@ -110,28 +114,39 @@ def quoted(path):
     """
     text = str(path)
     if not text.isprintable():  # neither are bytes that are no UTF-8
-        raise PicaptionError(f"{text!r} cannot stand in a systemd unit; move it to a path of printable characters")
+        raise PicaptionError(
+            f"{text!r} cannot stand in a systemd unit; move it to a path of printable characters"
+        )
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{text}"' if any(letter in " '\"\\;#" for letter in text) or not text else text
 
 
 def program():
     """Return the absolute path of this installation's `picaption`; raises PicaptionError where there is none."""
-    found = shutil.which(Path(sys.argv[0]).name, path=str(Path(sys.executable).parent)) or shutil.which("picaption")
+    found = shutil.which(
+        Path(sys.argv[0]).name, path=str(Path(sys.executable).parent)
+    ) or shutil.which("picaption")
     if not found or Path(found).name != "picaption":
-        raise PicaptionError("the command picaption is not installed beside this Python: pip install picaption there first")
+        raise PicaptionError(
+            "the command picaption is not installed beside this Python: pip install picaption there first"
+        )
     return Path(found).absolute()
 
 
 def closed(path):
     """Return the first folder on the way to `path` that the service's own user may not enter, or None."""
-    return next((folder for folder in reversed(path.parents) if not folder.stat().st_mode & stat.S_IXOTH), None)
+    return next(
+        (folder for folder in reversed(path.parents) if not folder.stat().st_mode & stat.S_IXOTH),
+        None,
+    )
 
 
 def need_systemd():
     """Raise PicaptionError where systemd does not run this machine."""
     if not BOOTED.is_dir() or not shutil.which("systemctl"):
-        raise PicaptionError("systemd does not run this machine; start picaption live by whatever starts its services")
+        raise PicaptionError(
+            "systemd does not run this machine; start picaption live by whatever starts its services"
+        )
 
 
 def need_root(path, *command):
@@ -145,7 +160,9 @@ def systemctl(*arguments):
     """Run systemctl; raises PicaptionError where it fails."""
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise PicaptionError(f"systemctl {' '.join(arguments)} failed: {done.stderr.strip() or done.returncode}")
+        raise PicaptionError(
+            f"systemctl {' '.join(arguments)} failed: {done.stderr.strip() or done.returncode}"
+        )
 
 
 def _write(path, text):
@@ -161,7 +178,9 @@ def _write(path, text):
 
 def _keep_secret(path):
     """Let root and the service's group alone read a file that may come to hold passwords."""
-    with contextlib.suppress(LookupError, PermissionError):  # no such group here; not root, in a test
+    with contextlib.suppress(
+        LookupError, PermissionError
+    ):  # no such group here; not root, in a test
         shutil.chown(path, group="video")
         path.chmod(0o640)
 
@@ -182,8 +201,15 @@ def service():
 
 
 @service.command()
-@click.option("--config", "settings", type=click.Path(path_type=Path), default=SETTINGS, show_default=True, metavar="FILE",
-              help="The service's file of settings; one to begin with is written where there is none.")
+@click.option(
+    "--config",
+    "settings",
+    type=click.Path(path_type=Path),
+    default=SETTINGS,
+    show_default=True,
+    metavar="FILE",
+    help="The service's file of settings; one to begin with is written where there is none.",
+)
 @click.option("--force", is_flag=True, help=f"Replace a {UNIT} that is not ours.")
 def install(settings, force):
     """Write the unit, and start it now and with the system."""
@@ -199,15 +225,22 @@ def install(settings, force):
     else:
         _write(settings, FIRST_SETTINGS)
         _keep_secret(settings)
-    for folder in {closed(needed) for needed in (found, Path(sys.executable).resolve(), settings)} - {None}:
-        print(f"picaption: the service's own user may not enter {folder}, which it needs: sudo chmod o+x "
-              f"{shlex.quote(str(folder))}", file=sys.stderr)
+    for folder in {
+        closed(needed) for needed in (found, Path(sys.executable).resolve(), settings)
+    } - {None}:
+        print(
+            f"picaption: the service's own user may not enter {folder}, which it needs: sudo chmod o+x "
+            f"{shlex.quote(str(folder))}",
+            file=sys.stderr,
+        )
     _write(path, text)
     systemctl("daemon-reload")
     systemctl("enable", UNIT)
     systemctl("restart", UNIT)
-    print(f"{path}: written, enabled and started; its settings are in {settings}\n"
-          "picaption service status, or logs --follow, tells how it does")
+    print(
+        f"{path}: written, enabled and started; its settings are in {settings}\n"
+        "picaption service status, or logs --follow, tells how it does"
+    )
 
 
 @service.command()
@@ -218,10 +251,25 @@ def status():
 
 @service.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is to come.")
-@click.option("--lines", "-n", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="How many lines.")
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many lines.",
+)
 def logs(follow, lines):
     """Show the service's log."""
-    _become("journalctl", "--unit", UNIT, "--no-pager", f"--lines={lines}", *(["--follow"] if follow else []))
+    _become(
+        "journalctl",
+        "--unit",
+        UNIT,
+        "--no-pager",
+        f"--lines={lines}",
+        *(["--follow"] if follow else []),
+    )
 
 
 @service.command()

@@ -37,12 +37,19 @@ def join(*parts):
     if not parts:
         return None
     classes = next((part.labels.shape[1] for part in parts if part.labels is not None), 0)
-    labels = [np.full((len(part.captions), classes), np.nan, np.float32) if part.labels is None else part.labels
-              for part in parts]
+    labels = [
+        np.full((len(part.captions), classes), np.nan, np.float32)
+        if part.labels is None
+        else part.labels
+        for part in parts
+    ]
     return Examples(
-        np.concatenate([part.inputs for part in parts]), [told for part in parts for told in part.captions],
-        np.concatenate([part.tags for part in parts]), np.concatenate([part.sided for part in parts]),
-        np.concatenate(labels) if classes else None)
+        np.concatenate([part.inputs for part in parts]),
+        [told for part in parts for told in part.captions],
+        np.concatenate([part.tags for part in parts]),
+        np.concatenate([part.sided for part in parts]),
+        np.concatenate(labels) if classes else None,
+    )
 
 
 def windows(words, order):
@@ -64,8 +71,12 @@ def augment(image, random, mirror=True):
     transform = np.array([[scale_x, 0, -left * scale_x], [0, scale_y, -top * scale_y]])
     if mirror and random.random() < 0.5:
         transform[0] = [-scale_x, 0, full_width - 1 + left * scale_x]
-    moved = cv2.warpAffine(image, transform, (full_width, full_height), borderMode=cv2.BORDER_REFLECT)
-    return cv2.convertScaleAbs(moved, alpha=random.uniform(0.75, 1.25), beta=random.uniform(-20, 20))
+    moved = cv2.warpAffine(
+        image, transform, (full_width, full_height), borderMode=cv2.BORDER_REFLECT
+    )
+    return cv2.convertScaleAbs(
+        moved, alpha=random.uniform(0.75, 1.25), beta=random.uniform(-20, 20)
+    )
 
 
 class Batches(keras.utils.PyDataset):
@@ -93,7 +104,9 @@ class Batches(keras.utils.PyDataset):
         """Shuffle anew, by seed and epoch."""
         self.random = np.random.default_rng([self.seed, self.epoch])
         total = len(self.examples.inputs)
-        self.parts = np.array_split(self.random.permutation(total) if self.training else np.arange(total), self.count)
+        self.parts = np.array_split(
+            self.random.permutation(total) if self.training else np.arange(total), self.count
+        )
         self.epoch += 1
 
     def __getitem__(self, index):
@@ -106,8 +119,10 @@ class Batches(keras.utils.PyDataset):
             owners.append(np.full(len(following), position))
         count = sum(map(len, words))
         padding = -count % PADDED if count else PADDED
-        history, following, row = (np.pad(np.concatenate(parts), [(0, padding)] + [(0, 0)] * dimensions).astype(np.int32)
-                                   for parts, dimensions in ((histories, 1), (words, 0), (owners, 0)))
+        history, following, row = (
+            np.pad(np.concatenate(parts), [(0, padding)] + [(0, 0)] * dimensions).astype(np.int32)
+            for parts, dimensions in ((histories, 1), (words, 0), (owners, 0))
+        )
         inputs = {"image": self._inputs(rows), "history": history, "row": row}
         told = np.array([bool(examples.captions[row]) for row in rows], np.float32)
         targets = {"words": following, "tags": examples.tags[rows]}
@@ -125,7 +140,11 @@ class Batches(keras.utils.PyDataset):
         drawn = []
         for position, row in enumerate(rows):
             captions = self.examples.captions[row]
-            chosen = self.random.permutation(len(captions))[:self.each] if self.training else range(len(captions))
+            chosen = (
+                self.random.permutation(len(captions))[: self.each]
+                if self.training
+                else range(len(captions))
+            )
             drawn += [(position, captions[number]) for number in chosen]
         return drawn
 
@@ -142,7 +161,13 @@ class Pictures(keras.utils.PyDataset):
 
     def __init__(self, pictures, labels, batch, seed, **workers):
         super().__init__(**workers)
-        self.pictures, self.labels, self.batch, self.seed, self.epoch = pictures, labels, batch, seed, 0
+        self.pictures, self.labels, self.batch, self.seed, self.epoch = (
+            pictures,
+            labels,
+            batch,
+            seed,
+            0,
+        )
         self.on_epoch_end()
 
     def __len__(self):
@@ -156,7 +181,7 @@ class Pictures(keras.utils.PyDataset):
         self.epoch += 1
 
     def __getitem__(self, index):
-        rows = self.order[index * self.batch:(index + 1) * self.batch]
+        rows = self.order[index * self.batch : (index + 1) * self.batch]
         pictures = self.pictures[rows]
         if self.seed is not None:
             pictures = np.stack([augment(picture, self.random) for picture in pictures])

@@ -28,7 +28,9 @@ def borrow(records, text, seed=0):
     """
     classes = sorted({label for record in text for label in record.labels})
     has = label_matrix(text, classes)
-    weights = np.maximum(np.log(len(text) / has.sum(0)), 1e-6)  # Even a label that all have is shared.
+    weights = np.maximum(
+        np.log(len(text) / has.sum(0)), 1e-6
+    )  # Even a label that all have is shared.
     weighted, sizes, random = has * weights, has @ weights, np.random.default_rng(seed)
     told = [[grams(caption) for caption in record.captions] for record in text]
     frequency = Counter(gram for captions in told for gram in set().union(*captions))
@@ -39,7 +41,12 @@ def borrow(records, text, seed=0):
         shared = weighted @ own
         nearness = shared / np.maximum(sizes + own @ weights - shared, 1e-9)
         near = np.lexsort((random.random(len(text)), -nearness))[:NEIGHBOURS]
-        pool = [pair for index in near if nearness[index] > 0 for pair in zip(text[index].captions, told[index])]
+        pool = [
+            pair
+            for index in near
+            if nearness[index] > 0
+            for pair in zip(text[index].captions, told[index])
+        ]
         best = consensus([vector for _, vector in pool])[:KEPT]
         found.append(replace(record, captions=tuple(pool[index][0] for index in best)))
     return tuple(found)

@@ -42,4 +42,9 @@ def _noisy(light, deviation, random):
 
 
 #: By the name under which results are told.
-SPOILED = {"motion blur": motion_blur, "sensor noise": sensor_noise, "low light": low_light, "JPEG 20": jpeg}
+SPOILED = {
+    "motion blur": motion_blur,
+    "sensor noise": sensor_noise,
+    "low light": low_light,
+    "JPEG 20": jpeg,
+}

@@ -43,11 +43,14 @@ class Data:
 
 def load_data(settings, root):
     """Read the pictures, captions and labels that `settings` name; what is left out is logged by name."""
+
     def path(name):
         return root / name if name else None
 
     def load(dataset):
-        dataset, pictures = readers.load_pictures(dataset, settings.size, settings.size, settings.resize)
+        dataset, pictures = readers.load_pictures(
+            dataset, settings.size, settings.size, settings.resize
+        )
         for line in dataset.skipped:
             log.warning("left out %s", line)
         return Split(dataset.records, pictures, dataset.classes)
@@ -55,23 +58,41 @@ def load_data(settings, root):
     captions = captions_dev = labels = labels_dev = None
     if settings.captions:
         sources = path(settings.captions), path(settings.images)
-        captions_dev = settings.dev and load(readers.read_captions(*sources, path(settings.dev))) or None
+        captions_dev = (
+            settings.dev and load(readers.read_captions(*sources, path(settings.dev))) or None
+        )
         dataset = readers.read_captions(*sources, path(settings.train))
         if captions_dev and not settings.train:
             held_back = {record.name for record in captions_dev.records}
-            dataset = replace(dataset, records=tuple(each for each in dataset.records if each.name not in held_back))
+            dataset = replace(
+                dataset,
+                records=tuple(each for each in dataset.records if each.name not in held_back),
+            )
         captions = load(dataset)
     if settings.labels:
         sources = path(settings.labels), path(settings.label_images)
-        labels = load(readers.read_labels(*sources, path(settings.label_train), path(settings.label_classes)))
-        labels_dev = settings.label_dev and load(
-            readers.read_labels(*sources, path(settings.label_dev), path(settings.label_classes))) or None
+        labels = load(
+            readers.read_labels(*sources, path(settings.label_train), path(settings.label_classes))
+        )
+        labels_dev = (
+            settings.label_dev
+            and load(
+                readers.read_labels(
+                    *sources, path(settings.label_dev), path(settings.label_classes)
+                )
+            )
+            or None
+        )
     elif settings.folders:
         labels = load(readers.read_folders(path(settings.folders)))
-        labels_dev = settings.folders_dev and load(readers.read_folders(path(settings.folders_dev))) or None
+        labels_dev = (
+            settings.folders_dev and load(readers.read_folders(path(settings.folders_dev))) or None
+        )
     if labels_dev and labels_dev.classes != labels.classes:
-        raise PicaptionError("the training and dev pictures have different classes: "
-                             + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes))))
+        raise PicaptionError(
+            "the training and dev pictures have different classes: "
+            + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes)))
+        )
     return Data(captions, captions_dev, labels, labels_dev)
 
 
@@ -81,22 +102,36 @@ def with_borrowed(data, settings, root, path):
     if not path.exists():
         text = readers.read_text_captions(root / settings.text)
         total = len(data.labels.records)
-        drawn = np.random.default_rng(settings.seed).permutation(total)[:round(settings.text_share * total)]
+        drawn = np.random.default_rng(settings.seed).permutation(total)[
+            : round(settings.text_share * total)
+        ]
         found = borrow([data.labels.records[index] for index in sorted(drawn)], text, settings.seed)
-        write_lines(path, [f"{record.name}#{number}\t{caption}" for record in found
-                           for number, caption in enumerate(record.captions)])
+        write_lines(
+            path,
+            [
+                f"{record.name}#{number}\t{caption}"
+                for record in found
+                for number, caption in enumerate(record.captions)
+            ],
+        )
     told = readers.read_flickr8k(path, path.read_text(encoding="utf-8"))
-    records = tuple(replace(record, captions=tuple(told.get(record.name, ()))) for record in data.labels.records)
+    records = tuple(
+        replace(record, captions=tuple(told.get(record.name, ()))) for record in data.labels.records
+    )
     return replace(data, labels=replace(data.labels, records=records))
 
 
 def learn_vocabulary(records, min_count):
     """Return the Vocabulary of the words that the captions of `records` use at least `min_count` times."""
-    counts = Counter(word for record in records for caption in record.captions for word in tokenize(caption))
+    counts = Counter(
+        word for record in records for caption in record.captions for word in tokenize(caption)
+    )
     frequent = [word for word, count in counts.items() if count >= min_count]
     words = sorted(frequent, key=lambda word: (-counts[word], word))
     if not words:
-        raise PicaptionError(f"no word stands {min_count} times in the captions: lower min_count or give more captions")
+        raise PicaptionError(
+            f"no word stands {min_count} times in the captions: lower min_count or give more captions"
+        )
     return Vocabulary(SPECIAL + tuple(words))
 
 
@@ -116,13 +151,18 @@ def learn_prompts(records, vocabulary, order):
     the FREQUENT most frequent ones.
     """
     after = defaultdict(Counter)
-    for words in (vocabulary.encode(tokenize(caption)) for record in records for caption in record.captions):
+    for words in (
+        vocabulary.encode(tokenize(caption)) for record in records for caption in record.captions
+    ):
         for history, word in zip(*windows(words, order)):
             after[tuple(history)][word] += 1
     known = [history for history in after if UNKNOWN not in history]
     frequent = sorted(known, key=lambda history: (-after[history].total(), history))[:FREQUENT]
     best = sorted(frequent, key=lambda history: (-entropy(after[history]), history))[:PROMPTS]
-    return tuple(" ".join(vocabulary.words[number] for number in history if number != START) for history in best)
+    return tuple(
+        " ".join(vocabulary.words[number] for number in history if number != START)
+        for history in best
+    )
 
 
 def entropy(counts):
@@ -136,7 +176,9 @@ def examples(split, inputs, vocabulary, tags):
     told = [[tokenize(caption) for caption in record.captions] for record in split.records]
     said = [set().union(*captions) for captions in told]
     return Examples(
-        inputs, [[vocabulary.encode(caption) for caption in captions] for captions in told],
+        inputs,
+        [[vocabulary.encode(caption) for caption in captions] for captions in told],
         np.array([[tag in words for tag in tags] for words in said], np.float32),
         np.array([bool(words & SIDED) for words in said]),
-        readers.label_matrix(split.records, split.classes) if split.classes else None)
+        readers.label_matrix(split.records, split.classes) if split.classes else None,
+    )

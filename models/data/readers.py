@@ -67,8 +67,10 @@ def read_flickr8k(path, text):
         key, tab, caption = line.partition("\t")
         name, mark, _ = key.rpartition("#")
         if not tab or not mark or not name or not caption.strip():
-            raise PicaptionError(f"{path}, line {number}: a line is picture.jpg#0, a tab, and a caption; "
-                                 f"this one is {line[:60]!r}")
+            raise PicaptionError(
+                f"{path}, line {number}: a line is picture.jpg#0, a tab, and a caption; "
+                f"this one is {line[:60]!r}"
+            )
         told.setdefault(name, []).append(caption.strip())
     return told
 
@@ -82,13 +84,17 @@ def read_kaggle(path, text):
             # Some captions hold commas without quotes.
             name, caption = "".join(row[:1]).strip(), " ".join(",".join(row[1:]).split())
             if row and not (name and caption):
-                raise PicaptionError(f"{path}, line {line}: a line is picture.jpg,caption; this one is "
-                                     f"{','.join(row)[:60]!r}")
+                raise PicaptionError(
+                    f"{path}, line {line}: a line is picture.jpg,caption; this one is "
+                    f"{','.join(row)[:60]!r}"
+                )
             if row:
                 told.setdefault(name, []).append(caption)
             line = rows.line_num + 1
     except csv.Error as error:
-        raise PicaptionError(f"{path}, line {line}: its quotation marks do not match ({error})") from None
+        raise PicaptionError(
+            f"{path}, line {line}: its quotation marks do not match ({error})"
+        ) from None
     return told
 
 
@@ -108,8 +114,10 @@ def read_coco(path, text):
     except RecursionError:
         raise PicaptionError(f"{path}: its JSON is nested too deeply for COCO captions") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise PicaptionError(f"{path}: not in the layout of COCO captions (images with id and file_name, annotations "
-                             f"with image_id and caption): {type(error).__name__} {error}") from None
+        raise PicaptionError(
+            f"{path}: not in the layout of COCO captions (images with id and file_name, annotations "
+            f"with image_id and caption): {type(error).__name__} {error}"
+        ) from None
     return told
 
 
@@ -120,19 +128,29 @@ def read_labels(labels, images, split=None, classes=None):
     """
     named, order = {}, None
     if classes:
-        order = tuple(name.strip() for name in read_text(classes, "classes").split("\n") if name.strip())
+        order = tuple(
+            name.strip() for name in read_text(classes, "classes").split("\n") if name.strip()
+        )
     skipped = []
     for number, line in enumerate(read_text(labels, "labels").split("\n"), 1):
         if not line.strip():
             continue
         name, tab, rest = line.partition("\t")
         if not tab or not name.strip():
-            raise PicaptionError(f"{labels}, line {number}: a line is picture.jpg, a tab, and label,label; "
-                                 f"this one is {line[:60]!r}")
-        name, found = name.strip(), tuple(label.strip() for label in rest.split(",") if label.strip())
+            raise PicaptionError(
+                f"{labels}, line {number}: a line is picture.jpg, a tab, and label,label; "
+                f"this one is {line[:60]!r}"
+            )
+        name, found = (
+            name.strip(),
+            tuple(label.strip() for label in rest.split(",") if label.strip()),
+        )
         if order:
-            skipped += [f"{name}: its label {label!r} is not among the classes"
-                        for label in found if label not in order]
+            skipped += [
+                f"{name}: its label {label!r} is not among the classes"
+                for label in found
+                if label not in order
+            ]
             found = tuple(label for label in found if label in order)
         named[name] = tuple(dict.fromkeys(named.get(name, ()) + found))
     order = order or tuple(sorted({label for found in named.values() for label in found}))
@@ -144,11 +162,18 @@ def add_labels(dataset, labelled):
 
     Raises PicaptionError where it has none for any of them.
     """
-    found, names = {record.name: record.labels for record in labelled.records}, {each.name for each in dataset.records}
+    found, names = (
+        {record.name: record.labels for record in labelled.records},
+        {each.name for each in dataset.records},
+    )
     if not names & found.keys():
-        raise PicaptionError(f"none of the {len(names)} pictures with captions has labels: "
-                             "check that --captions and --labels name the same pictures")
-    records = tuple(replace(record, labels=found.get(record.name, ())) for record in dataset.records)
+        raise PicaptionError(
+            f"none of the {len(names)} pictures with captions has labels: "
+            "check that --captions and --labels name the same pictures"
+        )
+    records = tuple(
+        replace(record, labels=found.get(record.name, ())) for record in dataset.records
+    )
     skipped = tuple(line for line in labelled.skipped if line.partition(": ")[0] in names)
     return Dataset(records, labelled.classes, dataset.skipped + skipped)
 
@@ -162,11 +187,15 @@ def read_text_captions(path):
             continue
         name, named, caption = [part.strip() for part in (line + "\t\t").split("\t")[:3]]
         if line.count("\t") != 2 or not name or not caption:
-            raise PicaptionError(f"{path}, line {number}: a line is a picture's name, a tab, label,label, a tab, and a "
-                                 f"caption; this one is {line[:60]!r}")
+            raise PicaptionError(
+                f"{path}, line {number}: a line is a picture's name, a tab, label,label, a tab, and a "
+                f"caption; this one is {line[:60]!r}"
+            )
         captions.setdefault(name, []).append(caption)
         labels[name] = tuple(label.strip() for label in named.split(",") if label.strip())
-    return tuple(Record(name, Path(name), tuple(told), labels[name]) for name, told in captions.items())
+    return tuple(
+        Record(name, Path(name), tuple(told), labels[name]) for name, told in captions.items()
+    )
 
 
 def read_folders(root):
@@ -174,18 +203,27 @@ def read_folders(root):
     root = Path(root)
     if not root.is_dir():
         raise PicaptionError(f"{root}: there is no such folder of class folders; check the path")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = sorted(
+        path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     records, skipped = [], []
     for folder in folders:
-        pictures = sorted(path for path in folder.iterdir()
-                          if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+        pictures = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
         if not pictures:
             skipped.append(f"{folder.name}: no pictures in this class folder")
-        records += [Record(f"{folder.name}/{path.name}", path, (), (folder.name,)) for path in pictures]
+        records += [
+            Record(f"{folder.name}/{path.name}", path, (), (folder.name,)) for path in pictures
+        ]
     classes = tuple(sorted({record.labels[0] for record in records}))
     if len(classes) < 2:
-        raise PicaptionError(f"{root}: {len(classes)} class folder{'' if len(classes) == 1 else 's'} with pictures; "
-                             "a classifier needs at least two, one folder a class")
+        raise PicaptionError(
+            f"{root}: {len(classes)} class folder{'' if len(classes) == 1 else 's'} with pictures; "
+            "a classifier needs at least two, one folder a class"
+        )
     return Dataset(tuple(records), classes, tuple(skipped))
 
 
@@ -197,8 +235,10 @@ def read_mapping(path):
             continue
         name, label = [part.strip() for part in (line + "\t").split("\t")[:2]]
         if line.count("\t") != 1 or not name or not label:
-            raise PicaptionError(f"{path}, line {number}: a line is a class, a tab, and a label of the model for it; this one "
-                                 f"is {line[:60]!r}")
+            raise PicaptionError(
+                f"{path}, line {number}: a line is a class, a tab, and a label of the model for it; this one "
+                f"is {line[:60]!r}"
+            )
         named.setdefault(name, []).append(label)
     return named
 
@@ -219,8 +259,12 @@ def load_pictures(dataset, height, width, rule):
         except PicaptionError as error:
             skipped.append(f"{record.name}: {error}")
     if not records:
-        raise PicaptionError(f"none of {len(dataset.records)} pictures can be read; the first: {skipped[0]}")
-    return replace(dataset, records=tuple(records), skipped=tuple(skipped)), pictures[:len(records)]
+        raise PicaptionError(
+            f"none of {len(dataset.records)} pictures can be read; the first: {skipped[0]}"
+        )
+    return replace(dataset, records=tuple(records), skipped=tuple(skipped)), pictures[
+        : len(records)
+    ]
 
 
 def read_text(path, what):
@@ -230,9 +274,13 @@ def read_text(path, what):
         data = Path(path).read_bytes()
         text = (gzip.decompress(data) if Path(path).suffix == ".gz" else data).decode("utf-8-sig")
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise PicaptionError(f"{path}: cannot read the {what}: it is no whole gzip file; copy it again") from None
+        raise PicaptionError(
+            f"{path}: cannot read the {what}: it is no whole gzip file; copy it again"
+        ) from None
     except OSError as error:
-        raise PicaptionError(f"{path}: cannot read the {what}: {error.strerror}; check the path") from None
+        raise PicaptionError(
+            f"{path}: cannot read the {what}: {error.strerror}; check the path"
+        ) from None
     except UnicodeDecodeError:
         raise PicaptionError(f"{path}: the {what} are not UTF-8 text") from None
     if not text.strip():
@@ -247,11 +295,15 @@ def collect(told, images, split, source, what, skipped=()):
         raise PicaptionError(f"{images}: there is no such folder of pictures; check the path")
     names = told
     if split:
-        names = dict.fromkeys(line.strip() for line in read_text(split, "split list").split("\n") if line.strip())
+        names = dict.fromkeys(
+            line.strip() for line in read_text(split, "split list").split("\n") if line.strip()
+        )
     for name in names:
         path = images / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise PicaptionError(f"{split or source}: the picture name {name!r} leads out of {images}; correct it")
+            raise PicaptionError(
+                f"{split or source}: the picture name {name!r} leads out of {images}; correct it"
+            )
         if not told.get(name):
             skipped.append(f"{name}: it has no {what} in {source}")
         elif not path.is_file():
@@ -259,6 +311,8 @@ def collect(told, images, split, source, what, skipped=()):
         else:
             records.append(Record(name, path, **{what: tuple(told[name])}))
     if not records:
-        raise PicaptionError(f"{split or source}: none of its {len(names)} pictures is in {images} with {what}; "
-                             f"the first: {(skipped or ['none'])[0]}")
+        raise PicaptionError(
+            f"{split or source}: none of its {len(names)} pictures is in {images} with {what}; "
+            f"the first: {(skipped or ['none'])[0]}"
+        )
     return Dataset(tuple(records), (), tuple(skipped))

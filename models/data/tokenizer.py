@@ -7,7 +7,8 @@ QUOTE = re.compile(r"(?<!\w)'(?!s\b)")
 POSSESSIVE = re.compile(r"(?<=\w)'s\b")
 
 #: Words that say nothing about a picture by themselves; they are never tags.
-STOP_WORDS = frozenset("""
+STOP_WORDS = frozenset(
+    """
 a about above across after against along alongside amongst an and another are around as at away back be beside
 behind being below beneath between both by down during each eachother edge end for from front get getting gets
 have has having he head her him his holds holding holding i in inside into is it its it's itself just like looks
@@ -16,7 +17,8 @@ the their them themselves there they these this through to top toward towards tw
 upon using very view was way wearing wears were what which while who with without 's look group many few set
 different doing all am be do does go goes going lot make makes making most no or same she
 take takes taking turn large small big little can where together trying try
-""".split())
+""".split()
+)
 
 
 def tokenize(caption):

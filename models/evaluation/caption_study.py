@@ -80,7 +80,12 @@ def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
 
 def together(one, other):
     """Return the Inputs of the pictures of two Inputs, without what people told."""
-    return Inputs(*(np.concatenate([getattr(each, name) for each in (one, other)]) for name in ("features", "evidence", "truth")))
+    return Inputs(
+        *(
+            np.concatenate([getattr(each, name) for each in (one, other)])
+            for name in ("features", "evidence", "truth")
+        )
+    )
 
 
 def human_evidence(records, vocabulary):
@@ -97,7 +102,9 @@ def draw(truth, count, random):
     of several classes stands for each."""
     if count is None:
         return np.arange(len(truth))
-    return np.unique(np.concatenate([random.permutation(np.flatnonzero(column))[:count] for column in truth.T]))
+    return np.unique(
+        np.concatenate([random.permutation(np.flatnonzero(column))[:count] for column in truth.T])
+    )
 
 
 def fit_heads(train, rows, prior, multi_label, random):
@@ -105,20 +112,35 @@ def fit_heads(train, rows, prior, multi_label, random):
     kitchen = random.normal(size=(train.features.shape[1], len(prior))).astype(np.float32)
     views = {
         "image": (None, lambda seen, told: (seen, None)),
-        "image, wide": (np.zeros_like(prior), lambda seen, told: (seen, np.maximum(0, unit(seen) @ kitchen))),
+        "image, wide": (
+            np.zeros_like(prior),
+            lambda seen, told: (seen, np.maximum(0, unit(seen) @ kitchen)),
+        ),
         "caption": (prior, lambda seen, told: (np.ones_like(seen[:, :1]), told)),
         "fused": (prior, lambda seen, told: (seen, told)),
         "shuffled": (prior, lambda seen, told: (seen, random.permutation(told))),
     }
     scale = evidence_scale(prior)
-    heads = {name: fit_head(*view(train.features[rows], train.evidence[rows]), prior, train.truth[rows], multi_label, scale)
-             for name, (prior, view) in views.items()}
+    heads = {
+        name: fit_head(
+            *view(train.features[rows], train.evidence[rows]),
+            prior,
+            train.truth[rows],
+            multi_label,
+            scale,
+        )
+        for name, (prior, view) in views.items()
+    }
 
     def logits(inputs):
-        found = {name: heads[name].logits(*view(inputs.features, inputs.evidence)) for name, (_, view) in views.items()}
+        found = {
+            name: heads[name].logits(*view(inputs.features, inputs.evidence))
+            for name, (_, view) in views.items()
+        }
         if inputs.human is not None:
             found["human"] = heads["fused"].logits(inputs.features, inputs.human)
         return found
+
     return logits
 
 
@@ -143,44 +165,82 @@ def study(train, devs, prior, multi_label, counts, draws, seed=1):
     for count in counts:
         random = np.random.default_rng([seed, count or 0])
         logits = {name: [] for name in devs}
-        for _ in tqdm(range(draws if count else min(draws, REFITTED)), f"{count or 'all'} a class", disable=None):
+        for _ in tqdm(
+            range(draws if count else min(draws, REFITTED)),
+            f"{count or 'all'} a class",
+            disable=None,
+        ):
             heads = fit_heads(train, draw(train.truth, count, random), prior, multi_label, random)
             for name, inputs in devs.items():
                 logits[name].append(heads(inputs))
-        rows += [{"frames": name, "pictures": count, "draws": len(logits[name]),
-                  **compared(logits[name], inputs.truth > 0, multi_label, random)} for name, inputs in devs.items()]
+        rows += [
+            {
+                "frames": name,
+                "pictures": count,
+                "draws": len(logits[name]),
+                **compared(logits[name], inputs.truth > 0, multi_label, random),
+            }
+            for name, inputs in devs.items()
+        ]
     return rows
 
 
 def compared(logits, truth, multi_label, random):
     """Return a row of `study` for `logits`, a list of {head: logits [N, C]}, one a draw."""
-    scorers = {name: [scorer(each[name], truth, multi_label) for each in logits] for name in logits[0]}
+    scorers = {
+        name: [scorer(each[name], truth, multi_label) for each in logits] for name in logits[0]
+    }
     once = np.ones(len(truth), int)
     scores = {name: [measure(once) for measure in each] for name, each in scorers.items()}
     means = {name: percent(np.mean(each)) for name, each in scores.items()}
     gains = []
     for _ in range(RESAMPLED):
         counts = np.bincount(random.integers(0, len(truth), len(truth)), minlength=len(truth))
-        gains.append(np.mean([scorers["fused"][index](counts) - scorers[RIVAL][index](counts)
-                              for index in random.integers(0, len(logits), len(logits))]))
+        gains.append(
+            np.mean(
+                [
+                    scorers["fused"][index](counts) - scorers[RIVAL][index](counts)
+                    for index in random.integers(0, len(logits), len(logits))
+                ]
+            )
+        )
     low, high = (percent(edge) for edge in np.percentile(gains, (2.5, 97.5)))
-    spread = {name: [percent(edge) for edge in np.percentile(each, (2.5, 97.5))] for name, each in scores.items()}
-    return {**means, "spread": spread, "gain": round(means["fused"] - means[RIVAL], 2), "low": low, "high": high}
+    spread = {
+        name: [percent(edge) for edge in np.percentile(each, (2.5, 97.5))]
+        for name, each in scores.items()
+    }
+    return {
+        **means,
+        "spread": spread,
+        "gain": round(means["fused"] - means[RIVAL], 2),
+        "low": low,
+        "high": high,
+    }
 
 
 def table(rows):
     """Return the rows of `study` as lines of text."""
     columns = [*(name for name in HEADS if any(name in row for row in rows)), "gain", "low", "high"]
     lines = ["  ".join(f"{name:>12}" for name in ("frames", "a class", *columns))]
-    return lines + ["  ".join([f"{row['frames']:>12}", f"{row['pictures'] or 'all':>12}",
-                               *(f"{row[name]:12.2f}" if name in row else " " * 12 for name in columns)]) for row in rows]
+    return lines + [
+        "  ".join(
+            [
+                f"{row['frames']:>12}",
+                f"{row['pictures'] or 'all':>12}",
+                *(f"{row[name]:12.2f}" if name in row else " " * 12 for name in columns),
+            ]
+        )
+        for row in rows
+    ]
 
 
 def parse_counts(ctx, option, text):
     """Return "1,5,all" as [1, 5, None]; raises click.BadParameter."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part == "all" or part.isdecimal() and int(part) > 0 for part in parts):
-        raise click.BadParameter(f"{text!r} is not a list of numbers above 0 and the word all, such as 1,5,all")
+        raise click.BadParameter(
+            f"{text!r} is not a list of numbers above 0 and the word all, such as 1,5,all"
+        )
     return [None if part == "all" else int(part) for part in parts]
 
 
@@ -191,19 +251,57 @@ def parse_counts(ctx, option, text):
 @click.option("--train", type=FILE, help="Its training pictures, one a line.")
 @click.option("--dev", type=FILE, help="Its dev pictures, one a line.")
 @click.option("--classes", type=FILE, help="Its class names, one a line.")
-@click.option("--text", type=FILE, help="Captions of other pictures with their labels, to learn the words' prior from.")
-@click.option("--captions", type=FILE, help="Captions of more dev pictures of --labels, for the head `human`.")
+@click.option(
+    "--text",
+    type=FILE,
+    help="Captions of other pictures with their labels, to learn the words' prior from.",
+)
+@click.option(
+    "--captions", type=FILE, help="Captions of more dev pictures of --labels, for the head `human`."
+)
 @click.option("--folders", type=FOLDER, help="Or class folders: of training pictures,")
 @click.option("--folders-dev", type=FOLDER, help="and of dev pictures.")
-@click.option("--features", type=click.Path(), help="Bundle or training run that gives the features.  [default: BUNDLE]")
+@click.option(
+    "--features",
+    type=click.Path(),
+    help="Bundle or training run that gives the features.  [default: BUNDLE]",
+)
 @click.option("--spoiled", is_flag=True, help="Try spoiled dev pictures too.")
-@click.option("--pictures", "counts", default="1,2,5,10,50,all", show_default=True, callback=parse_counts,
-              help="Pictures a class.")
-@click.option("--draws", default=20, show_default=True, type=click.IntRange(1), help="How often they are drawn.")
+@click.option(
+    "--pictures",
+    "counts",
+    default="1,2,5,10,50,all",
+    show_default=True,
+    callback=parse_counts,
+    help="Pictures a class.",
+)
+@click.option(
+    "--draws",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How often they are drawn.",
+)
 @click.option("--json", "json_file", type=FILE, help="Write the figures as JSON to this file.")
 @click.option("--plot", type=FILE, help="Draw them into this file, a PNG or SVG.")
-def command(bundle, labels, images, train, dev, classes, text, captions, folders, folders_dev, features, spoiled, counts, draws,
-            json_file, plot):
+def command(
+    bundle,
+    labels,
+    images,
+    train,
+    dev,
+    classes,
+    text,
+    captions,
+    folders,
+    folders_dev,
+    features,
+    spoiled,
+    counts,
+    draws,
+    json_file,
+    plot,
+):
     """Compare classifiers on what BUNDLE sees and says: with its captions, without, and with those of other pictures."""
     if bool(labels) == bool(folders):
         raise PicaptionError("give the data by one of --labels and --folders")
@@ -223,8 +321,9 @@ def command(bundle, labels, images, train, dev, classes, text, captions, folders
     vocabulary = recognizer.model.vocabulary
     if vocabulary is None:
         raise PicaptionError(f"{bundle}: it has no captioner, so there is nothing to compare")
-    told = captions and readers.add_labels(readers.read_captions(captions, images),
-                                           readers.read_labels(labels, images, None, classes))
+    told = captions and readers.add_labels(
+        readers.read_captions(captions, images), readers.read_labels(labels, images, None, classes)
+    )
     known = readers.read_text_captions(text) if text else ()
     look = partial(inputs_of, recognizer, eye=features and load_recognizer(features))
     devs = {CLEAN: look(sets[1], "dev pictures")}
@@ -232,7 +331,9 @@ def command(bundle, labels, images, train, dev, classes, text, captions, folders
         devs[name] = look(sets[1], f"dev pictures, {name}", spoil)
     if told:
         devs[CAPTIONED] = look(told, "dev pictures with captions")
-        if not {record.path for record in told.records} & {record.path for each in sets for record in each.records}:
+        if not {record.path for record in told.records} & {
+            record.path for each in sets for record in each.records
+        }:
             devs[TOGETHER] = together(devs[CLEAN], devs[CAPTIONED])
     prior = text_prior(known, sets[0].classes, vocabulary)
     rows = study(look(sets[0], "training pictures"), devs, prior, bool(labels), counts, draws)
@@ -241,10 +342,13 @@ def command(bundle, labels, images, train, dev, classes, text, captions, folders
         write_text(json_file, json.dumps(rows, indent=1) + "\n")
     if plot:
         from .plots import plot_study
+
         plot_study(plot, rows, "mean average precision, %" if labels else "top-1, %")
 
 
-main = partial(cli.main, command=command, name="python -m picaption.models.evaluation.caption_study")
+main = partial(
+    cli.main, command=command, name="python -m picaption.models.evaluation.caption_study"
+)
 
 if __name__ == "__main__":
     main()

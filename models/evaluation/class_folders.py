@@ -56,7 +56,10 @@ def train_classes(folder, base, run, dev=None, threads=None):
     if dev:
         others, dev_pictures, dev_skipped = find_pictures(dev)
         if others != labels:
-            raise PicaptionError(f"{folder} and {dev} have different classes: " + ", ".join(sorted({*labels} ^ {*others})))
+            raise PicaptionError(
+                f"{folder} and {dev} have different classes: "
+                + ", ".join(sorted({*labels} ^ {*others}))
+            )
         pictures, shared = without(pictures, dev_pictures)
         skipped += [*dev_skipped, *shared]
         need_enough(folder, {label: sum(each == label for each, _ in pictures) for label in labels})
@@ -94,20 +97,29 @@ def keep(run, base, labels, head, seen):
     save_head(head, run / "classifier.npz")
     rows = np.linspace(0, len(seen.paths) - 1, min(CHECKED, len(seen.paths))).astype(int)
     checked = {"features": seen.features[rows], "counts": seen.truth.sum(0).astype(int)}
-    save_arrays(run / "checked.npz", checked if seen.evidence is None else checked | {"evidence": seen.evidence[rows]})
+    save_arrays(
+        run / "checked.npz",
+        checked if seen.evidence is None else checked | {"evidence": seen.evidence[rows]},
+    )
 
 
 def convert_classes(run, output):
     """Write the bundle of a run of `train_classes` to `output`: the one it stands on with the new classifier, once it has
     been loaded and says what was learned. Raises PicaptionError where it does not, and where the run is not whole."""
     run = Path(run)
-    contents, labels, head = read_bundle(run / BASE), read_lines(run / "labels.txt"), load_head(run / "classifier.npz")
+    contents, labels, head = (
+        read_bundle(run / BASE),
+        read_lines(run / "labels.txt"),
+        load_head(run / "classifier.npz"),
+    )
     try:
         with np.load(run / "checked.npz", allow_pickle=False) as kept:
             counts = dict(zip(labels, kept["counts"].tolist()))
             features, evidence = kept["features"], kept["evidence"] if "evidence" in kept else None
     except (ValueError, OSError, KeyError, zipfile.BadZipFile):
-        raise PicaptionError(f"{run}: it is no finished run; call picaption train --classes again") from None
+        raise PicaptionError(
+            f"{run}: it is no finished run; call picaption train --classes again"
+        ) from None
     write_taught(output, contents, labels, head, features, evidence, counts)
 
 
@@ -116,7 +128,9 @@ def report(run, judged, logits):
     the folder `run`; returns the figures of report.json."""
     known = ~np.isnan(logits).any(1)
     if not known.any():
-        raise PicaptionError("there are too few pictures to try the classifier on: give more, or others with --classes-dev")
+        raise PicaptionError(
+            "there are too few pictures to try the classifier on: give more, or others with --classes-dev"
+        )
     truth, scores = judged.truth[known].argmax(1), squash(logits[known], multi_label=False)
     paths = [path for path, one in zip(judged.paths, known) if one]
     counts = np.zeros((len(judged.labels), len(judged.labels)), int)
@@ -124,6 +138,7 @@ def report(run, judged, logits):
     from .plots import (
         plot_confusion,  # Half a second to load, which picaption convert need not wait.
     )
+
     figures = figures_of(counts, scores, truth, judged.labels)
     write_text(run / "report.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     plot_confusion(run / "confusion.png", counts, judged.labels)
@@ -143,12 +158,25 @@ def figures_of(counts, scores, truth, labels):
     wrong = counts * (1 - np.eye(len(counts), dtype=int))
     pairs = sorted(zip(*wrong.nonzero()), key=lambda pair: (-wrong[pair], pair))
     return {
-        "pictures": len(truth), "top_1": percent(right.sum() / len(truth)), "macro_f1": percent(f1.mean()),
-        "calibration_error": percent(expected_calibration_error(scores.max(1), scores.argmax(1) == truth)),
-        "classes": [{"class": label, "pictures": int(there[each]), "precision": percent(precision[each]),
-                     "recall": percent(recall[each])} for each, label in enumerate(labels)],
-        "confusions": [{"true": labels[row], "told": labels[column], "pictures": int(wrong[row, column])}
-                       for row, column in pairs[:CONFUSIONS]],
+        "pictures": len(truth),
+        "top_1": percent(right.sum() / len(truth)),
+        "macro_f1": percent(f1.mean()),
+        "calibration_error": percent(
+            expected_calibration_error(scores.max(1), scores.argmax(1) == truth)
+        ),
+        "classes": [
+            {
+                "class": label,
+                "pictures": int(there[each]),
+                "precision": percent(precision[each]),
+                "recall": percent(recall[each]),
+            }
+            for each, label in enumerate(labels)
+        ],
+        "confusions": [
+            {"true": labels[row], "told": labels[column], "pictures": int(wrong[row, column])}
+            for row, column in pairs[:CONFUSIONS]
+        ],
     }
 
 
@@ -156,11 +184,19 @@ def table(figures):
     """Return the figures of `report` as lines of text."""
     width = max(len(each["class"]) for each in figures["classes"])
     lines = [f"{'class':{width}}  pictures  precision  recall"]
-    lines += [f"{each['class']:{width}}  {each['pictures']:8}  {each['precision']:9.1f}  {each['recall']:6.1f}"
-              for each in figures["classes"]]
-    lines += [f"taken for another: {each['pictures']} of {each['true']} for {each['told']}" for each in figures["confusions"]]
-    return [*lines, f"{figures['pictures']} pictures: {figures['top_1']:.1f} % right, macro F1 {figures['macro_f1']:.1f}, "
-                    f"expected calibration error {figures['calibration_error']:.1f} %"]
+    lines += [
+        f"{each['class']:{width}}  {each['pictures']:8}  {each['precision']:9.1f}  {each['recall']:6.1f}"
+        for each in figures["classes"]
+    ]
+    lines += [
+        f"taken for another: {each['pictures']} of {each['true']} for {each['told']}"
+        for each in figures["confusions"]
+    ]
+    return [
+        *lines,
+        f"{figures['pictures']} pictures: {figures['top_1']:.1f} % right, macro F1 {figures['macro_f1']:.1f}, "
+        f"expected calibration error {figures['calibration_error']:.1f} %",
+    ]
 
 
 def write_mistakes(path, figures, labels, paths, truth, scores):
@@ -170,16 +206,33 @@ def write_mistakes(path, figures, labels, paths, truth, scores):
     cards = "".join(
         f'<article>\n<img alt="{escape(paths[index].name)}" src="{data_uri(paths[index])}">\n<div>\n'
         f'<p class="caption">{escape(labels[truth[index]])}</p>\n'
-        f'<p>told: {escape(labels[told[index]])}, {sure[index]:.0%} sure</p>\n'
-        f'<p class="faint">{escape(str(paths[index]))}</p>\n</div>\n</article>\n' for index in wrong[:MISTAKES])
+        f"<p>told: {escape(labels[told[index]])}, {sure[index]:.0%} sure</p>\n"
+        f'<p class="faint">{escape(str(paths[index]))}</p>\n</div>\n</article>\n'
+        for index in wrong[:MISTAKES]
+    )
     shown = "all of them" if len(wrong) <= MISTAKES else f"{MISTAKES} of them"
-    body = (f"<section>\n<h2>{len(wrong)} mistakes</h2>\n<p>{shown}, the surest first.</p>\n"
-            f'<div class="cards">\n{cards}</div>\n</section>\n' if wrong else "<p>There are no mistakes.</p>\n")
+    body = (
+        f"<section>\n<h2>{len(wrong)} mistakes</h2>\n<p>{shown}, the surest first.</p>\n"
+        f'<div class="cards">\n{cards}</div>\n</section>\n'
+        if wrong
+        else "<p>There are no mistakes.</p>\n"
+    )
     matrix = data_uri(path.with_name("confusion.png"), side=1400)
-    body += f'<section>\n<h2>Confusion matrix</h2>\n<p>A row a true class.</p>\n<img alt="Confusion matrix" src="{matrix}" ' \
-            'style="max-width: 100%">\n</section>\n'
-    rows = [("Pictures", str(figures["pictures"])), ("Right", f"{figures['top_1']:.1f} %"),
-            ("Macro F1", f"{figures['macro_f1']:.1f} %"), ("Calibration error", f"{figures['calibration_error']:.1f} %")]
-    rows += [(f"{each['class']}: precision, recall", f"{each['precision']:.0f}\u00a0%, {each['recall']:.0f}\u00a0%")
-             for each in figures["classes"]]
+    body += (
+        f'<section>\n<h2>Confusion matrix</h2>\n<p>A row a true class.</p>\n<img alt="Confusion matrix" src="{matrix}" '
+        'style="max-width: 100%">\n</section>\n'
+    )
+    rows = [
+        ("Pictures", str(figures["pictures"])),
+        ("Right", f"{figures['top_1']:.1f} %"),
+        ("Macro F1", f"{figures['macro_f1']:.1f} %"),
+        ("Calibration error", f"{figures['calibration_error']:.1f} %"),
+    ]
+    rows += [
+        (
+            f"{each['class']}: precision, recall",
+            f"{each['precision']:.0f}\u00a0%, {each['recall']:.0f}\u00a0%",
+        )
+        for each in figures["classes"]
+    ]
     write_page(path, "What was taken for what", rows, body)

@@ -40,6 +40,7 @@ def load_recognizer(path, threads=None, prior=None, prior_weight=0.0):
     elif Path(path).is_dir():
         load_keras()  # It is for training runs only.
         from ..run_folder import KerasModel
+
         model = KerasModel(path)
     else:
         model = Bundle(path, threads)
@@ -66,10 +67,14 @@ def read_training(captions, images, split, dataset):
     evaluated = {record.name for record in dataset.records}
     kept = tuple(record for record in training.records if record.name not in evaluated)
     if split and len(kept) < len(training.records):
-        raise PicaptionError(f"{split}: {len(training.records) - len(kept)} of its pictures are among those to "
-                             "evaluate; list only pictures that are not")
+        raise PicaptionError(
+            f"{split}: {len(training.records) - len(kept)} of its pictures are among those to "
+            "evaluate; list only pictures that are not"
+        )
     if not kept:
-        raise PicaptionError(f"{captions}: it has no pictures but those to evaluate; give these with --split")
+        raise PicaptionError(
+            f"{captions}: it has no pictures but those to evaluate; give these with --split"
+        )
     return replace(training, records=kept)
 
 
@@ -95,22 +100,41 @@ def evaluate_captions(recognizer, dataset, predictions=None, training=None):
     references = {record.name: record.captions for record in records}
     scores, cider = caption_scores(told, references)
     known = training and {caption for record in training.records for caption in record.captions}
-    figures = {"pictures": len(told), **scores,
-               "human_mean_words": mean_words([caption for each in references.values() for caption in each]),
-               **style(list(told.values()), known)}
+    figures = {
+        "pictures": len(told),
+        **scores,
+        "human_mean_words": mean_words(
+            [caption for each in references.values() for caption in each]
+        ),
+        **style(list(told.values()), known),
+    }
     figures |= tag_figures(recognizer.model.metadata.tags, [each.tags for each in encoded], records)
     if any(record.labels for record in records):
-        figures |= share_that_names_an_object(list(told.values()), [record.labels for record in records], dataset.classes)
+        figures |= share_that_names_an_object(
+            list(told.values()), [record.labels for record in records], dataset.classes
+        )
     if training:
-        copied = copied_captions(recognizer, [each.features[0] for each in encoded], training, skipped)
+        copied = copied_captions(
+            recognizer, [each.features[0] for each in encoded], training, skipped
+        )
         figures["nearest_neighbour"] = caption_scores(dict(zip(told, copied)), references)[0]
         del figures["nearest_neighbour"]["tokenizer"]
     if predictions is not None:
         for record, each in zip(records, found):
             said = each.to_json()
-            predictions.append({"image": record.name, "caption": each.caption.text, "CIDEr": cider[record.name],
-                                "tags": said["tags"], "classes": said["classes"]})
-    timings = {stage: round(float(np.median([each.timings[stage] for each in found])), 2) for stage in found[0].timings}
+            predictions.append(
+                {
+                    "image": record.name,
+                    "caption": each.caption.text,
+                    "CIDEr": cider[record.name],
+                    "tags": said["tags"],
+                    "classes": said["classes"],
+                }
+            )
+    timings = {
+        stage: round(float(np.median([each.timings[stage] for each in found])), 2)
+        for stage in found[0].timings
+    }
     return figures | {"milliseconds": timings, "skipped": list(dict.fromkeys(skipped))}
 
 
@@ -120,12 +144,16 @@ def tag_figures(tags, scores, records):
     tags: words; scores: their scores, [N, tags]; records: the pictures' Records. A tag is right where one of the
     picture's captions has the word.
     """
-    words = [{word for caption in record.captions for word in tokenize(caption)} for record in records]
+    words = [
+        {word for caption in record.captions for word in tokenize(caption)} for record in records
+    ]
     truth = np.array([[tag in said for tag in tags] for said in words], bool)
     if not truth.any():
         return {}
     precision, recall = precision_and_recall(np.array(scores), truth, TAGS)
-    return {"tags": {f"precision_at_{TAGS}": percent(precision), f"recall_at_{TAGS}": percent(recall)}}
+    return {
+        "tags": {f"precision_at_{TAGS}": percent(precision), f"recall_at_{TAGS}": percent(recall)}
+    }
 
 
 def copied_captions(recognizer, features, training, skipped):
@@ -160,9 +188,14 @@ def evaluate_classes(recognizer, dataset, predictions=None, mapping=None):
     if mapping:
         shares, labels = mapped(labels, dataset.classes, mapping), dataset.classes
     elif set(dataset.classes) != set(labels):
-        only = sorted(set(dataset.classes) - set(labels)), sorted(set(labels) - set(dataset.classes))
-        raise PicaptionError(f"the model and the data have different classes: only in the data {only[0][:5]}, "
-                             f"only in the model {only[1][:5]}; --mapping tells which are the same")
+        only = (
+            sorted(set(dataset.classes) - set(labels)),
+            sorted(set(labels) - set(dataset.classes)),
+        )
+        raise PicaptionError(
+            f"the model and the data have different classes: only in the data {only[0][:5]}, "
+            f"only in the model {only[1][:5]}; --mapping tells which are the same"
+        )
     truth, scores, skipped = [], [], []
     for record, picture in pictures_of(dataset, skipped):
         truth.append([label in record.labels for label in labels])
@@ -173,21 +206,34 @@ def evaluate_classes(recognizer, dataset, predictions=None, mapping=None):
                 found /= max(found.sum(), 1e-9)
         scores.append(found)
         if predictions is not None:
-            predictions.append({"image": record.name, "scores": {
-                label: round(float(score), 4) for label, score in zip(labels, scores[-1])}})
+            predictions.append(
+                {
+                    "image": record.name,
+                    "scores": {
+                        label: round(float(score), 4) for label, score in zip(labels, scores[-1])
+                    },
+                }
+            )
     need_some(truth, skipped)
     truth, scores = np.array(truth), np.array(scores)
     figures = {"pictures": len(truth), "head": metadata.head}
     if metadata.head == "multi-label":
         mean, each = mean_average_precision(scores, truth)
-        figures |= {"mAP": percent(mean), "classes": {
-            label: None if np.isnan(value) else round(100 * float(value), 1) for label, value in zip(labels, each)}}
+        figures |= {
+            "mAP": percent(mean),
+            "classes": {
+                label: None if np.isnan(value) else round(100 * float(value), 1)
+                for label, value in zip(labels, each)
+            },
+        }
         figures["calibration_error"] = percent(expected_calibration_error(scores, truth))
     else:
         figures |= {f"top_{k}": percent(top_k_accuracy(scores, truth.argmax(1), k)) for k in (1, 3)}
         best = scores.argmax(1)
         rows = np.arange(len(best))
-        figures["calibration_error"] = percent(expected_calibration_error(scores[rows, best], truth[rows, best]))
+        figures["calibration_error"] = percent(
+            expected_calibration_error(scores[rows, best], truth[rows, best])
+        )
         figures["unsure"] = percent((scores[rows, best] < metadata.label_threshold).mean())
     return figures | {"skipped": skipped}
 
@@ -197,12 +243,16 @@ def mapped(labels, classes, mapping):
     1. Raises PicaptionError where a class has none, or a label is not the model's, or that of two classes."""
     missing = [name for name in classes if name not in mapping]
     if missing:
-        raise PicaptionError(f"the mapping has no line for {missing[:5]}, which the data has: add one for each")
+        raise PicaptionError(
+            f"the mapping has no line for {missing[:5]}, which the data has: add one for each"
+        )
     named = [label for name in classes for label in mapping[name]]
     wrong = [label for label in named if labels.count(label) != 1 or named.count(label) != 1]
     if wrong:
-        raise PicaptionError(f"the mapping names {wrong[:5]}, of which the model has none or two, or which two lines name: give "
-                             "its labels as they are, each once")
+        raise PicaptionError(
+            f"the mapping names {wrong[:5]}, of which the model has none or two, or which two lines name: give "
+            "its labels as they are, each once"
+        )
     return np.array([[label in mapping[name] for name in classes] for label in labels], np.float32)
 
 
@@ -215,7 +265,11 @@ def need_some(found, skipped):
 def record(path, name, figures):
     """Store `figures` in the metadata of the bundle at `path`, as measured on the data called `name`."""
     contents = read_bundle(path)
-    kept = {key: value for key, value in figures.items() if key not in ("model", "milliseconds", "classes", "skipped")}
+    kept = {
+        key: value
+        for key, value in figures.items()
+        if key not in ("model", "milliseconds", "classes", "skipped")
+    }
     metadata = replace(contents.metadata, measured=contents.metadata.measured | {name: kept})
     write_bundle(path, replace(contents, metadata=metadata))
 
@@ -227,7 +281,13 @@ def rows(figures):
         if name in ("classes", "skipped"):
             continue
         for part, number in value.items() if isinstance(value, dict) else [("", value)]:
-            shown = "-" if number is None else f"{number:.2f}" if isinstance(number, float) else str(number)
+            shown = (
+                "-"
+                if number is None
+                else f"{number:.2f}"
+                if isinstance(number, float)
+                else str(number)
+            )
             found.append((f"{name} {part}".replace("_", " ").strip(), shown))
     return found
 

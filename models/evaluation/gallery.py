@@ -43,20 +43,30 @@ def write_gallery(path, title, figures, predictions, records):
     records = {record.name: record for record in records}
     order = sorted(predictions, key=lambda each: -each["CIDEr"])
     drawn = np.random.default_rng(0).permutation(len(order))[:COUNT]
-    parts = [("Best", "The highest CIDEr.", order[:COUNT]),
-             ("Worst", "The lowest CIDEr, the worst first.", order[COUNT:][-COUNT:][::-1]),
-             ("At random", "Drawn from all, those above among them.", [order[index] for index in drawn])]
-    body = [f"<section>\n<h2>{name}</h2>\n<p>{what}</p>\n<div class=\"cards\">\n"
-            + "".join(card(each, records[each["image"]]) for each in chosen) + "</div>\n</section>\n"
-            for name, what, chosen in parts if chosen]
+    parts = [
+        ("Best", "The highest CIDEr.", order[:COUNT]),
+        ("Worst", "The lowest CIDEr, the worst first.", order[COUNT:][-COUNT:][::-1]),
+        ("At random", "Drawn from all, those above among them.", [order[index] for index in drawn]),
+    ]
+    body = [
+        f'<section>\n<h2>{name}</h2>\n<p>{what}</p>\n<div class="cards">\n'
+        + "".join(card(each, records[each["image"]]) for each in chosen)
+        + "</div>\n</section>\n"
+        for name, what, chosen in parts
+        if chosen
+    ]
     write_page(path, title, figures, "".join(body))
 
 
 def write_page(path, title, figures, body, style=""):
     """Write an HTML page to `path`, whole or not at all: its heading, `figures`, (name, value) texts, and the HTML `body`;
     `style` adds to the page's own."""
-    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in figures)
-    write_text(path, f"""<!DOCTYPE html>
+    rows = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in figures
+    )
+    write_text(
+        path,
+        f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -70,19 +80,27 @@ def write_page(path, title, figures, body, style=""):
 {rows}</dl>
 {body}</body>
 </html>
-""")
+""",
+    )
 
 
 def card(prediction, record):
     """Return the HTML of one picture: itself, its caption and CIDEr, what people said, tags and classes with scores."""
     people = "".join(f"<li>{escape(caption)}</li>" for caption in record.captions)
-    lines = [(name, ", ".join(f"{each['name']} {each['score']:.2f}" for each in prediction[name.lower()]))
-             for name in ("Tags", "Classes")]
+    lines = [
+        (
+            name,
+            ", ".join(f"{each['name']} {each['score']:.2f}" for each in prediction[name.lower()]),
+        )
+        for name in ("Tags", "Classes")
+    ]
     lines += [("Labels", ", ".join(record.labels))]
-    return (f'<article>\n<img alt="{escape(prediction["caption"])}" src="{data_uri(record.path)}">\n<div>\n'
-            f'<p class="caption">{escape(prediction["caption"])}</p>\n<ul>{people}</ul>\n'
-            + "".join(f'<p class="faint">{name}: {escape(text)}</p>\n' for name, text in lines if text)
-            + f'<p class="faint">CIDEr {prediction["CIDEr"]:.1f}; {escape(record.name)}</p>\n</div>\n</article>\n')
+    return (
+        f'<article>\n<img alt="{escape(prediction["caption"])}" src="{data_uri(record.path)}">\n<div>\n'
+        f'<p class="caption">{escape(prediction["caption"])}</p>\n<ul>{people}</ul>\n'
+        + "".join(f'<p class="faint">{name}: {escape(text)}</p>\n' for name, text in lines if text)
+        + f'<p class="faint">CIDEr {prediction["CIDEr"]:.1f}; {escape(record.name)}</p>\n</div>\n</article>\n'
+    )
 
 
 def data_uri(path, side=SIDE):

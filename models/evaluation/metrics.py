@@ -13,12 +13,14 @@ from ..data.tokenizer import tokenize
 
 #: Articles, prepositions and conjunctions that a finished sentence does not end in. Those that are adverbs just
 #: as often ("he looks up", "she waits outside") are not among them.
-UNFINISHED = frozenset("""
+UNFINISHED = frozenset(
+    """
 a an the
 against alongside among amongst amid at atop beside between beneath during for from in into near of on onto to toward
 towards under underneath upon via with within without
 and as because but if nor or than that when where whereas while
-""".split())
+""".split()
+)
 
 
 def caption_scores(captions, references):
@@ -38,7 +40,9 @@ def caption_scores(captions, references):
         from pycocoevalcap.meteor.meteor import Meteor
         from pycocoevalcap.rouge.rouge import Rouge
     except ImportError:
-        raise PicaptionError("caption scores need pycocoevalcap: pip install 'picaption[convert]'") from None
+        raise PicaptionError(
+            "caption scores need pycocoevalcap: pip install 'picaption[convert]'"
+        ) from None
     java = shutil.which("java") is not None
     split = ptb_tokenize if java else simple_tokenize
     told = split({name: [caption] for name, caption in captions.items()})
@@ -52,31 +56,46 @@ def caption_scores(captions, references):
         try:
             scores["METEOR"] = checked_java(lambda: meteor.compute_score(references, told)[0])
         except PicaptionError:
-            if meteor.lock.locked():  # A compute_score that fails keeps it, and Meteor's end would wait for it.
+            if (
+                meteor.lock.locked()
+            ):  # A compute_score that fails keeps it, and Meteor's end would wait for it.
                 meteor.lock.release()
             with suppress(OSError):
                 meteor.meteor_p.stdin.close()
             raise
     scores["ROUGE-L"] = Rouge().compute_score(references, told)[0]
     scores["CIDEr"], each = Cider().compute_score(references, told)
-    scores = {name: percent(score) for name, score in scores.items()} | {"tokenizer": "ptb" if java else "simple"}
+    scores = {name: percent(score) for name, score in scores.items()} | {
+        "tokenizer": "ptb" if java else "simple"
+    }
     return scores, {name: percent(score) for name, score in zip(references, each)}
 
 
 def simple_tokenize(sentences):
     """Return {picture: [sentence, ...]} with each sentence's words as picaption.models.data.tokenizer finds them, a space between."""
-    return {name: [" ".join(tokenize(sentence)) for sentence in each] for name, each in sentences.items()}
+    return {
+        name: [" ".join(tokenize(sentence)) for sentence in each]
+        for name, each in sentences.items()
+    }
 
 
 def ptb_tokenize(sentences):
     """Return {picture: [sentence, ...]} with the Penn Treebank tokenizer's words, without punctuation; needs Java."""
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
     # One line a sentence: whatever else Java takes for the end of a line becomes a space.
-    asked = {name: [{"caption": " ".join(sentence.split())} for sentence in each] for name, each in sentences.items()}
+    asked = {
+        name: [{"caption": " ".join(sentence.split())} for sentence in each]
+        for name, each in sentences.items()
+    }
     found = checked_java(lambda: PTBTokenizer().tokenize(asked))
-    same = {name: len(each) for name, each in found.items()} == {name: len(each) for name, each in asked.items()}
+    same = {name: len(each) for name, each in found.items()} == {
+        name: len(each) for name, each in asked.items()
+    }
     if not same or any(map(any, sentences.values())) and not any(map(any, found.values())):
-        raise PicaptionError("the tokenizer's Java fails: try `java -version`, and mend it or take it off the PATH")
+        raise PicaptionError(
+            "the tokenizer's Java fails: try `java -version`, and mend it or take it off the PATH"
+        )
     return found
 
 
@@ -86,8 +105,10 @@ def checked_java(work):
         with quiet_stderr():
             return work()
     except (OSError, ValueError) as error:
-        raise PicaptionError(f"a caption score's Java fails ({error}): try `java -version`, and mend it or take it "
-                             "off the PATH") from None
+        raise PicaptionError(
+            f"a caption score's Java fails ({error}): try `java -version`, and mend it or take it "
+            "off the PATH"
+        ) from None
 
 
 def mean_average_precision(scores, truth):
@@ -106,14 +127,19 @@ def precision_of_samples(scores, truth):
     (mean, each), for many samples of the same pictures: these are sorted but once."""
     scores, truth = np.asarray(scores), np.asarray(truth, bool)
     if scores.shape != truth.shape or scores.ndim != 2:
-        raise ValueError(f"scores {scores.shape} and truth {truth.shape} are not both [pictures, classes]")
+        raise ValueError(
+            f"scores {scores.shape} and truth {truth.shape} are not both [pictures, classes]"
+        )
     if np.isnan(scores).any():
         raise ValueError("there are scores that are not a number")
     order = np.argsort(-scores, axis=0, kind="stable")
     ranked, hits = np.take_along_axis(scores, order, 0), np.take_along_axis(truth, order, 0)
     # The last rank of those that share a score: there its threshold is passed.
-    last = np.where(np.vstack([ranked[:-1] != ranked[1:], np.ones_like(ranked[:1], bool)]),
-                    np.arange(len(scores))[:, None], len(scores))
+    last = np.where(
+        np.vstack([ranked[:-1] != ranked[1:], np.ones_like(ranked[:1], bool)]),
+        np.arange(len(scores))[:, None],
+        len(scores),
+    )
     last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
     places, classes = np.nonzero(hits)
     ends, pictures = last[places, classes], order[places, classes]
@@ -122,10 +148,14 @@ def precision_of_samples(scores, truth):
         drawn = counts[order]
         seen, found = np.cumsum(drawn, axis=0), np.cumsum(drawn * hits, axis=0)
         precision = found[ends, classes] / np.maximum(seen[ends, classes], 1)
-        total, positives = np.bincount(classes, counts[pictures] * precision, scores.shape[1]), found[-1]
+        total, positives = (
+            np.bincount(classes, counts[pictures] * precision, scores.shape[1]),
+            found[-1],
+        )
         each = np.full(scores.shape[1], np.nan)
         np.divide(total, positives, out=each, where=positives > 0)
         return (float(np.nanmean(each)) if positives.any() else float("nan")), each
+
     return measure
 
 
@@ -159,7 +189,9 @@ def precision_and_recall(scores, truth, k):
     """
     scores, truth = np.asarray(scores), np.asarray(truth, bool)
     if scores.shape != truth.shape or scores.ndim != 2:
-        raise ValueError(f"scores {scores.shape} and truth {truth.shape} are not both [pictures, tags]")
+        raise ValueError(
+            f"scores {scores.shape} and truth {truth.shape} are not both [pictures, tags]"
+        )
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     hits, positives = np.take_along_axis(truth, best, 1).sum(1), truth.sum(1)
     some = positives > 0
@@ -172,8 +204,10 @@ def nearest(features, others):
 
     Alike is what has the largest cosine; of equal ones the first counts.
     """
-    features, others = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-                        for rows in (np.asarray(features), np.asarray(others)))
+    features, others = (
+        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        for rows in (np.asarray(features), np.asarray(others))
+    )
     parts = np.split(features, range(256, len(features), 256))
     return np.concatenate([(part @ others.T).argmax(1) for part in parts])
 

@@ -10,12 +10,12 @@ from .metrics import percent
 #: What people call COCO's classes beside their names, in the singular, a comma between.
 SYNONYMS = {
     "person": "people, man, woman, boy, girl, child, kid, baby, toddler, infant, guy, lady, gentleman, adult, "
-              "teenager, someone, somebody, human, couple, crowd, audience, family, mother, father, mom, dad, "
-              "son, daughter, brother, sister, friend, spectator, pedestrian, passenger, driver, rider, biker, "
-              "cyclist, bicyclist, motorcyclist, player, batter, catcher, umpire, athlete, skier, snowboarder, "
-              "skateboarder, skater, surfer, swimmer, runner, climber, hiker, jockey, cowboy, worker, officer, "
-              "policeman, fireman, firefighter, soldier, fisherman, chef, waiter, student, teacher, tourist, "
-              "performer, dancer, singer, musician, bride, groom, youth",
+    "teenager, someone, somebody, human, couple, crowd, audience, family, mother, father, mom, dad, "
+    "son, daughter, brother, sister, friend, spectator, pedestrian, passenger, driver, rider, biker, "
+    "cyclist, bicyclist, motorcyclist, player, batter, catcher, umpire, athlete, skier, snowboarder, "
+    "skateboarder, skater, surfer, swimmer, runner, climber, hiker, jockey, cowboy, worker, officer, "
+    "policeman, fireman, firefighter, soldier, fisherman, chef, waiter, student, teacher, tourist, "
+    "performer, dancer, singer, musician, bride, groom, youth",
     "bicycle": "bike",
     "car": "automobile, taxi, cab, suv, jeep, van, minivan, sedan",
     "motorcycle": "motorbike, motor bike, motor cycle, dirt bike, moped, scooter",
@@ -70,13 +70,30 @@ SYNONYMS = {
     "hair drier": "hair dryer, hairdryer",
 }
 #: What holds an object's name and is something else.
-OTHER_THINGS = ("couple of", "train track", "train station", "bus stop", "bus station", "bird feeder", "toilet paper",
-                "orange juice")
+OTHER_THINGS = (
+    "couple of",
+    "train track",
+    "train station",
+    "bus stop",
+    "bus station",
+    "bird feeder",
+    "toilet paper",
+    "orange juice",
+)
 #: With "baby" before it, each of these is no person.
 ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe")
 #: Plurals that no rule gives.
-PLURALS = {"person": "persons", "child": "children", "mouse": "mice", "goose": "geese", "sheep": "sheep", "ox": "oxen",
-           "calf": "calves", "knife": "knives", "human": "humans"}
+PLURALS = {
+    "person": "persons",
+    "child": "children",
+    "mouse": "mice",
+    "goose": "geese",
+    "sheep": "sheep",
+    "ox": "oxen",
+    "calf": "calves",
+    "knife": "knives",
+    "human": "humans",
+}
 
 
 def plural(word):
@@ -109,6 +126,7 @@ def phrases(labels):
         words = words_of(phrase)
         for form in {words, (*words[:-1], *map(plural, words[-1:]))} - {()}:
             found.setdefault(form, set()).update({label} & set(labels))
+
     for thing in OTHER_THINGS:
         add(thing, None)
     for animal in ANIMALS:
@@ -126,8 +144,10 @@ def objects_named(caption, known):
     """
     words, longest, start, named = words_of(caption), max(map(len, known), default=0), 0, set()
     while start < len(words):
-        length = next((size for size in range(longest, 0, -1) if words[start:start + size] in known), 0)
-        named |= known.get(words[start:start + length], set())
+        length = next(
+            (size for size in range(longest, 0, -1) if words[start : start + size] in known), 0
+        )
+        named |= known.get(words[start : start + length], set())
         start += max(1, length)
     return named
 
@@ -146,8 +166,13 @@ def share_that_names_an_object(captions, labels, classes):
 
     def share(hits):
         return percent(sum(map(bool, hits)) / len(hits)) if hits else None
+
     pairs = [(found, set(right)) for found, right in zip(named, labels) if right]
-    return {"labelled_pictures": len(pairs),
-            "names_an_object": share([found & right for found, right in pairs]),
-            "names_an_object_but_person": share([found & right - {"person"} for found, right in pairs if right - {"person"}]),
-            "names_an_absent_object": share([found - right for found, right in pairs])}
+    return {
+        "labelled_pictures": len(pairs),
+        "names_an_object": share([found & right for found, right in pairs]),
+        "names_an_object_but_person": share(
+            [found & right - {"person"} for found, right in pairs if right - {"person"}]
+        ),
+        "names_an_absent_object": share([found - right for found, right in pairs]),
+    }

@@ -8,8 +8,14 @@ from matplotlib.figure import Figure
 from picaption.device.errors import PicaptionError
 
 #: A colour a head, told apart by the colour-blind too (Wong, "Points of view: Color blindness", Nature Methods 2011).
-COLOURS = {"image": "#999999", "image, wide": "#000000", "caption": "#E69F00", "fused": "#0072B2", "shuffled": "#D55E00",
-           "human": "#009E73"}
+COLOURS = {
+    "image": "#999999",
+    "image, wide": "#000000",
+    "caption": "#E69F00",
+    "fused": "#0072B2",
+    "shuffled": "#D55E00",
+    "human": "#009E73",
+}
 #: The most panels of a study beside each other.
 PANELS = 4
 #: The most classes whose names are written beside a confusion matrix, and whose pictures are counted in its cells.
@@ -24,7 +30,7 @@ def plot_study(path, rows, measure):
     columns = -(-len(panels) // lines)
     figure = Figure(figsize=(3.4 * columns + 1.4, 3.7 * lines), layout="constrained")
     axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    for axis in axes.flat[len(panels):]:
+    for axis in axes.flat[len(panels) :]:
         axis.remove()
     drawn = {}
     for axis, panel in zip(axes.flat, panels):
@@ -32,9 +38,20 @@ def plot_study(path, rows, measure):
         for head, colour in COLOURS.items():
             if head in shown[0]:
                 means = [row[head] for row in shown]
-                bars = [[abs(mean - row["spread"][head][side]) for mean, row in zip(means, shown)] for side in (0, 1)]
-                drawn[head] = axis.errorbar(range(len(shown)), means, bars, color=colour, marker="o", markersize=3,
-                                            capsize=2, linewidth=2 if head == "fused" else 1)
+                bars = [
+                    [abs(mean - row["spread"][head][side]) for mean, row in zip(means, shown)]
+                    for side in (0, 1)
+                ]
+                drawn[head] = axis.errorbar(
+                    range(len(shown)),
+                    means,
+                    bars,
+                    color=colour,
+                    marker="o",
+                    markersize=3,
+                    capsize=2,
+                    linewidth=2 if head == "fused" else 1,
+                )
         axis.set_xticks(range(len(shown)), [row["pictures"] or "all" for row in shown])
         axis.set(title=panel, xlabel="pictures a class")
         axis.grid(axis="y", alpha=0.3)
@@ -56,8 +73,14 @@ def plot_confusion(path, counts, classes):
         axis.set_yticks(range(len(classes)), [_shown(name) for name in classes])
     if len(classes) <= COUNTED:
         for row, column in zip(*counts.nonzero()):
-            axis.text(column, row, int(counts[row, column]), ha="center", va="center",
-                      color="white" if shares[row, column] > 0.5 else "black")
+            axis.text(
+                column,
+                row,
+                int(counts[row, column]),
+                ha="center",
+                va="center",
+                color="white" if shares[row, column] > 0.5 else "black",
+            )
     axis.set(xlabel="told", ylabel="true")
     save(figure, path)
 
@@ -71,9 +94,13 @@ def save(figure, path):
         figure.savefig(partial, dpi=110)
         os.replace(partial, path)
     except ValueError:
-        raise PicaptionError(f"{path} has no ending of a plot that can be drawn; use .png, .svg or .pdf") from None
+        raise PicaptionError(
+            f"{path} has no ending of a plot that can be drawn; use .png, .svg or .pdf"
+        ) from None
     except OSError as error:
-        raise PicaptionError(f"{path} cannot be written ({error.strerror}); check the folder") from None
+        raise PicaptionError(
+            f"{path} cannot be written ({error.strerror}); check the folder"
+        ) from None
     finally:
         partial.unlink(missing_ok=True)
 

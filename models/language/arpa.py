@@ -31,7 +31,9 @@ def write_arpa(path, model, vocabulary):
         raise ValueError(f"the model is of {model.size} words, the vocabulary of {len(vocabulary)}")
     for word in vocabulary.words:
         if not word or SPACE.search(word):
-            raise PicaptionError(f"{path}: ARPA files cannot hold the word {word!r}: take it out of the vocabulary")
+            raise PicaptionError(
+                f"{path}: ARPA files cannot hold the word {word!r}: take it out of the vocabulary"
+            )
     grams = [[((word,), probability(model, (), word)) for word in range(model.size)]]
     grams += [[] for _ in range(model.order - 1)]
     for history, following in model.seen.items():
@@ -96,7 +98,10 @@ class _Reader:
             while self.advance() != last:
                 value, words, weight = self.gram(order, order < len(totals))
                 count += 1
-                self.check(count <= total, f"expected '{last}' after the {total} n-grams that the head names")
+                self.check(
+                    count <= total,
+                    f"expected '{last}' after the {total} n-grams that the head names",
+                )
                 if order == 1:
                     self.check(words[0] not in listed, f"{words[0]!r} stands there twice")
                     listed.add(words[0])
@@ -107,28 +112,41 @@ class _Reader:
                     seen.setdefault(gram[:-1], {})[gram[-1]] = value
                 if weight is not None:
                     backoff[gram] = weight
-            self.check(count == total, f"expected {total} {order}-grams before it, as the head says, not {count}")
-            self.check(order > 1 or {"<s>", "</s>"} <= listed, "expected <s> and </s> among the 1-grams before it")
+            self.check(
+                count == total,
+                f"expected {total} {order}-grams before it, as the head says, not {count}",
+            )
+            self.check(
+                order > 1 or {"<s>", "</s>"} <= listed,
+                "expected <s> and </s> among the 1-grams before it",
+            )
         return NGramModel(len(totals), len(numbers), seen, backoff), Vocabulary(numbers)
 
     def advance(self):
         """Go to the next line that is not empty and return it."""
         self.number, self.line = next(self.lines, (self.number, None))
         if self.line is None:
-            raise PicaptionError(f"{self.path}: line {self.number}: the file ends without \\end\\: "
-                                 "it is no ARPA file or not all of one; get or write it again")
+            raise PicaptionError(
+                f"{self.path}: line {self.number}: the file ends without \\end\\: "
+                "it is no ARPA file or not all of one; get or write it again"
+            )
         return self.line
 
     def check(self, valid, wrong):
         if not valid:
-            raise PicaptionError(f"{self.path}: line {self.number}: {wrong}, in {self.line[:60]!r}; "
-                                 "mend this line or write the file again")
+            raise PicaptionError(
+                f"{self.path}: line {self.number}: {wrong}, in {self.line[:60]!r}; "
+                "mend this line or write the file again"
+            )
 
     def gram(self, order, has_backoff):
         """Return a line's (probability, words, back-off weight or None)."""
         first, *words = SPACE.split(self.line)
-        self.check(len(words) == order or has_backoff and len(words) == order + 1,
-                   f"expected log10 of a probability, {order} words" + " and perhaps a back-off weight" * has_backoff)
+        self.check(
+            len(words) == order or has_backoff and len(words) == order + 1,
+            f"expected log10 of a probability, {order} words"
+            + " and perhaps a back-off weight" * has_backoff,
+        )
         weight = self.power_of_ten(words.pop(), 99) if len(words) > order else None
         return self.power_of_ten(first, 0), words, weight
 
@@ -138,15 +156,19 @@ class _Reader:
         except ValueError:
             value = math.nan
         self.check(value <= largest, f"{text!r} is not a number of at most {largest}")
-        return 10 ** value if value > ZERO else 0.0
+        return 10**value if value > ZERO else 0.0
 
     def numbered(self, words, numbers, listed, seen):
         """Return the n-gram of `words`, not of order 1."""
         for word in words:
             self.check(word in listed, f"{word!r} is not among the 1-grams")
         gram = tuple(numbers[word] for word in words)
-        self.check(START not in gram[1:] and END not in gram[:-1], "<s> stands first only, and </s> last")
-        self.check(gram[-2] in seen.get(gram[:-2], ()) or gram[:-1] == (START,),
-                   f"its history {' '.join(words[:-1])!r} is not among the {len(words) - 1}-grams")
+        self.check(
+            START not in gram[1:] and END not in gram[:-1], "<s> stands first only, and </s> last"
+        )
+        self.check(
+            gram[-2] in seen.get(gram[:-2], ()) or gram[:-1] == (START,),
+            f"its history {' '.join(words[:-1])!r} is not among the {len(words) - 1}-grams",
+        )
         self.check(gram[-1] not in seen.get(gram[:-1], ()), "this n-gram stands there twice")
         return gram

@@ -72,8 +72,15 @@ def kneser_ney(captions, order, size, discounts=None):
     """
     counts = _adjusted(_count(captions, order, size), order)
     if discounts is None:
-        discounts = [estimate_discounts(count for history, following in counts.items() if len(history) == length
-                                        for count in following.values()) for length in range(order)]
+        discounts = [
+            estimate_discounts(
+                count
+                for history, following in counts.items()
+                if len(history) == length
+                for count in following.values()
+            )
+            for length in range(order)
+        ]
     words = range(END, size)
     counts[()] = {word: counts[()].get(word, 0) for word in words}
     uniform = dict.fromkeys(words, 1 / len(words))
@@ -81,9 +88,13 @@ def kneser_ney(captions, order, size, discounts=None):
     for history in sorted(counts, key=len):
         following, lower = counts[history], seen[history[1:]] if history else uniform
         total, discount = sum(following.values()), (0, *discounts[len(history)])
-        weight = backoff[history] = sum([discount[min(count, 3)] for count in following.values()]) / total
-        seen[history] = {word: (count - discount[min(count, 3)]) / total + weight * lower[word]
-                         for word, count in following.items()}
+        weight = backoff[history] = (
+            sum([discount[min(count, 3)] for count in following.values()]) / total
+        )
+        seen[history] = {
+            word: (count - discount[min(count, 3)]) / total + weight * lower[word]
+            for word, count in following.items()
+        }
     return NGramModel(order, size, seen, backoff)
 
 
@@ -110,13 +121,15 @@ def _count(captions, order, size):
         raise ValueError("there are no captions to count words in")
     wrong = set().union(*captions).difference(range(UNKNOWN, size))
     if wrong:
-        raise ValueError(f"{min(wrong)} is not the number of a word: they are {UNKNOWN} to {size - 1}")
+        raise ValueError(
+            f"{min(wrong)} is not the number of a word: they are {UNKNOWN} to {size - 1}"
+        )
     counts = defaultdict(lambda: defaultdict(int))  # Faster than Counters.
     for caption in captions:
         words = (START, *caption, END)
         for end in range(1, len(words)):
             for length in range(min(order - 1, end) + 1):
-                counts[words[end - length:end]][words[end]] += 1
+                counts[words[end - length : end]][words[end]] += 1
     return dict(counts)
 
 
@@ -128,14 +141,18 @@ def _adjusted(counts, order):
             shorter = preceded[history[1:]]
             for word in following:
                 shorter[word] += 1
-    return {history: following if len(history) == order - 1 or history[:1] == (START,) else preceded[history]
-            for history, following in counts.items()}
+    return {
+        history: following
+        if len(history) == order - 1 or history[:1] == (START,)
+        else preceded[history]
+        for history, following in counts.items()
+    }
 
 
 def history_of(model, words):
     """Return the history that the next word depends on after `words`, all those told so far."""
     told = (START, *words)
-    return told[max(0, len(told) - model.order + 1):]
+    return told[max(0, len(told) - model.order + 1) :]
 
 
 def probability(model, history, word):
@@ -163,7 +180,9 @@ def distribution(model, history):
 def log_probability(model, words):
     """Return a sentence's natural log-probability, the sum over its words and its end; -inf where it cannot occur."""
     told = [*words, END]
-    each = (probability(model, history_of(model, told[:index]), word) for index, word in enumerate(told))
+    each = (
+        probability(model, history_of(model, told[:index]), word) for index, word in enumerate(told)
+    )
     return sum(math.log(found) if found else -math.inf for found in each)
 
 
@@ -201,12 +220,18 @@ def next_word(model, cached=1024):
 
     The distributions of the `cached` histories asked for last are kept.
     """
+
     @lru_cache(cached)
     def log_probabilities(history):
         with np.errstate(divide="ignore"):
             return np.log(distribution(model, history)).astype(np.float32)
 
     def ask(histories):
-        return np.stack([log_probabilities(tuple(words[max(0, words.count(START) - 1):]))
-                         for words in histories.tolist()])
+        return np.stack(
+            [
+                log_probabilities(tuple(words[max(0, words.count(START) - 1) :]))
+                for words in histories.tolist()
+            ]
+        )
+
     return ask

@@ -43,7 +43,9 @@ class WithPrior:
         if model.vocabulary is None:
             raise PicaptionError("this model has no captioner that a prior could help")
         self._model, self._counted, self._weight = model, next_word(counted), np.float32(weight)
-        self._numbers = np.array([vocabulary.numbers.get(word, UNKNOWN) for word in model.vocabulary.words])
+        self._numbers = np.array(
+            [vocabulary.numbers.get(word, UNKNOWN) for word in model.vocabulary.words]
+        )
 
     def __getattr__(self, name):
         return getattr(self._model, name)

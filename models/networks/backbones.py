@@ -13,10 +13,24 @@ import numpy as np
 
 #: (expansion, channels, repeats, stride of the first, depthwise kernel) for each group of blocks.
 BLOCKS = {
-    "mobilenet_v2": ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3), (6, 96, 3, 1, 3),
-                     (6, 160, 3, 2, 3), (6, 320, 1, 1, 3)),
-    "efficientnet_lite0": ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
-                           (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
+    "mobilenet_v2": (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 32, 3, 2, 3),
+        (6, 64, 4, 2, 3),
+        (6, 96, 3, 1, 3),
+        (6, 160, 3, 2, 3),
+        (6, 320, 1, 1, 3),
+    ),
+    "efficientnet_lite0": (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+        (6, 320, 1, 1, 3),
+    ),
 }
 
 
@@ -33,8 +47,11 @@ def backbone(name, size=224, alpha=1.0, classes=None):
     that gives the last feature map, float32 [batch, size/32, size/32, 1280 (or 1280 * alpha)], or,
     with `classes`, their logits [batch, classes].
     """
+
     def convolve(x, filters, kernel, stride, name, activation="relu6"):
-        return keras.layers.Conv2D(filters, kernel, stride, "same", activation=activation, name=name)(x)
+        return keras.layers.Conv2D(
+            filters, kernel, stride, "same", activation=activation, name=name
+        )(x)
 
     image = keras.Input((size, size, 3), name="image")
     x = convolve(image, channels(32, alpha), 3, 2, "stem")
@@ -45,7 +62,9 @@ def backbone(name, size=224, alpha=1.0, classes=None):
             stride = first_stride if repeat == 0 else 1
             if expansion > 1:
                 x = convolve(x, expansion * x.shape[-1], 1, 1, f"{block}_expand")
-            x = keras.layers.DepthwiseConv2D(kernel, stride, "same", activation="relu6", name=f"{block}_depthwise")(x)
+            x = keras.layers.DepthwiseConv2D(
+                kernel, stride, "same", activation="relu6", name=f"{block}_depthwise"
+            )(x)
             x = convolve(x, channels(count, alpha), 1, 1, f"{block}_project", activation=None)
             if stride == 1 and shortcut.shape[-1] == x.shape[-1]:
                 x = keras.layers.Add(name=f"{block}_add")([shortcut, x])
@@ -106,6 +125,8 @@ def set_weights(layer, weight, bias):
     """Set a layer's kernel and bias; raises ValueError with the layer's name where the shapes differ."""
     expected = layer.kernel.shape
     if tuple(expected) != weight.shape:
-        raise ValueError(f"layer {layer.name} takes weights of shape {tuple(expected)}, the file has {weight.shape}; "
-                         "are alpha and the network the same?")
+        raise ValueError(
+            f"layer {layer.name} takes weights of shape {tuple(expected)}, the file has {weight.shape}; "
+            "are alpha and the network the same?"
+        )
     layer.set_weights([weight, bias])

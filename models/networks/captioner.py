@@ -44,6 +44,7 @@ class Captioner:
 def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, rank=0, dropout=0.4):
     """Build an untrained Captioner for features of the shape `features`, (F,) or, with attention, (G, F), for `words`
     words, `tags` tags and n-grams of `order`; with `rank`, C, U and the tags' matrix are of that rank."""
+
     def narrow(wide, name):
         return layers.Dense(rank, use_bias=False, name=name)(wide) if rank else wide
 
@@ -61,7 +62,9 @@ def build_captioner(features, words, tags, order=5, embedding=128, hidden=512, r
     embedded = layers.Dropout(dropout / 2)(embedded)
     seen = given
     if len(features) == 2:
-        query = layers.Dense(hidden, use_bias=False, kernel_initializer="zeros", name="query")(embedded)
+        query = layers.Dense(hidden, use_bias=False, kernel_initializer="zeros", name="query")(
+            embedded
+        )
         seen = layers.Flatten()(layers.Attention()([layers.Reshape((1, hidden))(query), given]))
     summed = layers.Add()([layers.Dense(hidden, use_bias=False, name="hidden")(embedded), seen])
     told = narrow(layers.Dropout(dropout)(layers.ReLU()(summed)), "narrow_logits")

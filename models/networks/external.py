@@ -52,31 +52,43 @@ def load_foreign(settings, root):
         raise PicaptionError("a network of others' runs on TensorFlow: unset KERAS_BACKEND")
     path = Path(root, settings.network)
     if not path.exists():
-        raise PicaptionError(f"network = {settings.network!r}: there is no {path}; give a .keras or .h5 file, or a SavedModel's "
-                             "folder, by its path from --data")
+        raise PicaptionError(
+            f"network = {settings.network!r}: there is no {path}; give a .keras or .h5 file, or a SavedModel's "
+            "folder, by its path from --data"
+        )
     frozen, seen, scores = trace(path, settings.features, settings.size)
     given = tuple(seen.shape[1:])
     if seen.dtype != tf.float32 or len(given) not in (1, 3) or None in given:
-        raise PicaptionError(f"features = {settings.features!r}: this layer gives {seen.dtype.name} {list(seen.shape)}; name one that "
-                             "gives a feature map [batch, height, width, channels] or a vector [batch, features]")
+        raise PicaptionError(
+            f"features = {settings.features!r}: this layer gives {seen.dtype.name} {list(seen.shape)}; name one that "
+            "gives a feature map [batch, height, width, channels] or a vector [batch, features]"
+        )
     if len(given) == 1 and settings.pooling == "attention":
-        raise PicaptionError(f"pooling = \"attention\" looks at the places of a feature map, and {settings.features or 'the last layer'}"
-                             " gives a vector: name the layer before its pooling as features, or set pooling = \"mean\"")
+        raise PicaptionError(
+            f'pooling = "attention" looks at the places of a feature map, and {settings.features or "the last layer"}'
+            ' gives a vector: name the layer before its pooling as features, or set pooling = "mean"'
+        )
     log.info("%s: features of %s, %s", path.name, source(seen).name, "x".join(map(str, given)))
     kept = frozen.prune(frozen.inputs, [seen])
     ends = kept.inputs[0].name, kept.outputs[0].name
     layer = FrozenGraph(given, ends, kept.graph.as_graph_def().SerializeToString(), name="network")
     image = keras.Input((settings.size, settings.size, 3))
-    encoder = build_encoder(keras.Model(image, layer(image)), settings.pooling == "attention", PIXELS[settings.pixels])
+    encoder = build_encoder(
+        keras.Model(image, layer(image)), settings.pooling == "attention", PIXELS[settings.pixels]
+    )
     if not settings.names:
         return Foreign(encoder)
     labels = read_names(Path(root, settings.names))
     head, kind = head_behind(seen, scores)
     if head is None:
-        raise PicaptionError(f"names: the classes of {path.name} cannot be kept: their scores are not one dense layer of the features, "
-                             "at most pooled; name the layer before the last as features, or leave out names")
+        raise PicaptionError(
+            f"names: the classes of {path.name} cannot be kept: their scores are not one dense layer of the features, "
+            "at most pooled; name the layer before the last as features, or leave out names"
+        )
     if len(labels) != len(head.bias):
-        raise PicaptionError(f"names: {len(labels)} names for {len(head.bias)} scores; give one for each score, in their order")
+        raise PicaptionError(
+            f"names: {len(labels)} names for {len(head.bias)} scores; give one for each score, in their order"
+        )
     return Foreign(encoder, labels, head, kind)
 
 
@@ -89,27 +101,36 @@ def load(path, size=None):
         if path.is_dir():
             loaded = tf.saved_model.load(str(path))  # Its variables live as long as it does.
             signature = loaded.signatures["serving_default"]
-            (name, given), = signature.structured_input_signature[1].items()
+            ((name, given),) = signature.structured_input_signature[1].items()
             shape, outputs = given.shape, list(signature.structured_outputs)
 
             def call(image):
                 return loaded.signatures["serving_default"](**{name: image})[outputs[0]]
+
             inputs = 1
         else:
             model = call = keras.saving.load_model(path, compile=False, safe_mode=True)
             shape, outputs, inputs = model.inputs[0].shape, model.outputs, len(model.inputs)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise PicaptionError(f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}") from None
+        raise PicaptionError(
+            f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}"
+        ) from None
     if inputs != 1 or len(outputs) != 1:
-        raise PicaptionError(f"{path}: it takes {inputs} inputs and gives {len(outputs)} outputs; a classifier takes a picture "
-                             "and gives scores")
+        raise PicaptionError(
+            f"{path}: it takes {inputs} inputs and gives {len(outputs)} outputs; a classifier takes a picture "
+            "and gives scores"
+        )
     shape = list(shape)
     if len(shape) != 4 or shape[3] != 3:
-        raise PicaptionError(f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, width, 3]")
+        raise PicaptionError(
+            f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, width, 3]"
+        )
     if size:
         shape[1:3] = [shape[1] or size, shape[2] or size]
     if None in shape[1:]:
-        raise PicaptionError(f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with --size")
+        raise PicaptionError(
+            f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with --size"
+        )
     return call, tuple(shape[1:]), model
 
 
@@ -121,24 +142,33 @@ def trace(path, features, size):
     call, shape, model = load(path, size)
     if shape[:2] != (size, size):
         square = f"set size = {shape[0]}" if shape[0] == shape[1] else "a run trains on square ones"
-        raise PicaptionError(f"{path}: it takes pictures of {shape[0]}x{shape[1]}, not {size}x{size}: {square}")
+        raise PicaptionError(
+            f"{path}: it takes pictures of {shape[0]}x{shape[1]}, not {size}x{size}: {square}"
+        )
     layer = model and features and find_layer(model, features, path)
 
     def both(picture):
         with outputs_of(layer) as kept:
             scores = call(picture)
         return [*kept[-1:], scores]
+
     try:
-        concrete = tf.function(both).get_concrete_function(tf.TensorSpec((None, *shape), tf.float32, "picture"))
+        concrete = tf.function(both).get_concrete_function(
+            tf.TensorSpec((None, *shape), tf.float32, "picture")
+        )
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise PicaptionError(f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}") from None
+        raise PicaptionError(
+            f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}"
+        ) from None
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     seen, scores = frozen.outputs[0], frozen.outputs[-1]
     if not features:
         seen = product_of(scores)[0]
         if seen is None:
-            raise PicaptionError(f"{path}: it does not end in one dense layer: name the layer to take features from, with the setting "
-                                 "features")
+            raise PicaptionError(
+                f"{path}: it does not end in one dense layer: name the layer to take features from, with the setting "
+                "features"
+            )
     elif not layer:
         seen = scope_output(frozen.graph, features, path)
     return frozen, seen, scores
@@ -158,7 +188,9 @@ def find_layer(model, name, path):
 
 def no_layer(path, name, names):
     """Return the PicaptionError for a layer that is not among `names`, which it tells the last of."""
-    return PicaptionError(f"features = {name!r}: {path.name} has no such layer; its last are {', '.join(names[-8:])}")
+    return PicaptionError(
+        f"features = {name!r}: {path.name} has no such layer; its last are {', '.join(names[-8:])}"
+    )
 
 
 @contextmanager
@@ -173,6 +205,7 @@ def outputs_of(layer):
     def watched(*inputs, **options):
         kept.append(call(*inputs, **options))
         return kept[-1]
+
     layer.call = watched
     try:
         yield kept
@@ -187,15 +220,21 @@ def scope_output(graph, name, path):
     for operator in graph.get_operations():
         if operator.outputs and operator.type not in ("Const", "Identity", "NoOp", "Placeholder"):
             parts = operator.name.split("/")
-            scopes |= {"/".join(parts[:count]): operator.outputs[0] for count in range(1, len(parts))}
-    exact, numbered = ([scope for scope in scopes if f"/{strip(scope)}".endswith(f"/{name}")]
-                       for strip in (str, lambda scope: re.sub(r"_\d+$", "", scope)))
+            scopes |= {
+                "/".join(parts[:count]): operator.outputs[0] for count in range(1, len(parts))
+            }
+    exact, numbered = (
+        [scope for scope in scopes if f"/{strip(scope)}".endswith(f"/{name}")]
+        for strip in (str, lambda scope: re.sub(r"_\d+$", "", scope))
+    )
     found = exact if "/" in name and exact else [*exact, *numbered]
     if not found:
         raise no_layer(path, name, [scope.rpartition("/")[2] for scope in scopes])
     if len(found) > 1:
         ends = " or ".join("/".join(scope.split("/")[-2:]) for scope in found)
-        raise PicaptionError(f"features = {name!r}: {path.name} has several layers that may be called so: name {ends}")
+        raise PicaptionError(
+            f"features = {name!r}: {path.name} has several layers that may be called so: name {ends}"
+        )
     return scopes[found[0]]
 
 
@@ -225,10 +264,21 @@ def product_of(scores):
             return None, None, None, None
         operator = operator.inputs[0].op
     weights = constant(operator.inputs[1])
-    if weights is None or weights.ndim == 4 and weights.shape[:2] != (1, 1) or weights.ndim == 2 and operator.get_attr("transpose_b"):
+    if (
+        weights is None
+        or weights.ndim == 4
+        and weights.shape[:2] != (1, 1)
+        or weights.ndim == 2
+        and operator.get_attr("transpose_b")
+    ):
         return None, None, None, None
     weights = weights.reshape(weights.shape[-2:])
-    return operator.inputs[0], weights, np.broadcast_to(bias, weights.shape[1:]).astype(np.float32), kind
+    return (
+        operator.inputs[0],
+        weights,
+        np.broadcast_to(bias, weights.shape[1:]).astype(np.float32),
+        kind,
+    )
 
 
 def head_behind(seen, scores):
@@ -238,6 +288,9 @@ def head_behind(seen, scores):
     if given is None or len(weights) != seen.shape[-1]:
         return None, None
     start, operator = source(seen), source(given)
-    while operator is not start and operator.type in (*PASSING, *(["Mean"] if len(seen.shape) == 4 else [])):
+    while operator is not start and operator.type in (
+        *PASSING,
+        *(["Mean"] if len(seen.shape) == 4 else []),
+    ):
         operator = operator.inputs[0].op
     return (Head(weights, None, bias, raw=True), kind) if operator is start else (None, None)

@@ -42,10 +42,12 @@ class FrozenGraph(keras.layers.Layer):
 
     def _function(self):
         import tensorflow as tf  # Keras may run on something else.
+
         definition = tf.compat.v1.GraphDef.FromString(self.graph)
         start, end = self.ends
 
         @tf.function
         def run(pictures):
             return tf.graph_util.import_graph_def(definition, {start: pictures}, [end], name="")[0]
+
         return run

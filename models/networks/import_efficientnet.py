@@ -51,15 +51,28 @@ def read_tensors(path):
             _, _, _, tensors, keys = (_Unpickler(file).load() for _ in range(5))
             dtypes, storages = {key: dtype for key, dtype, *_ in tensors.values()}, {}
             for key in keys:
-                count, = struct.unpack("<q", file.read(8))
+                (count,) = struct.unpack("<q", file.read(8))
                 storages[key] = np.fromfile(file, dtypes[key], count)
-        return {name: np.lib.stride_tricks.as_strided(
-                    storages[key][offset:], shape, [step * dtype.itemsize for step in strides]).copy()
-                for name, (key, dtype, offset, shape, strides) in tensors.items()}
+        return {
+            name: np.lib.stride_tricks.as_strided(
+                storages[key][offset:], shape, [step * dtype.itemsize for step in strides]
+            ).copy()
+            for name, (key, dtype, offset, shape, strides) in tensors.items()
+        }
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the weights: {error.strerror}") from None
-    except (pickle.UnpicklingError, EOFError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PicaptionError(f"{path}: no weights as PyTorch wrote them before version 1.6: {error}") from None
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        struct.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise PicaptionError(
+            f"{path}: no weights as PyTorch wrote them before version 1.6: {error}"
+        ) from None
 
 
 def folded(tensors):
@@ -70,7 +83,9 @@ def folded(tensors):
     for index, (kernel, norm) in enumerate(zip(kernels, norms, strict=True)):
         scale = tensors[f"{norm}.weight"] / np.sqrt(tensors[f"{norm}.running_var"] + EPSILON)
         weight = tensors[kernel] * scale[:, None, None, None]  # (out, in, height, width)
-        arrays[f"{index:02}_w"] = weight.transpose((1, 2, 3, 0) if "depthwise" in kernel else (0, 2, 3, 1))
+        arrays[f"{index:02}_w"] = weight.transpose(
+            (1, 2, 3, 0) if "depthwise" in kernel else (0, 2, 3, 1)
+        )
         arrays[f"{index:02}_b"] = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
     arrays[f"{len(kernels):02}_w"] = tensors["_fc.weight"][:, None, None]
     arrays[f"{len(kernels):02}_b"] = tensors["_fc.bias"]
@@ -87,7 +102,9 @@ def fold(source, target):
     click.echo(f"{target}: {len(arrays) // 2} layers")
 
 
-main = partial(cli.main, command=fold, name="python -m picaption.models.networks.import_efficientnet")
+main = partial(
+    cli.main, command=fold, name="python -m picaption.models.networks.import_efficientnet"
+)
 
 if __name__ == "__main__":
     main()

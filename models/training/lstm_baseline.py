@@ -43,11 +43,19 @@ class Decoder:
 def build_lstm(features, words, embedding, hidden, dropout):
     """Build an untrained Decoder for `features` features and `words` words, its dropout where build_captioner's is."""
     image = keras.Input((features,), name="image")
-    context = keras.Model(image, layers.Dense(hidden, name="context")(layers.Dropout(dropout)(image)), name="context")
-    embed, cell = layers.Embedding(words, embedding, name="embedding"), layers.LSTMCell(hidden, name="cell")
+    context = keras.Model(
+        image, layers.Dense(hidden, name="context")(layers.Dropout(dropout)(image)), name="context"
+    )
+    embed, cell = (
+        layers.Embedding(words, embedding, name="embedding"),
+        layers.LSTMCell(hidden, name="cell"),
+    )
     output = layers.Dense(words, name="logits")
 
-    word, given = keras.Input((), dtype="int32", name="word"), keras.Input((hidden,), name="context")
+    word, given = (
+        keras.Input((), dtype="int32", name="word"),
+        keras.Input((hidden,), name="context"),
+    )
     state = [keras.Input((hidden,), name=name) for name in ("h", "c")]
     told, after = cell(embed(word), state)
     step = keras.Model([word, *state, given], [output(ops.relu(told + given)), *after], name="step")
@@ -56,18 +64,22 @@ def build_lstm(features, words, embedding, hidden, dropout):
     row, place = (keras.Input((), dtype="int32", name=name) for name in ("row", "place"))
     seen = ops.take(context(image), row, axis=0)
     first = [ops.tanh(seen), ops.zeros_like(seen)]
-    told = layers.RNN(cell, return_sequences=True)(layers.Dropout(dropout / 2)(embed(caption)), initial_state=first)
+    told = layers.RNN(cell, return_sequences=True)(
+        layers.Dropout(dropout / 2)(embed(caption)), initial_state=first
+    )
     # Padding has no logits: they are what costs most.
     told = ops.take(ops.reshape(ops.relu(told + seen[:, None]), (-1, hidden)), place, axis=0)
     inputs = {"image": image, "caption": caption, "row": row, "place": place}
-    return Decoder(context, step, keras.Model(inputs, {"words": output(layers.Dropout(dropout)(told))}))
+    return Decoder(
+        context, step, keras.Model(inputs, {"words": output(layers.Dropout(dropout)(told))})
+    )
 
 
 def equal_hidden(weights, features, words, embedding):
     """Return the hidden size at which build_lstm's Decoder has `weights` weights, rounded to a whole number."""
     # 4 H^2 + linear H + fixed weights: context, the cell's four gates and logits; embeddings and the logits' biases.
     linear, fixed = (features + 1) + 4 * (embedding + 1) + words, words * embedding + words
-    return round((math.sqrt(linear ** 2 + 16 * (weights - fixed)) - linear) / 8)
+    return round((math.sqrt(linear**2 + 16 * (weights - fixed)) - linear) / 8)
 
 
 class Captions(Batches):
@@ -88,11 +100,17 @@ class Captions(Batches):
         owners, captions = zip(*self.drawn(rows))
         padded = np.full((len(captions), self.steps), START, np.int32)
         for line, caption in zip(padded, captions):
-            line[1:len(caption) + 1] = caption
+            line[1 : len(caption) + 1] = caption
         lengths = np.array([len(caption) + 1 for caption in captions])
-        inputs = {"image": self.examples.inputs[rows], "caption": padded, "row": np.array(owners, np.int32),
-                  "place": np.flatnonzero(np.arange(self.steps) < lengths[:, None]).astype(np.int32)}
-        return inputs, {"words": np.concatenate([[*caption, END] for caption in captions]).astype(np.int32)}
+        inputs = {
+            "image": self.examples.inputs[rows],
+            "caption": padded,
+            "row": np.array(owners, np.int32),
+            "place": np.flatnonzero(np.arange(self.steps) < lengths[:, None]).astype(np.int32),
+        }
+        return inputs, {
+            "words": np.concatenate([[*caption, END] for caption in captions]).astype(np.int32)
+        }
 
 
 def train_lstm(settings, train, dev, words, hidden, epochs, folder):
@@ -109,9 +127,19 @@ def train_lstm(settings, train, dev, words, hidden, epochs, folder):
         return decoder
     batches = Captions(train, batch=settings.batch, each=settings.each, seed=settings.seed)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, epochs * len(batches))
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0),
-                  loss={"words": fit.smoothed_cross_entropy(settings.smoothing)}, jit_compile=False)
-    fit.fit(model, batches, Captions(dev, batch=settings.batch, training=False), epochs, settings.patience, folder)
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0),
+        loss={"words": fit.smoothed_cross_entropy(settings.smoothing)},
+        jit_compile=False,
+    )
+    fit.fit(
+        model,
+        batches,
+        Captions(dev, batch=settings.batch, training=False),
+        epochs,
+        settings.patience,
+        folder,
+    )
     partial = folder / "partial.weights.h5"
     model.save_weights(partial)
     os.replace(partial, path)
@@ -124,7 +152,9 @@ def perplexity(decoder, batches):
     for index in range(len(batches)):
         inputs, targets = batches[index]
         logits = decoder.sequence.predict_on_batch(inputs)["words"]
-        total += float(ops.sum(ops.sparse_categorical_crossentropy(targets["words"], logits, from_logits=True)))
+        total += float(
+            ops.sum(ops.sparse_categorical_crossentropy(targets["words"], logits, from_logits=True))
+        )
         count += len(targets["words"])
     return math.exp(total / count)
 
@@ -149,4 +179,5 @@ def stateful(step, context):
         logits, h, c = step(np.array([words[-1] for words in read], np.int32), h, c, context)
         states.update(zip(read, zip(h, c)))
         return log_softmax(logits)
+
     return next_word

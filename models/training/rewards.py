@@ -17,7 +17,11 @@ ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 
 def grams(words):
     """Return the n-grams of `words`, lengths 1 to 4, with their counts: a Counter of tuples."""
-    return Counter(tuple(words[start:start + n]) for n in range(1, LONGEST + 1) for start in range(len(words) - n + 1))
+    return Counter(
+        tuple(words[start : start + n])
+        for n in range(1, LONGEST + 1)
+        for start in range(len(words) - n + 1)
+    )
 
 
 class CiderD:
@@ -31,14 +35,20 @@ class CiderD:
 
     def __init__(self, captions):
         told = [[list(caption) + [END] for caption in each] for each in captions]
-        self.frequency = Counter(gram for each in told for gram in set().union(*(grams(caption) for caption in each)))
+        self.frequency = Counter(
+            gram for each in told for gram in set().union(*(grams(caption) for caption in each))
+        )
         self.log_pictures = math.log(max(2, len(told)))
-        self.references = [[(self._vector(caption), len(caption)) for caption in each] for each in told]
+        self.references = [
+            [(self._vector(caption), len(caption)) for caption in each] for each in told
+        ]
 
     def _vector(self, words):
         """Return (tf-idf by n-gram, its norm for each n)."""
-        weights = {gram: count * (self.log_pictures - math.log(max(1, self.frequency[gram])))
-                   for gram, count in grams(words).items()}
+        weights = {
+            gram: count * (self.log_pictures - math.log(max(1, self.frequency[gram])))
+            for gram, count in grams(words).items()
+        }
         norms = [0.0] * (LONGEST + 1)
         for gram, weight in weights.items():
             norms[len(gram)] += weight * weight
@@ -55,9 +65,12 @@ class CiderD:
                 other = reference.get(gram)
                 if other:
                     products[len(gram)] += min(weight, other) * other
-            penalty = math.exp(-(len(words) - length) ** 2 / (2 * SIGMA ** 2))
-            total += penalty * sum(product / (norm * other) for product, norm, other
-                                   in zip(products, norms, reference_norms) if product)
+            penalty = math.exp(-((len(words) - length) ** 2) / (2 * SIGMA**2))
+            total += penalty * sum(
+                product / (norm * other)
+                for product, norm, other in zip(products, norms, reference_norms)
+                if product
+            )
         return 10 * total / (LONGEST * len(self.references[picture]))
 
 
@@ -111,7 +124,9 @@ class Meteor:
 
     def score(self, picture, words):
         """Return METEOR of a caption's `words` against that of picture number `picture` it does best with."""
-        return max((self._against(reference, words) for reference in self.references[picture]), default=0.0)
+        return max(
+            (self._against(reference, words) for reference in self.references[picture]), default=0.0
+        )
 
     def _against(self, reference, words):
         free, last, chunks, matched = list(range(len(reference))), -2, 0, []
@@ -127,7 +142,9 @@ class Meteor:
             last = place
         if not matched:
             return 0.0
-        precision, recall = (self._weight(matched) / self._weight(all_words) for all_words in (words, reference))
+        precision, recall = (
+            self._weight(matched) / self._weight(all_words) for all_words in (words, reference)
+        )
         mean = precision * recall / (ALPHA * precision + (1 - ALPHA) * recall)
         return mean * (1 - GAMMA * (chunks / len(matched)) ** BETA)
 
@@ -143,7 +160,11 @@ class Reward:
     """
 
     def __init__(self, captions, function_words=frozenset()):
-        self.parts = (2, CiderD(captions)), (5, Bleu4(captions)), (10, Meteor(captions, function_words))
+        self.parts = (
+            (2, CiderD(captions)),
+            (5, Bleu4(captions)),
+            (10, Meteor(captions, function_words)),
+        )
 
     def score(self, picture, words):
         """Return the reward of a caption's `words` (without end) for picture number `picture`."""

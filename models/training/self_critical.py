@@ -32,7 +32,11 @@ def draw(captioner, contexts, order, longest, random=None):
     history = np.full((count, order - 1), START, np.int32)
     words, open_rows = [[] for _ in range(count)], np.arange(count)
     for _ in range(longest):
-        logits = np.array(keras.ops.convert_to_numpy(captioner.next_word([history[open_rows], contexts[open_rows]])))
+        logits = np.array(
+            keras.ops.convert_to_numpy(
+                captioner.next_word([history[open_rows], contexts[open_rows]])
+            )
+        )
         logits[:, (START, UNKNOWN)] = -np.inf
         if random is not None:
             logits += random.gumbel(size=logits.shape).astype(np.float32)
@@ -56,13 +60,20 @@ def train_on_reward(captioner, settings, train, dev, function_words, folder):
     folder.mkdir(exist_ok=True)
     joint = fit.joint_model(captioner)
     model = keras.Model(joint.input, {"words": joint.output["words"]})
-    model.compile(keras.optimizers.Adam(settings.reward_learning_rate, clipnorm=1.0),
-                  loss={"words": fit.smoothed_cross_entropy(0.0)}, jit_compile=False)
+    model.compile(
+        keras.optimizers.Adam(settings.reward_learning_rate, clipnorm=1.0),
+        loss={"words": fit.smoothed_cross_entropy(0.0)},
+        jit_compile=False,
+    )
     reward, reward_dev = (Reward(split.captions, function_words) for split in (train, dev))
     # A picture without captions has nothing to hold others against.
     told = np.flatnonzero([bool(captions) for captions in train.captions])
     state, best_path = folder / "last.weights.h5", folder / "best.weights.h5"
-    scores = [float(line) for line in (folder / "dev.txt").read_text().split()] if (folder / "dev.txt").exists() else []
+    scores = (
+        [float(line) for line in (folder / "dev.txt").read_text().split()]
+        if (folder / "dev.txt").exists()
+        else []
+    )
     if scores:
         model.optimizer.build(model.trainable_variables)  # Or its moments would not be read.
         model.load_weights(state)
@@ -74,7 +85,9 @@ def train_on_reward(captioner, settings, train, dev, function_words, folder):
         random, total = np.random.default_rng([settings.seed, epoch]), 0.0
         parts = np.array_split(random.permutation(told), max(1, len(told) // settings.batch))
         # A straight line to nearly nothing.
-        model.optimizer.learning_rate = settings.reward_learning_rate * (1 - (epoch - 1) / settings.reward_epochs)
+        model.optimizer.learning_rate = settings.reward_learning_rate * (
+            1 - (epoch - 1) / settings.reward_epochs
+        )
         for rows in tqdm(parts, f"reward {epoch}/{settings.reward_epochs}", disable=None):
             batch, weights, mean = rewarded_batch(captioner, settings, train, rows, reward, random)
             model.train_on_batch(batch[0], {"words": batch[1]}, sample_weight={"words": weights})
@@ -101,16 +114,28 @@ def rewarded_batch(captioner, settings, train, rows, reward, random):
     rewards = np.array([reward.score(rows[owner], words) for owner, words in zip(owners, drawn)])
     each = rewards.reshape(-1, samples)
     advantages = ((each - each.mean(1, keepdims=True)) * samples / (samples - 1)).ravel()
-    told = [(owner, train.captions[row][caption]) for owner, row in enumerate(rows)
-            for caption in random.permutation(len(train.captions[row]))[:TOLD]]
-    captions = [*zip(owners, drawn, advantages), *((owner, words, TOLD_WEIGHT) for owner, words in told)]
+    told = [
+        (owner, train.captions[row][caption])
+        for owner, row in enumerate(rows)
+        for caption in random.permutation(len(train.captions[row]))[:TOLD]
+    ]
+    captions = [
+        *zip(owners, drawn, advantages),
+        *((owner, words, TOLD_WEIGHT) for owner, words in told),
+    ]
     histories, following = zip(*(windows(words, settings.order) for _, words, _ in captions))
     lengths = [len(words) for words in following]
     owners, _, weights = zip(*captions)
-    inputs = {"image": features, "history": np.concatenate(histories),
-              "row": np.repeat(np.array(owners, np.int32), lengths)}
-    return ((inputs, np.concatenate(following)), np.repeat(np.array(weights, np.float32), lengths),
-            float(rewards.mean()))
+    inputs = {
+        "image": features,
+        "history": np.concatenate(histories),
+        "row": np.repeat(np.array(owners, np.int32), lengths),
+    }
+    return (
+        (inputs, np.concatenate(following)),
+        np.repeat(np.array(weights, np.float32), lengths),
+        float(rewards.mean()),
+    )
 
 
 def dev_reward(captioner, settings, dev, reward):

@@ -66,14 +66,21 @@ def train(settings, data_folder, folder):
     """
     folder = Path(folder)
     text = json.dumps(dataclasses.asdict(settings), indent=1) + "\n"
-    if (folder / "settings.json").exists() and (folder / "settings.json").read_text(encoding="utf-8") != text:
-        raise PicaptionError(f"{folder} holds a run of other settings: give another --out, or remove it to start anew")
+    if (folder / "settings.json").exists() and (folder / "settings.json").read_text(
+        encoding="utf-8"
+    ) != text:
+        raise PicaptionError(
+            f"{folder} holds a run of other settings: give another --out, or remove it to start anew"
+        )
     if (folder / "finished").exists():
-        log.info("%s: finished already; make a bundle of it with: picaption convert %s", folder, folder)
+        log.info(
+            "%s: finished already; make a bundle of it with: picaption convert %s", folder, folder
+        )
         return
     foreign = None
     if settings.network not in NETWORKS:
         from ..networks.external import load_foreign  # TensorFlow, which Keras may do without.
+
         foreign = load_foreign(settings, data_folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "settings.json", text)
@@ -85,22 +92,43 @@ def train(settings, data_folder, folder):
     vocabulary, tags, prompts = None, (), ()
     if data.captions:
         told = data.captions.records + (data.labels.records if settings.text else ())
-        if not (folder / "vocabulary.txt").exists():  # A run that goes on keeps the numbers of its words.
+        if not (
+            folder / "vocabulary.txt"
+        ).exists():  # A run that goes on keeps the numbers of its words.
             write_lines(folder / "vocabulary.txt", learn_vocabulary(told, settings.min_count).words)
         vocabulary = Vocabulary(read_lines(folder / "vocabulary.txt"))
         if not (folder / "tags.txt").exists():
             write_lines(folder / "tags.txt", learn_tags(told, vocabulary, settings.tags))
-        tags, prompts = read_lines(folder / "tags.txt"), learn_prompts(told, vocabulary, settings.order)
-    classes, head = data.labels.classes if data.labels else (), "multi-label" if settings.labels else "single-label"
+        tags, prompts = (
+            read_lines(folder / "tags.txt"),
+            learn_prompts(told, vocabulary, settings.order),
+        )
+    classes, head = (
+        data.labels.classes if data.labels else (),
+        "multi-label" if settings.labels else "single-label",
+    )
     if settings.names:
         classes, head = foreign.labels, foreign.kind
         save_head(foreign.head, folder / "classifier.npz")
     metadata = Metadata(
-        name=settings.name, licence=settings.licence, tags=tags, prompts=prompts, order=settings.order if tags else 0, head=head,
+        name=settings.name,
+        licence=settings.licence,
+        tags=tags,
+        prompts=prompts,
+        order=settings.order if tags else 0,
+        head=head,
         input=Input(settings.size, settings.size, settings.resize),
-        beam=Beam(settings.beam_width, settings.min_words, settings.max_words, settings.length_penalty, settings.evidence),
-        provenance={"settings": dataclasses.asdict(settings), "pictures": {
-            name: len(split.records) for name, split in vars(data).items() if split}},
+        beam=Beam(
+            settings.beam_width,
+            settings.min_words,
+            settings.max_words,
+            settings.length_penalty,
+            settings.evidence,
+        ),
+        provenance={
+            "settings": dataclasses.asdict(settings),
+            "pictures": {name: len(split.records) for name, split in vars(data).items() if split},
+        },
     )
     build_encoder_stage(settings, Path(data_folder), folder, data, vocabulary, tags, foreign)
     encoder = load_model(folder / "encoder.keras")
@@ -108,15 +136,29 @@ def train(settings, data_folder, folder):
     if data.captions:
         captions, captions_dev = told_examples(settings, data, features, vocabulary, tags)
         start = folder / "tuned" if settings.tune_epochs else None
-        train_captioner(settings, folder / "worded", captions, captions_dev, len(vocabulary), settings.epochs, start)
+        train_captioner(
+            settings,
+            folder / "worded",
+            captions,
+            captions_dev,
+            len(vocabulary),
+            settings.epochs,
+            start,
+        )
         if not (folder / "tagger.keras").exists():
             captioner = load_captioner(folder / "worded")
             if settings.reward_epochs:
                 function_words = frozenset(vocabulary.encode(STOP_WORDS))
-                train_on_reward(captioner, settings, captions, captions_dev, function_words, folder / "rewarded")
+                train_on_reward(
+                    captioner, settings, captions, captions_dev, function_words, folder / "rewarded"
+                )
                 worded = load_captioner(folder / "worded")
                 for part in PARTS:
-                    average(getattr(captioner, part), getattr(worded, part).get_weights(), settings.reward_share)
+                    average(
+                        getattr(captioner, part),
+                        getattr(worded, part).get_weights(),
+                        settings.reward_share,
+                    )
                 train_tagger(captioner, settings, captions)
             save_captioner(captioner, folder)
     save_words(folder, metadata, classes, vocabulary)
@@ -132,9 +174,14 @@ def train(settings, data_folder, folder):
 
 def told_examples(settings, data, features, vocabulary, tags):
     """Return (train, dev) Examples of all captions, borrowed ones too, over `features`, a Data of features."""
-    train, dev, borrowed = (split and examples(split, inputs, vocabulary, tags) for split, inputs in (
-        (data.captions, features.captions), (data.captions_dev, features.captions_dev),
-        (settings.text and data.labels or None, features.labels)))
+    train, dev, borrowed = (
+        split and examples(split, inputs, vocabulary, tags)
+        for split, inputs in (
+            (data.captions, features.captions),
+            (data.captions_dev, features.captions_dev),
+            (settings.text and data.labels or None, features.labels),
+        )
+    )
     return dataclasses.replace(join(train, borrowed), labels=None) if borrowed else train, dev
 
 
@@ -144,8 +191,12 @@ def build_network(settings, data_root):
         return classic_cnn(settings.size)
     network = backbone(settings.network, settings.size, settings.alpha)
     if settings.weights == "imagenet":
-        load_applications(network, keras.applications.MobileNetV2(
-            (settings.size, settings.size, 3), settings.alpha, include_top=False))
+        load_applications(
+            network,
+            keras.applications.MobileNetV2(
+                (settings.size, settings.size, 3), settings.alpha, include_top=False
+            ),
+        )
     elif settings.weights:
         path = Path(data_root, settings.weights)
         try:
@@ -162,7 +213,12 @@ def build_network(settings, data_root):
 
 def features_of(encoder, data, folder):
     """Return the Data of the features of `data`'s pictures, computed or as they were kept in `folder`."""
-    return Data(*(cached_features(encoder, split, folder / f"{name}.npy") for name, split in vars(data).items()))
+    return Data(
+        *(
+            cached_features(encoder, split, folder / f"{name}.npy")
+            for name, split in vars(data).items()
+        )
+    )
 
 
 def cached_features(encoder, split, path):
@@ -174,7 +230,7 @@ def cached_features(encoder, split, path):
         return np.load(path, allow_pickle=False)
     starts = tqdm(range(0, len(split.pictures), 32), f"features of {path.stem}", disable=None)
     kind = np.float16 if len(encoder.output_shape) == 3 else np.float32
-    batches = (split.pictures[start:start + 32].astype(np.float32) for start in starts)
+    batches = (split.pictures[start : start + 32].astype(np.float32) for start in starts)
     features = np.concatenate([encoder.predict_on_batch(batch).astype(kind) for batch in batches])
     save_array(path, features)
     return features
@@ -198,15 +254,35 @@ def train_captioner(settings, folder, train, dev, words, epochs, start=None):
     if (folder / "tagger.keras").exists():
         return
     folder.mkdir(exist_ok=True)
-    captioner = load_captioner(start) if start else build_captioner(
-        train.inputs.shape[1:], words, train.tags.shape[1], settings.order, settings.embedding, settings.hidden,
-        settings.rank, settings.dropout)
+    captioner = (
+        load_captioner(start)
+        if start
+        else build_captioner(
+            train.inputs.shape[1:],
+            words,
+            train.tags.shape[1],
+            settings.order,
+            settings.embedding,
+            settings.hidden,
+            settings.rank,
+            settings.dropout,
+        )
+    )
     model = fit.joint_model(captioner)
-    batches = Batches(train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed)
+    batches = Batches(
+        train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed
+    )
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, epochs * len(batches))
     fit.compile_joint(model, rate, settings.smoothing)
-    fit.fit(model, batches, dev and Batches(dev, settings.order, batch=settings.batch, training=False),
-            epochs, settings.patience, folder, "val_words_loss")
+    fit.fit(
+        model,
+        batches,
+        dev and Batches(dev, settings.order, batch=settings.batch, training=False),
+        epochs,
+        settings.patience,
+        folder,
+        "val_words_loss",
+    )
     save_captioner(captioner, folder)
 
 
@@ -217,7 +293,9 @@ def average(model, start, share):
     CVPR 2022): a tuned encoder forgets things that ImageNet taught it, and the reward alone makes captions short
     and alike once a beam searches for them.
     """
-    model.set_weights([share * own + (1 - share) * first for own, first in zip(model.get_weights(), start)])
+    model.set_weights(
+        [share * own + (1 - share) * first for own, first in zip(model.get_weights(), start)]
+    )
 
 
 def train_tagger(captioner, settings, train):
@@ -226,8 +304,11 @@ def train_tagger(captioner, settings, train):
     contexts = captioner.context.predict(train.inputs[told], settings.batch, verbose=0)
     steps = TAGGER_EPOCHS * -(-len(told) // settings.batch)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-    captioner.tagger.compile(keras.optimizers.AdamW(rate, weight_decay=1e-4), keras.losses.BinaryCrossentropy(True),
-                             jit_compile=fit.COMPILED)
+    captioner.tagger.compile(
+        keras.optimizers.AdamW(rate, weight_decay=1e-4),
+        keras.losses.BinaryCrossentropy(True),
+        jit_compile=fit.COMPILED,
+    )
     captioner.tagger.fit(contexts, train.tags[told], settings.batch, TAGGER_EPOCHS, verbose=2)
 
 
@@ -239,15 +320,29 @@ def tune(settings, folder, encoder, data, vocabulary, tags):
     first = folder / "first"
     first.mkdir(exist_ok=True)
     features = features_of(encoder, data, first)
-    train_captioner(settings, first, *told_examples(settings, data, features, vocabulary, tags), len(vocabulary),
-                    settings.warm_up_epochs)
+    train_captioner(
+        settings,
+        first,
+        *told_examples(settings, data, features, vocabulary, tags),
+        len(vocabulary),
+        settings.warm_up_epochs,
+    )
     start = encoder.get_weights()
     tuned = []
     for number in range(settings.tunings):
         place = folder / ("tuned" if not number else f"tuned_{number + 1}")
         if not (place / "encoder.keras").exists():
             encoder.set_weights(start)
-            tune_once(settings, settings.seed + number, encoder, load_captioner(first), data, vocabulary, tags, place)
+            tune_once(
+                settings,
+                settings.seed + number,
+                encoder,
+                load_captioner(first),
+                data,
+                vocabulary,
+                tags,
+                place,
+            )
         tuned.append(load_model(place / "encoder.keras").get_weights())
     encoder.set_weights([np.mean(parts, 0) for parts in zip(*tuned)])
     average(encoder, start, settings.tune_share)
@@ -259,17 +354,33 @@ def tune_once(settings, seed, encoder, captioner, data, vocabulary, tags, folder
     features. Where an average with the untuned weights will take back what the last passes learn by heart, all passes count;
     else dev pictures choose one."""
     keras.utils.set_random_seed(seed)
-    watched = (data.captions_dev, data.labels_dev) if data.captions_dev and settings.tune_share == 1 else ()
-    train, dev = (join(*(examples(split, split.pictures, vocabulary, tags) for split in each if split))
-                  for each in ((data.captions, data.labels), watched))
+    watched = (
+        (data.captions_dev, data.labels_dev)
+        if data.captions_dev and settings.tune_share == 1
+        else ()
+    )
+    train, dev = (
+        join(*(examples(split, split.pictures, vocabulary, tags) for split in each if split))
+        for each in ((data.captions, data.labels), watched)
+    )
     model = fit.joint_model(captioner, encoder, train.labels.shape[1] if data.labels else 0)
     batches = Batches(train, settings.order, settings.tune_batch, settings.each, seed=seed)
     rate = keras.optimizers.schedules.CosineDecay(
-        settings.tune_learning_rate / 10, settings.tune_epochs * len(batches), alpha=0.02,
-        warmup_target=settings.tune_learning_rate, warmup_steps=len(batches) // 4)
+        settings.tune_learning_rate / 10,
+        settings.tune_epochs * len(batches),
+        alpha=0.02,
+        warmup_target=settings.tune_learning_rate,
+        warmup_steps=len(batches) // 4,
+    )
     fit.compile_joint(model, rate, settings.smoothing, bool(data.labels))
-    fit.fit(model, batches, dev and Batches(dev, settings.order, settings.tune_batch, training=False),
-            settings.tune_epochs, settings.tune_epochs, folder)
+    fit.fit(
+        model,
+        batches,
+        dev and Batches(dev, settings.order, settings.tune_batch, training=False),
+        settings.tune_epochs,
+        settings.tune_epochs,
+        folder,
+    )
     save_captioner(captioner, folder)
     save_model(encoder, folder / "encoder.keras")
 
@@ -278,15 +389,28 @@ def train_on_labels(settings, folder, encoder, data):
     """Train the encoder on classes alone, with a linear head that is then left behind."""
     logits = keras.layers.Dense(len(data.labels.classes))(keras.layers.Dropout(0.5)(encoder.output))
     model = keras.Model(encoder.input, logits)
-    model.compile(keras.optimizers.Adam(settings.tune_learning_rate), class_loss(settings), jit_compile=fit.COMPILED)
-    train, dev = (split and Pictures(split.pictures, label_matrix(split.records, split.classes), settings.tune_batch, seed)
-                  for split, seed in ((data.labels, settings.seed), (data.labels_dev, None)))
+    model.compile(
+        keras.optimizers.Adam(settings.tune_learning_rate),
+        class_loss(settings),
+        jit_compile=fit.COMPILED,
+    )
+    train, dev = (
+        split
+        and Pictures(
+            split.pictures, label_matrix(split.records, split.classes), settings.tune_batch, seed
+        )
+        for split, seed in ((data.labels, settings.seed), (data.labels_dev, None))
+    )
     fit.fit(model, train, dev, settings.tune_epochs, settings.patience, folder / "tuned")
 
 
 def class_loss(settings):
     """Return the loss of the classes' logits: a sigmoid each for multi-label data, softmax for class folders."""
-    return keras.losses.BinaryCrossentropy(True) if settings.labels else keras.losses.CategoricalCrossentropy(True)
+    return (
+        keras.losses.BinaryCrossentropy(True)
+        if settings.labels
+        else keras.losses.CategoricalCrossentropy(True)
+    )
 
 
 def train_classifier(settings, data_root, folder, features, data):
@@ -297,9 +421,17 @@ def train_classifier(settings, data_root, folder, features, data):
     captioner = KerasModel(folder, whole=False) if data.captions else None
     texts = read_text_captions(data_root / settings.text) if settings.text else ()
     prior = captioner and text_prior(texts, data.labels.classes, captioner.vocabulary)
-    fitted, dev = (split and (*class_inputs(captioner, inputs, folder / f"evidence_{name}.npy"),
-                              label_matrix(split.records, split.classes)) for name, split, inputs in (
-        ("labels", data.labels, features.labels), ("labels_dev", data.labels_dev, features.labels_dev)))
+    fitted, dev = (
+        split
+        and (
+            *class_inputs(captioner, inputs, folder / f"evidence_{name}.npy"),
+            label_matrix(split.records, split.classes),
+        )
+        for name, split, inputs in (
+            ("labels", data.labels, features.labels),
+            ("labels_dev", data.labels_dev, features.labels_dev),
+        )
+    )
     head, _ = fit_calibrated(*fitted, prior, bool(settings.labels), dev)
     save_head(head, folder / "classifier.npz")
 
@@ -311,7 +443,10 @@ def class_inputs(model, features, path):
         return features, None
     if path.exists():
         return pooled(features), np.load(path, allow_pickle=False)
-    rows = (evidence_of(model, model.describe(row[None]).context) for row in tqdm(features, path.stem, disable=None))
+    rows = (
+        evidence_of(model, model.describe(row[None]).context)
+        for row in tqdm(features, path.stem, disable=None)
+    )
     evidence = np.stack(list(rows))
     save_array(path, evidence)
     return pooled(features), evidence
@@ -320,15 +455,23 @@ def class_inputs(model, features, path):
 def with_thresholds(metadata, folder, features, data):
     """Return `metadata` with the thresholds that serve best on the dev pictures, where there are such."""
     if data.captions_dev:
-        said = examples(data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags).tags
+        said = examples(
+            data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags
+        ).tags
         captioner = load_captioner(folder)
-        logits = captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(features.captions_dev))
-        metadata = dataclasses.replace(metadata, tag_threshold=best_threshold(squash(logits, multi_label=True), said))
+        logits = captioner.tagger.predict_on_batch(
+            captioner.context.predict_on_batch(features.captions_dev)
+        )
+        metadata = dataclasses.replace(
+            metadata, tag_threshold=best_threshold(squash(logits, multi_label=True), said)
+        )
     if data.labels_dev and metadata.head == "multi-label":
         model = KerasModel(folder) if data.captions else None
         inputs = class_inputs(model, features.labels_dev, folder / "evidence_labels_dev.npy")
         scores = squash(load_head(folder / "classifier.npz").logits(*inputs), multi_label=True)
-        threshold = best_threshold(scores, label_matrix(data.labels_dev.records, data.labels_dev.classes))
+        threshold = best_threshold(
+            scores, label_matrix(data.labels_dev.records, data.labels_dev.classes)
+        )
         metadata = dataclasses.replace(metadata, label_threshold=threshold)
     return metadata
 
@@ -340,8 +483,12 @@ def with_perplexity(metadata, folder, vocabulary, train, dev):
     counted = ngram.kneser_ney(told, metadata.order, len(vocabulary))
     write_arpa(folder / "counted.arpa", counted, vocabulary)
     figures = {
-        "captioner": fit.perplexity(load_captioner(folder / "worded"), Batches(dev, metadata.order, training=False)),
-        "counted": ngram.perplexity(counted, [caption for told in dev.captions for caption in told]),
+        "captioner": fit.perplexity(
+            load_captioner(folder / "worded"), Batches(dev, metadata.order, training=False)
+        ),
+        "counted": ngram.perplexity(
+            counted, [caption for told in dev.captions for caption in told]
+        ),
     }
     figures = {name: round(value, 3) for name, value in figures.items()}
     log.info("perplexity of the dev captions: %s", figures)
@@ -351,7 +498,9 @@ def with_perplexity(metadata, folder, vocabulary, train, dev):
 def best_threshold(scores, truth):
     """Return the threshold, in steps of 0.01, from which on `scores` [N, C] agree best with `truth` [N, C]: by F1,
     all classes taken together."""
+
     def f1(threshold):
         found = scores >= threshold
         return 2 * (found * truth).sum() / max(1, found.sum() + truth.sum())
+
     return float(max(np.arange(5, 96), key=lambda percent: f1(percent / 100)) / 100)

@@ -20,11 +20,15 @@ def test_int8_bundle_agrees_with_the_float_models(run, bundle, photos):
         picture = Recognizer(found).prepare(image)
         exact, quantized = model.encode(picture), found.encode(picture)
         cosine = (exact.features @ quantized.features.T).item() / (
-            np.linalg.norm(exact.features) * np.linalg.norm(quantized.features))
+            np.linalg.norm(exact.features) * np.linalg.norm(quantized.features)
+        )
         assert cosine > 0.97
         history = np.array([[0, 0], [0, 3]], np.int32)
-        np.testing.assert_allclose(np.exp(found.next_word(history, exact.context)),
-                                   np.exp(model.next_word(history, exact.context)), atol=0.05)
+        np.testing.assert_allclose(
+            np.exp(found.next_word(history, exact.context)),
+            np.exp(model.next_word(history, exact.context)),
+            atol=0.05,
+        )
 
 
 def test_a_second_run_gives_the_same_bits(bundle, photos):
@@ -45,15 +49,24 @@ def test_next_word_takes_any_beam_width(bundle, photos):
 
 
 def test_float32_bundle_is_the_float_models(run, data, tmp_path, photos):
-    agreement = convert.convert(run, tmp_path / "float.tflite", data / "images", precision="float32")
-    assert agreement.features < 1e-5 and agreement.words < 1e-5 and agreement.classes < 1e-5 and agreement.caption == 1
+    agreement = convert.convert(
+        run, tmp_path / "float.tflite", data / "images", precision="float32"
+    )
+    assert (
+        agreement.features < 1e-5
+        and agreement.words < 1e-5
+        and agreement.classes < 1e-5
+        and agreement.caption == 1
+    )
 
 
 def test_weights_alone_quantized_agree(run, bundle, data, tmp_path):
     path = tmp_path / "dynamic.tflite"
     agreement = convert.convert(run, path, data / "images", precision="dynamic")
     assert agreement.features < 0.01 and agreement.words < 0.02
-    assert abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2  # Weights of 8 bits, all of them.
+    assert (
+        abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2
+    )  # Weights of 8 bits, all of them.
 
 
 def test_weights_of_16_bits_are_half_as_large_and_nearly_the_same(run, data, tmp_path):
@@ -63,8 +76,15 @@ def test_weights_of_16_bits_are_half_as_large_and_nearly_the_same(run, data, tmp
         agreement = convert.convert(run, path, data / "images", precision=precision)
         sizes[precision] = path.stat().st_size
     assert 0.45 < sizes["float16"] / sizes["float32"] < 0.6
-    agreement = convert.convert(run, tmp_path / "again.tflite", data / "images", precision="float16")
-    assert agreement.features < 1e-4 and agreement.classes > 0 and agreement.words < 1e-3 and agreement.caption == agreement.top == 1
+    agreement = convert.convert(
+        run, tmp_path / "again.tflite", data / "images", precision="float16"
+    )
+    assert (
+        agreement.features < 1e-4
+        and agreement.classes > 0
+        and agreement.words < 1e-3
+        and agreement.caption == agreement.top == 1
+    )
 
 
 def scales(path):
@@ -76,11 +96,15 @@ def scales(path):
         for operator in subgraph.operators:
             kind = KINDS[model.operatorCodes[operator.opcodeIndex].builtinCode]
             if kind in ("CONV_2D", "FULLY_CONNECTED"):
-                found.setdefault(kind, set()).add(len(subgraph.tensors[operator.inputs[1]].quantization.scale))
+                found.setdefault(kind, set()).add(
+                    len(subgraph.tensors[operator.inputs[1]].quantization.scale)
+                )
     return found
 
 
-def test_weights_have_a_scale_a_channel_a_tensor_or_what_the_old_runtime_takes(run, bundle, data, tmp_path):
+def test_weights_have_a_scale_a_channel_a_tensor_or_what_the_old_runtime_takes(
+    run, bundle, data, tmp_path
+):
     each, both, old = scales(bundle), tmp_path / "tensor.tflite", tmp_path / "old.tflite"
     assert min(each["CONV_2D"]) > 1 and min(each["FULLY_CONNECTED"]) > 1
     convert.convert(run, both, data / "images", per_tensor=True)
@@ -91,17 +115,27 @@ def test_weights_have_a_scale_a_channel_a_tensor_or_what_the_old_runtime_takes(r
         convert.convert(run, both, data / "images", precision="float32", per_tensor=True)
 
 
-def test_products_of_the_dynamic_kind_are_of_a_version_that_the_old_runtime_has(run, data, tmp_path):
+def test_products_of_the_dynamic_kind_are_of_a_version_that_the_old_runtime_has(
+    run, data, tmp_path
+):
     versions = {}
     for runtime in RUNTIMES:
-        convert.convert(run, tmp_path / "dynamic.tflite", data / "images", precision="dynamic", runtime=runtime)
+        convert.convert(
+            run, tmp_path / "dynamic.tflite", data / "images", precision="dynamic", runtime=runtime
+        )
         model = schema.ModelT.InitFromPackedBuf(read_bundle(tmp_path / "dynamic.tflite").graph, 0)
-        versions[runtime] = {code.version for code in model.operatorCodes if KINDS[code.builtinCode] == "FULLY_CONNECTED"}
+        versions[runtime] = {
+            code.version
+            for code in model.operatorCodes
+            if KINDS[code.builtinCode] == "FULLY_CONNECTED"
+        }
     assert versions == {"ai-edge-litert": {12}, "tflite-runtime": {9}}
 
 
 def test_a_captions_file_names_the_same_pictures_as_their_folder(run, bundle, data, tmp_path):
-    convert.convert(run, tmp_path / "same.tflite", data / "captions.token.txt", images=data / "images")
+    convert.convert(
+        run, tmp_path / "same.tflite", data / "captions.token.txt", images=data / "images"
+    )
     assert (tmp_path / "same.tflite").read_bytes() == bundle.read_bytes()
 
 
@@ -114,13 +148,24 @@ def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
     history = np.array([[0, 0], [0, 5], [5, 9], [9, 1]], np.int32)
     exact, found = KerasModel(run), Bundle(path)
     context = exact.encode(np.zeros((64, 64, 3), np.uint8)).context
-    np.testing.assert_allclose(found.next_word(history, context), exact.next_word(history, context), atol=0.1)
+    np.testing.assert_allclose(
+        found.next_word(history, context), exact.next_word(history, context), atol=0.1
+    )
 
 
 def test_a_captioner_of_a_low_rank_with_attention_converts(data, settings, tmp_path, photos):
     from picaption.models.training.train import train
-    looking = dataclasses.replace(settings, labels="", text="", network="mobilenet_v2", alpha=0.1, pooling="attention", rank=16,
-                                  epochs=10)
+
+    looking = dataclasses.replace(
+        settings,
+        labels="",
+        text="",
+        network="mobilenet_v2",
+        alpha=0.1,
+        pooling="attention",
+        rank=16,
+        epochs=10,
+    )
     train(looking, data, tmp_path / "run")
     agreement = convert.convert(tmp_path / "run", tmp_path / "looks.tflite", data / "images")
     assert agreement.words < 0.05
@@ -139,8 +184,14 @@ def test_the_same_run_converts_to_the_same_bytes(run, bundle, data, tmp_path):
 def test_disagreement_beyond_the_bound_writes_nothing(run, data, tmp_path, monkeypatch):
     output = tmp_path / "old.tflite"
     output.write_text("what was there")
-    monkeypatch.setattr(convert, "BOUNDS", convert.Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0))
-    with pytest.raises(PicaptionError, match="is not written: its features differ from the float model"):
+    monkeypatch.setattr(
+        convert,
+        "BOUNDS",
+        convert.Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0),
+    )
+    with pytest.raises(
+        PicaptionError, match="is not written: its features differ from the float model"
+    ):
         convert.convert(run, output, data / "images")
     assert output.read_text() == "what was there"
     assert [path.name for path in tmp_path.iterdir()] == ["old.tflite"]

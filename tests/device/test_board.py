@@ -22,10 +22,15 @@ def test_a_pi_5(files):
     assert board.throttled() == ((), ()) and board.governor() == "ondemand"
 
 
-@pytest.mark.parametrize("text, now, since", [
-    # 0x50005: under-voltage and throttled, at this moment and since the start.
-    ("50005", ("under-voltage", "throttled"), ("under-voltage", "throttled")), ("0x50000", (), ("under-voltage", "throttled")),
-    ("e0008", ("temperature limit",), ("clock capped", "throttled", "temperature limit"))])
+@pytest.mark.parametrize(
+    "text, now, since",
+    [
+        # 0x50005: under-voltage and throttled, at this moment and since the start.
+        ("50005", ("under-voltage", "throttled"), ("under-voltage", "throttled")),
+        ("0x50000", (), ("under-voltage", "throttled")),
+        ("e0008", ("temperature limit",), ("clock capped", "throttled", "temperature limit")),
+    ],
+)
 def test_what_holds_a_board_back(files, text, now, since):
     files("_THROTTLED", f"{text}\n")
     assert board.throttled() == (now, since)

@@ -27,14 +27,17 @@ RED, GREEN = (220, 30, 40), (20, 200, 90)
 CMYK_JPEG = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAGBAUGBQQGBgUGBwcGCAoQCgoJCQoUDg8MEBcUGBgXFBYWGh0lHxobIxwWFiAsICMmJykqKRkfLTAtKDAl"
     "KCko/8AAFAgACAAQBEMRAE0RAFkRAEsRAP/EABcAAAMBAAAAAAAAAAAAAAAAAAAHCAn/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/9oADgRDAE0AWQBL"
-    "AAA/AH2nwilUs9FxmEH/2Q==")
+    "AAA/AH2nwilUs9FxmEH/2Q=="
+)
 ANIMATED_GIF = base64.b64decode(
     "R0lGODdhEAAIAIEAABTIWtweKAAAAAAAACwAAAAAEAAIAAAIJAADCBwoEIDBgwYJEkSIUOFAhgcdFoQIQGIAihUlYrS4USPFgAAh+QQBAAACACwA"
-    "AAAAEAAIAIEj4dfrN6UAAAAAAAAIJAABCBwoMIDBgwYJEkSIUOFAhgcdFoQYQCIAihUlYrS4USPFgAA7")
+    "AAAAEAAIAIEj4dfrN6UAAAAAAAAIJAABCBwoMIDBgwYJEkSIUOFAhgcdFoQYQCIAihUlYrS4USPFgAA7"
+)
 ANIMATED_WEBP = base64.b64decode(
     "UklGRtgAAABXRUJQVlA4WAoAAAACAAAADwAABwAAQU5JTQYAAAAAAAAAAABBTk1GUgAAAAAAAAAAAA8AAAcAAAAAAAJWUDggOgAAALABAJ0BKhAA"
     "CAAAwBIloAADXy/fUpgA/vpjY6bFgT//6MP/+B//ww/r1//+/df/+3I//+/df/auQABBTk1GUgAAAAAAAAAAAA8AAAcAAAAAAABWUDggOgAAALQB"
-    "AJ0BKhAACAAAABIloAADOyyhf/AA/vi35GPDb//9CT/9y//4JPs+///f7H//bQP//gfv/tiAAAA=")
+    "AJ0BKhAACAAAABIloAADOyyhf/AA/vi35GPDb//9CT/9y//4JPs+///f7H//bQP//gfv/tiAAAA="
+)
 EXIF_TURN_RIGHT = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 
 
@@ -82,8 +85,10 @@ def test_lossy_formats_keep_the_colours(tmp_path, two_colours, suffix):
     np.testing.assert_allclose(image[4, 14].astype(int), GREEN, atol=12)
 
 
-@pytest.mark.parametrize("data, name", [
-    (CMYK_JPEG, "cmyk.jpg"), (ANIMATED_GIF, "animated.gif"), (ANIMATED_WEBP, "animated.webp")])
+@pytest.mark.parametrize(
+    "data, name",
+    [(CMYK_JPEG, "cmyk.jpg"), (ANIMATED_GIF, "animated.gif"), (ANIMATED_WEBP, "animated.webp")],
+)
 def test_cmyk_and_the_first_frame_of_an_animation(tmp_path, data, name):
     (tmp_path / name).write_bytes(data)
     check_two_colours(read_picture(tmp_path / name), tolerance=8)
@@ -100,12 +105,16 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, two_colours, suffix):
     deep = two_colours[..., ::-1].astype(np.uint16) * 257
     (tmp_path / f"deep{suffix}").write_bytes(encoded(suffix, deep))
     check_two_colours(read_picture(tmp_path / f"deep{suffix}"), tolerance=1)
-    (tmp_path / f"night{suffix}").write_bytes(encoded(suffix, np.full((8, 16), 40 * 256, np.uint16)))
+    (tmp_path / f"night{suffix}").write_bytes(
+        encoded(suffix, np.full((8, 16), 40 * 256, np.uint16))
+    )
     assert set(read_picture(tmp_path / f"night{suffix}").ravel()) == {40}
 
 
 def test_alpha_is_dropped(tmp_path, two_colours):
-    (tmp_path / "alpha.png").write_bytes(encoded(".png", np.dstack([two_colours[..., ::-1], np.full((8, 16), 128)])))
+    (tmp_path / "alpha.png").write_bytes(
+        encoded(".png", np.dstack([two_colours[..., ::-1], np.full((8, 16), 128)]))
+    )
     check_two_colours(read_picture(tmp_path / "alpha.png"), tolerance=0)
 
 
@@ -119,12 +128,16 @@ def test_exif_orientation_is_applied(tmp_path, two_colours):
     np.testing.assert_allclose(image[14, 4].astype(int), GREEN, atol=12)
 
 
-@pytest.mark.parametrize("name, data, message", [
-    ("missing.jpg", None, "there is no picture at"),
-    ("empty.jpg", b"", "is empty"),
-    ("notes.jpg", b"this is only text\n" * 40, "is not a picture"),
-    ("four.png", b"\x89PNG", "is not a picture"),
-    ("cut.gif", ANIMATED_GIF[:40], "is cut short or damaged")])
+@pytest.mark.parametrize(
+    "name, data, message",
+    [
+        ("missing.jpg", None, "there is no picture at"),
+        ("empty.jpg", b"", "is empty"),
+        ("notes.jpg", b"this is only text\n" * 40, "is not a picture"),
+        ("four.png", b"\x89PNG", "is not a picture"),
+        ("cut.gif", ANIMATED_GIF[:40], "is cut short or damaged"),
+    ],
+)
 def test_what_is_no_picture_is_one_line(tmp_path, capfd, name, data, message):
     if data is not None:
         (tmp_path / name).write_bytes(data)
@@ -140,7 +153,7 @@ def test_a_picture_cut_short_is_refused(tmp_path, capfd, suffix, missing_bytes):
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     data = encoded(suffix, image)
     cut = missing_bytes if missing_bytes > 1 else int(missing_bytes * len(data))
-    (tmp_path / f"cut{suffix}").write_bytes(data[:len(data) - cut])
+    (tmp_path / f"cut{suffix}").write_bytes(data[: len(data) - cut])
     with pytest.raises(PicaptionError, match="is cut short or damaged"):
         read_picture(tmp_path / f"cut{suffix}")
     assert capfd.readouterr() == ("", "")
@@ -149,7 +162,7 @@ def test_a_picture_cut_short_is_refused(tmp_path, capfd, suffix, missing_bytes):
 def test_a_progressive_jpeg_cut_short_is_refused(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     data = encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
-    (tmp_path / "cut.jpg").write_bytes(data[:-len(data) // 4])
+    (tmp_path / "cut.jpg").write_bytes(data[: -len(data) // 4])
     with pytest.raises(PicaptionError, match="is cut short or damaged"):
         read_picture(tmp_path / "cut.jpg")
 
@@ -162,10 +175,17 @@ def test_a_folder_and_a_device_are_no_pictures(tmp_path):
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
     header = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
-    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-                                        + chunk(b"IDAT", zlib.compress(bytes(90001 * 40))) + chunk(b"IEND", b""))
+    (tmp_path / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(90001 * 40)))
+        + chunk(b"IEND", b"")
+    )
     # OpenCV takes its limit when it is loaded, so this needs a fresh process.
     program = f"from picaption.device.images import read_picture; read_picture({str(tmp_path / 'bomb.png')!r})"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -256,8 +276,14 @@ def test_resize_uses_the_memory_it_is_given_again(photos, rule):
     np.testing.assert_array_equal(first, resize(photos["cat"], 100, 100, rule))
     again = resize(photos["coffee"], 100, 100, rule, kept)
     assert again is first
-    for other in (photos["coffee"], photos["cat"][:130, :90], photos["cat"]):  # Also where the picture has another size.
-        np.testing.assert_array_equal(resize(other, 100, 100, rule, kept), resize(other, 100, 100, rule))
+    for other in (
+        photos["coffee"],
+        photos["cat"][:130, :90],
+        photos["cat"],
+    ):  # Also where the picture has another size.
+        np.testing.assert_array_equal(
+            resize(other, 100, 100, rule, kept), resize(other, 100, 100, rule)
+        )
 
 
 def test_resize_refuses_an_unknown_rule(two_colours):

@@ -26,6 +26,7 @@ def lines(monkeypatch):
         stream.seek(0)
         stream.truncate()
         return text.splitlines()
+
     yield lines
     logger.handlers[:] = handlers
     logger.setLevel(level)
@@ -74,7 +75,9 @@ def test_a_line_is_not_repeated_for_a_minute(lines, monkeypatch):
 def test_what_is_remembered_is_bounded(lines):
     seldom = log.Seldom()
     for number in range(3 * log.REMEMBERED):
-        assert seldom.filter(logging.LogRecord("picaption", logging.INFO, "", 0, f"line {number}", (), None))
+        assert seldom.filter(
+            logging.LogRecord("picaption", logging.INFO, "", 0, f"line {number}", (), None)
+        )
     assert len(seldom._seen) == log.REMEMBERED
 
 
@@ -89,14 +92,27 @@ def test_no_secret_is_told(lines):
         logger.exception("it failed with s3cret")
     text = "\n".join(lines())
     assert "s3cret" not in text and "pa55word" not in text
-    assert "rtsp://***@camera.lan/*** as '***'" in text and "ValueError: token *** for http://***@x/" in text
+    assert (
+        "rtsp://***@camera.lan/*** as '***'" in text
+        and "ValueError: token *** for http://***@x/" in text
+    )
 
 
-@pytest.mark.parametrize("secrets, message, expected", [
-    (["pass  word"], "pass  word", "***"), (["ta\tb"], "ta\tb", "***"), (["it's\\me"], repr("it's\\me"), '"***"'),
-    (["p@ss w"], "http://x/?token=p%40ss%20w", "http://x/?token=***"), (["abc", "abcdef"], "abcdef abc", "*** ***"),
-    ([" "], "a b", "a b"), ([], "rtsp://anna:p@ss@x/y", "rtsp://***@x/y"), ([], "rtsp://anna:pa/ss@x/y", "rtsp://***@x/y"),
-    ([], "rtsp://token@x/y", "rtsp://***@x/y"), ([], "http://x/y?mail=a@b", "http://x/y?mail=a@b")])
+@pytest.mark.parametrize(
+    "secrets, message, expected",
+    [
+        (["pass  word"], "pass  word", "***"),
+        (["ta\tb"], "ta\tb", "***"),
+        (["it's\\me"], repr("it's\\me"), '"***"'),
+        (["p@ss w"], "http://x/?token=p%40ss%20w", "http://x/?token=***"),
+        (["abc", "abcdef"], "abcdef abc", "*** ***"),
+        ([" "], "a b", "a b"),
+        ([], "rtsp://anna:p@ss@x/y", "rtsp://***@x/y"),
+        ([], "rtsp://anna:pa/ss@x/y", "rtsp://***@x/y"),
+        ([], "rtsp://token@x/y", "rtsp://***@x/y"),
+        ([], "http://x/y?mail=a@b", "http://x/y?mail=a@b"),
+    ],
+)
 def test_a_secret_is_hidden_however_it_is_written(lines, secrets, message, expected):
     lines("debug")
     for secret in secrets:
@@ -109,6 +125,7 @@ def test_arguments_that_do_not_fit_end_nothing(lines):
     class Broken:
         def __str__(self):
             raise ValueError("no text")
+
     lines("debug")
     logger.error("%d bytes", "many")
     logger.error("this is %s", Broken())
@@ -122,9 +139,14 @@ def test_threads_may_log_at_once(lines, monkeypatch):
     def talk(name):
         try:
             for number in range(5000):
-                seldom.filter(logging.LogRecord("picaption", logging.INFO, "", 0, f"{name} {number}", (), None))
+                seldom.filter(
+                    logging.LogRecord(
+                        "picaption", logging.INFO, "", 0, f"{name} {number}", (), None
+                    )
+                )
         except Exception as error:
             failures.append(error)
+
     threads = [threading.Thread(target=talk, args=(name,)) for name in "abcd"]
     sys.setswitchinterval(1e-6)
     try:

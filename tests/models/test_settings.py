@@ -27,14 +27,16 @@ def test_a_file_sets_and_an_override_sets_it_again(recipe):
     assert read_settings(recipe) == Settings(captions="told.txt", images="pictures", epochs=5)
     assert read_settings(recipe, ["epochs=7", "epochs=9"]).epochs == 9
     assert read_settings(str(recipe), ["size=64"]) == Settings(
-        captions="told.txt", images="pictures", epochs=5, size=64)
+        captions="told.txt", images="pictures", epochs=5, size=64
+    )
 
 
 def test_a_recipe_stands_on_its_base(recipe, tmp_path):
     other = tmp_path / "order_3.toml"
     other.write_text('base = "recipe.toml"\norder = 3\nepochs = 2\n')
     assert read_settings(other, ["seed=4"]) == Settings(
-        captions="told.txt", images="pictures", order=3, epochs=2, seed=4)
+        captions="told.txt", images="pictures", order=3, epochs=2, seed=4
+    )
     third = tmp_path / "rows" / "seeded.toml"
     third.parent.mkdir()
     third.write_text('base = "../order_3.toml"\nseed = 4\n')
@@ -43,15 +45,28 @@ def test_a_recipe_stands_on_its_base(recipe, tmp_path):
     with pytest.raises(PicaptionError, match="it stands on itself"):
         read_settings(third)
     other.write_text('base = "missing.toml"\n')
-    with pytest.raises(PicaptionError, match="missing.toml: cannot read the settings: No such file"):
+    with pytest.raises(
+        PicaptionError, match="missing.toml: cannot read the settings: No such file"
+    ):
         read_settings(other)
 
 
-@pytest.mark.parametrize("override, name, value", [
-    ("epochs=7", "epochs", 7), ("seed=7", "seed", 7), (" epochs = 7 ", "epochs", 7),
-    ("dropout=0.25", "dropout", 0.25), ("learning_rate=1e-4", "learning_rate", 0.0001), ("alpha=1", "alpha", 1.0),
-    ("name=garden", "name", "garden"), ("name=a=b", "name", "a=b"), ("name='2024'", "name", "2024"),
-    ('licence="CC BY 4.0"', "licence", "CC BY 4.0"), ("weights=", "weights", "")])
+@pytest.mark.parametrize(
+    "override, name, value",
+    [
+        ("epochs=7", "epochs", 7),
+        ("seed=7", "seed", 7),
+        (" epochs = 7 ", "epochs", 7),
+        ("dropout=0.25", "dropout", 0.25),
+        ("learning_rate=1e-4", "learning_rate", 0.0001),
+        ("alpha=1", "alpha", 1.0),
+        ("name=garden", "name", "garden"),
+        ("name=a=b", "name", "a=b"),
+        ("name='2024'", "name", "2024"),
+        ('licence="CC BY 4.0"', "licence", "CC BY 4.0"),
+        ("weights=", "weights", ""),
+    ],
+)
 def test_an_override_has_the_type_of_its_setting(override, name, value):
     found = getattr(read_settings(None, [*CAPTIONS, override]), name)
     assert found == value and type(found) is type(value)
@@ -64,15 +79,19 @@ def test_whole_numbers_in_a_file_do_for_numbers(recipe):
     assert (found.alpha, found.length_penalty, found.learning_rate) == (1, 0, 0.0001)
 
 
-@pytest.mark.parametrize("line, message", [
-    ("seed = true", "the setting seed takes a whole number, not True"),
-    ("seed = 2.0", "the setting seed takes a whole number, not 2.0"),
-    ('seed = "5"', "the setting seed takes a whole number, not '5'"),
-    ("alpha = false", "the setting alpha takes a number, not False"),
-    ('alpha = "1.0"', "the setting alpha takes a number, not '1.0'"),
-    ("name = 5", "the setting name takes a text, not 5"),
-    ('name = ["a"]', "the setting name takes a text, not \\['a'\\]"),
-    ("[name]", "the setting name takes a text, not {}")])
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("seed = true", "the setting seed takes a whole number, not True"),
+        ("seed = 2.0", "the setting seed takes a whole number, not 2.0"),
+        ('seed = "5"', "the setting seed takes a whole number, not '5'"),
+        ("alpha = false", "the setting alpha takes a number, not False"),
+        ('alpha = "1.0"', "the setting alpha takes a number, not '1.0'"),
+        ("name = 5", "the setting name takes a text, not 5"),
+        ('name = ["a"]', "the setting name takes a text, not \\['a'\\]"),
+        ("[name]", "the setting name takes a text, not {}"),
+    ],
+)
 def test_a_value_of_another_type_is_refused(recipe, line, message):
     recipe.write_text(recipe.read_text() + line)
     with pytest.raises(PicaptionError, match=message):
@@ -80,7 +99,9 @@ def test_a_value_of_another_type_is_refused(recipe, line, message):
 
 
 def test_an_unknown_setting_is_named_beside_those_there_are(recipe):
-    with pytest.raises(PicaptionError, match="--set: no setting is called 'epoch'; there are: name, licence, seed"):
+    with pytest.raises(
+        PicaptionError, match="--set: no setting is called 'epoch'; there are: name, licence, seed"
+    ):
         read_settings(None, [*CAPTIONS, "epoch=5"])
     recipe.write_text(recipe.read_text() + "colour = 1\n")
     with pytest.raises(PicaptionError, match="recipe.toml: no setting is called 'colour'"):
@@ -89,9 +110,14 @@ def test_an_unknown_setting_is_named_beside_those_there_are(recipe):
         read_settings(None, [*CAPTIONS, "epochs"])
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"epochs 5", "recipe.toml: not a TOML file: .*line 1"), (b"seed = 1\nseed = 2", "recipe.toml: not a TOML file"),
-    (b"name = caf\xe9", "recipe.toml: not a TOML file")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"epochs 5", "recipe.toml: not a TOML file: .*line 1"),
+        (b"seed = 1\nseed = 2", "recipe.toml: not a TOML file"),
+        (b"name = caf\xe9", "recipe.toml: not a TOML file"),
+    ],
+)
 def test_a_file_that_is_no_toml_is_named(recipe, content, message):
     recipe.write_bytes(content)
     with pytest.raises(PicaptionError, match=message):
@@ -114,39 +140,89 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read_settings(tmp_path)
 
 
-@pytest.mark.parametrize("overrides, message", [
-    (["network=resnet"], "network = 'resnet': it is one of mobilenet_v2, efficientnet_lite0, classic"),
-    (["network=efficientnet_lite0", "weights=imagenet"], "are those of mobilenet_v2; for efficientnet_lite0 give an .npz"),
-    (["resize=letterbox"], "resize = 'letterbox': it is \"squash\" or \"crop\""),
-    (["size=100"], "size = 100: it is a multiple of 32"), (["size=0"], "size = 0: "), (["size=544"], "size = 544: "),
-    (["order=1"], "order = 1: it is 2 to 8"), (["order=9"], "order = 9: it is 2 to 8"),
-    (["alpha=0"], "alpha = 0.0: it is above 0"), (["alpha=2.1"], "alpha = 2.1: it is above 0 and at most 2"),
-    (["labels=l", "label_images=i", "folders=f"], "give either labels or folders, not both"),
-    (["captions="], "nothing to learn from"), (["images="], "captions need the folder of their pictures"),
-    (["labels=l"], "labels need the folder of their pictures"),
-    (["network=classic"], "the classic network starts from nothing"),
-    (["dropout=1.5"], "dropout = 1.5: it is from 0"), (["smoothing=2"], "smoothing = 2.0: it is from 0"),
-    (["learning_rate=nan"], "learning_rate = nan: it is between"), (["patience=-1"], "patience = -1: it is at least 0"),
-    (["seed=-3"], "seed = -3: it is at least 0"), (["reward_share=1.1"], "reward_share = 1.1"),
-    (["tune_share=-0.1"], "tune_share = -0.1"),
-    (["reward_samples=1"], "reward_samples = 1"), (["beam_width=65"], "beam_width = 65: it is at most 64"),
-    (["min_words=30"], "min_words = 30, max_words = 18"), (["max_words=129"], "max_words = 129"),
-    (["length_penalty=nan"], "length_penalty = nan"), (["evidence=-1"], "evidence = -1.0"),
-    *(([f"{name}=0"], f"{name} = 0: it is at least 1") for name in (
-        "batch", "each", "tune_batch", "tunings", "hidden", "embedding", "tags", "min_count", "beam_width", "max_words"))])
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (
+            ["network=resnet"],
+            "network = 'resnet': it is one of mobilenet_v2, efficientnet_lite0, classic",
+        ),
+        (
+            ["network=efficientnet_lite0", "weights=imagenet"],
+            "are those of mobilenet_v2; for efficientnet_lite0 give an .npz",
+        ),
+        (["resize=letterbox"], 'resize = \'letterbox\': it is "squash" or "crop"'),
+        (["size=100"], "size = 100: it is a multiple of 32"),
+        (["size=0"], "size = 0: "),
+        (["size=544"], "size = 544: "),
+        (["order=1"], "order = 1: it is 2 to 8"),
+        (["order=9"], "order = 9: it is 2 to 8"),
+        (["alpha=0"], "alpha = 0.0: it is above 0"),
+        (["alpha=2.1"], "alpha = 2.1: it is above 0 and at most 2"),
+        (["labels=l", "label_images=i", "folders=f"], "give either labels or folders, not both"),
+        (["captions="], "nothing to learn from"),
+        (["images="], "captions need the folder of their pictures"),
+        (["labels=l"], "labels need the folder of their pictures"),
+        (["network=classic"], "the classic network starts from nothing"),
+        (["dropout=1.5"], "dropout = 1.5: it is from 0"),
+        (["smoothing=2"], "smoothing = 2.0: it is from 0"),
+        (["learning_rate=nan"], "learning_rate = nan: it is between"),
+        (["patience=-1"], "patience = -1: it is at least 0"),
+        (["seed=-3"], "seed = -3: it is at least 0"),
+        (["reward_share=1.1"], "reward_share = 1.1"),
+        (["tune_share=-0.1"], "tune_share = -0.1"),
+        (["reward_samples=1"], "reward_samples = 1"),
+        (["beam_width=65"], "beam_width = 65: it is at most 64"),
+        (["min_words=30"], "min_words = 30, max_words = 18"),
+        (["max_words=129"], "max_words = 129"),
+        (["length_penalty=nan"], "length_penalty = nan"),
+        (["evidence=-1"], "evidence = -1.0"),
+        *(
+            ([f"{name}=0"], f"{name} = 0: it is at least 1")
+            for name in (
+                "batch",
+                "each",
+                "tune_batch",
+                "tunings",
+                "hidden",
+                "embedding",
+                "tags",
+                "min_count",
+                "beam_width",
+                "max_words",
+            )
+        ),
+    ],
+)
 def test_settings_that_contradict_each_other_are_refused(overrides, message):
     with pytest.raises(PicaptionError, match=message):
         read_settings(None, [*CAPTIONS, *overrides])
 
 
-@pytest.mark.parametrize("overrides", [
-    ["folders=classes"], ["labels=list", "label_images=pictures"], ["network=classic", "tune_epochs=1", *CAPTIONS],
-    ["network=classic", "weights=kept.npz", *CAPTIONS], ["size=32", "alpha=2", "order=8", *CAPTIONS]])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["folders=classes"],
+        ["labels=list", "label_images=pictures"],
+        ["network=classic", "tune_epochs=1", *CAPTIONS],
+        ["network=classic", "weights=kept.npz", *CAPTIONS],
+        ["size=32", "alpha=2", "order=8", *CAPTIONS],
+    ],
+)
 def test_settings_at_the_edge_are_taken(overrides):
     assert isinstance(read_settings(None, overrides), Settings)
 
 
 def test_every_recipe_of_the_project_can_be_read():
-    found = {path.stem: read_settings(path) for path in Path(models.__file__).parent.rglob("recipes/**/*.toml")}
-    assert found["attended"].pooling == "attention" and found["order_3"].order == 3 and not found["order_3"].text
-    assert found["classic"].network == "classic" and found["everyday"].captions.endswith("Flickr8k.token.txt")
+    found = {
+        path.stem: read_settings(path)
+        for path in Path(models.__file__).parent.rglob("recipes/**/*.toml")
+    }
+    assert (
+        found["attended"].pooling == "attention"
+        and found["order_3"].order == 3
+        and not found["order_3"].text
+    )
+    assert found["classic"].network == "classic" and found["everyday"].captions.endswith(
+        "Flickr8k.token.txt"
+    )

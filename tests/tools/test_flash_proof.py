@@ -20,17 +20,30 @@ FLUSH, DISCARD = 1, 4
 
 def entry(sector, data, flags=0, count=None):
     """Return an entry of a log of dm-log-writes: little-endian sector, count, flags and length, padded to a sector, and data."""
-    head = b"".join(number.to_bytes(8, "little") for number in (sector, count or len(data) // 512, flags, 0))
+    head = b"".join(
+        number.to_bytes(8, "little") for number in (sector, count or len(data) // 512, flags, 0)
+    )
     return head.ljust(512, b"\0") + data
 
 
 @pytest.mark.parametrize("kept, expected", [(0.1, "abbcd..."), (0.9, "abb.....")])
-def test_all_is_kept_up_to_the_last_flush_and_by_chance_what_came_later(tmp_path, monkeypatch, kept, expected):
+def test_all_is_kept_up_to_the_last_flush_and_by_chance_what_came_later(
+    tmp_path, monkeypatch, kept, expected
+):
     monkeypatch.setattr(card.random, "random", lambda: kept)
     image, log = tmp_path / "card.img", tmp_path / "log"
     image.write_bytes(b"." * 8 * 512)
-    log.write_bytes(bytes(512) + entry(0, b"x" * 512) + entry(0, b"a" * 512) + entry(7, b"", DISCARD, count=1) + entry(1, b"b" * 1024)
-                    + entry(0, b"", FLUSH) + entry(3, b"c" * 512) + entry(4, b"d" * 512) + entry(5, b"broken off" * 52)[:900])
+    log.write_bytes(
+        bytes(512)
+        + entry(0, b"x" * 512)
+        + entry(0, b"a" * 512)
+        + entry(7, b"", DISCARD, count=1)
+        + entry(1, b"b" * 1024)
+        + entry(0, b"", FLUSH)
+        + entry(3, b"c" * 512)
+        + entry(4, b"d" * 512)
+        + entry(5, b"broken off" * 52)[:900]
+    )
     lost, unflushed = card.forget(image, log)
     assert "".join(map(chr, image.read_bytes()[::512])) == expected
     assert (lost, unflushed) == (0 if expected.count(".") == 3 else 2, 2)
@@ -54,12 +67,26 @@ def test_every_other_cut_of_an_update_waits_for_the_swap(monkeypatch):
     disturb = cuts.updating({"a.tar": "version-a", "b.tar": "version-b"}, 200, done=4)
     machine = Told()
     assert [disturb(machine, runs) for runs in ("version-a", "version-b", "version-a")] == [
-        ("the update's begin", (0, 200)), ("the swap's begin", (0, cuts.SWAP)), ("the update's begin", (0, 200))]
-    assert [command.rpartition("/")[2] for command in machine.commands] == ["b.tar", "a.tar", "previous ]", "b.tar"]
+        ("the update's begin", (0, 200)),
+        ("the swap's begin", (0, cuts.SWAP)),
+        ("the update's begin", (0, 200)),
+    ]
+    assert [command.rpartition("/")[2] for command in machine.commands] == [
+        "b.tar",
+        "a.tar",
+        "previous ]",
+        "b.tar",
+    ]
 
 
-@pytest.mark.parametrize("back, runs, expected", [
-    (False, "old", "the old version"), (True, "old", "the old version, taken back to at the next boot"), (False, "new", "the new version")])
+@pytest.mark.parametrize(
+    "back, runs, expected",
+    [
+        (False, "old", "the old version"),
+        (True, "old", "the old version, taken back to at the next boot"),
+        (False, "new", "the new version"),
+    ],
+)
 def test_what_a_cut_update_left_is_told_by_the_next_boot(back, runs, expected):
     assert cuts.left({"back": back, "ran": "old", "runs": runs}) == expected
 
@@ -74,11 +101,14 @@ class Here:
         pass
 
     def run(self, command):
-        return subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["sh", "-c", command], check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     def wait(self, condition, timeout):
         def look():
             self.met.append(subprocess.run(["sh", "-c", condition]).returncode == 0)
+
         look()
         lines = JsonLines(self.path)
         look()
@@ -88,8 +118,23 @@ class Here:
         return self.seconds
 
 
-@pytest.mark.parametrize("left", [None, "", "{}\n", '{}\n{"a": {}', '{}\n{"a"', '{}\n{"a"\0\0', '{}\n{"a": {}\0', "{}\n\0\0", "\0"])
-def test_a_machine_captions_from_the_first_line_on_that_is_new_and_whole(tmp_path, monkeypatch, left):
+@pytest.mark.parametrize(
+    "left",
+    [
+        None,
+        "",
+        "{}\n",
+        '{}\n{"a": {}',
+        '{}\n{"a"',
+        '{}\n{"a"\0\0',
+        '{}\n{"a": {}\0',
+        "{}\n\0\0",
+        "\0",
+    ],
+)
+def test_a_machine_captions_from_the_first_line_on_that_is_new_and_whole(
+    tmp_path, monkeypatch, left
+):
     path = tmp_path / "said.jsonl"
     if left is not None:
         path.write_text(left)

@@ -26,7 +26,10 @@ def get(card, *names):
     """Return a folder with files of a card's boot partition."""
     folder = Path(f"{card}.boot")
     folder.mkdir(exist_ok=True)
-    subprocess.run(["mcopy", "-n", "-i", f"{card}@@{BOOT_AT}", *(f"::{name}" for name in names), folder], check=True)
+    subprocess.run(
+        ["mcopy", "-n", "-i", f"{card}@@{BOOT_AT}", *(f"::{name}" for name in names), folder],
+        check=True,
+    )
     return folder
 
 
@@ -35,7 +38,10 @@ def forget(card, log):
     half. Return how many of the later ones were lost, and of how many."""
     later = []
     with open(card, "rb+") as file, open(log, "rb") as told:
-        last = max((number for number, (_, _, flags) in enumerate(entries(told)) if flags & FLUSH), default=-1)
+        last = max(
+            (number for number, (_, _, flags) in enumerate(entries(told)) if flags & FLUSH),
+            default=-1,
+        )
         for number, (sector, data, flags) in enumerate(entries(told)):
             if number > last and data:
                 later.append(random.random() < 0.5)

@@ -45,15 +45,25 @@ def cut(machine, since, after, ran=""):
     """Cut a machine's power after so many seconds; return what a Cut tells of it."""
     time.sleep(after)
     lost, unflushed = machine.cut()
-    return {"since": since, "after": round(after, 1), "ran": ran, "lost": lost, "unflushed": unflushed}
+    return {
+        "since": since,
+        "after": round(after, 1),
+        "ran": ran,
+        "lost": lost,
+        "unflushed": unflushed,
+    }
 
 
 def up(machine, timeout):
     """Wait until a machine captions; return what a Cut tells of it."""
     seconds, line = guest.captioning(machine, timeout)
     back = machine.run(f"systemctl show --property=ConditionResult --value {TAKE_BACK}") == "yes"
-    return {"seconds": round(seconds, 1), "said": line["caption"]["text"], "back": back,
-            "runs": machine.run(CURRENT).rpartition("/")[2]}
+    return {
+        "seconds": round(seconds, 1),
+        "said": line["caption"]["text"],
+        "back": back,
+        "runs": machine.run(CURRENT).rpartition("/")[2],
+    }
 
 
 def first_boots(work, fresh, log, longest):
@@ -97,6 +107,7 @@ def updating(names, longest, done):
             machine.wait(f"[ -L {PREVIOUS} ]", guest.FIRST, every=0.1)
             return "the swap's begin", random.uniform(0, SWAP)
         return "the update's begin", random.uniform(0, longest)
+
     return disturb
 
 

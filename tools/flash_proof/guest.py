@@ -29,7 +29,10 @@ def captioning(machine, timeout):
 
 def with_source(machine, source):
     """Have the service take another source, and wait until it captions; return how many bytes of lines there were before."""
-    machine.run(f"sed -i 's/^source = .*/source = \"{source}\"/' /etc/picaption.toml && systemctl stop picaption", 120)
+    machine.run(
+        f"sed -i 's/^source = .*/source = \"{source}\"/' /etc/picaption.toml && systemctl stop picaption",
+        120,
+    )
     before = int(machine.run(f"stat -c %s {SAID}"))
     machine.run("systemctl start picaption", LATER)
     captioning(machine, LATER)
@@ -45,22 +48,44 @@ def program(machine):
 
 def lines(machine, command, timeout=300):
     """Return the JSON lines that a shell `command` prints."""
-    return [json.loads(line) for line in machine.run(command, timeout).splitlines() if line.startswith("{")]
+    return [
+        json.loads(line)
+        for line in machine.run(command, timeout).splitlines()
+        if line.startswith("{")
+    ]
 
 
 def fingerprints(machine, pictures):
     """Return what `python -m picaption.device.bench.fingerprint` says there of the files that a shell pattern names."""
     _, python = program(machine)
-    bundle = machine.run(f"{shlex.quote(python)} -c 'from picaption.device import default_bundle; print(default_bundle())'")
-    return lines(machine, f"{shlex.quote(python)} -m picaption.device.bench.fingerprint {shlex.quote(bundle)} {pictures}", 600)
+    bundle = machine.run(
+        f"{shlex.quote(python)} -c 'from picaption.device import default_bundle; print(default_bundle())'"
+    )
+    return lines(
+        machine,
+        f"{shlex.quote(python)} -m picaption.device.bench.fingerprint {shlex.quote(bundle)} {pictures}",
+        600,
+    )
 
 
 def kept(machine):
     """Return how systemd keeps the service: its properties by name, and its exposure as systemd-analyze tells it."""
-    names = ("ActiveState", "SubState", "Type", "NRestarts", "WatchdogUSec", "WatchdogTimestamp", "User", "DynamicUser", "Result")
+    names = (
+        "ActiveState",
+        "SubState",
+        "Type",
+        "NRestarts",
+        "WatchdogUSec",
+        "WatchdogTimestamp",
+        "User",
+        "DynamicUser",
+        "Result",
+    )
     told = machine.run(f"systemctl show --property={','.join(names)} picaption")
     found = dict(line.partition("=")[::2] for line in told.splitlines())
     # On a terminal that takes colours, the figure would lie between their codes.
-    told = machine.run("SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0 systemd-analyze security --no-pager picaption", 180)
+    told = machine.run(
+        "SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0 systemd-analyze security --no-pager picaption", 180
+    )
     found["exposure"] = re.search(r"exposure level .*: ([0-9.]+)", told)[1]
     return found

@@ -32,13 +32,28 @@ class Board:
     network: bool
 
 
-BOARDS = {board.name: board for board in (
-    # Its first line is Bluetooth's; the second one is what a Pi calls serial0.
-    Board("raspi3b", ("-M", "raspi3b", "-serial", "null"), "ttyS1", "bcm2837-rpi-3-b.dtb",
-          ("-device", "sd-card,drive=card"), network=False),
-    Board("virt", ("-M", "virt", "-cpu", "cortex-a76", "-m", "1G"), "ttyAMA0", "",
-          ("-device", "virtio-blk-device,drive=card"), network=True),
-)}
+BOARDS = {
+    board.name: board
+    for board in (
+        # Its first line is Bluetooth's; the second one is what a Pi calls serial0.
+        Board(
+            "raspi3b",
+            ("-M", "raspi3b", "-serial", "null"),
+            "ttyS1",
+            "bcm2837-rpi-3-b.dtb",
+            ("-device", "sd-card,drive=card"),
+            network=False,
+        ),
+        Board(
+            "virt",
+            ("-M", "virt", "-cpu", "cortex-a76", "-m", "1G"),
+            "ttyAMA0",
+            "",
+            ("-device", "virtio-blk-device,drive=card"),
+            network=True,
+        ),
+    )
+}
 
 
 class Machine:
@@ -50,12 +65,22 @@ class Machine:
     """
 
     def __init__(self, work, card, board, log, port=None, rough=False):
-        self.board, self.started, self._count, self._card, self._rough = board, time.monotonic(), 0, card, rough
+        self.board, self.started, self._count, self._card, self._rough = (
+            board,
+            time.monotonic(),
+            0,
+            card,
+            rough,
+        )
         self._heard, self._changed = bytearray(), threading.Condition()
         self._log = open(log, "ab", buffering=0)
         disk = _rough_disk(work, card) if rough else f"driver=file,filename={card}"
-        self._qemu = subprocess.Popen(_command(work, card, disk, board, port), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT)
+        self._qemu = subprocess.Popen(
+            _command(work, card, disk, board, port),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self):
@@ -83,8 +108,15 @@ class Machine:
         mark = f"{self._count}.{os.getpid()}"
         start = len(self._heard)
         # In two parts, so that the line as the terminal gives it back is not taken for the answer.
-        self._send(f"printf '\\n<<%s>>\\n' '{mark}'; {command}\nprintf '\\n<<%s/%d>>\\n' '{mark}' $?\n")
-        found = self._wait(rb"<<%s>>\r?\n(.*?)\r?\n<<%s/(\d+)>>" % (mark.encode(), mark.encode()), start, timeout, command)
+        self._send(
+            f"printf '\\n<<%s>>\\n' '{mark}'; {command}\nprintf '\\n<<%s/%d>>\\n' '{mark}' $?\n"
+        )
+        found = self._wait(
+            rb"<<%s>>\r?\n(.*?)\r?\n<<%s/(\d+)>>" % (mark.encode(), mark.encode()),
+            start,
+            timeout,
+            command,
+        )
         text = found[1].decode(errors="replace").replace("\r", "").strip("\n")
         if found[2] != b"0":
             raise MachineError(f"{command}: exit code {found[2].decode()}: {text[-500:]}")
@@ -117,7 +149,9 @@ class Machine:
             self._qemu.stdin.write(text.encode())
             self._qemu.stdin.flush()
         except OSError:
-            raise MachineError(f"{self.board.name}: has ended: {self._heard[-500:].decode(errors='replace')}") from None
+            raise MachineError(
+                f"{self.board.name}: has ended: {self._heard[-500:].decode(errors='replace')}"
+            ) from None
 
     def _wait(self, pattern, start, timeout, what):
         """Return the match of `pattern` in what was heard since `start`."""
@@ -126,7 +160,9 @@ class Machine:
             while not (found := re.search(pattern, self._heard[start:], re.DOTALL)):
                 left = until - time.monotonic()
                 if left <= 0 or self._qemu.poll() is not None:
-                    raise MachineError(f"{self.board.name}: no answer within {timeout} s to: {what}")
+                    raise MachineError(
+                        f"{self.board.name}: no answer within {timeout} s to: {what}"
+                    )
                 self._changed.wait(min(left, 1))
         return found
 
@@ -142,32 +178,79 @@ class Machine:
 def _rough_disk(work, card):
     """Return QEMU's block device that leaves a card as it is, and keeps a log of what is written and flushed."""
     overlay, log = f"{card}.overlay", f"{card}.log"
-    subprocess.run([*emulator(work, "qemu-img"), "create", "-q", "-f", "qcow2", "-F", "raw", "-b", card, overlay], check=True)
+    subprocess.run(
+        [
+            *emulator(work, "qemu-img"),
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-F",
+            "raw",
+            "-b",
+            card,
+            overlay,
+        ],
+        check=True,
+    )
     open(log, "wb").close()
-    return (f"driver=blklogwrites,log.driver=file,log.filename={log},"
-            f"file.driver=qcow2,file.file.driver=file,file.file.filename={overlay}")
+    return (
+        f"driver=blklogwrites,log.driver=file,log.filename={log},"
+        f"file.driver=qcow2,file.file.driver=file,file.file.filename={overlay}"
+    )
 
 
 def _command(work, card, disk, board, port):
     """Return QEMU's command line. It does what the Pi's firmware would: reads kernel, initramfs, device tree and command line
     from the boot partition, names the serial line, and adds a shell of root's on it (systemd-debug-generator(8))."""
-    boot = get(card, "kernel8.img", "initramfs8", "cmdline.txt", *([board.tree] if board.tree else []))
+    boot = get(
+        card, "kernel8.img", "initramfs8", "cmdline.txt", *([board.tree] if board.tree else [])
+    )
     line = (boot / "cmdline.txt").read_text().strip().replace("serial0", board.serial)
     tree = ["-dtb", boot / board.tree] if board.tree else []
     net = ["-nic", "none"]
     if board.network:
         forward = f",hostfwd=tcp:127.0.0.1:{port}-:8080" if port else ""
-        net = ["-netdev", f"user,id=net,restrict=on{forward}", "-device", "virtio-net-device,netdev=net"]
-    return [*emulator(work, "qemu-system-aarch64"), "-L", Path(work, "qemu/usr/share/qemu"), *board.arguments, "-serial", "stdio",
-            "-display", "none", "-monitor", "none", "-no-reboot",
-            "-blockdev", f"node-name=card,{disk}", *board.card, *net,
-            "-kernel", boot / "kernel8.img", "-initrd", boot / "initramfs8", *tree,
-            "-append", f"{line} {PATIENT} systemd.debug_shell={board.serial} systemd.mask=serial-getty@{board.serial}.service"]
+        net = [
+            "-netdev",
+            f"user,id=net,restrict=on{forward}",
+            "-device",
+            "virtio-net-device,netdev=net",
+        ]
+    return [
+        *emulator(work, "qemu-system-aarch64"),
+        "-L",
+        Path(work, "qemu/usr/share/qemu"),
+        *board.arguments,
+        "-serial",
+        "stdio",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-no-reboot",
+        "-blockdev",
+        f"node-name=card,{disk}",
+        *board.card,
+        *net,
+        "-kernel",
+        boot / "kernel8.img",
+        "-initrd",
+        boot / "initramfs8",
+        *tree,
+        "-append",
+        f"{line} {PATIENT} systemd.debug_shell={board.serial} systemd.mask=serial-getty@{board.serial}.service",
+    ]
 
 
 def emulator(work, program):
     """Return how a program of QEMU of Debian Trixie, unpacked in `work`, is called: with its own libraries."""
     root = Path(work, "qemu")
-    loader, = root.glob("usr/lib*/ld-linux-*.so.2")
+    (loader,) = root.glob("usr/lib*/ld-linux-*.so.2")
     libraries = next(root.glob("usr/lib/*-linux-gnu"))
-    return [loader, "--library-path", f"{libraries}:{libraries}/pulseaudio", root / "usr/bin" / program]
+    return [
+        loader,
+        "--library-path",
+        f"{libraries}:{libraries}/pulseaudio",
+        root / "usr/bin" / program,
+    ]

@@ -35,8 +35,19 @@ def table(work):
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("names", nargs=-1, metavar="[STAGE]...", type=click.Choice([*stages.ALL]))
-@click.option("--cuts", default=10, show_default=True, type=click.IntRange(1), help="How often power is cut in each rough stage.")
-@click.option("--port", default=18080, show_default=True, help="Of this computer, where the machine's page is looked at.")
+@click.option(
+    "--cuts",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How often power is cut in each rough stage.",
+)
+@click.option(
+    "--port",
+    default=18080,
+    show_default=True,
+    help="Of this computer, where the machine's page is looked at.",
+)
 def main(work, names, cuts, port):
     """Run the stages, all of them by default, with everything in the folder WORK, and print what they found."""
     work = work.resolve()
@@ -51,7 +62,9 @@ def main(work, names, cuts, port):
         try:
             found = stages.ALL[name](proof)
         except (MachineError, subprocess.CalledProcessError) as error:
-            raise click.ClickException(f"{name}: {error} (what its machines said is in {proof.log(name)})") from None
+            raise click.ClickException(
+                f"{name}: {error} (what its machines said is in {proof.log(name)})"
+            ) from None
         path.write_text(json.dumps(found, indent=1))
         for what, said in found:
             print(f"  {what}: {said}", file=sys.stderr, flush=True)

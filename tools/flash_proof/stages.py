@@ -54,34 +54,76 @@ class Proof:
 
 def picaption(*arguments):
     """Run a command of this picaption."""
-    run(sys.executable, "-c", "from picaption.device.cli import main; main()", *arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
+    run(
+        sys.executable,
+        "-c",
+        "from picaption.device.cli import main; main()",
+        *arguments,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def system(proof):
     """Build the stand-in for Raspberry Pi OS."""
     start = time.monotonic()
     image = standin.build(proof.work, run)
-    kernel, = (proof.work / "root/boot").glob("vmlinuz-*")
-    return [("stand-in for Raspberry Pi OS", f"Debian {standin.SUITE} arm64, {kernel.name}, on a card of {standin.CARD} MiB, "
-             f"{image.stat().st_blocks >> 11} MiB of them used; built in {time.monotonic() - start:.0f} s")]
+    (kernel,) = (proof.work / "root/boot").glob("vmlinuz-*")
+    return [
+        (
+            "stand-in for Raspberry Pi OS",
+            f"Debian {standin.SUITE} arm64, {kernel.name}, on a card of {standin.CARD} MiB, "
+            f"{image.stat().st_blocks >> 11} MiB of them used; built in {time.monotonic() - start:.0f} s",
+        )
+    ]
 
 
 def flash(proof):
     """Prepare its card by picaption flash image, and two updates."""
     work, start = proof.work, time.monotonic()
     (work / "settings.toml").write_text(guest.SETTINGS)
-    picaption("flash", "image", "--from", work / "base.img", "--out", work / "card.img", "--hostname", "proof",
-              "--source", "demo", "--web", "--config", work / "settings.toml")
+    picaption(
+        "flash",
+        "image",
+        "--from",
+        work / "base.img",
+        "--out",
+        work / "card.img",
+        "--hostname",
+        "proof",
+        "--source",
+        "demo",
+        "--web",
+        "--config",
+        work / "settings.toml",
+    )
     spent = time.monotonic() - start
     ready = work / "ready"
     ready.mkdir(exist_ok=True)
-    for name, pictures in (("demo", DEMO), ("ready", [ready / f"{path.stem}.png" for path in DEMO])):
+    for name, pictures in (
+        ("demo", DEMO),
+        ("ready", [ready / f"{path.stem}.png" for path in DEMO]),
+    ):
         options = ["--ready", ready] if name == "demo" else []
         with open(work / f"here.{name}.jsonl", "w") as file:
-            run(sys.executable, "-m", "picaption.device.bench.fingerprint", *options, default_bundle(), *pictures, stdout=file, cwd=ROOT)
+            run(
+                sys.executable,
+                "-m",
+                "picaption.device.bench.fingerprint",
+                *options,
+                default_bundle(),
+                *pictures,
+                stdout=file,
+                cwd=ROOT,
+            )
     put(work / "card.img", ready)
-    return [("`picaption flash image`", f"{spent:.0f} s; its payload has "
-             f"{(get(work / 'card.img', 'picaption/payload.tar') / 'payload.tar').stat().st_size / 1e6:.0f} MB")]
+    return [
+        (
+            "`picaption flash image`",
+            f"{spent:.0f} s; its payload has "
+            f"{(get(work / 'card.img', 'picaption/payload.tar') / 'payload.tar').stat().st_size / 1e6:.0f} MB",
+        )
+    ]
 
 
 def boots(proof, name):
@@ -99,24 +141,41 @@ def boots(proof, name):
         again, _ = guest.captioning(machine, guest.LATER)
         machine.off()
     proof.note(name, {"first": first, "again": again})
-    return [(f"{name}: first caption, from power on", f"{first:.0f} s at the first boot, {again:.0f} s at the next"),
-            (f"{name}: captions of the demo pictures in the encoder's shape, word for word as here", prints["ready"]),
-            (f"{name}: captions of the demo pictures as they are, resized there", prints["demo"]),
-            (f"{name}: captions that the service began its scenes of the demo with, against those here of the same frames",
-             f"{equal} of {scenes} equal")]
+    return [
+        (
+            f"{name}: first caption, from power on",
+            f"{first:.0f} s at the first boot, {again:.0f} s at the next",
+        ),
+        (
+            f"{name}: captions of the demo pictures in the encoder's shape, word for word as here",
+            prints["ready"],
+        ),
+        (f"{name}: captions of the demo pictures as they are, resized there", prints["demo"]),
+        (
+            f"{name}: captions that the service began its scenes of the demo with, against those here of the same frames",
+            f"{equal} of {scenes} equal",
+        ),
+    ]
 
 
 def compared(proof, machine, kind, name):
     """Return how many captions and classes of pictures are equal there and here."""
     there = proof.work / f"{name}.{kind}.jsonl"
-    pictures = {"ready": "/boot/firmware/ready/*.png", "demo": "$(dirname $(readlink -f /opt/picaption/current/venv/lib/python3*/"
-                "site-packages/picaption/device/__init__.py))/sources/demo/*.jpg"}[kind]
-    there.write_text("".join(json.dumps(line) + "\n" for line in guest.fingerprints(machine, pictures)))
+    pictures = {
+        "ready": "/boot/firmware/ready/*.png",
+        "demo": "$(dirname $(readlink -f /opt/picaption/current/venv/lib/python3*/"
+        "site-packages/picaption/device/__init__.py))/sources/demo/*.jpg",
+    }[kind]
+    there.write_text(
+        "".join(json.dumps(line) + "\n" for line in guest.fingerprints(machine, pictures))
+    )
     here, there = read_lines(proof.work / f"here.{kind}.jsonl"), read_lines(there)
     lines, same = compare(here, there)
     (proof.work / f"{name}.{kind}.md").write_text("\n".join(lines) + "\n")
     count = sum(one["caption"] == other["caption"] for one, other in zip(here[1:], there[1:]))
-    return f"{count} of {len(here) - 1}" + ("; all that is quantized equal to the bit" if same else "")
+    return f"{count} of {len(here) - 1}" + (
+        "; all that is quantized equal to the bit" if same else ""
+    )
 
 
 def same_captions(live):
@@ -124,33 +183,58 @@ def same_captions(live):
     recognizer, demo, firsts = Recognizer(default_bundle()), Demo(), {}
     for line in live:
         firsts.setdefault(line["scene"], line)
-    equal = [recognizer(demo.frame(line["frame"])).caption.text == line["caption"]["text"] for line in firsts.values()]
+    equal = [
+        recognizer(demo.frame(line["frame"])).caption.text == line["caption"]["text"]
+        for line in firsts.values()
+    ]
     return sum(equal), len(equal)
 
 
 def service(proof):
     """Look at the page, at systemd's view of the service, and at a V4L2 camera that Linux makes up."""
-    with Machine(proof.work, proof.work / "virt.img", BOARDS["virt"], proof.log("service"), proof.port) as machine:
+    with Machine(
+        proof.work, proof.work / "virt.img", BOARDS["virt"], proof.log("service"), proof.port
+    ) as machine:
         guest.captioning(machine, guest.LATER)
-        token = re.search(r'^token = "(.*)"', machine.run("cat /etc/picaption.toml"), re.MULTILINE)[1]
-        codes = {who: status(proof.port, said) for who, said in (("its token", token), ("none", ""), ("another", "x" * 32))}
+        token = re.search(r'^token = "(.*)"', machine.run("cat /etc/picaption.toml"), re.MULTILINE)[
+            1
+        ]
+        codes = {
+            who: status(proof.port, said)
+            for who, said in (("its token", token), ("none", ""), ("another", "x" * 32))
+        }
         time.sleep(60)
         kept = guest.kept(machine)
         machine.run("modprobe vivid && sleep 2 && test -c /dev/video0")
         before = guest.with_source(machine, "usb:0")
         seen = guest.lines(machine, f"tail -c +{before + 1} {guest.SAID}")
-        opened = machine.run("ls -l /proc/$(systemctl show --property=MainPID --value picaption)/fd | grep -c /dev/video0")
+        opened = machine.run(
+            "ls -l /proc/$(systemctl show --property=MainPID --value picaption)/fd | grep -c /dev/video0"
+        )
         guest.with_source(machine, "demo")
         machine.off()
-    return [("the page through a forwarded port", ", ".join(f"with {who}: {code}" for who, code in codes.items())),
-            ("systemd's view after a minute", ", ".join(f"{name} {value}" for name, value in kept.items())),
-            ("a V4L2 camera (vivid)", f"open {opened} time by the service, which says {seen[-1]['caption']['text']!r} of frame "
-             f"{seen[-1]['frame']}")]
+    return [
+        (
+            "the page through a forwarded port",
+            ", ".join(f"with {who}: {code}" for who, code in codes.items()),
+        ),
+        (
+            "systemd's view after a minute",
+            ", ".join(f"{name} {value}" for name, value in kept.items()),
+        ),
+        (
+            "a V4L2 camera (vivid)",
+            f"open {opened} time by the service, which says {seen[-1]['caption']['text']!r} of frame "
+            f"{seen[-1]['frame']}",
+        ),
+    ]
 
 
 def status(port, token):
     """Return the HTTP status of a machine's page for who says this token."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/", headers={"Authorization": f"Bearer {token}"} if token else {}
+    )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status
@@ -160,21 +244,39 @@ def status(port, token):
 
 def rough_first(proof):
     """Cut first boots."""
+
     def fresh():
         copy(proof.work / "card.img", proof.work / "rough_first.img")
         return proof.work / "rough_first.img"
+
     # One that begins anew takes as long, and on a machine as busy as now.
-    longest = max([proof.found("virt")["first"], *(each.get("seconds", 0) for each in noted(proof, "rough_first"))])
-    return cut(proof, "rough_first", "power cut in a first boot",
-               cuts.first_boots(proof.work, fresh, proof.log("rough_first"), longest))
+    longest = max(
+        [
+            proof.found("virt")["first"],
+            *(each.get("seconds", 0) for each in noted(proof, "rough_first")),
+        ]
+    )
+    return cut(
+        proof,
+        "rough_first",
+        "power cut in a first boot",
+        cuts.first_boots(proof.work, fresh, proof.log("rough_first"), longest),
+    )
 
 
 def rough_update(proof):
     """Cut updates, once one has been let through."""
     rows = cut(proof, "rough_update", "power cut in an update", updates(proof))
-    kinds = Counter((each["since"], cuts.left(each)) for each in noted(proof, "rough_update") if "failed" not in each)
+    kinds = Counter(
+        (each["since"], cuts.left(each))
+        for each in noted(proof, "rough_update")
+        if "failed" not in each
+    )
     rows.insert(0, ("an undisturbed update", f"{proof.found('rough_update')['longest']:.0f} s"))
-    return rows + [(f"what the cuts after {since} left", f"{count} times {left}") for (since, left), count in sorted(kinds.items())]
+    return rows + [
+        (f"what the cuts after {since} left", f"{count} times {left}")
+        for (since, left), count in sorted(kinds.items())
+    ]
 
 
 def updates(proof):
@@ -183,8 +285,12 @@ def updates(proof):
     if not (proof.work / "notes/rough_update.json").exists():
         proof.note("rough_update", undisturbed(proof, log))
     found = proof.found("rough_update")
-    yield from cuts.boots(proof.work, proof.work / "rough_update.img", log,
-                          cuts.updating(found["versions"], found["longest"], len(noted(proof, "rough_update"))))
+    yield from cuts.boots(
+        proof.work,
+        proof.work / "rough_update.img",
+        log,
+        cuts.updating(found["versions"], found["longest"], len(noted(proof, "rough_update"))),
+    )
 
 
 def undisturbed(proof, log):
@@ -207,7 +313,9 @@ def undisturbed(proof, log):
         machine.wait("! systemctl is-active --quiet update", guest.FIRST)
         longest = machine.seconds - start
         if (now := cuts.up(machine, guest.LATER)["runs"]) == runs:
-            raise MachineError(f"an update that nothing disturbed has left {now}: journalctl -u update, in {card}, tells why")
+            raise MachineError(
+                f"an update that nothing disturbed has left {now}: journalctl -u update, in {card}, tells why"
+            )
         machine.off()
     print(f"  an undisturbed update took {longest:.0f} s", file=sys.stderr, flush=True)
     return {"versions": versions, "longest": longest}
@@ -237,8 +345,13 @@ def cut(proof, name, what, made):
     made.close()
     good = [each for each in done if "failed" not in each]
     seconds = sorted(each["seconds"] for each in good) or [0]
-    return [(what, f"{len(good)} of {len(done)} times it came up captioning, {seconds[0]:.0f} to {seconds[-1]:.0f} s after power on; "
-             f"{sum(each['lost'] for each in good)} of {sum(each['unflushed'] for each in good)} unflushed writes were lost")]
+    return [
+        (
+            what,
+            f"{len(good)} of {len(done)} times it came up captioning, {seconds[0]:.0f} to {seconds[-1]:.0f} s after power on; "
+            f"{sum(each['lost'] for each in good)} of {sum(each['unflushed'] for each in good)} unflushed writes were lost",
+        )
+    ]
 
 
 def noted(proof, name):
@@ -249,5 +362,10 @@ def noted(proof, name):
 
 
 ROUGH = {"rough_first": rough_first, "rough_update": rough_update, "rough_running": rough_running}
-ALL = {"system": system, "flash": flash, "raspi3b": functools.partial(boots, name="raspi3b"),
-       "virt": functools.partial(boots, name="virt"), "service": service} | ROUGH
+ALL = {
+    "system": system,
+    "flash": flash,
+    "raspi3b": functools.partial(boots, name="raspi3b"),
+    "virt": functools.partial(boots, name="virt"),
+    "service": service,
+} | ROUGH

@@ -8,8 +8,16 @@ from pathlib import Path
 from standin import ARCHIVE, SUITE
 
 #: Programs and the packages that bring them.
-NEEDED = {"mmdebstrap": "mmdebstrap", "arch-test": "arch-test", "mcopy": "mtools", "mkfs.vfat": "dosfstools", "sfdisk": "fdisk",
-          "mke2fs": "e2fsprogs", "qemu-aarch64-static": "qemu-user-static", "update-binfmts": "binfmt-support"}
+NEEDED = {
+    "mmdebstrap": "mmdebstrap",
+    "arch-test": "arch-test",
+    "mcopy": "mtools",
+    "mkfs.vfat": "dosfstools",
+    "sfdisk": "fdisk",
+    "mke2fs": "e2fsprogs",
+    "qemu-aarch64-static": "qemu-user-static",
+    "update-binfmts": "binfmt-support",
+}
 FORMATS = Path("/proc/sys/fs/binfmt_misc")
 
 
@@ -30,5 +38,13 @@ def ready(work):
     if not (work / "qemu").exists():
         partial = work / "qemu.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        run("mmdebstrap", "--quiet", "--variant=extract", "--include=qemu-system-arm,qemu-utils", SUITE, partial, ARCHIVE)
+        run(
+            "mmdebstrap",
+            "--quiet",
+            "--variant=extract",
+            "--include=qemu-system-arm,qemu-utils",
+            SUITE,
+            partial,
+            ARCHIVE,
+        )
         partial.rename(work / "qemu")

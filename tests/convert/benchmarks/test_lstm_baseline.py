@@ -33,23 +33,46 @@ def test_int8_agrees_with_the_float_models_where_it_was_calibrated():
             expected, *exact = keras_step(decoder)(words, *exact, context)
             logits, *found = step(words, *found, context)
             np.testing.assert_allclose(found, exact, atol=0.02)
-            np.testing.assert_allclose(np.exp(log_softmax(logits)), np.exp(log_softmax(expected)), atol=0.003)
+            np.testing.assert_allclose(
+                np.exp(log_softmax(logits)), np.exp(log_softmax(expected)), atol=0.003
+            )
 
 
 def test_the_command_measures_a_run(run, data, bundle, tmp_path, capsys):
-    arguments = [str(run), "--data", str(data), "--bundle", str(bundle), "--epochs", "3", "--out", str(tmp_path)]
+    arguments = [
+        str(run),
+        "--data",
+        str(data),
+        "--bundle",
+        str(bundle),
+        "--epochs",
+        "3",
+        "--out",
+        str(tmp_path),
+    ]
     with pytest.raises(SystemExit) as done:
         main(arguments)
     assert not done.value.code
     figures = json.loads(capsys.readouterr().out)
-    assert set(figures) == {"pictures", "beam", "hidden", "weights", "perplexity", "float", "int8", "megabytes",
-                            "milliseconds"}
+    assert set(figures) == {
+        "pictures",
+        "beam",
+        "hidden",
+        "weights",
+        "perplexity",
+        "float",
+        "int8",
+        "megabytes",
+        "milliseconds",
+    }
     assert figures["pictures"] == 6 and figures["beam"] == 2
     assert figures["weights"]["lstm"] == pytest.approx(figures["weights"]["ngram"], rel=0.05)
     assert 1 < figures["perplexity"] < len(KerasModel(run).vocabulary)
     assert {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr"} <= set(figures["float"]) == set(figures["int8"])
     assert abs(figures["float"]["BLEU-1"] - figures["int8"]["BLEU-1"]) < 20
-    assert figures["megabytes"] == pytest.approx((tmp_path / "lstm.tflite").stat().st_size / 1e6, abs=0.01)
+    assert figures["megabytes"] == pytest.approx(
+        (tmp_path / "lstm.tflite").stat().st_size / 1e6, abs=0.01
+    )
     assert all(figures["milliseconds"][name] > 0 for name in ("lstm", "ngram"))
 
 
@@ -58,14 +81,24 @@ def test_a_run_reads_its_own_captions_only(run, data):
     settings, train, dev, records = read_run(Path(run), data, model.vocabulary)
     assert settings.text and len(train.captions) == 18 and len(dev.captions) == len(records) == 6
     assert [len(captions) for captions in train.captions] == [2] * 18
-    assert model.vocabulary.decode(dev.captions[0][0]) == ("a", "woman", "in", "an", "orange", "suit", "smiles")
+    assert model.vocabulary.decode(dev.captions[0][0]) == (
+        "a",
+        "woman",
+        "in",
+        "an",
+        "orange",
+        "suit",
+        "smiles",
+    )
 
 
 def test_data_of_another_run_is_refused(run, data, tmp_path):
     for name in ("images", "captions.token.txt", "dev.txt"):
         (tmp_path / name).symlink_to(data / name)
     (tmp_path / "train.txt").write_text("cat_0.jpg\n")
-    with pytest.raises(PicaptionError, match="1 pictures with captions where the run has features of 18"):
+    with pytest.raises(
+        PicaptionError, match="1 pictures with captions where the run has features of 18"
+    ):
         read_run(Path(run), tmp_path, KerasModel(run).vocabulary)
 
 

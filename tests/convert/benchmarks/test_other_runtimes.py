@@ -30,7 +30,10 @@ def test_the_encoder_by_itself_computes_the_same(file, recognizer):
     interpreter = make_interpreter(file.read_bytes(), 1)
     assert list(interpreter.get_signature_list()) == ["encode"]
     picture = recognizer.prepare(Demo().frame(0))
-    told, right = interpreter.get_signature_runner("encode")(image=picture[None]), recognizer.model.encode(picture)
+    told, right = (
+        interpreter.get_signature_runner("encode")(image=picture[None]),
+        recognizer.model.encode(picture),
+    )
     np.testing.assert_array_equal(told["features"], right.features)
     np.testing.assert_array_equal(told["context"], right.context)
     assert all(tensor["name"] for tensor in interpreter.get_tensor_details())
@@ -45,9 +48,20 @@ def test_the_plain_loop_sees_the_same_picture(file, recognizer):
     assert told @ right / np.linalg.norm(told) / np.linalg.norm(right) > 0.98
 
 
-@pytest.mark.parametrize("name, peer", [("openvino", other_runtimes.openvino), ("onnxruntime", other_runtimes.onnxruntime), ("ncnn", other_runtimes.ncnn)])
+@pytest.mark.parametrize(
+    "name, peer",
+    [
+        ("openvino", other_runtimes.openvino),
+        ("onnxruntime", other_runtimes.onnxruntime),
+        ("ncnn", other_runtimes.ncnn),
+    ],
+)
 def test_peers_that_are_installed_see_the_same(file, recognizer, name, peer):
-    for needed in {"openvino": (name,), "onnxruntime": (name, "tf2onnx"), "ncnn": (name, "tf2onnx", "pnnx")}[name]:
+    for needed in {
+        "openvino": (name,),
+        "onnxruntime": (name, "tf2onnx"),
+        "ncnn": (name, "tf2onnx", "pnnx"),
+    }[name]:
         pytest.importorskip(needed)
     picture = recognizer.prepare(Demo().frame(0))
     told, right = peer(file, 1)(picture).ravel(), recognizer.model.encode(picture).features.ravel()
@@ -62,7 +76,9 @@ def test_the_benchmark_tool_measures_the_same_file(tmp_path):
 
 
 def test_what_a_failing_tool_says_last_is_told():
-    with pytest.raises(PicaptionError, match="^import sys; sys.exit.'no graph'. ends with no graph$"):
+    with pytest.raises(
+        PicaptionError, match="^import sys; sys.exit.'no graph'. ends with no graph$"
+    ):
         other_runtimes.call("-c", "import sys; sys.exit('no graph')")
 
 
@@ -72,25 +88,39 @@ def test_peers_that_are_missing_are_left_out(monkeypatch):
 
     def broken(*arguments):
         raise PicaptionError("it is broken")
+
     monkeypatch.setattr(other_runtimes, "openvino", missing)
     for name in ("onnxruntime", "ncnn", "litert_tool"):
         monkeypatch.setattr(other_runtimes, name, broken)
     rows, left_out = other_runtimes.measure(default_bundle(), 1, 0.1)
-    assert left_out == ["OpenVINO: No module named 'openvino'", "ONNX Runtime: it is broken", "ncnn, float: it is broken",
-                        "litert's benchmark tool: it is broken"]
-    assert [row[0] for row in rows] == ["picaption, encoder", "picaption, frame to features", "plain loop, frame to features"]
+    assert left_out == [
+        "OpenVINO: No module named 'openvino'",
+        "ONNX Runtime: it is broken",
+        "ncnn, float: it is broken",
+        "litert's benchmark tool: it is broken",
+    ]
+    assert [row[0] for row in rows] == [
+        "picaption, encoder",
+        "picaption, frame to features",
+        "plain loop, frame to features",
+    ]
     assert rows[0][3] == pytest.approx(1) and rows[2][2] is rows[1][1]
 
 
 def test_the_table_has_ratios():
     one, two = [np.full(3, 2.0)] * 3, [np.full(2, 3.0)] * 3
-    assert other_runtimes.table([("picaption, encoder", one, None, 1.0), ("another", two, one, None)])[1:] == [
+    assert other_runtimes.table(
+        [("picaption, encoder", one, None, 1.0), ("another", two, one, None)]
+    )[1:] == [
         "picaption, encoder                    2.000        1.000  1.000 to 1.000    1.0000",
-        "another                               3.000        1.500  1.500 to 1.500         -"]
+        "another                               3.000        1.500  1.500 to 1.500         -",
+    ]
 
 
-@pytest.mark.parametrize("arguments, said", [(["none.tflite"], "cannot read the bundle"),
-                                             (["--threads", "none"], "no list of threads")])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [(["none.tflite"], "cannot read the bundle"), (["--threads", "none"], "no list of threads")],
+)
 def test_bad_options_are_one_line(capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments, other_runtimes.main, "peers")

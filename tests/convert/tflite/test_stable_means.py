@@ -18,11 +18,18 @@ def means(graph):
         tensors = subgraph.tensors
         for operator in subgraph.operators:
             number = operator.outputs[0]
-            if (model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.MEAN
-                    and tensors[number].type == schema.TensorType.INT8):
-                biases = [tensors[each.inputs[2]] for each in subgraph.operators
-                          if number == each.inputs[0] and len(each.inputs) == 3 and each.inputs[2] >= 0]
-                found.append((tensors[operator.inputs[0]], tensors[number], biases[0] if biases else None))
+            if (
+                model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.MEAN
+                and tensors[number].type == schema.TensorType.INT8
+            ):
+                biases = [
+                    tensors[each.inputs[2]]
+                    for each in subgraph.operators
+                    if number == each.inputs[0] and len(each.inputs) == 3 and each.inputs[2] >= 0
+                ]
+                found.append(
+                    (tensors[operator.inputs[0]], tensors[number], biases[0] if biases else None)
+                )
     return model, found
 
 
@@ -30,20 +37,37 @@ def means(graph):
 def little():
     """The int8 graph of a convolution, its mean, and a dense layer with biases."""
     layers, random = keras.layers, np.random.default_rng(1)
-    model = keras.Sequential([layers.Input((9, 9, 3)), layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D(),
-                              layers.Dense(3, bias_initializer="ones")])
-    encode = freeze(lambda image: {"features": model(tf.cast(image, tf.float32) / 255)}, tf.TensorSpec((1, 9, 9, 3), tf.uint8, "image"))
+    model = keras.Sequential(
+        [
+            layers.Input((9, 9, 3)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, bias_initializer="ones"),
+        ]
+    )
+    encode = freeze(
+        lambda image: {"features": model(tf.cast(image, tf.float32) / 255)},
+        tf.TensorSpec((1, 9, 9, 3), tf.uint8, "image"),
+    )
     pictures = random.integers(0, 256, (20, 1, 9, 9, 3)).astype(np.uint8)
-    return name_graph({"encode": encode}, "int8", [("encode", {"image": picture}) for picture in pictures])
+    return name_graph(
+        {"encode": encode}, "int8", [("encode", {"image": picture}) for picture in pictures]
+    )
 
 
 def near(taken, mean):
     """Returns the distance for two tensors."""
-    return distance(taken.quantization.scale[0], mean.quantization.scale[0], np.prod(taken.shape) // np.prod(mean.shape))
+    return distance(
+        taken.quantization.scale[0],
+        mean.quantization.scale[0],
+        np.prod(taken.shape) // np.prod(mean.shape),
+    )
 
 
-@pytest.mark.parametrize("given, gives, number, expected", [
-    (1, 1, 2, 0), (1, 1, 3, 1 / 6), (1, 1, 1, 1 / 2), (1, 0.8, 1, 0), (1, 0.625, 1, 0.1)])
+@pytest.mark.parametrize(
+    "given, gives, number, expected",
+    [(1, 1, 2, 0), (1, 1, 3, 1 / 6), (1, 1, 1, 1 / 2), (1, 0.8, 1, 0), (1, 0.625, 1, 0.1)],
+)
 def test_distance_by_hand(given, gives, number, expected):
     assert distance(given, gives, number) == pytest.approx(expected, abs=2e-5)
 
@@ -58,7 +82,9 @@ def test_where_no_scale_near_it_will_do_the_best_is_taken():
     # With 20,000 sums for a step, some are always near an edge.
     moved = steady_scale(0.01, 1, 200)
     assert 0 < distance(0.01, moved, 200) < MARGIN
-    assert distance(0.01, moved, 200) >= max(distance(0.01, np.float32(1 + step * 1e-5), 200) for step in (-9, 0, 1, 40))
+    assert distance(0.01, moved, 200) >= max(
+        distance(0.01, np.float32(1 + step * 1e-5), 200) for step in (-9, 0, 1, 40)
+    )
 
 
 def test_the_shipped_bundle_and_what_is_converted_have_means_that_round_alike_everywhere(little):
@@ -71,14 +97,18 @@ def test_the_shipped_bundle_and_what_is_converted_have_means_that_round_alike_ev
 def test_a_mean_with_sums_on_edges_gets_another_scale_and_nothing_else_changes(little, shipped):
     model, [(taken, mean, bias)] = means(read_bundle(default_bundle()).graph if shipped else little)
     number = np.prod(taken.shape) // np.prod(mean.shape)
-    mean.quantization.scale = taken.quantization.scale * np.float32(2 / number)  # Each unit of a sum counts for half a step.
+    mean.quantization.scale = taken.quantization.scale * np.float32(
+        2 / number
+    )  # Each unit of a sum counts for half a step.
     before = pack(model, named=True)
     after, [(steady_taken, steady, steady_bias)] = means(steady_means(before))
     assert near(taken, mean) < MARGIN <= near(steady_taken, steady)
     factor = steady.quantization.scale / mean.quantization.scale
     assert 0 < abs(factor - 1) <= 0.01 and (bias is None) == shipped
     if bias:
-        np.testing.assert_allclose(steady_bias.quantization.scale, bias.quantization.scale * factor, rtol=1e-6)
+        np.testing.assert_allclose(
+            steady_bias.quantization.scale, bias.quantization.scale * factor, rtol=1e-6
+        )
         steady_bias.quantization.scale = bias.quantization.scale
     steady.quantization.scale = mean.quantization.scale
     assert pack(after, named=True) == before
@@ -86,6 +116,7 @@ def test_a_mean_with_sums_on_edges_gets_another_scale_and_nothing_else_changes(l
 
 def test_what_runs_is_the_mean_all_the_same(little):
     from picaption.device.bundle.runtime import make_interpreter
+
     picture = np.random.default_rng(2).integers(0, 256, (1, 9, 9, 3)).astype(np.uint8)
     model, [(taken, mean, bias)] = means(little)
     said = []

@@ -31,37 +31,62 @@ CALM = {"governor": None, "megahertz": None, "celsius": None, "throttled": None,
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """Writes what a machine's files hold; those that are not written are not there."""
-    for module, name in ((bench_machine, "_CPU"), (bench_machine, "_STAT"), (bench_machine, "_CLOCKS"), (board, "_MODEL"),
-                         (board, "_TEMPERATURE"), (board, "_THROTTLED"), (board, "_GOVERNOR")):
+    for module, name in (
+        (bench_machine, "_CPU"),
+        (bench_machine, "_STAT"),
+        (bench_machine, "_CLOCKS"),
+        (board, "_MODEL"),
+        (board, "_TEMPERATURE"),
+        (board, "_THROTTLED"),
+        (board, "_GOVERNOR"),
+    ):
         monkeypatch.setattr(module, name, tmp_path / name)
-    return lambda name, text: ((tmp_path / name).parent.mkdir(parents=True, exist_ok=True), (tmp_path / name).write_text(text))
+    return lambda name, text: (
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True),
+        (tmp_path / name).write_text(text),
+    )
 
 
 @pytest.fixture
 def vcgencmd(tmp_path, monkeypatch):
     """Puts a program vcgencmd on the path that prints `text` for the argument `name`, and fails otherwise."""
+
     def install(name, text):
         program = tmp_path / "bin" / "vcgencmd"
         program.parent.mkdir()
         program.write_text(f"#!/bin/sh\n[ \"$1\" = {name} ] || exit 1\ncat <<'END'\n{text}END\n")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
     return install
 
 
 def test_a_pi_5(files):
     files("_MODEL", "Raspberry Pi 5 Model B Rev 1.0\0")
-    files("_CPU", "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU part\t: 0xd0b\n\nprocessor\t: 1\nCPU part\t: 0xd08\n")
+    files(
+        "_CPU",
+        "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU part\t: 0xd0b\n\nprocessor\t: 1\nCPU part\t: 0xd08\n",
+    )
     files("_CLOCKS/cpu0/cpufreq/scaling_cur_freq", "1500000\n")
     files("_CLOCKS/cpu3/cpufreq/scaling_cur_freq", "2400000\n")
     found = machine()
-    assert (found["board"], found["cpu"], found["instructions"]) == ("Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76", ["asimddp"])
+    assert (found["board"], found["cpu"], found["instructions"]) == (
+        "Raspberry Pi 5 Model B Rev 1.0",
+        "Cortex-A76",
+        ["asimddp"],
+    )
     assert clock() == 2400
 
 
 def test_a_pc_tells_its_clock_elsewhere(files):
-    files("_CPU", "model name\t: AMD EPYC\nflags\t\t: fpu avx2 avx512_vnni\ncpu MHz\t\t: 2596.144\n")
-    assert clock() == 2596.144 and machine()["cpu"] == "AMD EPYC" and machine()["instructions"] == ["avx2", "avx512_vnni"]
+    files(
+        "_CPU", "model name\t: AMD EPYC\nflags\t\t: fpu avx2 avx512_vnni\ncpu MHz\t\t: 2596.144\n"
+    )
+    assert (
+        clock() == 2596.144
+        and machine()["cpu"] == "AMD EPYC"
+        and machine()["instructions"] == ["avx2", "avx512_vnni"]
+    )
 
 
 def test_a_machine_that_tells_nothing(files, monkeypatch):
@@ -107,16 +132,34 @@ def test_a_watch_tells_what_happened_meanwhile(files, monkeypatch):
     ticks = os.sysconf("SC_CLK_TCK")
     files("_STAT", f"cpu  {100 + 11 * ticks} 0 {100 + ticks} 9000 99 0 0 0 0 0\n")
     seen = watch.figures()
-    assert seen == {"governor": "ondemand", "megahertz": {"lowest": 1500, "highest": 2400}, "throttled": ["throttled"],
-                    "celsius": {"start": 50.0, "end": 80.0, "highest": 85.5}, "others": 0.3}
+    assert seen == {
+        "governor": "ondemand",
+        "megahertz": {"lowest": 1500, "highest": 2400},
+        "throttled": ["throttled"],
+        "celsius": {"start": 50.0, "end": 80.0, "highest": 85.5},
+        "others": 0.3,
+    }
     assert [line.split(":")[0] for line in doubts(seen)] == [
-        "the board was held back (throttled)", "the processor was 86 degrees Celsius hot",
-        "the governor is ondemand, so that the clock varies", "other programs kept 0.3 cores busy"]
+        "the board was held back (throttled)",
+        "the processor was 86 degrees Celsius hot",
+        "the governor is ondemand, so that the clock varies",
+        "other programs kept 0.3 cores busy",
+    ]
 
 
 def test_a_calm_board_is_not_doubtful():
-    assert doubts(CALM | {"governor": "performance", "throttled": [], "others": 0.1,
-                          "celsius": {"start": 50, "end": 60, "highest": 79.9}}) == []
+    assert (
+        doubts(
+            CALM
+            | {
+                "governor": "performance",
+                "throttled": [],
+                "others": 0.1,
+                "celsius": {"start": 50, "end": 60, "highest": 79.9},
+            }
+        )
+        == []
+    )
 
 
 def test_memory_at_its_most():

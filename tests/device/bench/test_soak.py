@@ -14,7 +14,10 @@ def test_a_run_stays_as_it_is_and_costs_little_beside_its_model(monkeypatch):
     figures = soak(Config(size="320x240", threads=1, quiet=True, frames=600))
     assert figures["frames"] == 600
     assert figures["grown_bytes"] < 2_000_000
-    assert figures["descriptors"][0] == figures["descriptors"][1] and figures["threads"][0] == figures["threads"][1]
+    assert (
+        figures["descriptors"][0] == figures["descriptors"][1]
+        and figures["threads"][0] == figures["threads"][1]
+    )
     assert 1 < figures["overhead"] < 1.6 and figures["invoke_ms"] < figures["frame_ms"]
 
 

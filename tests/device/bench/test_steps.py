@@ -27,7 +27,9 @@ def clock(monkeypatch):
 
         def call():
             now[0] += left.pop(0) if len(left) > 1 else left[0]
+
         return call
+
     return step
 
 
@@ -42,7 +44,7 @@ def test_a_step_warms_up_until_two_windows_are_alike(clock, monkeypatch):
     # Windows of 1/8 s: the medians 1/8, 1/16 and 1/16 s; the last two are alike.
     monkeypatch.setattr(steps, "WINDOW", 0.125)
     assert warm_up(clock(0.125, 0.0625)) == (5, True)
-    assert warm_up(clock(*(0.125 * 2 ** number for number in range(40)))) == (30, False)
+    assert warm_up(clock(*(0.125 * 2**number for number in range(40)))) == (30, False)
 
 
 def test_rounds_share_time_or_calls():
@@ -54,8 +56,17 @@ def test_rounds_share_time_or_calls():
 def test_figures_are_of_every_call():
     # 1 to 100 ms in two rounds: medians 25.5 and 75.5, whose percentiles 10 and 90 lie at 30.5 and 70.5.
     figures = Step((list(range(1, 51)), list(range(51, 101))), 200.0, 7).figures()
-    assert {name: figures[name] for name in ("first", "mean", "p50", "p90", "p95", "p99", "max")} == {
-        "first": 200.0, "mean": 50.5, "p50": 50.5, "p90": 90.1, "p95": 95.05, "p99": 99.01, "max": 100.0}
+    assert {
+        name: figures[name] for name in ("first", "mean", "p50", "p90", "p95", "p99", "max")
+    } == {
+        "first": 200.0,
+        "mean": 50.5,
+        "p50": 50.5,
+        "p90": 90.1,
+        "p95": 95.05,
+        "p99": 99.01,
+        "max": 100.0,
+    }
     assert (figures["count"], figures["warm_up"], figures["steady"]) == (100, 7, True)
     assert figures["per_second"] == 19.8 and figures["varied_percent"] == 79.21
     assert [len(each) for each in figures["rounds"]] == [25, 25]
@@ -91,5 +102,7 @@ def test_the_steps_are_what_a_frame_goes_through(monkeypatch):
 
 def test_a_bundle_that_only_encodes_has_fewer_steps():
     model = SimpleNamespace(encode=lambda picture: "encoded", vocabulary=None, labels=())
-    recognizer = SimpleNamespace(model=model, prepare=lambda image, kept=None: image, evidence=lambda encoded: None)
+    recognizer = SimpleNamespace(
+        model=model, prepare=lambda image, kept=None: image, evidence=lambda encoded: None
+    )
     assert list(steps_of(recognizer, ["image"])) == ["preprocess", "encode", "frame"]

@@ -24,8 +24,21 @@ from picaption.device.errors import PicaptionError
 
 #: A graph by its first bytes only.
 GRAPH = b"\x1c\0\0\0TFL3" + bytes(range(24))
-METADATA = Metadata("tiny", "Apache-2.0", "single-label", Input(32, 48, "crop"), 3, Beam(2, 1, 9, 1.25), ("a", "on top"),
-                    ("cat", "dog"), 0.25, 0.75, 0.5, {"pictures": 3}, {"CIDEr": 0.5})
+METADATA = Metadata(
+    "tiny",
+    "Apache-2.0",
+    "single-label",
+    Input(32, 48, "crop"),
+    3,
+    Beam(2, 1, 9, 1.25),
+    ("a", "on top"),
+    ("cat", "dog"),
+    0.25,
+    0.75,
+    0.5,
+    {"pictures": 3},
+    {"CIDEr": 0.5},
+)
 CONTENTS = Contents(GRAPH, METADATA, ("cat", "großer Hund"), Vocabulary((*SPECIAL, "a", "cat")))
 CUT = "the bundle is cut short or damaged; copy it again"
 ALTERED = "the bundle was altered: its content does not match its hash; copy it again"
@@ -45,7 +58,9 @@ def rewrite(path, changes, fitting_hash=True):
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()} | changes
     if fitting_hash:
-        members[HASH] = digest(GRAPH, {name: members[name] for name in MEMBERS if members[name] is not None})
+        members[HASH] = digest(
+            GRAPH, {name: members[name] for name in MEMBERS if members[name] is not None}
+        )
     file = io.BytesIO(GRAPH)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
@@ -75,7 +90,11 @@ def test_equal_contents_give_equal_bytes(path, tmp_path):
 
 
 def test_a_bundle_is_a_graph_and_an_archive(bundle):
-    assert set(make_interpreter(bundle.read_bytes()).get_signature_list()) == {"encode", "next_word", "classify"}
+    assert set(make_interpreter(bundle.read_bytes()).get_signature_list()) == {
+        "encode",
+        "next_word",
+        "classify",
+    }
     with zipfile.ZipFile(bundle) as archive:
         assert archive.namelist() == ["metadata.json", "labels.txt", "vocabulary.txt", "sha256.txt"]
         assert archive.testzip() is None
@@ -98,9 +117,17 @@ def test_a_file_is_no_folder_to_write_into(path):
         write_bundle(path / "other.tflite", CONTENTS)
 
 
-@pytest.mark.parametrize("data, message", [
-    (None, "cannot read the bundle: No such file or directory; check the path"), (b"", NO_GRAPH), (GRAPH[:7], NO_GRAPH),
-    (b"this is only text\n" * 99, NO_GRAPH), (b"PK\x03\x04" + bytes(99), NO_GRAPH), (GRAPH, PLAIN)])
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (None, "cannot read the bundle: No such file or directory; check the path"),
+        (b"", NO_GRAPH),
+        (GRAPH[:7], NO_GRAPH),
+        (b"this is only text\n" * 99, NO_GRAPH),
+        (b"PK\x03\x04" + bytes(99), NO_GRAPH),
+        (GRAPH, PLAIN),
+    ],
+)
 def test_what_is_no_bundle_is_refused(tmp_path, data, message):
     if data is not None:
         (tmp_path / "some.tflite").write_bytes(data)
@@ -115,19 +142,27 @@ def test_a_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999])
 def test_a_bundle_cut_short_is_refused(path, fraction):
     data = path.read_bytes()
-    path.write_bytes(data[:int(fraction * len(data))])
+    path.write_bytes(data[: int(fraction * len(data))])
     refused(path, CUT)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 1])
 def test_a_bundle_cut_short_before_its_archive_is_refused(bundle, tmp_path, fraction):
     graph = read_bundle(bundle).graph
-    (tmp_path / "cut.tflite").write_bytes(graph[:int(fraction * len(graph))])
+    (tmp_path / "cut.tflite").write_bytes(graph[: int(fraction * len(graph))])
     refused(tmp_path / "cut.tflite", PLAIN, Bundle)
 
 
-@pytest.mark.parametrize("altered, message", [
-    (b"TFL3", ALTERED), (b"metadata.json", CUT), (b"labels.txt", CUT), (b"vocabulary.txt", CUT), (b"sha256.txt", CUT)])
+@pytest.mark.parametrize(
+    "altered, message",
+    [
+        (b"TFL3", ALTERED),
+        (b"metadata.json", CUT),
+        (b"labels.txt", CUT),
+        (b"vocabulary.txt", CUT),
+        (b"sha256.txt", CUT),
+    ],
+)
 def test_a_byte_altered_behind_these_is_refused(path, altered, message):
     data = bytearray(path.read_bytes())
     data[data.index(altered) + len(altered) + 10] ^= 1
@@ -138,7 +173,7 @@ def test_a_byte_altered_behind_these_is_refused(path, altered, message):
 def test_a_byte_altered_anywhere_is_refused_or_changes_nothing(path):
     data, refusals = path.read_bytes(), 0
     for position in range(len(data)):
-        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1:])
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         try:
             found = read_bundle(path)
             assert (found.graph, found.metadata, found.labels) == (GRAPH, METADATA, CONTENTS.labels)
@@ -148,9 +183,16 @@ def test_a_byte_altered_anywhere_is_refused_or_changes_nothing(path):
     assert refusals > len(data) / 2
 
 
-@pytest.mark.parametrize("name, data", [
-    ("metadata.json", to_json(replace(METADATA, label_threshold=0.0)).encode()), ("labels.txt", b"cat\ndog\n"),
-    ("vocabulary.txt", b"<s>\n</s>\n<unk>\na\ndog\n"), (HASH, b""), (HASH, b"\xff" * 64)])
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("metadata.json", to_json(replace(METADATA, label_threshold=0.0)).encode()),
+        ("labels.txt", b"cat\ndog\n"),
+        ("vocabulary.txt", b"<s>\n</s>\n<unk>\na\ndog\n"),
+        (HASH, b""),
+        (HASH, b"\xff" * 64),
+    ],
+)
 def test_a_member_that_does_not_fit_the_hash_is_refused(path, name, data):
     rewrite(path, {name: data}, fitting_hash=False)
     refused(path, ALTERED)
@@ -164,19 +206,41 @@ def test_a_newer_format_is_refused(path, fitting_hash):
 
 
 def test_an_older_format_is_refused(path):
-    rewrite(path, {"metadata.json": json.dumps(json.loads(to_json(METADATA)) | {"format_version": 2}).encode()})
-    refused(path, r"bundle format 2 is older than this picaption reads \(3\); train and convert it again")
+    rewrite(
+        path,
+        {
+            "metadata.json": json.dumps(
+                json.loads(to_json(METADATA)) | {"format_version": 2}
+            ).encode()
+        },
+    )
+    refused(
+        path,
+        r"bundle format 2 is older than this picaption reads \(3\); train and convert it again",
+    )
 
 
-@pytest.mark.parametrize("name, data, message", [
-    ("labels.txt", b"x" * (MAX_MEMBER + 1), CUT),
-    ("labels.txt", None, CUT),
-    (HASH, None, CUT),
-    ("metadata.json", b"{}", "its metadata is not valid: it has no format version"),
-    ("vocabulary.txt", b"a\ncat\n", "its words are not valid: a vocabulary starts with <s> </s> <unk>"),
-    ("vocabulary.txt", b"<s>\n</s>\n<unk>\na\na\n", "its words are not valid: a word stands twice"),
-    ("labels.txt", b"\xff\n", "its words are not valid: 'utf-8' codec"),
-    ("vocabulary.txt", b"\xff\n", "its words are not valid: 'utf-8' codec")])
+@pytest.mark.parametrize(
+    "name, data, message",
+    [
+        ("labels.txt", b"x" * (MAX_MEMBER + 1), CUT),
+        ("labels.txt", None, CUT),
+        (HASH, None, CUT),
+        ("metadata.json", b"{}", "its metadata is not valid: it has no format version"),
+        (
+            "vocabulary.txt",
+            b"a\ncat\n",
+            "its words are not valid: a vocabulary starts with <s> </s> <unk>",
+        ),
+        (
+            "vocabulary.txt",
+            b"<s>\n</s>\n<unk>\na\na\n",
+            "its words are not valid: a word stands twice",
+        ),
+        ("labels.txt", b"\xff\n", "its words are not valid: 'utf-8' codec"),
+        ("vocabulary.txt", b"\xff\n", "its words are not valid: 'utf-8' codec"),
+    ],
+)
 def test_members_that_no_bundle_holds_are_refused(path, name, data, message):
     rewrite(path, {name: data}, fitting_hash=name != HASH)
     refused(path, message)
@@ -186,19 +250,48 @@ def test_a_graph_that_is_none_is_refused(path):
     refused(path, "its graph cannot be used here: ", Bundle)
 
 
-@pytest.mark.parametrize("changes, message", [
-    (lambda was: {"labels": was.labels[:-1]}, r"classify's scores is .* promise float32 \[1, 3\]"),
-    (lambda was: {"vocabulary": Vocabulary(was.vocabulary.words[:-1])}, r"next_word's logits is .* promise"),
-    (lambda was: {"metadata": replace(was.metadata, tags=was.metadata.tags[:-1])}, r"encode's tags is .* \[1, 9\]"),
-    (lambda was: {"metadata": replace(was.metadata, order=2, prompts=("a",))},
-     r"next_word's history is .* promise int32 \[None, 1\]"),
-    (lambda was: {"metadata": replace(was.metadata, prompts=())}, "it has a captioner, and no prompts to ask it by"),
-    (lambda was: {"metadata": replace(was.metadata, prompts=("a", "a walrus"))},
-     "the prompt 'a walrus' has the unknown word 'walrus'"),
-    (lambda was: {"metadata": replace(was.metadata, prompts=("a cup of",))}, "the prompt 'a cup of' is too long"),
-    (lambda was: {"metadata": replace(was.metadata, input=Input(32, 64))}, r"encode's image is .* \[1, 32, 64, 3\]"),
-    (lambda was: {"labels": was.labels[:-1]}, r"classify's scores is float32 \[1, 4\], "),
-    (lambda was: {"vocabulary": None}, "it has a vocabulary without a captioner, or a captioner without a vocabulary")])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            lambda was: {"labels": was.labels[:-1]},
+            r"classify's scores is .* promise float32 \[1, 3\]",
+        ),
+        (
+            lambda was: {"vocabulary": Vocabulary(was.vocabulary.words[:-1])},
+            r"next_word's logits is .* promise",
+        ),
+        (
+            lambda was: {"metadata": replace(was.metadata, tags=was.metadata.tags[:-1])},
+            r"encode's tags is .* \[1, 9\]",
+        ),
+        (
+            lambda was: {"metadata": replace(was.metadata, order=2, prompts=("a",))},
+            r"next_word's history is .* promise int32 \[None, 1\]",
+        ),
+        (
+            lambda was: {"metadata": replace(was.metadata, prompts=())},
+            "it has a captioner, and no prompts to ask it by",
+        ),
+        (
+            lambda was: {"metadata": replace(was.metadata, prompts=("a", "a walrus"))},
+            "the prompt 'a walrus' has the unknown word 'walrus'",
+        ),
+        (
+            lambda was: {"metadata": replace(was.metadata, prompts=("a cup of",))},
+            "the prompt 'a cup of' is too long",
+        ),
+        (
+            lambda was: {"metadata": replace(was.metadata, input=Input(32, 64))},
+            r"encode's image is .* \[1, 32, 64, 3\]",
+        ),
+        (lambda was: {"labels": was.labels[:-1]}, r"classify's scores is float32 \[1, 4\], "),
+        (
+            lambda was: {"vocabulary": None},
+            "it has a vocabulary without a captioner, or a captioner without a vocabulary",
+        ),
+    ],
+)
 def test_a_bundle_that_contradicts_itself_is_refused(bundle, tmp_path, changes, message):
     contents = read_bundle(bundle)
     write_bundle(tmp_path / "wrong.tflite", replace(contents, **changes(contents)))
@@ -208,37 +301,60 @@ def test_a_bundle_that_contradicts_itself_is_refused(bundle, tmp_path, changes, 
 def test_metadata_is_read_as_it_was_written():
     for metadata in (METADATA, Metadata("plain")):
         assert from_json(to_json(metadata), "here") == metadata
-    assert from_json('{"format_version": 3, "name": "plain", "beam": {"width": 5}}', "here") == Metadata(
-        "plain", beam=Beam(width=5))
+    assert from_json(
+        '{"format_version": 3, "name": "plain", "beam": {"width": 5}}', "here"
+    ) == Metadata("plain", beam=Beam(width=5))
 
 
-@pytest.mark.parametrize("text, message", [
-    ("", "Expecting value"), (b"\xff", "can't decode"), ("[]", "it is not a JSON object"), ("{}", "no format version"),
-    ('{"format_version": true, "name": "x"}', "it has no format version"), ('{"format_version": 3}', "it has no name")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "Expecting value"),
+        (b"\xff", "can't decode"),
+        ("[]", "it is not a JSON object"),
+        ("{}", "no format version"),
+        ('{"format_version": true, "name": "x"}', "it has no format version"),
+        ('{"format_version": 3}', "it has no name"),
+    ],
+)
 def test_text_that_is_no_metadata_is_refused(text, message):
     with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: .*{message}"):
         from_json(text, "here")
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"colour": 1}, "unknown entry 'colour'"), ({"input": {"depth": 3}}, "unknown entry 'depth'"),
-    ({"name": 3}, "name is 3"), ({"licence": None}, "licence is None"), ({"head": "soft"}, "head is 'soft'"),
-    ({"input": 224}, "input is not an object"), ({"input": {"height": "224"}}, "height is '224'"),
-    ({"input": {"width": 0}}, "the input size is absurd"), ({"input": {"width": 4097}}, "the input size is absurd"),
-    ({"input": {"resize": "pad"}}, "the resize rule is 'pad'"), ({"order": 3.0}, "order is 3.0"),
-    ({"input": {"width": True}}, "width is True"), ({"order": 1}, "order is 1"), ({"order": 17}, "order is 17"),
-    ({"beam": {"width": 0}}, "the beam's settings are absurd"),
-    ({"beam": {"min_words": 5, "max_words": 4}}, "the beam's settings are absurd"),
-    ({"beam": {"length_penalty": "1"}}, "length_penalty is '1'"),
-    ({"beam": {"length_penalty": float("inf")}}, "the length penalty is inf"),
-    ({"beam": {"evidence": -1}}, "the weight of the evidence is -1"),
-    ({"tags": "cat"}, "tags is 'cat'"), ({"tags": ["cat", 1]}, "tags are not words"),
-    ({"tag_threshold": False}, "tag_threshold is False"),
-    ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
-    ({"tag_threshold": 10 ** 400}, "a threshold is not from 0 to 1"),
-    ({"scene_threshold": -0.1}, "the scene threshold is -0.1"),
-    ({"name": ""}, "it has no name"),
-    ({"provenance": []}, r"provenance is \[\]"), ({"measured": 0.5}, "measured is 0.5")])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"colour": 1}, "unknown entry 'colour'"),
+        ({"input": {"depth": 3}}, "unknown entry 'depth'"),
+        ({"name": 3}, "name is 3"),
+        ({"licence": None}, "licence is None"),
+        ({"head": "soft"}, "head is 'soft'"),
+        ({"input": 224}, "input is not an object"),
+        ({"input": {"height": "224"}}, "height is '224'"),
+        ({"input": {"width": 0}}, "the input size is absurd"),
+        ({"input": {"width": 4097}}, "the input size is absurd"),
+        ({"input": {"resize": "pad"}}, "the resize rule is 'pad'"),
+        ({"order": 3.0}, "order is 3.0"),
+        ({"input": {"width": True}}, "width is True"),
+        ({"order": 1}, "order is 1"),
+        ({"order": 17}, "order is 17"),
+        ({"beam": {"width": 0}}, "the beam's settings are absurd"),
+        ({"beam": {"min_words": 5, "max_words": 4}}, "the beam's settings are absurd"),
+        ({"beam": {"length_penalty": "1"}}, "length_penalty is '1'"),
+        ({"beam": {"length_penalty": float("inf")}}, "the length penalty is inf"),
+        ({"beam": {"evidence": -1}}, "the weight of the evidence is -1"),
+        ({"tags": "cat"}, "tags is 'cat'"),
+        ({"tags": ["cat", 1]}, "tags are not words"),
+        ({"tag_threshold": False}, "tag_threshold is False"),
+        ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
+        ({"tag_threshold": 10**400}, "a threshold is not from 0 to 1"),
+        ({"scene_threshold": -0.1}, "the scene threshold is -0.1"),
+        ({"name": ""}, "it has no name"),
+        ({"provenance": []}, r"provenance is \[\]"),
+        ({"measured": 0.5}, "measured is 0.5"),
+    ],
+)
 def test_metadata_of_another_kind_is_refused(changes, message):
     text = json.dumps(json.loads(to_json(METADATA)) | changes)
     with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: {message}"):

@@ -15,8 +15,10 @@ from picaption.device.recognition.classifier import Head, squash
 def some_head(inputs, words, classes, seed=0):
     """Return a Head of random weights, and features and evidence for it."""
     random = np.random.default_rng(seed)
+
     def normal(*shape):
         return random.normal(size=shape).astype(np.float32)
+
     head = Head(3 * normal(inputs, classes), words and normal(words, classes) / 4, normal(classes))
     return head, np.abs(normal(1, inputs)), words and np.abs(normal(words))
 
@@ -46,10 +48,15 @@ def test_a_raw_head_beside_a_captioner_takes_features_as_they_are(bundle, tmp_pa
     head, seen, _ = some_head(features, None, 4)
     head = replace(head, features=head.features / 30, raw=True)
     graph = with_classify(contents.graph, head, False)
-    write_bundle(tmp_path / "raw.tflite", replace(contents, graph=graph, labels=("ash", "birch", "cedar", "oak")))
+    write_bundle(
+        tmp_path / "raw.tflite",
+        replace(contents, graph=graph, labels=("ash", "birch", "cedar", "oak")),
+    )
     after = Bundle(tmp_path / "raw.tflite")
     expected = squash((seen @ head.features + head.bias)[0], False)
-    np.testing.assert_allclose(after.classify(seen, np.ones(len(contents.vocabulary), np.float32)), expected, atol=0.03)
+    np.testing.assert_allclose(
+        after.classify(seen, np.ones(len(contents.vocabulary), np.float32)), expected, atol=0.03
+    )
     said = Recognizer(after)(photos["cat"])
     assert said.caption.words and said.classes[0].name in after.labels
 
@@ -60,4 +67,6 @@ def test_a_graph_without_a_captioner_or_classes_is_given_some(bundle):
     interpreter = make_interpreter(with_classify(graph, head, False))
     runner = interpreter.get_signature_runner("classify")
     assert list(runner.get_input_details()) == ["features"]
-    np.testing.assert_allclose(runner(features=seen)["scores"][0], squash(head.logits(seen)[0], False), atol=0.03)
+    np.testing.assert_allclose(
+        runner(features=seen)["scores"][0], squash(head.logits(seen)[0], False), atol=0.03
+    )

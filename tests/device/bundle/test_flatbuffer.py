@@ -15,11 +15,24 @@ from picaption.device.bundle.runtime import make_interpreter
 def twice(weight, padding):
     """Return a graph of one tensor and two buffers of the same `weight`, with `padding` bytes of description."""
     buffers = [schema.BufferT(data=np.frombuffer(weight, np.uint8)) for _ in range(2)]
-    tensors = [schema.TensorT(shape=np.array([len(weight)], np.int32), type=schema.TensorType.INT8, buffer=index,
-                              name=f"t{index}") for index in range(2)]
-    graph = schema.SubGraphT(tensors=tensors, inputs=np.array([0], np.int32), outputs=np.array([1], np.int32),
-                             operators=[])
-    model = schema.ModelT(version=3, buffers=buffers, subgraphs=[graph], operatorCodes=[], description="x" * padding)
+    tensors = [
+        schema.TensorT(
+            shape=np.array([len(weight)], np.int32),
+            type=schema.TensorType.INT8,
+            buffer=index,
+            name=f"t{index}",
+        )
+        for index in range(2)
+    ]
+    graph = schema.SubGraphT(
+        tensors=tensors,
+        inputs=np.array([0], np.int32),
+        outputs=np.array([1], np.int32),
+        operators=[],
+    )
+    model = schema.ModelT(
+        version=3, buffers=buffers, subgraphs=[graph], operatorCodes=[], description="x" * padding
+    )
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
@@ -40,11 +53,15 @@ def test_a_bundle_says_the_very_same_in_fewer_bytes(tmp_path, photos):
     # The shipped bundle went through it when it was made; writing every vector anew makes it large again.
     contents = read_bundle(default_bundle())
     builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(schema.ModelT.InitFromPackedBuf(contents.graph, 0).Pack(builder), file_identifier=b"TFL3")
+    builder.Finish(
+        schema.ModelT.InitFromPackedBuf(contents.graph, 0).Pack(builder), file_identifier=b"TFL3"
+    )
     large = bytes(builder.Output())
     small = compact(large)
     assert len(small) < len(large) - 200_000
-    assert make_interpreter(small).get_signature_list() == make_interpreter(large).get_signature_list()
+    assert (
+        make_interpreter(small).get_signature_list() == make_interpreter(large).get_signature_list()
+    )
     write_bundle(tmp_path / "large.tflite", dataclasses.replace(contents, graph=large))
     write_bundle(tmp_path / "small.tflite", dataclasses.replace(contents, graph=small))
     first, second = (Bundle(tmp_path / name) for name in ("large.tflite", "small.tflite"))
@@ -53,4 +70,6 @@ def test_a_bundle_says_the_very_same_in_fewer_bytes(tmp_path, photos):
     for name in ("features", "context", "tags"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     history = np.zeros((3, first.metadata.order - 1), np.int32)
-    np.testing.assert_array_equal(first.next_word(history, one.context), second.next_word(history, other.context))
+    np.testing.assert_array_equal(
+        first.next_word(history, one.context), second.next_word(history, other.context)
+    )

@@ -31,9 +31,14 @@ def tflite(monkeypatch):
     """A stand-in for tflite-runtime 2.14.0; gives its Interpreter."""
     interpreter, version = object(), importlib.metadata.version
     monkeypatch.setitem(sys.modules, "tflite_runtime", SimpleNamespace())
-    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", SimpleNamespace(Interpreter=interpreter))
-    monkeypatch.setattr(importlib.metadata, "version",
-                        lambda name: "2.14.0" if name == "tflite-runtime" else version(name))
+    monkeypatch.setitem(
+        sys.modules, "tflite_runtime.interpreter", SimpleNamespace(Interpreter=interpreter)
+    )
+    monkeypatch.setattr(
+        importlib.metadata,
+        "version",
+        lambda name: "2.14.0" if name == "tflite-runtime" else version(name),
+    )
     return interpreter
 
 
@@ -55,24 +60,34 @@ def test_tflite_runtime_is_taken_where_litert_does_not_load(monkeypatch, tflite)
 
 
 def test_without_a_runtime_one_line_says_what_to_install(without_litert, without_tflite):
-    with pytest.raises(PicaptionError, match="^no TFLite runtime is installed: pip install ai-edge-litert$"):
+    with pytest.raises(
+        PicaptionError, match="^no TFLite runtime is installed: pip install ai-edge-litert$"
+    ):
         load_runtime()
 
 
-def test_a_runtime_that_does_not_load_says_why(monkeypatch, tmp_path, without_litert, without_tflite):
+def test_a_runtime_that_does_not_load_says_why(
+    monkeypatch, tmp_path, without_litert, without_tflite
+):
     (tmp_path / "ai_edge_litert").mkdir()
     (tmp_path / "ai_edge_litert" / "__init__.py").touch()
-    (tmp_path / "ai_edge_litert" / "interpreter.py").write_text("raise ImportError('libstdc++ is too old\\nand so on')")
+    (tmp_path / "ai_edge_litert" / "interpreter.py").write_text(
+        "raise ImportError('libstdc++ is too old\\nand so on')"
+    )
     for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(PicaptionError, match="^ai-edge-litert does not load: libstdc.. is too old$"):
+    with pytest.raises(
+        PicaptionError, match="^ai-edge-litert does not load: libstdc.. is too old$"
+    ):
         load_runtime()
 
 
 def test_a_32_bit_python_is_told_so(monkeypatch, without_litert, without_tflite):
-    monkeypatch.setattr(sys, "maxsize", 2 ** 31 - 1)
-    with pytest.raises(PicaptionError, match="this is a 32-bit Python, for which there is no TFLite runtime"):
+    monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
+    with pytest.raises(
+        PicaptionError, match="this is a 32-bit Python, for which there is no TFLite runtime"
+    ):
         make_interpreter(b"")
 
 
@@ -92,5 +107,7 @@ def test_an_interpreter_is_ready_to_run(bundle):
 def test_nothing_is_printed_of_it(bundle):
     # LiteRT tells of its delegate once in a process.
     program = f"from picaption.device.bundle.runtime import make_interpreter; make_interpreter(open({str(bundle)!r}, 'rb').read())"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert (result.stdout, result.stderr) == ("", "")

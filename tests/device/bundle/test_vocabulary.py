@@ -17,12 +17,18 @@ WORDS = (*SPECIAL, "a", "cat", "'s", "face")
 def test_the_special_words_come_first():
     vocabulary = Vocabulary(WORDS)
     assert len(vocabulary) == 7
-    assert [vocabulary.words[number] for number in (START, END, UNKNOWN)] == ["<s>", "</s>", "<unk>"]
+    assert [vocabulary.words[number] for number in (START, END, UNKNOWN)] == [
+        "<s>",
+        "</s>",
+        "<unk>",
+    ]
     assert vocabulary.numbers["a"] == 3
 
 
-@pytest.mark.parametrize("words", [(), ("a", "cat"), ("<s>", "</s>", "cat"), ("</s>", "<s>", "<unk>", "cat"),
-                                   ("cat", *SPECIAL)])
+@pytest.mark.parametrize(
+    "words",
+    [(), ("a", "cat"), ("<s>", "</s>", "cat"), ("</s>", "<s>", "<unk>", "cat"), ("cat", *SPECIAL)],
+)
 def test_a_vocabulary_without_them_is_refused(words):
     with pytest.raises(ValueError, match="a vocabulary starts with <s> </s> <unk>"):
         Vocabulary(words)
@@ -52,6 +58,8 @@ def test_numbers_become_words():
 
 def test_a_sentence_joins_possessives_to_their_noun():
     assert sentence(("a", "cat", "'s", "face")) == "a cat's face"
-    assert sentence(("the", "men", "'s", "and", "women", "'s", "race")) == "the men's and women's race"
+    assert (
+        sentence(("the", "men", "'s", "and", "women", "'s", "race")) == "the men's and women's race"
+    )
     assert sentence(("a", "t-shirt")) == "a t-shirt"
     assert sentence(()) == ""

@@ -19,8 +19,13 @@ def test_prompts_are_histories_that_end_with_their_words():
     assert prompts(VOCABULARY, ("on a", "a", ""), 4) is found
 
 
-@pytest.mark.parametrize("text, message", [
-    ("on a dog", "the prompt 'on a dog' is too long"), ("a cat", "the prompt 'a cat' has the unknown word 'cat'")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("on a dog", "the prompt 'on a dog' is too long"),
+        ("a cat", "the prompt 'a cat' has the unknown word 'cat'"),
+    ],
+)
 def test_a_prompt_that_cannot_be_asked_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         prompts(VOCABULARY, (text,), 3)
@@ -29,11 +34,26 @@ def test_a_prompt_that_cannot_be_asked_is_refused(text, message):
 def test_evidence_is_the_mean_over_prompts():
     def next_word(history, context):
         assert context == "seen"
-        after = {(0, 4): [1e-9, 0.1, 1e-9, 0.001, 0.4, 0.499], (3, 4): [1e-9, 0.009, 1e-9, 0.001, 1e-9, 0.99]}
+        after = {
+            (0, 4): [1e-9, 0.1, 1e-9, 0.001, 0.4, 0.499],
+            (3, 4): [1e-9, 0.009, 1e-9, 0.001, 1e-9, 0.99],
+        }
         return np.log([after[tuple(row)] for row in history.tolist()]).astype(np.float32)
-    model = SimpleNamespace(vocabulary=VOCABULARY, metadata=Metadata("asked", order=3, prompts=("a", "on a")), next_word=next_word)
+
+    model = SimpleNamespace(
+        vocabulary=VOCABULARY,
+        metadata=Metadata("asked", order=3, prompts=("a", "on a")),
+        next_word=next_word,
+    )
     evidence = evidence_of(model, "seen")
     assert evidence.dtype == np.float32
-    by_hand = [0, (np.log(101) + np.log(10)) / 2, 0, np.log(2), np.log(401) / 2, (np.log(500) + np.log(991)) / 2]
+    by_hand = [
+        0,
+        (np.log(101) + np.log(10)) / 2,
+        0,
+        np.log(2),
+        np.log(401) / 2,
+        (np.log(500) + np.log(991)) / 2,
+    ]
     np.testing.assert_allclose(evidence, by_hand, atol=1e-5)
     assert evidence.max() < CERTAIN == pytest.approx(np.log(1001))

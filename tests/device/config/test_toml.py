@@ -23,29 +23,44 @@ def write(tmp_path, monkeypatch):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
         return tmp_path / path
+
     return write
 
 
 def told(*arguments):
     """Return what a command line says: the options' values by name."""
+
     @click.command()
     @options
     def command(config_path, **values):
         return values
+
     return command.main(list(arguments), standalone_mode=False)
 
 
 def test_the_defaults_are_sound(write):
     found = effective(told())
-    assert found.config == Config() and found.path is None and set(found.origins.values()) == {"default"}
+    assert (
+        found.config == Config()
+        and found.path is None
+        and set(found.origins.values()) == {"default"}
+    )
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_file(write):
     path = write('port = 1111\nmax_fps = 3\ntoken = "of the file, long enough"\n')
     found = effective(told("--port", "2222"), None, {"PICAPTION_TOKEN": "of the environment"})
-    assert (found.config.port, found.config.max_fps, found.config.token) == (2222, 3.0, "of the environment")
+    assert (found.config.port, found.config.max_fps, found.config.token) == (
+        2222,
+        3.0,
+        "of the environment",
+    )
     assert [found.origins[name] for name in ("port", "max_fps", "token", "host")] == [
-        "--port", "picaption.toml:2", "PICAPTION_TOKEN", "default"]
+        "--port",
+        "picaption.toml:2",
+        "PICAPTION_TOKEN",
+        "default",
+    ]
     assert str(found.path) == path.name
 
 
@@ -67,6 +82,7 @@ def told_parameters():
     @options
     def command(**_):
         """Take anything."""
+
     return command.params
 
 
@@ -76,31 +92,50 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
     assert not found.config.power_save and found.config.hflip
 
 
-@pytest.mark.parametrize("text, message", [
-    ("prot = 80", r"picaption.toml:1: no setting is called 'prot'; did you mean port\?"),
-    ("\n\nport = \"80\"", "picaption.toml:3: port = '80' is not a whole number"),
-    ("port = 80000", "picaption.toml:1: port: 80000 is not in the range"),
-    ("# port = 1\nsize = \"640\"", "picaption.toml:2: size: 640 is not WIDTHxHEIGHT"),
-    ("size = \"9999x9999\"", "picaption.toml:1: size: 9999x9999 is not WIDTHxHEIGHT"),
-    ("quiet = 1", "picaption.toml:1: quiet = 1 is not true or false"),
-    ("rotate = 45", "picaption.toml:1: rotate: 45 is not one of"),
-    ("max_fps = -1", "picaption.toml:1: max_fps: "), ("seconds = nan", "picaption.toml:1: seconds = nan is not a number"),
-    ("focus = \"near\"", "picaption.toml:1: focus = 'near': it is continuous, once, or dioptres"),
-    ("quiet = true\nport = [", "picaption.toml:2: not TOML: invalid value"),
-    ("quiet = true\nquiet = true", "picaption.toml:2: not TOML: cannot overwrite a value"),
-    ("web = true\nhost = \"0.0.0.0\"", "picaption.toml:2: host = '0.0.0.0' can be reached from the network: set a token"),
-    ("token = \"short\"", "picaption.toml:1: token: at least 16 characters"),
-    ("mqtt_password = \"secret\"", "picaption.toml:1: mqtt_password: set mqtt_user too"),
-    ("mqtt_topic = \"a/#\"", "picaption.toml:1: mqtt_topic = 'a/#': no topic that can be published to"),
-    ("mqtt_topic = \"\"", "picaption.toml:1: mqtt_topic"),
-    ("event = 3", "picaption.toml:1: event: write each one as a table"),
-    ("quiet = true\n[[event]]\nrun = [\"true\"]", r"picaption.toml:2: event: give one of word, class and caption = true"),
-    ("[[event]]\nword = \"cat\"", "picaption.toml:1: event: give run or post"),
-    ("[[event]]\nword = \"cat\"\nrun = \"ls\"", "picaption.toml:1: event: run = 'ls' is not a list of texts"),
-    ("[[event]]\nwords = \"cat\"", "picaption.toml:1: event: it has no entry 'words'"),
-    ("[[event]]\nword = \"cat\"\npost = \"file:///etc/passwd\"", "event: post = 'file:///etc/passwd' is no http"),
-    ("[[event]]\nword = \"cat\"\nrun = [\"true\"]\nevery = -1", "event: every = -1"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("prot = 80", r"picaption.toml:1: no setting is called 'prot'; did you mean port\?"),
+        ('\n\nport = "80"', "picaption.toml:3: port = '80' is not a whole number"),
+        ("port = 80000", "picaption.toml:1: port: 80000 is not in the range"),
+        ('# port = 1\nsize = "640"', "picaption.toml:2: size: 640 is not WIDTHxHEIGHT"),
+        ('size = "9999x9999"', "picaption.toml:1: size: 9999x9999 is not WIDTHxHEIGHT"),
+        ("quiet = 1", "picaption.toml:1: quiet = 1 is not true or false"),
+        ("rotate = 45", "picaption.toml:1: rotate: 45 is not one of"),
+        ("max_fps = -1", "picaption.toml:1: max_fps: "),
+        ("seconds = nan", "picaption.toml:1: seconds = nan is not a number"),
+        ('focus = "near"', "picaption.toml:1: focus = 'near': it is continuous, once, or dioptres"),
+        ("quiet = true\nport = [", "picaption.toml:2: not TOML: invalid value"),
+        ("quiet = true\nquiet = true", "picaption.toml:2: not TOML: cannot overwrite a value"),
+        (
+            'web = true\nhost = "0.0.0.0"',
+            "picaption.toml:2: host = '0.0.0.0' can be reached from the network: set a token",
+        ),
+        ('token = "short"', "picaption.toml:1: token: at least 16 characters"),
+        ('mqtt_password = "secret"', "picaption.toml:1: mqtt_password: set mqtt_user too"),
+        (
+            'mqtt_topic = "a/#"',
+            "picaption.toml:1: mqtt_topic = 'a/#': no topic that can be published to",
+        ),
+        ('mqtt_topic = ""', "picaption.toml:1: mqtt_topic"),
+        ("event = 3", "picaption.toml:1: event: write each one as a table"),
+        (
+            'quiet = true\n[[event]]\nrun = ["true"]',
+            r"picaption.toml:2: event: give one of word, class and caption = true",
+        ),
+        ('[[event]]\nword = "cat"', "picaption.toml:1: event: give run or post"),
+        (
+            '[[event]]\nword = "cat"\nrun = "ls"',
+            "picaption.toml:1: event: run = 'ls' is not a list of texts",
+        ),
+        ('[[event]]\nwords = "cat"', "picaption.toml:1: event: it has no entry 'words'"),
+        (
+            '[[event]]\nword = "cat"\npost = "file:///etc/passwd"',
+            "event: post = 'file:///etc/passwd' is no http",
+        ),
+        ('[[event]]\nword = "cat"\nrun = ["true"]\nevery = -1', "event: every = -1"),
+    ],
+)
 def test_a_mistake_is_named_with_its_line(write, text, message):
     write(text)
     with pytest.raises(PicaptionError, match=message) as error:
@@ -116,27 +151,51 @@ def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
         effective({}, tmp_path / "odd.toml")
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--focus", "near"], "--focus: focus = 'near'"), (["--web", "--host", "0.0.0.0"], "--host: host = '0.0.0.0'"),
-    (["--event", "cat"], "--event cat: write it as 'word = "),
-    (["--event", "word = 3"], "--event: event: word = 3 is not a text")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--focus", "near"], "--focus: focus = 'near'"),
+        (["--web", "--host", "0.0.0.0"], "--host: host = '0.0.0.0'"),
+        (["--event", "cat"], "--event cat: write it as 'word = "),
+        (["--event", "word = 3"], "--event: event: word = 3 is not a text"),
+    ],
+)
 def test_a_mistake_on_the_command_line_is_named_by_its_option(write, arguments, message):
     with pytest.raises(PicaptionError, match=message):
         effective(told(*arguments))
 
 
 def test_events_from_file_and_command_line(write):
-    write('[[event]]\nword = "cat"\nrun = ["echo", "{caption}"]\n[[event]]\nclass = "dog"\npost = "http://x/y"\nevery = 60\n')
-    cat, dog = Event(word="cat", run=("echo", "{caption}")), Event(class_="dog", post="http://x/y", every=60.0)
+    write(
+        '[[event]]\nword = "cat"\nrun = ["echo", "{caption}"]\n[[event]]\nclass = "dog"\npost = "http://x/y"\nevery = 60\n'
+    )
+    cat, dog = (
+        Event(word="cat", run=("echo", "{caption}")),
+        Event(class_="dog", post="http://x/y", every=60.0),
+    )
     assert effective(told()).config.event == (cat, dog)
-    found = effective(told("--event", 'caption = true, run = ["true"]', "--event", 'class="dog",post="http://x/y",every=60'))
-    assert found.config.event == (Event(caption=True, run=("true",)), dog) and found.origins["event"] == "--event"
+    found = effective(
+        told(
+            "--event",
+            'caption = true, run = ["true"]',
+            "--event",
+            'class="dog",post="http://x/y",every=60',
+        )
+    )
+    assert (
+        found.config.event == (Event(caption=True, run=("true",)), dog)
+        and found.origins["event"] == "--event"
+    )
 
 
 def test_what_is_printed_can_be_read_again_and_holds_no_secret(write):
-    write('source = "demo"\nmax_fps = 2.5\nmqtt_user = "anna"\nmqtt_password = "s3cret"\n'
-          '[[event]]\nclass = "dog"\nrun = ["say", "a \\"dog\\""]\n')
-    found = effective(told("--port", "99", "--rotate", "90"), environment={"PICAPTION_TOKEN": "t0ken of sixteen"})
+    write(
+        'source = "demo"\nmax_fps = 2.5\nmqtt_user = "anna"\nmqtt_password = "s3cret"\n'
+        '[[event]]\nclass = "dog"\nrun = ["say", "a \\"dog\\""]\n'
+    )
+    found = effective(
+        told("--port", "99", "--rotate", "90"), environment={"PICAPTION_TOKEN": "t0ken of sixteen"}
+    )
     text = to_toml(found)
     assert "s3cret" not in text and "t0ken" not in text
     again = tomllib.loads(text)
@@ -145,23 +204,44 @@ def test_what_is_printed_can_be_read_again_and_holds_no_secret(write):
     same = dataclasses.replace(found.config, token="", mqtt_password="")
     assert effective(told(), environment={}).config == same
     lines = dict(line.split(" = ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert lines["port"].split() == ["99", "#", "--port"] and lines["source"].endswith("# picaption.toml:1")
+    assert lines["port"].split() == ["99", "#", "--port"] and lines["source"].endswith(
+        "# picaption.toml:1"
+    )
     assert lines["host"].endswith("# default") and "# token is set" in text
 
 
 def test_what_is_for_another_machine_holds_the_secrets_and_no_default(write):
-    write('source = "demo"\nmax_fps = 2.5\nmqtt_user = "anna"\nmqtt_password = "s3cret"\n'
-          '[[event]]\nclass = "dog"\nrun = ["say", "a \\"dog\\""]\n')
+    write(
+        'source = "demo"\nmax_fps = 2.5\nmqtt_user = "anna"\nmqtt_password = "s3cret"\n'
+        '[[event]]\nclass = "dog"\nrun = ["say", "a \\"dog\\""]\n'
+    )
     found = effective(told("--web"), environment={})
     text = plain_toml(found)
-    assert tomllib.loads(text) == {"source": "demo", "max_fps": 2.5, "mqtt_user": "anna", "mqtt_password": "s3cret", "web": True,
-                                   "event": [{"class": "dog", "run": ["say", 'a "dog"'], "every": 10}]}
+    assert tomllib.loads(text) == {
+        "source": "demo",
+        "max_fps": 2.5,
+        "mqtt_user": "anna",
+        "mqtt_password": "s3cret",
+        "web": True,
+        "event": [{"class": "dog", "run": ["say", 'a "dog"'], "every": 10}],
+    }
     write(text)
     assert effective(told(), environment={}).config == found.config
 
 
-@pytest.mark.parametrize("host, expected", [
-    ("127.0.0.1", True), ("127.9.8.7", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False),
-    ("127.0.0.1.evil.org", False), ("192.168.1.2", False), ("", False)])
+@pytest.mark.parametrize(
+    "host, expected",
+    [
+        ("127.0.0.1", True),
+        ("127.9.8.7", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("127.0.0.1.evil.org", False),
+        ("192.168.1.2", False),
+        ("", False),
+    ],
+)
 def test_what_is_this_computer_alone(host, expected):
     assert is_loopback(host) is expected

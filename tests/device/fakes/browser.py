@@ -12,23 +12,45 @@ import time
 import urllib.request
 from pathlib import Path
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 
 class Browser:
     """One tab of a fresh Chromium; its profile lies in `folder`."""
 
     def __init__(self, folder, width=1280, height=900, dark=False):
-        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                   "--hide-scrollbars", "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [
+            CHROMIUM,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--hide-scrollbars",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={folder}",
+            "about:blank",
+        ]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             port = Path(folder, "DevToolsActivePort")
             self._wait(lambda: port.exists() and "\n" in port.read_text())
             self._connect(int(port.read_text().split()[0]))
-            self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-            self.call("Emulation.setEmulatedMedia",
-                      features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+            self.call(
+                "Emulation.setDeviceMetricsOverride",
+                width=width,
+                height=height,
+                deviceScaleFactor=1,
+                mobile=width < 600,
+            )
+            self.call(
+                "Emulation.setEmulatedMedia",
+                features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+            )
         except BaseException:
             self.close()
             raise
@@ -42,12 +64,20 @@ class Browser:
 
     def _connect(self, port):
         tabs = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
-        path = re.sub(r"^ws://[^/]+", "", next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))
+        path = re.sub(
+            r"^ws://[^/]+",
+            "",
+            next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"),
+        )
         self._number = 0
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        self._socket.sendall((f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                              f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}"
-                              "\r\n\r\n").encode())
+        self._socket.sendall(
+            (
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}"
+                "\r\n\r\n"
+            ).encode()
+        )
         self._file = self._socket.makefile("rb")
         while self._file.readline() != b"\r\n":
             pass
@@ -56,7 +86,11 @@ class Browser:
         """Return the result of a method of the DevTools protocol."""
         self._number += 1
         data = json.dumps({"id": self._number, "method": method, "params": params}).encode()
-        head = bytes([0x81, 0x80 | len(data)]) if len(data) < 126 else struct.pack("!BBH", 0x81, 0x80 | 126, len(data))
+        head = (
+            bytes([0x81, 0x80 | len(data)])
+            if len(data) < 126
+            else struct.pack("!BBH", 0x81, 0x80 | 126, len(data))
+        )
         self._socket.sendall(head + bytes(4) + data)  # masked with zeros, which leave it as it is
         while True:
             length = self._file.read(2)[1]
@@ -73,7 +107,9 @@ class Browser:
 
     def evaluate(self, expression):
         """Return the value of a JavaScript expression in the page."""
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)[
+            "result"
+        ].get("value")
 
     def wait_for(self, expression):
         """Return the value of a JavaScript expression once it is true."""
@@ -81,7 +117,9 @@ class Browser:
 
     def screenshot(self, path, full=False):
         """Save what the tab shows, or all of the page, as PNG or JPEG."""
-        kind = {"format": "jpeg", "quality": 88} if str(path).endswith(".jpg") else {"format": "png"}
+        kind = (
+            {"format": "jpeg", "quality": 88} if str(path).endswith(".jpg") else {"format": "png"}
+        )
         data = self.call("Page.captureScreenshot", captureBeyondViewport=full, **kind)["data"]
         Path(path).write_bytes(base64.b64decode(data))
 

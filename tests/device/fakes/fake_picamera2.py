@@ -19,14 +19,24 @@ class FakeCamera:
     usb = False
     frames = 10**9
     camera_controls = dict.fromkeys(
-        ("FrameDurationLimits", "AfMode", "AfTrigger", "LensPosition", "ExposureTime", "AnalogueGain"))
+        (
+            "FrameDurationLimits",
+            "AfMode",
+            "AfTrigger",
+            "LensPosition",
+            "ExposureTime",
+            "AnalogueGain",
+        )
+    )
     busy = False
     made = []
 
     def __init__(self, camera_num=0):
         if camera_num >= self.cameras:
-            raise RuntimeError(f'No camera number {camera_num} found - use "rpicam-hello --list-cameras" to check '
-                               "connected cameras")
+            raise RuntimeError(
+                f'No camera number {camera_num} found - use "rpicam-hello --list-cameras" to check '
+                "connected cameras"
+            )
         if self.busy:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.sensor_resolution = (640, 480) if self.usb else (3280, 2464)
@@ -34,15 +44,35 @@ class FakeCamera:
         self.config, self.calls = None, []
         self.made.append(self)
 
-    def create_video_configuration(self, main={}, lores=None, raw={}, transform=None, colour_space=None, buffer_count=6,
-                                   controls={}, display="main", encode="main", queue=True, sensor={}, use_case="video"):
+    def create_video_configuration(
+        self,
+        main={},
+        lores=None,
+        raw={},
+        transform=None,
+        colour_space=None,
+        buffer_count=6,
+        controls={},
+        display="main",
+        encode="main",
+        queue=True,
+        sensor={},
+        use_case="video",
+    ):
         unknown = set(main) - {"format", "size", "stride", "preserve_ar"}
         if unknown:
             raise ValueError(f"Bad key {unknown.pop()!r}")
         main = {"format": "XBGR8888", "size": (1280, 720)} | main
         main["size"] = tuple(side - side % 2 for side in main["size"])
-        return {"main": main, "lores": lores, "raw": raw, "buffer_count": buffer_count, "queue": queue,
-                "sensor": None if self.usb else sensor, "controls": controls}
+        return {
+            "main": main,
+            "lores": lores,
+            "raw": raw,
+            "buffer_count": buffer_count,
+            "queue": queue,
+            "sensor": None if self.usb else sensor,
+            "controls": controls,
+        }
 
     def configure(self, config):
         if self.started:
@@ -75,10 +105,10 @@ class FakeCamera:
             assert wait, "this would wait for ever"
             raise TimeoutError
         self.frames -= 1
-        name, = names
+        (name,) = names
         width, height = self.config[name]["size"]
         rgb = np.empty((height, width, 3), np.uint8)
-        rgb[:, :width // 2], rgb[:, width // 2:] = RED, BLUE
+        rgb[:, : width // 2], rgb[:, width // 2 :] = RED, BLUE
         order = {"BGR888": rgb, "RGB888": rgb[..., ::-1]}[self.config[name]["format"]]
         return [np.copy(order)], {"Lux": 400.0, "ExposureTime": 10_000, "SensorTimestamp": 123}
 

@@ -31,14 +31,32 @@ def certificates(folder, name):
         pytest.skip("openssl is not installed")
 
     def openssl(*arguments):
-        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=folder)
+        subprocess.run(
+            ["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=folder
+        )
+
     folder.mkdir()
     key = "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout"
     openssl("req", "-x509", *key, "ca.key", "-out", "ca.pem", "-subj", "/CN=authority", "-days", 2)
     openssl("req", *key, "server.key", "-out", "server.csr", "-subj", "/CN=server")
     (folder / "names").write_text(f"subjectAltName={name}\n")
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "server.pem",
-            "-extfile", "names", "-days", 2)
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-out",
+        "server.pem",
+        "-extfile",
+        "names",
+        "-days",
+        2,
+    )
     return folder / "ca.pem", folder / "server.pem", folder / "server.key"
 
 
@@ -50,7 +68,12 @@ class Broker:
             pytest.skip("mosquitto is not installed")
         self.port, self._path = free_port(), folder / "mosquitto.conf"
         # As another user, which it likes to become, it could not read the files that the tests make.
-        lines = f"listener {self.port} 127.0.0.1", "user root", "persistence false", *(lines or ("allow_anonymous true",))
+        lines = (
+            f"listener {self.port} 127.0.0.1",
+            "user root",
+            "persistence false",
+            *(lines or ("allow_anonymous true",)),
+        )
         self._path.write_text("\n".join(lines) + "\n")
         self.start()
 
@@ -60,6 +83,7 @@ class Broker:
         def listens():
             with socket.socket() as attempt:
                 return attempt.connect_ex(("127.0.0.1", self.port)) == 0
+
         assert wait_for(listens), self._process.stderr.read()
 
     def kill(self):

@@ -10,12 +10,21 @@ from picaption.device.recognition.result import Caption, Recognition, Score
 from picaption.device.sources.capture import InTurn, Newest
 
 
-def recognition(text="a cat with green eyes", classes=(("cat", 0.97), ("dog", 0.04)), tags=("cat", "eyes"), **changes):
+def recognition(
+    text="a cat with green eyes",
+    classes=(("cat", 0.97), ("dog", 0.04)),
+    tags=("cat", "eyes"),
+    **changes,
+):
     """Return a Recognition that says so."""
     caption = Caption(text, tuple(text.split()), -4.5) if text else None
     values = {"timings": {"encode": 9.0, "total": 12.25}, "frame": 3, "captured_at": 1700000000.5}
-    return Recognition(caption, tuple(Score(tag, 0.8) for tag in tags),
-                       tuple(Score(*score) for score in classes), **(values | changes))
+    return Recognition(
+        caption,
+        tuple(Score(tag, 0.8) for tag in tags),
+        tuple(Score(*score) for score in classes),
+        **(values | changes),
+    )
 
 
 class Counter:
@@ -60,5 +69,10 @@ class Keeper:
 def parts(source, recognize, *sinks, max_fps=0, power_save=False):
     """Return the parts of a live run over a source."""
     reader = Newest(lambda: source) if source.live else InTurn(source)
-    return SimpleNamespace(reader=reader, recognize=recognize, sinks=dict(enumerate(sinks)), max_fps=max_fps,
-                           power_save=power_save)
+    return SimpleNamespace(
+        reader=reader,
+        recognize=recognize,
+        sinks=dict(enumerate(sinks)),
+        max_fps=max_fps,
+        power_save=power_save,
+    )

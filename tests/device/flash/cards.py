@@ -5,16 +5,27 @@ import shutil
 
 import pytest
 
-needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed, which hashes passwords")
+needs_openssl = pytest.mark.skipif(
+    not shutil.which("openssl"), reason="openssl is not installed, which hashes passwords"
+)
 
 ISSUE = "Raspberry Pi reference 2025-11-24\nGenerated using pi-gen\n"
 COMMAND_LINE = "console=serial0,115200 console=tty1 root=PARTUUID=4b1c25a5-02 rootfstype=ext4 fsck.repair=yes rootwait\n"
-BOOKWORM = {"config.txt": "arm_64bit=1\n", "cmdline.txt": COMMAND_LINE, "issue.txt": ISSUE, "kernel8.img": "a kernel",
-            "kernel_2712.img": "another", "bcm2710-rpi-3-b.dtb": "a tree"}
-TRIXIE = BOOKWORM | {"user-data": "#cloud-config\n# keyboard:\n#   layout: gb\n", "network-config": "# network:\n",
-                     "meta-data": "dsmode: local\ninstance_id: rpios-image\n"}
+BOOKWORM = {
+    "config.txt": "arm_64bit=1\n",
+    "cmdline.txt": COMMAND_LINE,
+    "issue.txt": ISSUE,
+    "kernel8.img": "a kernel",
+    "kernel_2712.img": "another",
+    "bcm2710-rpi-3-b.dtb": "a tree",
+}
+TRIXIE = BOOKWORM | {
+    "user-data": "#cloud-config\n# keyboard:\n#   layout: gb\n",
+    "network-config": "# network:\n",
+    "meta-data": "dsmode: local\ninstance_id: rpios-image\n",
+}
 #: What the payload's picaption does: it "captions" by its bundle, tells its version, and writes down what else it is asked for.
-PROGRAM = '''
+PROGRAM = """
 import json, os, pathlib, sys
 def main():
     if sys.argv[1] == "image":
@@ -24,7 +35,7 @@ def main():
     else:
         with open(os.environ["RECORD"], "a") as file:
             print(*sys.argv, file=file)
-'''
+"""
 
 
 def make_boot(folder, files):
@@ -37,5 +48,8 @@ def make_boot(folder, files):
 
 def contents(folder):
     """Return the SHA-256 of all files of a folder, by path."""
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

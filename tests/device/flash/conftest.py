@@ -53,16 +53,22 @@ def make_payload(tmp_path, monkeypatch):
         about = f"picaption-{version}.dist-info"
         with zipfile.ZipFile(wheel, "w") as archive:
             for name, text in {
-                    "picaption/device/program.py": PROGRAM.replace("VERSION", version), "picaption/device/sources/demo/cat.jpg": "a cat",
-                    "picaption/models/pretrained/everyday.tflite": bundle,
-                    f"{about}/METADATA": f"Metadata-Version: 2.1\nName: picaption\nVersion: {version}\n",
-                    f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                    f"{about}/entry_points.txt": "[console_scripts]\npicaption = picaption.device.program:main\n",
-                    f"{about}/RECORD": ""}.items():
+                "picaption/device/program.py": PROGRAM.replace("VERSION", version),
+                "picaption/device/sources/demo/cat.jpg": "a cat",
+                "picaption/models/pretrained/everyday.tflite": bundle,
+                f"{about}/METADATA": f"Metadata-Version: 2.1\nName: picaption\nVersion: {version}\n",
+                f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+                f"{about}/entry_points.txt": "[console_scripts]\npicaption = picaption.device.program:main\n",
+                f"{about}/RECORD": "",
+            }.items():
                 archive.writestr(name, text)
         monkeypatch.setattr(payloads.metadata, "version", lambda name: version)
         path = tmp_path / f"{version}.tar"
-        payloads.write(path, f"{sys.version_info[0]}.{sys.version_info[1]}",
-                       {f"wheels/{file.name}": file for file in (pip, wheel)})
+        payloads.write(
+            path,
+            f"{sys.version_info[0]}.{sys.version_info[1]}",
+            {f"wheels/{file.name}": file for file in (pip, wheel)},
+        )
         return path
+
     return make

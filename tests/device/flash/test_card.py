@@ -16,14 +16,20 @@ def test_trixie_and_bookworm_are_told_by_cloud_inits_seed(tmp_path, trixie):
     assert identify(Folder(trixie)) == System(False, "3.11")
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"config.txt": None}, "not the boot partition of Raspberry Pi OS: there is no config.txt"),
-    ({"cmdline.txt": None}, "there is no cmdline.txt"),
-    ({"issue.txt": "DietPi"}, "another system than Raspberry Pi OS"),
-    ({"issue.txt": None}, "another system than Raspberry Pi OS"),
-    ({"kernel8.img": None, "kernel7.img": "k"}, "a 32-bit Raspberry Pi OS, for which there is no TFLite runtime"),
-    ({"kernel7l.img": "k"}, "a 32-bit Raspberry Pi OS"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"config.txt": None}, "not the boot partition of Raspberry Pi OS: there is no config.txt"),
+        ({"cmdline.txt": None}, "there is no cmdline.txt"),
+        ({"issue.txt": "DietPi"}, "another system than Raspberry Pi OS"),
+        ({"issue.txt": None}, "another system than Raspberry Pi OS"),
+        (
+            {"kernel8.img": None, "kernel7.img": "k"},
+            "a 32-bit Raspberry Pi OS, for which there is no TFLite runtime",
+        ),
+        ({"kernel7l.img": "k"}, "a 32-bit Raspberry Pi OS"),
+    ],
+)
 def test_what_is_no_card_for_picaption(tmp_path, change, message):
     files = {name: text for name, text in (TRIXIE | change).items() if text is not None}
     with pytest.raises(PicaptionError, match=message):
@@ -31,7 +37,10 @@ def test_what_is_no_card_for_picaption(tmp_path, change, message):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(PicaptionError, match="no such folder; give the one where the card's boot partition is mounted"):
+    with pytest.raises(
+        PicaptionError,
+        match="no such folder; give the one where the card's boot partition is mounted",
+    ):
         Folder(tmp_path / "none")
 
 

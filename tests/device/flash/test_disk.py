@@ -19,7 +19,9 @@ IMAGE = 3 * disk.CHUNK + 512
 def image(tmp_path):
     """An image of random bytes behind a table of partitions."""
     path = tmp_path / "card.img"
-    entry = bytes((0, 0, 0, 0, 0x0C, 0, 0, 0)) + (1).to_bytes(4, "little") + (64).to_bytes(4, "little")
+    entry = (
+        bytes((0, 0, 0, 0, 0x0C, 0, 0, 0)) + (1).to_bytes(4, "little") + (64).to_bytes(4, "little")
+    )
     path.write_bytes(bytes(446) + entry + bytes(48) + b"\x55\xaa" + os.urandom(IMAGE - 512))
     return path
 
@@ -39,13 +41,22 @@ def system(tmp_path):
             write(about / part / "partition", f"{number}\n")
             write(about / part / "dev", f"8:{112 + number}\n")
             write(root / "sys/class/block" / part / "partition", f"{number}\n")
-        for path, text in ({"removable": removable, "size": str(size // 512), "ro": "0", "dev": "8:112"} | files).items():
+        for path, text in (
+            {"removable": removable, "size": str(size // 512), "ro": "0", "dev": "8:112"} | files
+        ).items():
             write(about / path, text + "\n")
-        write(root / "proc/self/mountinfo", "22 1 259:2 / / rw,noatime shared:1 - ext4 /dev/nvme0n1p2 rw\n"
-                                            "23 22 0:21 / /proc rw - proc proc rw\n")
-        write(root / "proc/swaps", "Filename Type Size Used Priority\n/dev/nvme0n1p3 partition 1 0 -2\n")
+        write(
+            root / "proc/self/mountinfo",
+            "22 1 259:2 / / rw,noatime shared:1 - ext4 /dev/nvme0n1p2 rw\n"
+            "23 22 0:21 / /proc rw - proc proc rw\n",
+        )
+        write(
+            root / "proc/swaps",
+            "Filename Type Size Used Priority\n/dev/nvme0n1p3 partition 1 0 -2\n",
+        )
         (root / name).touch()
         return root / name
+
     make.root = root
     return make
 
@@ -59,26 +70,35 @@ def test_a_card_may_be_written_to(system, image):
     assert find_disk(system.root / "link", system.root).path == device
 
 
-@pytest.mark.parametrize("made, message", [
-    ({"removable": "0"}, "is no card and no stick that can be taken out: if it is what is to be lost, --even-so"),
-    ({"name": "mmcblk0", "removable": "0", "device/type": "MMC"}, "is no card and no stick"),
-    ({"size": IMAGE - 512}, "has 13 MB, and .*card.img 13: take a larger card"),
-    ({"size": 0}, "has 0 MB"),
-    ({"ro": "1"}, "is write-protected: see to the card's switch"),
-    ({"holders/dm-0": ""}, "is in use as a part of dm-0"),
-    ({"partition": "1"}, "is a part of a disk: give the disk itself"),
-])
+@pytest.mark.parametrize(
+    "made, message",
+    [
+        (
+            {"removable": "0"},
+            "is no card and no stick that can be taken out: if it is what is to be lost, --even-so",
+        ),
+        ({"name": "mmcblk0", "removable": "0", "device/type": "MMC"}, "is no card and no stick"),
+        ({"size": IMAGE - 512}, "has 13 MB, and .*card.img 13: take a larger card"),
+        ({"size": 0}, "has 0 MB"),
+        ({"ro": "1"}, "is write-protected: see to the card's switch"),
+        ({"holders/dm-0": ""}, "is in use as a part of dm-0"),
+        ({"partition": "1"}, "is a part of a disk: give the disk itself"),
+    ],
+)
 def test_what_may_not_be_written_to(system, image, made, message):
     device = system(**made)
     with pytest.raises(PicaptionError, match=message):
         check_disk(image, device, system=system.root)
 
 
-@pytest.mark.parametrize("line, where", [
-    ("30 22 8:113 / /media/boot rw - vfat /dev/sdx1 rw", "/media/boot"),  # by its number
-    ("30 22 0:40 /@ /data rw - btrfs /dev/sdx2 rw", "/data"),  # by its name
-    ("30 22 8:112 / /media/all rw shared:4 - ext4 /dev/root rw", "/media/all"),
-])
+@pytest.mark.parametrize(
+    "line, where",
+    [
+        ("30 22 8:113 / /media/boot rw - vfat /dev/sdx1 rw", "/media/boot"),  # by its number
+        ("30 22 0:40 /@ /data rw - btrfs /dev/sdx2 rw", "/data"),  # by its name
+        ("30 22 8:112 / /media/all rw shared:4 - ext4 /dev/root rw", "/media/all"),
+    ],
+)
 def test_a_disk_in_use_is_refused_in_any_case(system, image, line, where):
     device = system()
     with open(system.root / "proc/self/mountinfo", "a") as file:
@@ -104,8 +124,11 @@ def test_a_fixed_disk_has_to_be_named_twice(system, image):
 
 
 def test_no_disk_and_no_image(system, image, tmp_path):
-    for device, message in ((tmp_path / "none", "there is no device"), (image, "is no disk; lsblk lists them"),
-                            ("/dev/null", "/dev/null is no disk")):
+    for device, message in (
+        (tmp_path / "none", "there is no device"),
+        (image, "is no disk; lsblk lists them"),
+        ("/dev/null", "/dev/null is no disk"),
+    ):
         with pytest.raises(PicaptionError, match=message):
             check_disk(image, device)
     (tmp_path / "text").write_text("no image")
@@ -120,10 +143,16 @@ def test_written_flushed_and_read_back(image, tmp_path, monkeypatch):
     card.write_bytes(bytes(IMAGE + 4096))
     fsync = os.fsync
     monkeypatch.setattr(disk, "FLUSH", disk.CHUNK)
-    monkeypatch.setattr(disk.os, "fsync", lambda number: (synced.append(os.fstat(number).st_ino), fsync(number)))
+    monkeypatch.setattr(
+        disk.os, "fsync", lambda number: (synced.append(os.fstat(number).st_ino), fsync(number))
+    )
     write_image(image, card, lambda *where: told.append(where))
     assert card.read_bytes() == image.read_bytes() + bytes(4096)
-    assert synced == [card.stat().st_ino] * 4 and told[0] == (disk.CHUNK, IMAGE) and told[-1] == (IMAGE, IMAGE)
+    assert (
+        synced == [card.stat().st_ino] * 4
+        and told[0] == (disk.CHUNK, IMAGE)
+        and told[-1] == (IMAGE, IMAGE)
+    )
     told.clear()
     compare(image, card, lambda *where: told.append(where))
     assert told[-1] == (IMAGE, IMAGE)
@@ -139,7 +168,9 @@ def test_a_card_that_does_not_keep_what_was_written_is_told(image, tmp_path, at,
         bit = file.read(1)[0] ^ 1
         file.seek(at)
         file.write(bytes((bit,)))
-    with pytest.raises(PicaptionError, match=f"is not there any more, from {megabytes} MB on: .* take another"):
+    with pytest.raises(
+        PicaptionError, match=f"is not there any more, from {megabytes} MB on: .* take another"
+    ):
         compare(image, card)
     os.truncate(card, at)
     with pytest.raises(PicaptionError, match=f"from {megabytes} MB on"):
@@ -147,7 +178,10 @@ def test_a_card_that_does_not_keep_what_was_written_is_told(image, tmp_path, at,
 
 
 def test_a_device_that_takes_no_more_is_one_line(image):
-    with pytest.raises(PicaptionError, match="/dev/full: writing failed after 0 MB .No space left on device.: put the card in"):
+    with pytest.raises(
+        PicaptionError,
+        match="/dev/full: writing failed after 0 MB .No space left on device.: put the card in",
+    ):
         write_image(image, "/dev/full")
 
 
@@ -157,7 +191,9 @@ def loop(tmp_path):
     if not shutil.which("losetup") or os.geteuid():
         pytest.skip("loop devices are root's, and need losetup: apt install mount")
     (tmp_path / "disk").write_bytes(bytes(IMAGE + 4096))
-    made = subprocess.run(["losetup", "--find", "--show", tmp_path / "disk"], capture_output=True, text=True)
+    made = subprocess.run(
+        ["losetup", "--find", "--show", tmp_path / "disk"], capture_output=True, text=True
+    )
     if made.returncode:
         pytest.skip(f"no loop device can be had here: {made.stderr.strip()}")
     yield made.stdout.strip()
@@ -169,9 +205,15 @@ def test_a_real_device(image, loop, tmp_path, capsys):
         with pytest.raises(SystemExit) as exit:
             cli.main(["write", str(image), loop, *arguments], flash, "picaption flash")
         return (exit.value.code, *capsys.readouterr())
+
     code, _, err = call()
-    assert code == 2 and err == f"picaption: {loop} is no card and no stick that can be taken out: if it is what is to be lost, " \
-        f"--even-so {loop}\n" and not any((tmp_path / "disk").read_bytes())
+    assert (
+        code == 2
+        and err
+        == f"picaption: {loop} is no card and no stick that can be taken out: if it is what is to be lost, "
+        f"--even-so {loop}\n"
+        and not any((tmp_path / "disk").read_bytes())
+    )
     code, out, _ = call("--even-so", loop)
     assert code == 0 and out == f"{loop}: written and read back, 13 MB; take the card out\n"
     assert (tmp_path / "disk").read_bytes() == image.read_bytes() + bytes(4096)

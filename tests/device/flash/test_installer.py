@@ -41,20 +41,37 @@ sys.addaudithook(cut)
 installer.set_up(Path(sys.argv[2]), Path(sys.argv[3]))
 """
 #: What a first boot does, in its order.
-STEPS = ["mkdir.*/versions/1.0-[0-9a-f]+'", "mkdir.*wheels", "Popen.*'venv'", "Popen.*pip", "Popen.*'image'", "rename.*current'",
-         "rename.*/bin/picaption", "rename.*rollback", "rename.*picaption.toml", "Popen.*journald", "Popen.*'enable'",
-         "Popen.*'service'", "remove.*payload.tar", "remove.*picaption.toml", "remove.*firstboot.py", "rmdir.*firmware/picaption"]
+STEPS = [
+    "mkdir.*/versions/1.0-[0-9a-f]+'",
+    "mkdir.*wheels",
+    "Popen.*'venv'",
+    "Popen.*pip",
+    "Popen.*'image'",
+    "rename.*current'",
+    "rename.*/bin/picaption",
+    "rename.*rollback",
+    "rename.*picaption.toml",
+    "Popen.*journald",
+    "Popen.*'enable'",
+    "Popen.*'service'",
+    "remove.*payload.tar",
+    "remove.*picaption.toml",
+    "remove.*firstboot.py",
+    "rmdir.*firmware/picaption",
+]
 
 
 @pytest.fixture
 def pi(tmp_path, make_payload, monkeypatch):
     """A Pi before its first boot: `root`, its folder, `boot`, what flash has put there, `told()`, what its programs were told."""
+
     class Pi:
         root, record = tmp_path / "root", tmp_path / "record"
         boot, home = root / "boot/firmware/picaption", root / HOME.relative_to("/")
 
         def told(self):
             return self.record.read_text().splitlines() if self.record.exists() else []
+
     pi = Pi()
     pi.boot.mkdir(parents=True)
     make_payload("1.0").rename(pi.boot / "payload.tar")
@@ -72,26 +89,38 @@ def pi(tmp_path, make_payload, monkeypatch):
 def check_set_up(pi):
     """Assert that all is as it is to be after a first boot, whatever came between."""
     version = (pi.home / "current").resolve()
-    assert [path.name for path in (pi.home / "versions").iterdir()] == [version.name] and version.name.startswith("1.0-")
+    assert [path.name for path in (pi.home / "versions").iterdir()] == [
+        version.name
+    ] and version.name.startswith("1.0-")
     assert sorted(path.name for path in version.iterdir()) == ["bundle.tflite", "venv"]
     try_out(pi.home / "current")
-    assert (pi.root / "etc/picaption.toml").read_text() == 'source = "demo"\ntoken = "sixteen letters!"\n'
+    assert (
+        pi.root / "etc/picaption.toml"
+    ).read_text() == 'source = "demo"\ntoken = "sixteen letters!"\n'
     assert (pi.root / "etc/picaption.toml").stat().st_mode & 0o777 == 0o640
     for name, text in FILES.items():
         assert (pi.root / name).read_text() == text
     assert os.access(pi.root / "usr/local/bin/picaption", os.X_OK)
-    assert not list(pi.boot.parent.rglob("*.*"))  # the folder itself may be left, where power was cut right before its end
+    assert not list(
+        pi.boot.parent.rglob("*.*")
+    )  # the folder itself may be left, where power was cut right before its end
     assert not [path for path in pi.root.rglob("*.partial")]
-    assert any(line.startswith(f"{pi.home}/current/venv/bin/picaption service install") for line in pi.told())
+    assert any(
+        line.startswith(f"{pi.home}/current/venv/bin/picaption service install")
+        for line in pi.told()
+    )
 
 
 def test_a_first_boot(pi):
     set_up(pi.boot, pi.root)
     check_set_up(pi)
     assert pi.told() == [
-        "systemctl disable --now dphys-swapfile.service", "systemctl restart systemd-journald.service", "systemctl daemon-reload",
+        "systemctl disable --now dphys-swapfile.service",
+        "systemctl restart systemd-journald.service",
+        "systemctl daemon-reload",
         "systemctl enable picaption-rollback.service",
-        f"{pi.home}/current/venv/bin/picaption service install --config {pi.root}/etc/picaption.toml"]
+        f"{pi.home}/current/venv/bin/picaption service install --config {pi.root}/etc/picaption.toml",
+    ]
 
 
 def test_power_cut_at_every_step_of_one_first_boot_after_the_other(pi, tmp_path):
@@ -100,10 +129,21 @@ def test_power_cut_at_every_step_of_one_first_boot_after_the_other(pi, tmp_path)
     def boot(cut):
         if not (pi.boot / "firstboot.py").exists():  # the condition of the unit
             return 0
-        done = subprocess.run([sys.executable, tmp_path / "cut.py", Path(installer.__file__).parent, pi.boot, pi.root, cut],
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                tmp_path / "cut.py",
+                Path(installer.__file__).parent,
+                pi.boot,
+                pi.root,
+                cut,
+            ],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
         return done.returncode
+
     for step in STEPS:
         assert boot(step) == -signal.SIGKILL, step
         if (pi.home / "current").is_symlink():  # from then on there is always a version that works
@@ -141,8 +181,15 @@ def test_systemd_accepts_the_units(tmp_path):
     units = [name for name in FILES if name.endswith(".service")]
     for name in units:
         (tmp_path / Path(name).name).write_text(FILES[name])
-        done = subprocess.run(["systemd-analyze", "verify", tmp_path / Path(name).name], capture_output=True, text=True)
-        assert (done.returncode, [line for line in done.stderr.splitlines() if "not executable" not in line]) == (0, [])
+        done = subprocess.run(
+            ["systemd-analyze", "verify", tmp_path / Path(name).name],
+            capture_output=True,
+            text=True,
+        )
+        assert (
+            done.returncode,
+            [line for line in done.stderr.splitlines() if "not executable" not in line],
+        ) == (0, [])
     assert len(units) == 2
 
 
@@ -154,7 +201,10 @@ def test_leavings_of_other_versions_go(tmp_path):
     (home / "versions/bundle/venv").symlink_to(home / "versions/one/venv")
     point(home / "current", home / "versions/bundle")
     remove_others(home)
-    assert sorted(path.name for path in (home / "versions").iterdir()) == ["bundle", "one"]  # it lives in that one's environment
+    assert sorted(path.name for path in (home / "versions").iterdir()) == [
+        "bundle",
+        "one",
+    ]  # it lives in that one's environment
     point(home / "current", home / "versions/one")
     remove_others(home)
     assert [path.name for path in (home / "versions").iterdir()] == ["one"]
@@ -163,8 +213,19 @@ def test_leavings_of_other_versions_go(tmp_path):
 def archive(path, members, manifest=None):
     """Write an archive of `members`, bytes or a TarInfo by name, behind a manifest of them."""
     import hashlib
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in members.items() if isinstance(content, bytes)}
-    told = {"format": 1, "version": "1.0", "python": "3.13", "machine": "aarch64", "files": files} | (manifest or {})
+
+    files = {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in members.items()
+        if isinstance(content, bytes)
+    }
+    told = {
+        "format": 1,
+        "version": "1.0",
+        "python": "3.13",
+        "machine": "aarch64",
+        "files": files,
+    } | (manifest or {})
     with tarfile.open(path, "w") as tar:
         for name, content in {"manifest.json": json.dumps(told).encode(), **members}.items():
             if isinstance(content, bytes):
@@ -176,7 +237,17 @@ def archive(path, members, manifest=None):
     return path
 
 
-@pytest.mark.parametrize("name", ["../evil.whl", "/etc/evil.whl", "wheels/../../evil.whl", "wheels/a/b.whl", "evil", "wheels/.."])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.whl",
+        "/etc/evil.whl",
+        "wheels/../../evil.whl",
+        "wheels/a/b.whl",
+        "evil",
+        "wheels/..",
+    ],
+)
 def test_a_payload_reaches_nowhere_else(tmp_path, name):
     with pytest.raises(Fault, match="its manifest names what no payload has"):
         read_manifest(archive(tmp_path / "a.tar", {name: b"x"}))
@@ -189,13 +260,24 @@ def link(name, kind, target):
     return member
 
 
-@pytest.mark.parametrize("members, manifest, message", [
-    ({"wheels/a.whl": link("wheels/a.whl", tarfile.SYMTYPE, "/etc/passwd")}, {"files": {"wheels/a.whl": "0"}}, "is no plain file"),
-    ({"wheels/a.whl": link("wheels/a.whl", tarfile.LNKTYPE, "/etc/passwd")}, {"files": {"wheels/a.whl": "0"}}, "is no plain file"),
-    ({"wheels/a.whl": b"x"}, {"files": {"wheels/a.whl": "0" * 64}}, "wheels/a.whl is damaged"),
-    ({"wheels/a.whl": b"x"}, {"files": {}}, "its files are not those of its manifest"),
-    ({}, {"files": {"wheels/a.whl": "0" * 64}}, "its files are not those of its manifest"),
-])
+@pytest.mark.parametrize(
+    "members, manifest, message",
+    [
+        (
+            {"wheels/a.whl": link("wheels/a.whl", tarfile.SYMTYPE, "/etc/passwd")},
+            {"files": {"wheels/a.whl": "0"}},
+            "is no plain file",
+        ),
+        (
+            {"wheels/a.whl": link("wheels/a.whl", tarfile.LNKTYPE, "/etc/passwd")},
+            {"files": {"wheels/a.whl": "0"}},
+            "is no plain file",
+        ),
+        ({"wheels/a.whl": b"x"}, {"files": {"wheels/a.whl": "0" * 64}}, "wheels/a.whl is damaged"),
+        ({"wheels/a.whl": b"x"}, {"files": {}}, "its files are not those of its manifest"),
+        ({}, {"files": {"wheels/a.whl": "0" * 64}}, "its files are not those of its manifest"),
+    ],
+)
 def test_what_is_not_as_the_manifest_says(tmp_path, members, manifest, message):
     path = archive(tmp_path / "a.tar", members, manifest)
     with pytest.raises(Fault, match=message):
@@ -203,9 +285,15 @@ def test_what_is_not_as_the_manifest_says(tmp_path, members, manifest, message):
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_symlink()]
 
 
-@pytest.mark.parametrize("manifest, message", [
-    ({"format": 2}, "a payload of format 2"), ({"version": "../1"}, "its manifest names"), ({"files": 3}, "not a payload"),
-    ({"python": "3.9"}, "it is for Python 3.9 on aarch64, and this is Python 3")])
+@pytest.mark.parametrize(
+    "manifest, message",
+    [
+        ({"format": 2}, "a payload of format 2"),
+        ({"version": "../1"}, "its manifest names"),
+        ({"files": 3}, "not a payload"),
+        ({"python": "3.9"}, "it is for Python 3.9 on aarch64, and this is Python 3"),
+    ],
+)
 def test_a_payload_that_is_not_for_here(tmp_path, manifest, message):
     with pytest.raises(Fault, match=message):
         install(archive(tmp_path / "a.tar", {"wheels/a.whl": b"x"}, manifest), tmp_path / "home")
@@ -216,7 +304,11 @@ def test_no_payload(tmp_path):
     (tmp_path / "text").write_text("text")
     with tarfile.open(tmp_path / "other.tar", "w"):
         pass
-    for name, message in (("text", "not a payload of picaption"), ("other.tar", "not a payload"), ("none", "cannot be read")):
+    for name, message in (
+        ("text", "not a payload of picaption"),
+        ("other.tar", "not a payload"),
+        ("none", "cannot be read"),
+    ):
         with pytest.raises(Fault, match=message):
             read_manifest(tmp_path / name)
 
@@ -229,7 +321,11 @@ def test_a_version_that_does_not_caption_is_not_installed(tmp_path, make_payload
 def test_too_little_room(tmp_path, make_payload, monkeypatch):
     payload = make_payload("2.0")
     usage = installer.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(installer.shutil, "disk_usage", lambda path: usage._replace(free=5 * payload.stat().st_size - 1))
+    monkeypatch.setattr(
+        installer.shutil,
+        "disk_usage",
+        lambda path: usage._replace(free=5 * payload.stat().st_size - 1),
+    )
     with pytest.raises(Fault, match="MB of free space are needed"):
         install(payload, tmp_path / "home")
 
@@ -240,4 +336,8 @@ def test_why_it_failed_stands_on_the_card(pi, monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit:
         installer.main()
     line = f"{pi.boot}/payload.tar: not a payload of picaption; picaption flash payload makes one\n"
-    assert exit.value.code == 1 and (pi.boot / "failed.txt").read_text() == line and capsys.readouterr().err == f"picaption: {line}"
+    assert (
+        exit.value.code == 1
+        and (pi.boot / "failed.txt").read_text() == line
+        and capsys.readouterr().err == f"picaption: {line}"
+    )

@@ -17,12 +17,22 @@ from picaption.device.flash.machine import (
 from tests.device.flash.cards import needs_openssl
 
 
-@pytest.mark.parametrize("told, with_password, message", [
-    ({"hostname": "-a"}, False, "letters, digits and hyphens"), ({"hostname": "a.b"}, False, "--hostname 'a.b'"),
-    ({"hostname": "a" * 64}, False, "at most 63"), ({"user": "root"}, True, "not root"), ({"user": "Anna"}, True, "lower-case"),
-    ({"user": "a b"}, True, "lower-case"), ({"user": "anna"}, False, "nobody can log in"), ({}, True, "need --user"),
-    ({"ssh_keys": ("k",)}, False, "need --user"), ({"timezone": "Europe/Berln"}, False, "did you mean Europe/Berlin?"),
-    ({"timezone": "../etc"}, False, "no such time zone")])
+@pytest.mark.parametrize(
+    "told, with_password, message",
+    [
+        ({"hostname": "-a"}, False, "letters, digits and hyphens"),
+        ({"hostname": "a.b"}, False, "--hostname 'a.b'"),
+        ({"hostname": "a" * 64}, False, "at most 63"),
+        ({"user": "root"}, True, "not root"),
+        ({"user": "Anna"}, True, "lower-case"),
+        ({"user": "a b"}, True, "lower-case"),
+        ({"user": "anna"}, False, "nobody can log in"),
+        ({}, True, "need --user"),
+        ({"ssh_keys": ("k",)}, False, "need --user"),
+        ({"timezone": "Europe/Berln"}, False, "did you mean Europe/Berlin?"),
+        ({"timezone": "../etc"}, False, "no such time zone"),
+    ],
+)
 def test_what_no_pi_can_be(told, with_password, message):
     with pytest.raises(PicaptionError, match=message):
         check(Machine(**told), with_password)
@@ -33,15 +43,22 @@ def test_what_a_pi_can_be():
     check(Machine("Kitchen-2", "anna_1", ssh_keys=("k",), timezone="Europe/Berlin"))
     check_wifi(None, "")
     check_wifi("ä" * 16, "DE")
-    for ssid, country, message in (("ä" * 17, "DE", "1 to 32 bytes"), ("a", "", "needs --country"), ("a", "de", "needs --country"),
-                                   (None, "DE", "--country is for --wifi")):
+    for ssid, country, message in (
+        ("ä" * 17, "DE", "1 to 32 bytes"),
+        ("a", "", "needs --country"),
+        ("a", "de", "needs --country"),
+        (None, "DE", "--country is for --wifi"),
+    ):
         with pytest.raises(PicaptionError, match=message):
             check_wifi(ssid, country)
 
 
 def test_a_networks_key_is_that_of_the_standard():
     # IEEE 802.11i, H.4.3
-    assert wifi_key("IEEE", "password") == "f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e"
+    assert (
+        wifi_key("IEEE", "password")
+        == "f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e"
+    )
     assert wifi_key("any", "AB" * 32) == "ab" * 32
     for passphrase in ("seven77", "x" * 65, "grüße dich", "a\tbcdefgh"):
         with pytest.raises(PicaptionError, match="8 to 63 characters"):
@@ -73,8 +90,12 @@ def test_public_keys_alone(tmp_path):
     path = tmp_path / "key.pub"
     path.write_text("# mine\nssh-ed25519 AAAAC3+/ anna@home\n\necdsa-sha2-nistp256 AAAA==\n")
     assert read_ssh_keys(path) == ("ssh-ed25519 AAAAC3+/ anna@home", "ecdsa-sha2-nistp256 AAAA==")
-    for text, message in (("-----BEGIN OPENSSH PRIVATE KEY-----\n", "a private key, which belongs on no card"),
-                          ("", "no public keys"), ("ssh-ed25519\n", "no public"), ("command=\"x\" ssh-rsa A\n", "no public")):
+    for text, message in (
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "a private key, which belongs on no card"),
+        ("", "no public keys"),
+        ("ssh-ed25519\n", "no public"),
+        ('command="x" ssh-rsa A\n', "no public"),
+    ):
         path.write_text(text)
         with pytest.raises(PicaptionError, match=message):
             read_ssh_keys(path)

@@ -28,64 +28,126 @@ def wheel(tmp_path_factory):
 
 def test_what_is_written_is_unpacked_again(tmp_path):
     files = {}
-    for name, content in {"wheels/b-1-py3-none-any.whl": b"b", "wheels/a-1.0+x_y-py3.whl": b"a", "bundle.tflite": b"c"}.items():
+    for name, content in {
+        "wheels/b-1-py3-none-any.whl": b"b",
+        "wheels/a-1.0+x_y-py3.whl": b"a",
+        "bundle.tflite": b"c",
+    }.items():
         files[name] = tmp_path / name.replace("/", "_")
         files[name].write_bytes(content)
     write(tmp_path / "one.tar", "3.13", files)
     write(tmp_path / "two.tar", "3.13", files)
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
     manifest = read_manifest(tmp_path / "one.tar")
-    assert (manifest.python, manifest.machine, manifest.version) == ("3.13", "aarch64", payload.metadata.version("picaption"))
-    assert manifest.files["bundle.tflite"] == "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"  # of "c"
+    assert (manifest.python, manifest.machine, manifest.version) == (
+        "3.13",
+        "aarch64",
+        payload.metadata.version("picaption"),
+    )
+    assert (
+        manifest.files["bundle.tflite"]
+        == "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"
+    )  # of "c"
     unpack(tmp_path / "one.tar", manifest, tmp_path / "out")
-    assert {str(path.relative_to(tmp_path / "out")): path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == {
-        name: path.read_bytes() for name, path in files.items()}
+    assert {
+        str(path.relative_to(tmp_path / "out")): path.read_bytes()
+        for path in (tmp_path / "out").rglob("*.*")
+    } == {name: path.read_bytes() for name, path in files.items()}
 
 
 def test_the_wheel_is_one_and_holds_what_a_pi_needs(wheel, tmp_path):
     again = own_wheel(tmp_path)
     assert again.read_bytes() == wheel.read_bytes() and again.name == wheel.name
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("device/cli.py", "device/outputs/page.html", "device/sources/demo/cat.jpg", "device/flash/installer.py", "device/flash/seed.py",
-                 "models/pretrained/everyday.tflite", "convert/commands.py"):
+    for name in (
+        "device/cli.py",
+        "device/outputs/page.html",
+        "device/sources/demo/cat.jpg",
+        "device/flash/installer.py",
+        "device/flash/seed.py",
+        "models/pretrained/everyday.tflite",
+        "convert/commands.py",
+    ):
         assert f"picaption/{name}" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith(("tests", "/"))]
 
 
 def test_pip_installs_the_wheel(wheel, tmp_path):
     environment = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", environment], check=True)
-    done = subprocess.run([sys.executable, "-m", "pip", "--python", environment, "install", "--quiet", "--no-index", "--no-deps",
-                           "--no-compile", "--ignore-installed", "--disable-pip-version-check", wheel],
-                          capture_output=True, text=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", environment],
+        check=True,
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            environment,
+            "install",
+            "--quiet",
+            "--no-index",
+            "--no-deps",
+            "--no-compile",
+            "--ignore-installed",
+            "--disable-pip-version-check",
+            wheel,
+        ],
+        capture_output=True,
+        text=True,
+    )
     if "No module named pip" in done.stderr:
         pytest.skip("this Python has no pip")
     assert done.returncode == 0, done.stderr
     program = "from importlib.metadata import distribution as d; print(*(e.name for e in d('picaption').entry_points if e.load()), __import__('picaption.device').device.__file__)"
     # This wheel goes before what it needs, which is where this test's own packages are.
     packages = next(environment.glob("lib/python3*/site-packages"))
-    path = os.pathsep.join([str(packages), *(entry for entry in sys.path if entry.endswith("-packages"))])
-    said = subprocess.run([environment / "bin/python", "-c", program], capture_output=True, text=True, cwd=tmp_path,
-                          env=os.environ | {"PYTHONPATH": path})
+    path = os.pathsep.join(
+        [str(packages), *(entry for entry in sys.path if entry.endswith("-packages"))]
+    )
+    said = subprocess.run(
+        [environment / "bin/python", "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+    )
     assert said.returncode == 0, said.stderr
-    assert {"picaption", "live", "flash", "update"} <= set(said.stdout.split()) and (environment / "bin/picaption").exists()
+    assert {"picaption", "live", "flash", "update"} <= set(said.stdout.split()) and (
+        environment / "bin/picaption"
+    ).exists()
     assert said.stdout.split()[-1].startswith(str(packages))
 
 
 def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(PicaptionError, match="the wheels for the Pi cannot be fetched; .* pip says: No matching distribution"):
+    with pytest.raises(
+        PicaptionError,
+        match="the wheels for the Pi cannot be fetched; .* pip says: No matching distribution",
+    ):
         download(wheel, "3.13", tmp_path / "wheels")
 
 
 def test_pip_is_asked_for_the_pis_machine_and_python(wheel, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(payload.subprocess, "run", lambda command, **_: asked.append(command) or SimpleNamespace(returncode=0))
+    monkeypatch.setattr(
+        payload.subprocess,
+        "run",
+        lambda command, **_: asked.append(command) or SimpleNamespace(returncode=0),
+    )
     download(wheel, "3.11", tmp_path)
     command = asked[0]
-    assert {"--only-binary=:all:", "--python-version=3.11", "--platform=manylinux_2_36_aarch64", "--platform=manylinux2014_aarch64",
-            "numpy<2", f"{wheel}[mqtt,web]", "pip"} <= set(command)
+    assert {
+        "--only-binary=:all:",
+        "--python-version=3.11",
+        "--platform=manylinux_2_36_aarch64",
+        "--platform=manylinux2014_aarch64",
+        "numpy<2",
+        f"{wheel}[mqtt,web]",
+        "pip",
+    } <= set(command)
     assert "--platform=manylinux_2_37_aarch64" not in command  # Bookworm's glibc is 2.36
 
 
@@ -93,6 +155,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     def fetch(wheel, python, folder):
         folder.mkdir()
         (folder / wheel.name).write_bytes(wheel.read_bytes())
+
     monkeypatch.setattr(payload, "download", fetch)
     bundle, out = device.default_bundle(), tmp_path / "p.tar"
 
@@ -100,6 +163,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as exit:
             cli.main(["payload", "--out", str(out), *map(str, arguments)], flash, "picaption flash")
         return (exit.value.code, *capsys.readouterr())
+
     assert call("--bundle", bundle)[0] == 0
     assert list(read_manifest(out).files)[1:] == ["bundle.tflite"]
     with tarfile.open(out) as archive:

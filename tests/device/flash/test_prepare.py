@@ -23,6 +23,7 @@ def call(capsys, monkeypatch):
         with pytest.raises(SystemExit) as exit:
             cli.main([str(argument) for argument in arguments], flash, "picaption flash")
         return (exit.value.code, *capsys.readouterr())
+
     return run
 
 
@@ -30,11 +31,34 @@ def call(capsys, monkeypatch):
 def options(tmp_path, card_payload):
     """Options that say all that can be said."""
     (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA anna\n")
-    (tmp_path / "my.toml").write_text('json = "/var/lib/picaption/said.jsonl"\nmax_fps = 2\n'
-                                      '[[event]]\nword = "cat"\nrun = ["true"]\n')
-    return ["--payload", card_payload, "--hostname", "kitchen", "--user", "anna", "--password", "--ssh-key", tmp_path / "key.pub",
-            "--wifi", "net", "--country", "DE", "--timezone", "Europe/Berlin", "--source", "usb:0", "--web", "--mqtt", "broker.lan",
-            "--config", tmp_path / "my.toml"]
+    (tmp_path / "my.toml").write_text(
+        'json = "/var/lib/picaption/said.jsonl"\nmax_fps = 2\n'
+        '[[event]]\nword = "cat"\nrun = ["true"]\n'
+    )
+    return [
+        "--payload",
+        card_payload,
+        "--hostname",
+        "kitchen",
+        "--user",
+        "anna",
+        "--password",
+        "--ssh-key",
+        tmp_path / "key.pub",
+        "--wifi",
+        "net",
+        "--country",
+        "DE",
+        "--timezone",
+        "Europe/Berlin",
+        "--source",
+        "usb:0",
+        "--web",
+        "--mqtt",
+        "broker.lan",
+        "--config",
+        tmp_path / "my.toml",
+    ]
 
 
 @needs_openssl
@@ -43,20 +67,38 @@ def test_all_of_it_and_twice_the_same(call, options, card_payload, request, syst
     boot = request.getfixturevalue(system)
     if system == "bookworm":
         from picaption.device.flash import payload
+
         payload.write(card_payload, "3.11", {"wheels/a-1-py3-none-any.whl": tmp_path / "wheel"})
     code, out, err = call("prepare", "--boot", boot, *options, given="secret\npassphrase\n")
     assert (code, err) == (0, "")
     settings = tomllib.loads((boot / "picaption/picaption.toml").read_text())
     assert settings == {
-        "source": "usb:0", "bundle": "/opt/picaption/current/bundle.tflite", "max_fps": 2, "web": True, "host": "0.0.0.0",
-        "json": "/var/lib/picaption/said.jsonl", "mqtt": "broker.lan", "token": settings["token"],
-        "event": [{"word": "cat", "run": ["true"], "every": 10}]}
-    assert len(settings["token"]) >= 32 and f"http://kitchen.local:8080/?token={settings['token']}\n" in out
+        "source": "usb:0",
+        "bundle": "/opt/picaption/current/bundle.tflite",
+        "max_fps": 2,
+        "web": True,
+        "host": "0.0.0.0",
+        "json": "/var/lib/picaption/said.jsonl",
+        "mqtt": "broker.lan",
+        "token": settings["token"],
+        "event": [{"word": "cat", "run": ["true"], "every": 10}],
+    }
+    assert (
+        len(settings["token"]) >= 32
+        and f"http://kitchen.local:8080/?token={settings['token']}\n" in out
+    )
     before = contents(boot)
     files = TRIXIE if system == "trixie" else BOOKWORM
     seed = {"trixie": {"user-data", "network-config"}, "bookworm": {"cmdline.txt"}}[system]
-    assert set(before) == set(files) | {f"{name}.before-picaption" for name in seed} | {"ssh"} | {f"picaption/{name}" for name in (
-        "payload.tar", "picaption.toml", "firstboot.py", *(["firstrun.sh"] if system == "bookworm" else []))}
+    assert set(before) == set(files) | {f"{name}.before-picaption" for name in seed} | {"ssh"} | {
+        f"picaption/{name}"
+        for name in (
+            "payload.tar",
+            "picaption.toml",
+            "firstboot.py",
+            *(["firstrun.sh"] if system == "bookworm" else []),
+        )
+    }
     for name, text in files.items():
         assert (boot / (f"{name}.before-picaption" if name in seed else name)).read_text() == text
     assert (boot / "picaption/payload.tar").read_bytes() == card_payload.read_bytes()
@@ -70,30 +112,54 @@ def test_all_of_it_and_twice_the_same(call, options, card_payload, request, syst
 def test_another_password_is_another_hash(call, trixie, card_payload):
     def user():
         return yaml.safe_load((trixie / "user-data").read_text())["users"][0]["hashed_passwd"]
-    arguments = ["prepare", "--boot", trixie, "--payload", card_payload, "--user", "anna", "--password"]
+
+    arguments = [
+        "prepare",
+        "--boot",
+        trixie,
+        "--payload",
+        card_payload,
+        "--user",
+        "anna",
+        "--password",
+    ]
     assert call(*arguments, given="one\n")[0] == 0
     first = user()
     assert call(*arguments, given="two\n")[0] == 0 and user() != first
-    assert call(*arguments)[2].startswith("picaption: no password on standard input: give it on a line of its own")
+    assert call(*arguments)[2].startswith(
+        "picaption: no password on standard input: give it on a line of its own"
+    )
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--source", "demo", "--country", "DE"], "--country is for --wifi"),
-    (["--config", "none.toml"], "none.toml: cannot read the settings"),
-    (["--bundle", "b.tflite"], "--payload has its bundle in it"),
-    (["--hostname", "a b"], "--hostname 'a b'"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--source", "demo", "--country", "DE"], "--country is for --wifi"),
+        (["--config", "none.toml"], "none.toml: cannot read the settings"),
+        (["--bundle", "b.tflite"], "--payload has its bundle in it"),
+        (["--hostname", "a b"], "--hostname 'a b'"),
+    ],
+)
 def test_a_wrong_option_leaves_the_card_as_it_was(call, trixie, card_payload, arguments, message):
     before = contents(trixie)
     code, _, err = call("prepare", "--boot", trixie, "--payload", card_payload, *arguments)
     assert code == 2 and message in err and err.count("\n") == 1 and contents(trixie) == before
 
 
-@pytest.mark.parametrize("wrong, message", [
-    ("32-bit", "a 32-bit Raspberry Pi OS"), ("seed", "user-data: no #cloud-config"), ("python", "for Python 3.13 on aarch64, and"),
-    ("payload", "not a payload of picaption"), ("damaged", "a-1-py3-none-any.whl is damaged"),
-    ("room", "MB are needed, and 5 are free")])
-def test_a_card_that_does_not_fit_is_left_as_it_was(call, trixie, card_payload, monkeypatch, wrong, message):
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ("32-bit", "a 32-bit Raspberry Pi OS"),
+        ("seed", "user-data: no #cloud-config"),
+        ("python", "for Python 3.13 on aarch64, and"),
+        ("payload", "not a payload of picaption"),
+        ("damaged", "a-1-py3-none-any.whl is damaged"),
+        ("room", "MB are needed, and 5 are free"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_left_as_it_was(
+    call, trixie, card_payload, monkeypatch, wrong, message
+):
     if wrong == "32-bit":
         (trixie / "kernel7l.img").touch()
     elif wrong == "seed":
@@ -116,7 +182,16 @@ def test_a_card_that_does_not_fit_is_left_as_it_was(call, trixie, card_payload, 
 
 
 def test_a_card_pulled_out_half_way_is_prepared_again(call, trixie, card_payload, monkeypatch):
-    arguments = ["prepare", "--boot", trixie, "--payload", card_payload, "--source", "demo", "--web"]
+    arguments = [
+        "prepare",
+        "--boot",
+        trixie,
+        "--payload",
+        card_payload,
+        "--source",
+        "demo",
+        "--web",
+    ]
     written, write = [], Folder.write
 
     def pulled(boot, name, content):
@@ -124,6 +199,7 @@ def test_a_card_pulled_out_half_way_is_prepared_again(call, trixie, card_payload
             raise OSError(5, "Input/output error")
         written.append(name)
         write(boot, name, content)
+
     for at in range(4):
         monkeypatch.setattr(Folder, "write", pulled)
         written.clear()

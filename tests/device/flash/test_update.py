@@ -53,8 +53,11 @@ def restarts(home):
 
 def state(home):
     """Return the name of the current version, whether an update is on trial, and what versions there are."""
-    return ((home / "current").resolve().name, (home / "previous").is_symlink(),
-            sorted(path.name for path in (home / "versions").iterdir()))
+    return (
+        (home / "current").resolve().name,
+        (home / "previous").is_symlink(),
+        sorted(path.name for path in (home / "versions").iterdir()),
+    )
 
 
 def test_a_version_that_works_takes_the_place(home):
@@ -68,7 +71,10 @@ def test_a_version_that_does_not_come_up_is_taken_back(home, kind):
     if kind == "fails":
         (home / "versions/new/fails").touch()
     start = time.monotonic()
-    with pytest.raises(PicaptionError, match="new gave no result within 3 seconds: old runs again; picaption service logs"):
+    with pytest.raises(
+        PicaptionError,
+        match="new gave no result within 3 seconds: old runs again; picaption service logs",
+    ):
         change(home / "versions/new", home, patience=3)
     assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == ["new", "old"]
     assert (time.monotonic() - start < 3) == (kind == "fails")
@@ -106,10 +112,18 @@ def test_an_update_that_is_cut_off(home, how):
     if how != signal.SIGKILL:
         assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == ["new", "old"]
         return
-    assert state(home)[:2] == ("new", True)  # nothing was left to take it back: the next start of the system does
+    assert state(home)[:2] == (
+        "new",
+        True,
+    )  # nothing was left to take it back: the next start of the system does
     unit = FILES[f"{UNITS}/picaption-rollback.service"]
-    assert "ConditionPathIsSymbolicLink=/opt/picaption/previous\n" in unit and "Before=picaption.service\n" in unit
-    command = next(line for line in unit.splitlines() if line.startswith("ExecStart=")).removeprefix("ExecStart=")
+    assert (
+        "ConditionPathIsSymbolicLink=/opt/picaption/previous\n" in unit
+        and "Before=picaption.service\n" in unit
+    )
+    command = next(
+        line for line in unit.splitlines() if line.startswith("ExecStart=")
+    ).removeprefix("ExecStart=")
     subprocess.run(command.replace("/opt/picaption", str(home)).split(), check=True)
     assert state(home) == ("old", False, ["new", "old"])
 
@@ -137,7 +151,9 @@ def test_a_bundle_alone_is_an_update(home, tmp_path, monkeypatch):
     assert state(home)[:2] == (folder.name, False)
     assert install_bundle(bundle, home) == folder and tried == [folder]  # it runs already
     settings.write_text("")
-    with pytest.raises(PicaptionError, match="names the bundle that is shipped: change that instead"):
+    with pytest.raises(
+        PicaptionError, match="names the bundle that is shipped: change that instead"
+    ):
         install_bundle(bundle, home)
     (tmp_path / "no.tflite").write_bytes(b"\x1c\0\0\0TFL3 and no more")
     with pytest.raises(PicaptionError, match="no.tflite"):
@@ -164,39 +180,64 @@ def call(home, tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as exit:
             cli.main([str(file)], update.update, "picaption update")
         return (exit.value.code, *capsys.readouterr())
+
     return run
 
 
 def test_the_command(call, home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no payload")
     code, _, err = call(tmp_path / "file")
-    assert code == 2 and err == f"picaption: {tmp_path}/file: not a payload of picaption; picaption flash payload makes one\n"
+    assert (
+        code == 2
+        and err
+        == f"picaption: {tmp_path}/file: not a payload of picaption; picaption flash payload makes one\n"
+    )
     assert state(home) == ("old", False, ["old"])  # what an earlier update may have left is gone
     new, checked = home / "versions/new", []
     (new / "venv").mkdir(parents=True)
     (new / "works").touch()
     monkeypatch.setattr(update, "install", lambda file, home: new)
-    monkeypatch.setattr(update, "run", lambda *command, run=update.run: run(*command) if command[0] == "systemctl" else
-                        checked.append(command))
-    assert call(tmp_path / "file") == (0, "new runs\n", "") and state(home) == ("new", False, ["new"])
-    assert checked == [(new / "venv/bin/picaption", "config", "--config", tmp_path / "picaption.toml")]
+    monkeypatch.setattr(
+        update,
+        "run",
+        lambda *command, run=update.run: (
+            run(*command) if command[0] == "systemctl" else checked.append(command)
+        ),
+    )
+    assert call(tmp_path / "file") == (0, "new runs\n", "") and state(home) == (
+        "new",
+        False,
+        ["new"],
+    )
+    assert checked == [
+        (new / "venv/bin/picaption", "config", "--config", tmp_path / "picaption.toml")
+    ]
     assert call(tmp_path / "file") == (0, "new runs already\n", "") and restarts(home) == ["new"]
 
 
 def test_settings_that_the_new_version_does_not_take(call, home, tmp_path, monkeypatch):
     def refuse(*command):
         raise Fault("picaption config failed: no setting is called 'x'")
+
     (tmp_path / "file").touch()
     monkeypatch.setattr(update, "install", lambda file, home: home / "versions/new")
     monkeypatch.setattr(update, "run", refuse)
-    assert call(tmp_path / "file") == (2, "", "picaption: picaption config failed: no setting is called 'x'\n")
+    assert call(tmp_path / "file") == (
+        2,
+        "",
+        "picaption: picaption config failed: no setting is called 'x'\n",
+    )
     assert state(home) == ("old", False, ["old"]) and restarts(home) == []
 
 
 def test_who_may_not_update(call, home, tmp_path, monkeypatch):
     with update._alone(home):
-        assert call(tmp_path / "a")[2] == "picaption: another update is under way; wait for its end\n"
+        assert (
+            call(tmp_path / "a")[2] == "picaption: another update is under way; wait for its end\n"
+        )
     monkeypatch.setattr(update.os, "access", lambda path, mode: False)
-    assert call("/a b.tar")[2] == "picaption: only root may update: sudo picaption update '/a b.tar'\n"
+    assert (
+        call("/a b.tar")[2] == "picaption: only root may update: sudo picaption update '/a b.tar'\n"
+    )
     (home / "current").unlink()
     assert "was not installed by picaption flash; update it with pip" in call("a")[2]

@@ -34,9 +34,18 @@ def live(tmp_path):
 
     def start(*options):
         environment = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
-        running.append(subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, options)], cwd=tmp_path, env=environment,
-                                        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, *map(str, options)],
+                cwd=tmp_path,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
         return running[-1]
+
     yield start
     for process in running:
         process.kill()
@@ -68,8 +77,17 @@ class Camera(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for number in range(1, 100_000):
-                data = b"\0" * 2000 if number % 5 == 0 else self.jpeg[:len(self.jpeg) // 2] if number % 3 == 0 else self.jpeg
-                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(data), data))
+                data = (
+                    b"\0" * 2000
+                    if number % 5 == 0
+                    else self.jpeg[: len(self.jpeg) // 2]
+                    if number % 3 == 0
+                    else self.jpeg
+                )
+                self.wfile.write(
+                    b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
+                    % (len(data), data)
+                )
                 self.server.streams.add(self.connection)
                 time.sleep(0.02)
         except OSError:
@@ -98,7 +116,9 @@ def unplug(server):
 def test_a_camera_with_corrupt_frames_that_goes_and_comes_back(live, tmp_path):
     port, said = free_port(), tmp_path / "said.jsonl"
     server = camera(port)
-    process = live("--source", f"http://anna:s3cret@127.0.0.1:{port}/", "--json", said, "--quiet", "--stall", 2)
+    process = live(
+        "--source", f"http://anna:s3cret@127.0.0.1:{port}/", "--json", said, "--quiet", "--stall", 2
+    )
     wait_for(lambda: len(lines_of(said)) > 20)
     unplug(server)
     time.sleep(0.3)
@@ -117,11 +137,23 @@ def test_a_camera_with_corrupt_frames_that_goes_and_comes_back(live, tmp_path):
 def test_a_camera_that_does_not_come_back_ends_the_run_with_its_own_code(live, tmp_path):
     port = free_port()
     server = camera(port)
-    process = live("--source", f"http://127.0.0.1:{port}/", "--quiet", "--retries", 1, "--stall", 2, "--video", "said.avi")
+    process = live(
+        "--source",
+        f"http://127.0.0.1:{port}/",
+        "--quiet",
+        "--retries",
+        1,
+        "--stall",
+        2,
+        "--video",
+        "said.avi",
+    )
     wait_for(lambda: (tmp_path / ".said.part.avi").exists())
     unplug(server)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 75 and err.splitlines()[-1].endswith("given up after 2 failures in a row")
+    assert process.returncode == 75 and err.splitlines()[-1].endswith(
+        "given up after 2 failures in a row"
+    )
     assert cv2.VideoCapture(str(tmp_path / "said.avi")).grab()
 
 
@@ -132,6 +164,7 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
     def write(**values):
         text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
         settings.write_text(f'source = "demo"\nbundle = "mine.tflite"\nquiet = true\n{text}')
+
     write(json="one.jsonl")
     process = live()
     wait_for(lambda: len(lines_of(tmp_path / "one.jsonl")) > 3)
@@ -152,15 +185,24 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert "picaption.toml:5: no setting is called 'prot'" in err and "the settings stay as they were" in err
+    assert (
+        "picaption.toml:5: no setting is called 'prot'" in err
+        and "the settings stay as they were" in err
+    )
     assert "mine.tflite" in err and "the bundle stays as it was" in err
-    assert "no/such/folder/***" in err and "json stays as it was" in err and "of-sixteen-letters" not in err
+    assert (
+        "no/such/folder/***" in err
+        and "json stays as it was" in err
+        and "of-sixteen-letters" not in err
+    )
 
 
 def test_sigterm_in_the_middle_of_writing_leaves_whole_files(live, tmp_path):
     for pause in (0.0, 0.05, 0.11):
         said, video = tmp_path / f"{pause}.jsonl", tmp_path / f"{pause}.avi"
-        process = live("--source", "demo", "--size", "320x240", "--json", said, "--video", video, "--quiet")
+        process = live(
+            "--source", "demo", "--size", "320x240", "--json", said, "--video", video, "--quiet"
+        )
         wait_for(lambda: len(lines_of(said)) > 2)
         time.sleep(pause)
         process.send_signal(signal.SIGTERM)
@@ -201,8 +243,12 @@ every = 0
 """)
     process = live()
     source, page = (process.stderr.readline() for _ in range(2))
-    assert source == "source: demo; stop with ctrl-C\n" and page.startswith("page: http://127.0.0.1:")
-    request = urllib.request.Request(page.split()[1].rstrip(",") + "events", headers={"Authorization": "Bearer sixteen letters!"})
+    assert source == "source: demo; stop with ctrl-C\n" and page.startswith(
+        "page: http://127.0.0.1:"
+    )
+    request = urllib.request.Request(
+        page.split()[1].rstrip(",") + "events", headers={"Authorization": "Bearer sixteen letters!"}
+    )
     with urllib.request.urlopen(request, timeout=20) as events:
         while not (shown := events.readline()).startswith(b'data: {"version"'):
             pass
@@ -211,8 +257,19 @@ every = 0
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=20)
     broker.kill()
-    assert process.returncode == 0 and " | " in out and " fps" in err and "sixteen letters" not in page + err
-    said = {line["caption"]["text"] for path in tmp_path.glob("said.jsonl*") for line in lines_of(path)}
+    assert (
+        process.returncode == 0
+        and " | " in out
+        and " fps" in err
+        and "sixteen letters" not in page + err
+    )
+    said = {
+        line["caption"]["text"] for path in tmp_path.glob("said.jsonl*") for line in lines_of(path)
+    }
     told = (tmp_path / "told").read_text().splitlines()
-    assert told[0] and json.loads(shown[6:])["caption"]["text"] and json.loads(state)["caption"]["text"]
+    assert (
+        told[0]
+        and json.loads(shown[6:])["caption"]["text"]
+        and json.loads(state)["caption"]["text"]
+    )
     assert set(told) & said and cv2.VideoCapture(str(tmp_path / "said.avi")).grab()

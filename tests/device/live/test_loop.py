@@ -15,6 +15,7 @@ from tests.device.fakes.standins import Counter, Keeper, parts, recognition
 
 def recognizer(pause=0.0, seen=None):
     """Return a recognizer that takes `pause` seconds and fails where its frame changes meanwhile."""
+
     def recognize(image, frame, captured_at):
         before = image.copy()
         time.sleep(pause)
@@ -22,6 +23,7 @@ def recognizer(pause=0.0, seen=None):
         if seen is not None:
             seen.append(time.time() - captured_at)
         return recognition(frame=frame, captured_at=captured_at)
+
     return recognize
 
 
@@ -75,7 +77,10 @@ def test_what_the_camera_says_of_a_frame_is_passed_on():
 @pytest.mark.parametrize("alive", [True, False])
 def test_the_loop_stops_after_so_many_frames(alive):
     sink = Keeper()
-    assert run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), sink), frames=5).frames == 5
+    assert (
+        run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), sink), frames=5).frames
+        == 5
+    )
     assert len(sink.got) == 5
 
 
@@ -87,7 +92,10 @@ def test_the_loop_stops_after_so_many_seconds(alive):
 
 @pytest.mark.parametrize("alive", [True, False])
 def test_no_more_frames_a_second_than_are_wanted(alive):
-    summary = run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), Keeper(), max_fps=10), seconds=1.02)
+    summary = run(
+        parts(Counter(10**9, live=alive, pause=0.001), recognizer(), Keeper(), max_fps=10),
+        seconds=1.02,
+    )
     assert 5 <= summary.frames <= 11
     # What is recognised after the wait is new.
     assert not alive or max(summary.latencies) < 90
@@ -95,7 +103,9 @@ def test_no_more_frames_a_second_than_are_wanted(alive):
 
 def test_a_pause_between_frames_ends_with_the_run():
     start = time.monotonic()
-    assert run(parts(Counter(10**9, live=False), recognizer(), max_fps=0.01), seconds=0.3).frames == 1
+    assert (
+        run(parts(Counter(10**9, live=False), recognizer(), max_fps=0.01), seconds=0.3).frames == 1
+    )
     assert time.monotonic() - start < 2
 
 
@@ -122,7 +132,11 @@ def test_power_is_saved_while_nothing_changes(monkeypatch):
 def test_an_error_of_the_source_is_raised_after_what_came_before(alive):
     sink = Keeper()
     with pytest.raises(PicaptionError, match="the camera is gone"):
-        run(parts(Counter(3, live=alive, pause=0.02, error="the camera is gone"), recognizer(), sink))
+        run(
+            parts(
+                Counter(3, live=alive, pause=0.02, error="the camera is gone"), recognizer(), sink
+            )
+        )
     assert len(sink.got) >= 1
 
 
@@ -134,7 +148,10 @@ def test_an_error_of_the_recognizer_or_a_sink_is_raised():
     def broken(*_):
         raise PicaptionError("no model")
 
-    for recognize, sinks, message in ((broken, [Keeper()], "no model"), (recognizer(), [Full(), Keeper()], "full")):
+    for recognize, sinks, message in (
+        (broken, [Keeper()], "no model"),
+        (recognizer(), [Full(), Keeper()], "full"),
+    ):
         with pytest.raises(PicaptionError, match=message):
             run(parts(Counter(10**9, pause=0.001), recognize, *sinks))
 
@@ -162,8 +179,18 @@ def test_sighup_reloads_between_two_frames():
 
 def test_the_clock_may_be_set_back(monkeypatch):
     wall, sink = iter(range(10**6, 0, -1000)), Keeper()
-    monkeypatch.setattr("picaption.device.sources.capture.time", type("Clock", (), {
-        "time": staticmethod(lambda: next(wall)), "monotonic": time.monotonic, "sleep": time.sleep}))
+    monkeypatch.setattr(
+        "picaption.device.sources.capture.time",
+        type(
+            "Clock",
+            (),
+            {
+                "time": staticmethod(lambda: next(wall)),
+                "monotonic": time.monotonic,
+                "sleep": time.sleep,
+            },
+        ),
+    )
     summary = run(parts(Counter(20, live=False), recognizer(), sink))
     assert summary.frames == 20 and min(summary.latencies) >= 0
     assert min(result.timings["waited"] for _, result in sink.got) >= 0
@@ -172,11 +199,17 @@ def test_the_clock_may_be_set_back(monkeypatch):
 
 def test_every_turn_is_told_even_while_no_frame_comes():
     turns = []
-    run(parts(Counter(10**9, pause=0.3), recognizer()), seconds=0.5, turn=lambda: turns.append(time.monotonic()))
+    run(
+        parts(Counter(10**9, pause=0.3), recognizer()),
+        seconds=0.5,
+        turn=lambda: turns.append(time.monotonic()),
+    )
     assert max(after - before for before, after in zip(turns, turns[1:])) < 0.25
 
 
 def test_the_summary_is_one_line():
     summary = Summary(40, 4.0, tuple(range(1, 41)), {"waited": (1.0, 2.0, 9.0), "encode": (3.0,)})
-    assert str(summary) == ("40 frames in 4.0 s: 10.0 fps, latency 20 ms (90th percentile 36 ms): waited 2.0, encode 3.0")
+    assert str(summary) == (
+        "40 frames in 4.0 s: 10.0 fps, latency 20 ms (90th percentile 36 ms): waited 2.0, encode 3.0"
+    )
     assert str(Summary(0, 1.0, (), {})) == "no frame was recognised"

@@ -32,25 +32,43 @@ def opened():
     def opened(config):
         made.append(Parts(config))
         return made[-1]
+
     yield opened
     for parts in made:
         parts.close()
 
 
 def test_parts_of_a_camera_and_of_a_folder(opened, tmp_path):
-    live = opened(replace(DEMO, json=str(tmp_path / "said.jsonl"), max_fps=5.0, power_save=True, rotate=90))
-    assert isinstance(live.reader, Reopening) and isinstance(live.recognize, Watcher) and list(live.sinks) == ["json"]
+    live = opened(
+        replace(DEMO, json=str(tmp_path / "said.jsonl"), max_fps=5.0, power_save=True, rotate=90)
+    )
+    assert (
+        isinstance(live.reader, Reopening)
+        and isinstance(live.recognize, Watcher)
+        and list(live.sinks) == ["json"]
+    )
     assert (live.name, live.max_fps, live.power_save) == ("demo", 5.0, True)
     assert live.reader.next(2).image.shape == (64, 48, 3)
     folder = opened(replace(DEMO, source=str(DEMO_PICTURES), quiet=False))
-    assert isinstance(folder.reader, InTurn) and isinstance(folder.recognize, Recognizer) and list(folder.sinks) == ["terminal"]
+    assert (
+        isinstance(folder.reader, InTurn)
+        and isinstance(folder.recognize, Recognizer)
+        and list(folder.sinks) == ["terminal"]
+    )
 
 
-@pytest.mark.parametrize("changes, kind, message", [
-    ({"bundle": "absent.tflite"}, PicaptionError, "absent.tflite: cannot read the bundle"),
-    ({"source": "/dev/video97"}, CameraError, "there is no camera at /dev/video97"),
-    ({"video": "said.mov"}, PicaptionError, "said.mov has no ending"), ({"window": True}, PicaptionError, "window")])
-def test_what_was_open_is_closed_where_a_part_cannot_be_had(tmp_path, monkeypatch, changes, kind, message):
+@pytest.mark.parametrize(
+    "changes, kind, message",
+    [
+        ({"bundle": "absent.tflite"}, PicaptionError, "absent.tflite: cannot read the bundle"),
+        ({"source": "/dev/video97"}, CameraError, "there is no camera at /dev/video97"),
+        ({"video": "said.mov"}, PicaptionError, "said.mov has no ending"),
+        ({"window": True}, PicaptionError, "window"),
+    ],
+)
+def test_what_was_open_is_closed_where_a_part_cannot_be_had(
+    tmp_path, monkeypatch, changes, kind, message
+):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     before = threading.active_count()
@@ -63,9 +81,15 @@ def test_only_what_has_changed_is_replaced(opened, tmp_path):
     parts = opened(replace(DEMO, json=str(tmp_path / "one.jsonl")))
     reader, recognize, sink = parts.reader, parts.recognize, parts.sinks["json"]
     parts.reload(replace(parts.config, max_fps=7.0))
-    assert (parts.reader, parts.recognize, parts.sinks["json"]) == (reader, recognize, sink) and parts.max_fps == 7
+    assert (parts.reader, parts.recognize, parts.sinks["json"]) == (
+        reader,
+        recognize,
+        sink,
+    ) and parts.max_fps == 7
     parts.reload(replace(parts.config, json=str(tmp_path / "two.jsonl")))
-    assert parts.sinks["json"] is not sink and parts.reader is reader and parts.recognize is recognize
+    assert (
+        parts.sinks["json"] is not sink and parts.reader is reader and parts.recognize is recognize
+    )
     parts.reload(replace(parts.config, json=""))
     assert parts.sinks == {}
     parts.reload(replace(parts.config, hflip=True))
@@ -85,7 +109,8 @@ def test_a_bundle_that_is_replaced_is_taken_and_garbage_is_not(opened, tmp_path,
     parts.reload(parts.config)
     assert parts.recognize is first
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: not a bundle: it does not begin as a .tflite file does; the bundle stays as it was"]
+        f"{path}: not a bundle: it does not begin as a .tflite file does; the bundle stays as it was"
+    ]
     frame = parts.reader.next(2)
     assert parts.recognize(frame.image).caption
     path.unlink()
@@ -97,8 +122,15 @@ def test_a_bundle_that_is_replaced_is_taken_and_garbage_is_not(opened, tmp_path,
 def test_a_sink_that_cannot_be_had_anew_stays_as_it_was(opened, tmp_path, caplog):
     parts = opened(replace(DEMO, json=str(tmp_path / "said.jsonl")))
     parts.reload(replace(parts.config, json=str(tmp_path / "absent" / "said.jsonl"), max_fps=3.0))
-    assert parts.config.json == str(tmp_path / "said.jsonl") and parts.max_fps == 3 and list(parts.sinks) == ["json"]
-    assert "absent/said.jsonl cannot be written" in caplog.text and "json stays as it was" in caplog.text
+    assert (
+        parts.config.json == str(tmp_path / "said.jsonl")
+        and parts.max_fps == 3
+        and list(parts.sinks) == ["json"]
+    )
+    assert (
+        "absent/said.jsonl cannot be written" in caplog.text
+        and "json stays as it was" in caplog.text
+    )
     run(parts, frames=2)
     assert len((tmp_path / "said.jsonl").read_text().splitlines()) == 2
 
@@ -116,13 +148,29 @@ def test_frames_of_one_camera_go_through_all_of_it(opened, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
     assert summary.frames == len(lines) == 5 and all(line["scene"] == 1 for line in lines)
     assert len({line["caption"]["text"] for line in lines}) == 1
-    assert list(lines[0]["timings_ms"]) == ["waited", "preprocess", "encode", "caption", "classify", "total", "outputs"]
+    assert list(lines[0]["timings_ms"]) == [
+        "waited",
+        "preprocess",
+        "encode",
+        "caption",
+        "classify",
+        "total",
+        "outputs",
+    ]
     for line in lines:
         jsonschema.validate(line, SCHEMA)
 
 
-@pytest.mark.parametrize("change", [
-    {"version": 2}, {"caption": "a cat"}, {"classes": [{"name": "cat", "score": 1.5}]}, {"frame": -1}, {"unsure": "no"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"caption": "a cat"},
+        {"classes": [{"name": "cat", "score": 1.5}]},
+        {"frame": -1},
+        {"unsure": "no"},
+    ],
+)
 def test_the_schema_refuses_what_is_not_a_recognition(change):
     jsonschema.validate(recognition().to_json(), SCHEMA)
     with pytest.raises(jsonschema.ValidationError):

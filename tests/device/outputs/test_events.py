@@ -34,14 +34,20 @@ def noted(path, sink, count=1):
     """Return the arguments of each run, once there are `count` and the sink is closed."""
     wait_for(lambda: path.exists() and path.read_text().count("\n") >= count)
     sink.close()
-    return [json.loads(line)[:-2] for line in path.read_text().splitlines()] if path.exists() else []
+    return (
+        [json.loads(line)[:-2] for line in path.read_text().splitlines()] if path.exists() else []
+    )
 
 
 @pytest.fixture
 def fired(monkeypatch):
     """What would have been run: each one's arguments, at once."""
     ran = []
-    monkeypatch.setattr(Events, "_run", lambda self, event, recognition: ran.append(arguments(event, recognition)[1:]))
+    monkeypatch.setattr(
+        Events,
+        "_run",
+        lambda self, event, recognition: ran.append(arguments(event, recognition)[1:]),
+    )
     return ran
 
 
@@ -61,8 +67,15 @@ def test_a_word_is_an_event_when_it_comes_into_the_caption_and_not_while_it_stay
 
 def test_a_class_is_an_event_when_it_becomes_certain(fired):
     sink = Events((Event(class_="cat", run=("true", "{class} {score}"), every=0),), 0.5)
-    for classes, unsure in (((("cat", 0.4),), True), ((("cat", 0.6),), False), ((("cat", 0.9),), False), ((("dog", 0.9),), False),
-                            ((("dog", 0.9), ("cat", 0.49)), False), ((("dog", 0.9), ("cat", 0.5)), False), ((), False)):
+    for classes, unsure in (
+        ((("cat", 0.4),), True),
+        ((("cat", 0.6),), False),
+        ((("cat", 0.9),), False),
+        ((("dog", 0.9),), False),
+        ((("dog", 0.9), ("cat", 0.49)), False),
+        ((("dog", 0.9), ("cat", 0.5)), False),
+        ((), False),
+    ):
         sink.write(FRAME, recognition(classes=classes, unsure=unsure))
     assert fired == [["cat 0.60"], ["cat 0.50"]]
 
@@ -77,9 +90,21 @@ def test_a_caption_is_an_event_when_its_text_is_another_one(fired):
 def test_between_two_of_an_event_lies_its_interval(fired, monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(events.time, "monotonic", lambda: clock[0])
-    sink = Events((Event(caption=True, run=("true", "{caption}"), every=10),
-                   Event(word="cat", run=("true", "word"), every=0)), 0.5)
-    for at, text in ((0, "a cat"), (9.9, "a dog"), (10, "a dog"), (11, "a cat"), (12, "a bird"), (21, "a dog")):
+    sink = Events(
+        (
+            Event(caption=True, run=("true", "{caption}"), every=10),
+            Event(word="cat", run=("true", "word"), every=0),
+        ),
+        0.5,
+    )
+    for at, text in (
+        (0, "a cat"),
+        (9.9, "a dog"),
+        (10, "a dog"),
+        (11, "a cat"),
+        (12, "a bird"),
+        (21, "a dog"),
+    ):
         clock[0] = 1000.0 + at
         sink.write(FRAME, recognition(text))
     assert fired == [["a cat"], ["word"], ["a cat"], ["word"], ["a dog"]]
@@ -90,11 +115,24 @@ def test_between_two_of_an_event_lies_its_interval(fired, monkeypatch):
 
 def test_a_program_gets_what_was_seen_as_it_is(tmp_path):
     path = tmp_path / "noted"
-    event = noting(path, "{caption}", "<{class}:{score}>", "{word}{word}", "{time}", "{} {0} {other} {{word}} $HOME", word="cat")
+    event = noting(
+        path,
+        "{caption}",
+        "<{class}:{score}>",
+        "{word}{word}",
+        "{time}",
+        "{} {0} {other} {{word}} $HOME",
+        word="cat",
+    )
     sink = Events((event,), 0.5)
     sink.write(FRAME, recognition("a cat"))
-    (caption, best, twice, when, other), = noted(path, sink)
-    assert (caption, best, twice, other) == ("a cat", "<cat:0.97>", "catcat", "{} {0} {other} {cat} $HOME")
+    ((caption, best, twice, when, other),) = noted(path, sink)
+    assert (caption, best, twice, other) == (
+        "a cat",
+        "<cat:0.97>",
+        "catcat",
+        "{} {0} {other} {cat} $HOME",
+    )
     assert time.mktime(time.strptime(when[:19], "%Y-%m-%dT%H:%M:%S")) == 1700000000
 
 
@@ -106,7 +144,10 @@ def test_nothing_seen_is_more_than_one_argument_and_no_shell_reads_it(tmp_path):
 
 
 def test_what_is_seen_does_not_choose_the_program():
-    assert arguments(Event(word="cat", run=("{word}", "{word}")), recognition()) == ["{word}", "cat"]
+    assert arguments(Event(word="cat", run=("{word}", "{word}")), recognition()) == [
+        "{word}",
+        "cat",
+    ]
 
 
 def test_a_program_that_cannot_be_run_is_logged_once(tmp_path, caplog):
@@ -121,7 +162,8 @@ def test_a_program_that_cannot_be_run_is_logged_once(tmp_path, caplog):
         sink.write(FRAME, recognition(text))
     sink.close()
     assert [record.message for record in caplog.records] == [
-        f"event: {program} cannot be run: [Errno 2] No such file or directory: '{program}'"]
+        f"event: {program} cannot be run: [Errno 2] No such file or directory: '{program}'"
+    ]
 
 
 def test_an_argument_that_cannot_be_one_is_no_end(caplog):
@@ -133,14 +175,18 @@ def test_an_argument_that_cannot_be_one_is_no_end(caplog):
 
 def test_at_most_four_programs_run_at_once_and_none_for_too_long(tmp_path, caplog):
     sleeper = "import subprocess, sys, time; subprocess.Popen(['sleep', '100']); time.sleep(100)"
-    sink = Events((Event(caption=True, run=(sys.executable, "-c", sleeper), every=0),), 0.5, seconds=0.6)
+    sink = Events(
+        (Event(caption=True, run=(sys.executable, "-c", sleeper), every=0),), 0.5, seconds=0.6
+    )
     for number in range(6):
         sink.write(FRAME, recognition(f"caption {number}"))
     running = [process for process, _ in sink._running]
     assert len(running) == 4 and caplog.text.count("4 programs are running still") == 2
     time.sleep(0.7)
     assert wait_for(lambda: sink.write(FRAME, recognition("caption 5")) or not sink._running)
-    assert [process.returncode for process in running] == [-9] * 4 and caplog.text.count("has run for 0.6 seconds") == 4
+    assert [process.returncode for process in running] == [-9] * 4 and caplog.text.count(
+        "has run for 0.6 seconds"
+    ) == 4
     sink.close()
     for process in running:  # neither they, as zombies, nor what they started is left
         with pytest.raises(ProcessLookupError):
@@ -149,7 +195,9 @@ def test_at_most_four_programs_run_at_once_and_none_for_too_long(tmp_path, caplo
 
 def test_close_waits_for_programs_a_moment_only(tmp_path):
     path = tmp_path / "noted"
-    sink = Events((Event(word="cat", run=("sleep", "100")), noting(path, "{word}", word="cat")), 0.5)
+    sink = Events(
+        (Event(word="cat", run=("sleep", "100")), noting(path, "{word}", word="cat")), 0.5
+    )
     sink.write(FRAME, recognition("a cat"))
     assert wait_for(lambda: path.exists() and path.read_text())
     processes, began = [process for process, _ in sink._running], time.monotonic()
@@ -161,7 +209,10 @@ def test_finished_programs_are_reaped_by_the_next_frame():
     sink = Events((Event(word="cat", run=("true",)),), 0.5)
     sink.write(FRAME, recognition("a cat"))
     process = sink._running[0][0]
-    assert wait_for(lambda: sink.write(FRAME, recognition("a cat")) or not sink._running) and process.returncode == 0
+    assert (
+        wait_for(lambda: sink.write(FRAME, recognition("a cat")) or not sink._running)
+        and process.returncode == 0
+    )
     with pytest.raises(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
 
@@ -215,12 +266,21 @@ def posts_threads():
 
 def test_a_post_holds_the_recognition_and_the_event(server):
     result = recognition(HOSTILE, classes=(("cat", 0.97),))
-    sink = Events((post(f"http://{server.place}/hook?a=1#part", class_="cat"), post(f"http://{server.place}", caption=True),
-                   post(f"http://{server.place}", word="rm")), 0.5)
+    sink = Events(
+        (
+            post(f"http://{server.place}/hook?a=1#part", class_="cat"),
+            post(f"http://{server.place}", caption=True),
+            post(f"http://{server.place}", word="rm"),
+        ),
+        0.5,
+    )
     sink.write(FRAME, result)
     sink.close()
     assert [(path, body["event"]) for path, _, body in server.posts] == [
-        ("/hook?a=1", {"class": "cat"}), ("/", {"caption": True}), ("/", {"word": "rm"})]
+        ("/hook?a=1", {"class": "cat"}),
+        ("/", {"caption": True}),
+        ("/", {"word": "rm"}),
+    ]
     for _, headers, body in server.posts:
         assert body | {"event": None} == result.to_json() | {"event": None}
         assert headers["Content-Type"] == "application/json" and headers["Authorization"] is None
@@ -230,11 +290,20 @@ def test_a_post_holds_the_recognition_and_the_event(server):
 def test_user_and_password_are_sent_and_nothing_but_the_host_is_logged(server, caplog):
     server.status = 403
     with caplog.at_level(logging.DEBUG):
-        sink = Events((post(f"http://us%40er:pass%3Aword@{server.place}/hook/key?token=secret", caption=True),), 0.5)
+        sink = Events(
+            (
+                post(
+                    f"http://us%40er:pass%3Aword@{server.place}/hook/key?token=secret", caption=True
+                ),
+            ),
+            0.5,
+        )
         for text in ("a cat", "a dog"):
             sink.write(FRAME, recognition(text))
         sink.close()
-    assert [headers["Authorization"] for _, headers, _ in server.posts] == ["Basic dXNAZXI6cGFzczp3b3Jk"] * 2
+    assert [headers["Authorization"] for _, headers, _ in server.posts] == [
+        "Basic dXNAZXI6cGFzczp3b3Jk"
+    ] * 2
     assert caplog.messages == [f"event: no post to {server.place}: it answers 403"]
 
 
@@ -244,11 +313,24 @@ def test_redirections_are_not_followed(server, caplog, status):
     sink = Events((post(f"http://{server.place}/hook", caption=True),), 0.5)
     sink.write(FRAME, recognition())
     sink.close()
-    assert [path for path, _, _ in server.posts] == ["/hook"] and f"it answers {status}" in caplog.text
+    assert [path for path, _, _ in server.posts] == [
+        "/hook"
+    ] and f"it answers {status}" in caplog.text
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://host/", "http://", "http://host:port/", "http://host/a b",
-                                     "http://user:hidden@host:99999/", "http://host/\r\nX: y", "host"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///etc/passwd",
+        "ftp://host/",
+        "http://",
+        "http://host:port/",
+        "http://host/a b",
+        "http://user:hidden@host:99999/",
+        "http://host/\r\nX: y",
+        "host",
+    ],
+)
 def test_what_is_no_address(address):
     with pytest.raises(PicaptionError, match="http:// or https:// address") as caught:
         Events((post(address, caption=True),), 0.5)
@@ -277,7 +359,11 @@ def test_a_server_that_hangs_holds_up_nothing(server, caplog):
         began = time.perf_counter()
         sink.write(FRAME, recognition(f"caption {number}"))
         slowest = max(slowest, time.perf_counter() - began)
-    assert slowest < 0.05 and len(server.posts) <= 1 and sink._poster._waiting.qsize() == webhooks.WAITING
+    assert (
+        slowest < 0.05
+        and len(server.posts) <= 1
+        and sink._poster._waiting.qsize() == webhooks.WAITING
+    )
     assert "is too slow: a post to it is let go" in caplog.text
     began = time.monotonic()
     sink.close()
@@ -295,8 +381,13 @@ def test_after_a_pause_the_newest_posts_arrive(server):
     sink.close()
     said = [body["caption"]["text"] for _, _, body in server.posts]
     # The last to give way made room for the word that it is the end.
-    assert said == ["caption 0", *(f"caption {number}" for number in range(101 - webhooks.WAITING, 100))] or said == [
-        "caption 0", *(f"caption {number}" for number in range(100 - webhooks.WAITING, 100))]
+    assert said == [
+        "caption 0",
+        *(f"caption {number}" for number in range(101 - webhooks.WAITING, 100)),
+    ] or said == [
+        "caption 0",
+        *(f"caption {number}" for number in range(100 - webhooks.WAITING, 100)),
+    ]
 
 
 def test_a_server_that_is_away_is_logged_once(caplog):
@@ -305,4 +396,7 @@ def test_a_server_that_is_away_is_logged_once(caplog):
     for text in ("a cat", "a dog", "a bird"):
         sink.write(FRAME, recognition(text))
     sink.close()
-    assert caplog.messages == [f"event: no post to 127.0.0.1:{port}: [Errno 111] Connection refused"] and not posts_threads()
+    assert (
+        caplog.messages == [f"event: no post to 127.0.0.1:{port}: [Errno 111] Connection refused"]
+        and not posts_threads()
+    )

@@ -38,7 +38,8 @@ class Listener:
         if login:
             self._client.username_pw_set(**login)
         self._client.on_message = lambda client, data, message: self.got.append(
-            (message.topic, message.payload.decode(), message.retain))
+            (message.topic, message.payload.decode(), message.retain)
+        )
         self._client.on_connect = lambda client, *_: client.subscribe(topic, 1)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -76,19 +77,46 @@ def config(port, **changes):
 # --- settings
 
 
-@pytest.mark.parametrize(("text", "address"), [
-    ("broker", ("broker", 1883, False)), ("192.168.1.2:1999", ("192.168.1.2", 1999, False)),
-    ("[fe80::1]", ("fe80::1", 1883, False)), ("[::1]:1884", ("::1", 1884, False)),
-    ("mqtt://broker.lan", ("broker.lan", 1883, False)), ("mqtt://b:1/", ("b", 1, False)),
-    ("mqtts://broker.lan", ("broker.lan", 8883, True)), ("MQTTS://[::1]:9", ("::1", 9, True))])
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("broker", ("broker", 1883, False)),
+        ("192.168.1.2:1999", ("192.168.1.2", 1999, False)),
+        ("[fe80::1]", ("fe80::1", 1883, False)),
+        ("[::1]:1884", ("::1", 1884, False)),
+        ("mqtt://broker.lan", ("broker.lan", 1883, False)),
+        ("mqtt://b:1/", ("b", 1, False)),
+        ("mqtts://broker.lan", ("broker.lan", 8883, True)),
+        ("MQTTS://[::1]:9", ("::1", 9, True)),
+    ],
+)
 def test_addresses(text, address):
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["::1", "broker:", "broker:0", "broker:65536", "broker:x", "http://broker", "mqtts://", "a b",
-                                  "broker/topic", "broker\n", "mqtt://broker?x=1", ":1883", "[::1", "brök er"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "::1",
+        "broker:",
+        "broker:0",
+        "broker:65536",
+        "broker:x",
+        "http://broker",
+        "mqtts://",
+        "a b",
+        "broker/topic",
+        "broker\n",
+        "mqtt://broker?x=1",
+        ":1883",
+        "[::1",
+        "brök er",
+    ],
+)
 def test_what_is_no_address(text):
-    with pytest.raises(PicaptionError, match=r"write it as HOST, HOST:PORT, \[IPv6\]:PORT or mqtts://HOST"):
+    with pytest.raises(
+        PicaptionError, match=r"write it as HOST, HOST:PORT, \[IPv6\]:PORT or mqtts://HOST"
+    ):
         Mqtt(Config(mqtt=text))
 
 
@@ -118,7 +146,10 @@ def test_a_password_that_travels_openly_is_warned_of(caplog):
     for host, count in (("127.0.0.1", 0), ("localhost", 0), ("[::1]", 0), ("nosuch.invalid", 1)):
         caplog.clear()
         Mqtt(Config(mqtt=f"{host}:{free_port()}", mqtt_user="me", mqtt_password=PASSWORD)).close()
-        assert caplog.text.count("goes to nosuch.invalid unencrypted") == count and PASSWORD not in caplog.text
+        assert (
+            caplog.text.count("goes to nosuch.invalid unencrypted") == count
+            and PASSWORD not in caplog.text
+        )
 
 
 # --- what is published
@@ -136,19 +167,36 @@ def test_messages_arrive_and_are_retained(broker, closing, monkeypatch):
     assert wait_for(lambda: len(late.got) == 4) and all(retained for _, _, retained in late.got)
     state = json.loads(*late.texts("home/camera/state"))
     fps = state.pop("fps")
-    assert state == {**json.loads(json.dumps(result.to_json())), "temperature": 51.5} and 1 < fps <= 20
-    assert late.texts("home/camera/caption") == ["a cät"] and late.texts("home/camera/status") == ["online"]
+    assert (
+        state == {**json.loads(json.dumps(result.to_json())), "temperature": 51.5} and 1 < fps <= 20
+    )
+    assert late.texts("home/camera/caption") == ["a cät"] and late.texts("home/camera/status") == [
+        "online"
+    ]
     sink.close()
     assert wait_for(lambda: early.texts("home/camera/status")[-1] == "offline")
     again = closing(Listener(broker.port, "home/camera/status"))
     assert wait_for(lambda: again.got) and again.got == [("home/camera/status", "offline", True)]
 
 
-def test_a_state_is_published_when_something_changes_or_has_not_for_long(broker, closing, monkeypatch):
-    sink, listener = closing(Mqtt(config(broker.port))), closing(Listener(broker.port, "home/camera/state"))
-    steps = [({}, 1), ({"classes": (("cat", 0.5),)}, 1), ({"tags": ()}, 1), ({"text": "a dog"}, 2), ({"text": "a dog"}, 2),
-             ({"text": "a dog", "scene": 1}, 3), ({"text": "a dog", "scene": 1, "unsure": True}, 4),
-             ({"text": "a dog", "scene": 1, "unsure": True, "classes": (("bird", 0.3),)}, 4), ({"text": None, "scene": 1}, 5)]
+def test_a_state_is_published_when_something_changes_or_has_not_for_long(
+    broker, closing, monkeypatch
+):
+    sink, listener = (
+        closing(Mqtt(config(broker.port))),
+        closing(Listener(broker.port, "home/camera/state")),
+    )
+    steps = [
+        ({}, 1),
+        ({"classes": (("cat", 0.5),)}, 1),
+        ({"tags": ()}, 1),
+        ({"text": "a dog"}, 2),
+        ({"text": "a dog"}, 2),
+        ({"text": "a dog", "scene": 1}, 3),
+        ({"text": "a dog", "scene": 1, "unsure": True}, 4),
+        ({"text": "a dog", "scene": 1, "unsure": True, "classes": (("bird", 0.3),)}, 4),
+        ({"text": None, "scene": 1}, 5),
+    ]
     for changes, count in steps:
         sink.write(FRAME, recognition(**changes))
         assert wait_for(lambda: len(listener.got) >= count)
@@ -180,8 +228,12 @@ time.sleep(60)
 
 def test_a_death_is_told_by_the_will(broker, closing):
     listener = closing(Listener(broker.port, "home/camera/status"))
-    program = closing(subprocess.Popen([sys.executable, "-c", PROGRAM, f"127.0.0.1:{broker.port}"],
-                                       env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}))
+    program = closing(
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, f"127.0.0.1:{broker.port}"],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    )
     assert wait_for(lambda: listener.texts("home/camera/status") == ["online"], 30)
     program.send_signal(signal.SIGKILL)
     program.wait()
@@ -206,26 +258,40 @@ def test_credentials(guarded, closing, caplog, monkeypatch):
     caplog.set_level(logging.DEBUG)
     right = closing(Mqtt(config(guarded.port, mqtt_user="me", mqtt_password=PASSWORD)))
     right.write(FRAME, recognition())
-    listener = closing(Listener(guarded.port, "home/camera/state", username="me", password=PASSWORD))
+    listener = closing(
+        Listener(guarded.port, "home/camera/state", username="me", password=PASSWORD)
+    )
     assert wait_for(lambda: listener.got)
-    for wrong in ({"mqtt_user": "me", "mqtt_password": "wrong-" + PASSWORD}, {"mqtt_user": "other"}, {}):
+    for wrong in (
+        {"mqtt_user": "me", "mqtt_password": "wrong-" + PASSWORD},
+        {"mqtt_user": "other"},
+        {},
+    ):
         caplog.clear()
         sink = Mqtt(config(guarded.port, **wrong))
         assert wait_for(lambda: len(caplog.records) >= 3)
         sink.close()
         levels = [record.levelname for record in caplog.records]
         assert levels.count("WARNING") == 1 and caplog.records[0].levelname == "WARNING"
-        assert "Not authorized; are mqtt_user and mqtt_password right?; trying again" in caplog.messages[0]
+        assert (
+            "Not authorized; are mqtt_user and mqtt_password right?; trying again"
+            in caplog.messages[0]
+        )
         assert PASSWORD not in caplog.text
 
 
 def test_tls_trusts_the_right_authority_and_host_only(tmp_path, closing, caplog):
     authority, certificate, key = certificates(tmp_path / "right", "DNS:localhost")
     other, _, _ = certificates(tmp_path / "other", "DNS:localhost")
-    broker = closing(Broker(tmp_path, "allow_anonymous true", f"certfile {certificate}", f"keyfile {key}"))
-    for host, trusted, trouble in (("localhost", authority, None), ("localhost", other, "certificate verify failed"),
-                                   ("localhost", "", "certificate verify failed"),
-                                   ("127.0.0.1", authority, "IP address mismatch")):
+    broker = closing(
+        Broker(tmp_path, "allow_anonymous true", f"certfile {certificate}", f"keyfile {key}")
+    )
+    for host, trusted, trouble in (
+        ("localhost", authority, None),
+        ("localhost", other, "certificate verify failed"),
+        ("localhost", "", "certificate verify failed"),
+        ("127.0.0.1", authority, "IP address mismatch"),
+    ):
         caplog.clear()
         caplog.set_level(logging.INFO)
         sink = closing(Mqtt(Config(mqtt=f"mqtts://{host}:{broker.port}", mqtt_ca=str(trusted))))
@@ -275,7 +341,10 @@ def test_a_broker_that_never_answers_costs_nothing(closing, kind, caplog):
         if kind == "silent":
             silent.listen()
         sink = Mqtt(config(silent.getsockname()[1]))
-        results, began = [recognition(f"caption {number}") for number in range(1000)], time.perf_counter()
+        results, began = (
+            [recognition(f"caption {number}") for number in range(1000)],
+            time.perf_counter(),
+        )
         for result in results:
             sink.write(FRAME, result)
         assert time.perf_counter() - began < 0.1
@@ -289,7 +358,9 @@ def test_a_broker_that_never_answers_costs_nothing(closing, kind, caplog):
 
 def test_what_a_stopped_broker_does_not_confirm_is_kept_once(broker, closing, monkeypatch):
     clients, new = [], paho.Client
-    monkeypatch.setattr(paho, "Client", lambda *args, **kwargs: clients.append(new(*args, **kwargs)) or clients[-1])
+    monkeypatch.setattr(
+        paho, "Client", lambda *args, **kwargs: clients.append(new(*args, **kwargs)) or clients[-1]
+    )
     sink = closing(Mqtt(config(broker.port)))
     monkeypatch.undo()
     assert wait_for(lambda: clients and clients[0].is_connected())
@@ -327,16 +398,26 @@ def test_home_assistant_is_told_of_the_sensors_and_again_when_it_asks(broker, cl
     late = closing(Listener(broker.port, "homeassistant/device/#"))
     assert wait_for(lambda: late.got) and late.got[0][0] == topic and late.got[0][2]
     payload = json.loads(late.got[0][1])
-    assert payload == json.loads(json.dumps(discovery("homeassistant", "home/camera", board.identity("home/camera"))[1]))
+    assert payload == json.loads(
+        json.dumps(discovery("homeassistant", "home/camera", board.identity("home/camera"))[1])
+    )
 
 
 def test_the_discovery_has_what_home_assistant_requires(monkeypatch):
     monkeypatch.setattr(board, "model", lambda: "Raspberry Pi 5")
     topic, payload = discovery("ha", "home/camera", "0123456789ab")
     assert re.fullmatch(r"ha/device/[a-zA-Z0-9_-]+/config", topic)
-    assert payload["device"] == {"identifiers": ["picaption_0123456789ab"], "name": "home/camera", "model": "Raspberry Pi 5"}
+    assert payload["device"] == {
+        "identifiers": ["picaption_0123456789ab"],
+        "name": "home/camera",
+        "model": "Raspberry Pi 5",
+    }
     assert payload["origin"]["name"] and payload["availability_topic"] == "home/camera/status"
-    assert payload["state_topic"] == payload["components"]["caption"]["json_attributes_topic"] == "home/camera/state"
+    assert (
+        payload["state_topic"]
+        == payload["components"]["caption"]["json_attributes_topic"]
+        == "home/camera/state"
+    )
     sensors = payload["components"]
     assert list(sensors) == ["caption", "class", "confidence", "fps", "temperature"]
     assert all(sensor["platform"] == "sensor" and sensor["name"] for sensor in sensors.values())
@@ -348,33 +429,57 @@ def rendered(result, **figures):
     state = json.loads(json.dumps({**result.to_json(), "fps": 4.2, "temperature": 51.5, **figures}))
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     sensors = discovery("ha", "home/camera", "0")[1]["components"]
-    values = {name: environment.from_string(sensor["value_template"]).render(value_json=state)
-              for name, sensor in sensors.items()}
-    attributes = environment.from_string(sensors["caption"]["json_attributes_template"]).render(value_json=state)
+    values = {
+        name: environment.from_string(sensor["value_template"]).render(value_json=state)
+        for name, sensor in sensors.items()
+    }
+    attributes = environment.from_string(sensors["caption"]["json_attributes_template"]).render(
+        value_json=state
+    )
     return values, json.loads(attributes)
 
 
 def test_the_sensors_values():
     values, attributes = rendered(recognition("a cat's 'tail' <b>"))
-    assert values == {"caption": "a cat's 'tail' <b>", "class": "cat", "confidence": "97.0", "fps": "4.2", "temperature": "51.5"}
+    assert values == {
+        "caption": "a cat's 'tail' <b>",
+        "class": "cat",
+        "confidence": "97.0",
+        "fps": "4.2",
+        "temperature": "51.5",
+    }
     assert attributes == {"text": "a cat's 'tail' <b>", "scene": 0, "tags": ["cat", "eyes"]}
     values, attributes = rendered(recognition("x" * 300))
     assert len(values["caption"]) == 255 and len(attributes["text"]) == 300
-    for nothing in (recognition(None, classes=(), tags=()), recognition(None, unsure=True, tags=())):
+    for nothing in (
+        recognition(None, classes=(), tags=()),
+        recognition(None, unsure=True, tags=()),
+    ):
         values, attributes = rendered(nothing, fps=None, temperature=None)
-        assert values == {"caption": "unknown", "class": "unknown", "confidence": "None", "fps": "None", "temperature": "None"}
+        assert values == {
+            "caption": "unknown",
+            "class": "unknown",
+            "confidence": "None",
+            "fps": "None",
+            "temperature": "None",
+        }
         assert attributes == {"text": None, "scene": 0, "tags": []}
 
 
 def test_without_a_prefix_there_is_no_discovery(broker, closing):
-    listener, sink = closing(Listener(broker.port)), closing(Mqtt(config(broker.port, mqtt_discovery="")))
+    listener, sink = (
+        closing(Listener(broker.port)),
+        closing(Mqtt(config(broker.port, mqtt_discovery=""))),
+    )
     sink.write(FRAME, recognition())
     assert wait_for(lambda: listener.texts("home/camera/caption"))
     assert {topic.partition("/")[0] for topic, _, _ in listener.got} == {"home"}
 
 
 def test_the_identity_is_the_machines_and_the_topics(tmp_path, monkeypatch):
-    assert board.identity("a") == board.identity("a") != board.identity("b") and re.fullmatch("[0-9a-f]{12}", board.identity("a"))
+    assert board.identity("a") == board.identity("a") != board.identity("b") and re.fullmatch(
+        "[0-9a-f]{12}", board.identity("a")
+    )
     seen = set()
     for machine in ("one\n", "two\n", None):
         path = tmp_path / "machine-id"

@@ -38,11 +38,14 @@ def test_classes_with_a_low_score_are_left_out_but_the_best():
 
     def blue(classes):
         return (annotate(image, recognition(classes=classes)) == BLUE).all(axis=2).sum()
+
     best_alone = blue((("cat", 0.05),))
     assert best_alone > 0
     assert blue((("cat", 0.05), ("dog", 0.04))) == best_alone
     assert blue((("cat", 0.25), ("dog", 0.24))) > best_alone * 1.5
-    assert (annotate(image, recognition(unsure=True)) != annotate(image, recognition())).any()  # A question mark.
+    assert (
+        annotate(image, recognition(unsure=True)) != annotate(image, recognition())
+    ).any()  # A question mark.
 
 
 def test_a_longer_caption_needs_a_higher_band_of_at_most_half_the_picture():
@@ -50,6 +53,7 @@ def test_a_longer_caption_needs_a_higher_band_of_at_most_half_the_picture():
 
     def band(text):
         return (annotate(image, recognition(text))[:, -1, 0] != 200).sum()
+
     assert band("a cat") < band(LONG) < band(LONG + " " + LONG) <= 240
     assert band(" ".join([LONG] * 20)) <= 480
 
@@ -59,7 +63,9 @@ def test_small_pictures_are_enlarged_so_that_words_can_be_read():
     assert annotate(np.zeros((224, 224, 3), np.uint8), recognition()).shape == (480, 480, 3)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 3000), (3000, 3), (40, 5000), (2000, 1500)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 500), (500, 1), (3, 3000), (3000, 3), (40, 5000), (2000, 1500)]
+)
 @pytest.mark.parametrize("text", [LONG, "a" * 300, "", "größer als ein 東京 haus"])
 def test_any_size_and_any_text_can_be_drawn(shape, text):
     drawn = annotate(np.zeros((*shape, 3), np.uint8), recognition(text))

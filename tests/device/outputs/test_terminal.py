@@ -44,13 +44,20 @@ def read_video(path):
 def test_without_a_terminal_a_line_is_printed_when_something_changes():
     stream = io.StringIO()
     sink = Terminal(stream)
-    for result in (recognition(), recognition(classes=(("cat", 0.91),)), recognition("a dog"),
-                   recognition("a dog", classes=(("dog", 0.9),))):
+    for result in (
+        recognition(),
+        recognition(classes=(("cat", 0.91),)),
+        recognition("a dog"),
+        recognition("a dog", classes=(("dog", 0.9),)),
+    ):
         sink.write(FRAME, result)
     sink.close()
     lines = stream.getvalue().splitlines()
     assert [line.split(" | ")[:2] for line in lines] == [
-        ["a cat with green eyes", "cat 0.97"], ["a dog", "cat 0.97"], ["a dog", "dog 0.90"]]
+        ["a cat with green eyes", "cat 0.97"],
+        ["a dog", "cat 0.97"],
+        ["a dog", "dog 0.90"],
+    ]
     assert lines[0].endswith("| 12 ms") and "fps" in lines[1]
 
 
@@ -94,7 +101,10 @@ def test_each_json_line_is_written_at_once_behind_those_of_an_earlier_run(tmp_pa
     for number, result in enumerate(results):
         sink.write(FRAME, result)
         lines = [json.loads(line) for line in path.read_text().splitlines()]
-        assert lines == ["of an earlier run", *(result.to_json() for result in results[:number + 1])]
+        assert lines == [
+            "of an earlier run",
+            *(result.to_json() for result in results[: number + 1]),
+        ]
     sink.close()
 
 
@@ -104,18 +114,30 @@ def test_a_file_that_grows_too_large_begins_anew_and_the_last_ones_are_kept(tmp_
     for number in range(10, 19):
         sink.write(FRAME, recognition(frame=number))
     sink.close()
-    kept = {path.name: [json.loads(line)["frame"] for line in path.read_text().splitlines()] for path in tmp_path.iterdir()}
+    kept = {
+        path.name: [json.loads(line)["frame"] for line in path.read_text().splitlines()]
+        for path in tmp_path.iterdir()
+    }
     assert kept == {"said.jsonl": [18], "said.jsonl.1": [16, 17], "said.jsonl.2": [14, 15]}
     again = JsonLines(tmp_path / "said.jsonl", most=2 * line, kept=2)
     again.write(FRAME, recognition(frame=19))
     again.write(FRAME, recognition(frame=20))
     again.close()
-    assert [json.loads(line)["frame"] for line in (tmp_path / "said.jsonl").read_text().splitlines()] == [20]
+    assert [
+        json.loads(line)["frame"] for line in (tmp_path / "said.jsonl").read_text().splitlines()
+    ] == [20]
 
 
-@pytest.mark.parametrize("left, kept", [
-    (b'{"frame": 0}\n' + bytes(100_000), b'{"frame": 0}\n'), (b'{"frame": 0}\n{"fra' + bytes(9), b'{"frame": 0}\n{"fra\n'),
-    (bytes(65536), b""), (b'{"frame": 0}\n', b'{"frame": 0}\n'), (b"", b"")])
+@pytest.mark.parametrize(
+    "left, kept",
+    [
+        (b'{"frame": 0}\n' + bytes(100_000), b'{"frame": 0}\n'),
+        (b'{"frame": 0}\n{"fra' + bytes(9), b'{"frame": 0}\n{"fra\n'),
+        (bytes(65536), b""),
+        (b'{"frame": 0}\n', b'{"frame": 0}\n'),
+        (b"", b""),
+    ],
+)
 def test_what_a_power_cut_has_left_of_a_line_does_not_spoil_the_next(tmp_path, left, kept):
     (tmp_path / "said.jsonl").write_bytes(left)
     sink = JsonLines(tmp_path / "said.jsonl")
@@ -123,7 +145,7 @@ def test_what_a_power_cut_has_left_of_a_line_does_not_spoil_the_next(tmp_path, l
     sink.close()
     data = (tmp_path / "said.jsonl").read_bytes()
     assert data.startswith(kept)
-    assert json.loads(data[len(kept):])["caption"]["text"] == "a cat with green eyes"
+    assert json.loads(data[len(kept) :])["caption"]["text"] == "a cat with green eyes"
 
 
 def test_a_full_disk_leaves_lines_out_but_none_half_written(tmp_path, caplog):
@@ -142,7 +164,10 @@ def test_a_full_disk_leaves_lines_out_but_none_half_written(tmp_path, caplog):
     sink.write(FRAME, recognition(frame=15))
     sink.close()
     assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [10, 11, 15]
-    assert f"{path}: No space left on device; lines are left out until it can be written" in caplog.text
+    assert (
+        f"{path}: No space left on device; lines are left out until it can be written"
+        in caplog.text
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
@@ -222,9 +247,12 @@ def test_a_video_without_a_frame_leaves_no_file(tmp_path):
 
 def test_a_video_that_cannot_be_written(tmp_path):
     (tmp_path / "folder.mp4").mkdir()
-    for path, message in ((tmp_path / "said.mov", "use .mp4, .avi, .webm"), (tmp_path / "said", "use .mp4"),
-                          (tmp_path / "absent" / "said.mp4", "check the folder"),
-                          (tmp_path / "folder.mp4", "check the folder")):
+    for path, message in (
+        (tmp_path / "said.mov", "use .mp4, .avi, .webm"),
+        (tmp_path / "said", "use .mp4"),
+        (tmp_path / "absent" / "said.mp4", "check the folder"),
+        (tmp_path / "folder.mp4", "check the folder"),
+    ):
         with pytest.raises(PicaptionError, match=message):
             Video(path)
 
@@ -254,7 +282,8 @@ def test_a_video_ends_once_it_is_as_large_as_it_may_be(tmp_path, caplog):
     assert 200_000 <= (tmp_path / "said.avi").stat().st_size < 500_000
     assert 1 <= len(read_video(tmp_path / "said.avi")) < 30 and os.listdir(tmp_path) == ["said.avi"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path}/said.avi ends here: it is as large as it may be"]
+        f"{tmp_path}/said.avi ends here: it is as large as it may be"
+    ]
 
 
 def test_a_video_ends_before_the_disk_is_full(tmp_path, monkeypatch, caplog):
@@ -274,12 +303,17 @@ def test_a_video_ends_before_the_disk_is_full(tmp_path, monkeypatch, caplog):
 def test_a_window_needs_a_screen_and_an_opencv_that_has_windows(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(PicaptionError, match="there is no screen for a window; leave --window out, or use --web"):
+    with pytest.raises(
+        PicaptionError, match="there is no screen for a window; leave --window out, or use --web"
+    ):
         Window()
     monkeypatch.setenv("DISPLAY", ":97")
 
     def without_windows(*_):
         raise cv2.error("The function is not implemented")
+
     monkeypatch.setattr(cv2, "namedWindow", without_windows)
-    with pytest.raises(PicaptionError, match="this OpenCV has no windows: .* pip install opencv-python"):
+    with pytest.raises(
+        PicaptionError, match="this OpenCV has no windows: .* pip install opencv-python"
+    ):
         Window()

@@ -31,6 +31,7 @@ def serve():
     def serve(host="127.0.0.1", port=0, token="", **options):
         made.append(Web(host, port, token, **options))
         return made[-1]
+
     yield serve
     for each in made:
         each.close()
@@ -44,6 +45,7 @@ def feeding(page, frame=FRAME, **changes):
     def feed():
         while not done.wait(0.01):
             page.write(frame, recognition(captured_at=time.time(), **changes))
+
     thread = threading.Thread(target=feed)
     thread.start()
     try:
@@ -128,11 +130,18 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(serve):
 
 
 def test_every_answer_has_the_headers_that_browsers_heed(serve):
-    for page, path, expected in ((serve(), "/", 200), (serve(), "/absent", 404), (serve(token=TOKEN), "/", 401)):
+    for page, path, expected in (
+        (serve(), "/", 200),
+        (serve(), "/absent", 404),
+        (serve(token=TOKEN), "/", 401),
+    ):
         status, headers, _ = ask(page, path)
         policy = headers["Content-Security-Policy"]
         assert status == expected and "default-src 'none'" in policy and "unsafe" not in policy
-        assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cache-Control"] == "no-store"
+        assert (
+            headers["X-Content-Type-Options"] == "nosniff"
+            and headers["Cache-Control"] == "no-store"
+        )
         assert headers["Referrer-Policy"] == "no-referrer" and "Server" not in headers
 
 
@@ -149,7 +158,11 @@ def test_events_tell_what_was_recognised_and_the_figures(serve, monkeypatch):
                 break
     expected = recognition(camera={"Lux": 340.5}).to_json()
     assert told | {"captured_at": expected["captured_at"]} == expected | {
-        "fps": told["fps"], "latency_ms": told["latency_ms"], "temperature": 54.3, "throttled": [[], ["under-voltage"]]}
+        "fps": told["fps"],
+        "latency_ms": told["latency_ms"],
+        "temperature": 54.3,
+        "throttled": [[], ["under-voltage"]],
+    }
     assert 10 < told["fps"] < 110 and 0 <= told["latency_ms"] < 500
     assert names == {"history", "chart", "message"}
 
@@ -169,7 +182,10 @@ def test_the_stream_of_pictures_shows_the_annotated_frame(serve):
 
 def test_a_large_frame_is_shown_smaller(serve):
     page = serve()
-    with feeding(page, np.zeros((1080, 1920, 3), np.uint8)), stream(page, "/picture.mjpeg") as (_, file):
+    with (
+        feeding(page, np.zeros((1080, 1920, 3), np.uint8)),
+        stream(page, "/picture.mjpeg") as (_, file),
+    ):
         assert next(pictures_of(file)).shape == (720, 1280, 3)
 
 
@@ -188,7 +204,12 @@ def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
         page.write(FRAME, recognition(text, scene=scene))
     with stream(page, "/events") as (_, file):
         name, entries = next(events_of(file))
-    assert name == "history" and [entry["text"] for entry in entries] == ["a cat", "a dog", "a dog", "cat"]
+    assert name == "history" and [entry["text"] for entry in entries] == [
+        "a cat",
+        "a dog",
+        "a dog",
+        "cat",
+    ]
     status, headers, body = ask(page, f"/thumbnails/{entries[0]['number']}.jpg")
     assert status == 200 and headers["Content-Type"] == "image/jpeg" and len(body) < 20_000
     assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == (96, 192, 3)
@@ -221,12 +242,29 @@ def test_beyond_this_computer_a_token_is_needed():
 
 def test_a_token_opens_every_route_and_nothing_else_does(serve):
     page = serve("0.0.0.0", token=TOKEN)
-    for path in ("/", "/events", "/picture.mjpeg", "/thumbnails/1.jpg", "/absent", "/?token=wrong", f"/?tokens={TOKEN}"):
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"},
-                        {"Authorization": "Bearer é"}, {"Cookie": f"picaption_{port_of(page)}=wrong"},
-                        {"Cookie": f"picaption_{port_of(page)}={TOKEN}"}):
+    for path in (
+        "/",
+        "/events",
+        "/picture.mjpeg",
+        "/thumbnails/1.jpg",
+        "/absent",
+        "/?token=wrong",
+        f"/?tokens={TOKEN}",
+    ):
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": f"Basic {TOKEN}"},
+            {"Authorization": "Bearer é"},
+            {"Cookie": f"picaption_{port_of(page)}=wrong"},
+            {"Cookie": f"picaption_{port_of(page)}={TOKEN}"},
+        ):
             status, answer, body = ask(page, path, **headers)
-            assert status == 401 and answer["WWW-Authenticate"] == "Bearer" and TOKEN.encode() not in body
+            assert (
+                status == 401
+                and answer["WWW-Authenticate"] == "Bearer"
+                and TOKEN.encode() not in body
+            )
     assert ask(page, Authorization=f"bearer {TOKEN}")[0] == 200
     assert ask(page, Authorization=f"Bearer {TOKEN}", Host="pi.example")[0] == 200
     assert ask(page, f"/?token={TOKEN}", Host="[pi")[0] == 303
@@ -242,9 +280,21 @@ def test_a_token_in_the_address_becomes_a_cookie(serve):
     assert ask(page, f"//elsewhere.example/?token={TOKEN}")[1]["Location"] == "/elsewhere.example/"
 
 
-@pytest.mark.parametrize("host, status", [
-    ("localhost", 200), ("LOCALHOST:8080", 200), ("127.0.0.1:99", 200), ("127.1.2.3", 200), ("[::1]:8080", 200), ("[::1]", 200),
-    ("elsewhere.example", 403), ("127.0.0.1.elsewhere.example", 403), ("localhost.elsewhere.example:80", 403), ("", 403)])
+@pytest.mark.parametrize(
+    "host, status",
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8080", 200),
+        ("127.0.0.1:99", 200),
+        ("127.1.2.3", 200),
+        ("[::1]:8080", 200),
+        ("[::1]", 200),
+        ("elsewhere.example", 403),
+        ("127.0.0.1.elsewhere.example", 403),
+        ("localhost.elsewhere.example:80", 403),
+        ("", 403),
+    ],
+)
 def test_without_a_token_only_this_computers_names_are_answered(serve, host, status):
     assert ask(serve(), Host=host)[0] == status
 
@@ -275,12 +325,16 @@ def test_a_port_in_use_is_one_line(serve):
         Web("127.0.0.1", port_of(page), "")
 
 
-@pytest.mark.parametrize("host, message", [("192.0.2.7", "no such address"), ("no.such.invalid", "check the host")])
+@pytest.mark.parametrize(
+    "host, message", [("192.0.2.7", "no such address"), ("no.such.invalid", "check the host")]
+)
 def test_an_address_that_is_not_there_is_one_line(host, message):
     with pytest.raises(PicaptionError, match=message) as error:
         Web(host, 0, TOKEN)
     assert "\n" not in str(error.value)
-    assert isinstance(error.value, TemporaryError) == (host == "192.0.2.7")  # it may be there once the network is
+    assert isinstance(error.value, TemporaryError) == (
+        host == "192.0.2.7"
+    )  # it may be there once the network is
 
 
 def test_the_address_tells_where_it_is(serve):
@@ -297,7 +351,11 @@ def test_close_frees_the_port_and_ends_the_thread(serve):
     serve().close()  # at once
     before = len(os.listdir("/proc/self/fd"))
     page = serve()
-    with feeding(page), stream(page, "/events") as (_, file), stream(page, "/picture.mjpeg", buffer=4096):
+    with (
+        feeding(page),
+        stream(page, "/events") as (_, file),
+        stream(page, "/picture.mjpeg", buffer=4096),
+    ):
         next(events_of(file))
         start = time.monotonic()
     page.close()
@@ -317,8 +375,11 @@ def test_without_a_client_write_costs_next_to_nothing(serve):
 def test_a_client_that_reads_nothing_costs_the_loop_nothing(serve):
     page = serve()
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-    with stream(page, "/picture.mjpeg", buffer=2048), stream(page, "/events", buffer=2048), \
-            stream(page, "/picture.mjpeg") as (_, file):
+    with (
+        stream(page, "/picture.mjpeg", buffer=2048),
+        stream(page, "/events", buffer=2048),
+        stream(page, "/picture.mjpeg") as (_, file),
+    ):
         took, pictures, result = [], pictures_of(file), recognition()
         for _ in range(500):
             start = time.perf_counter()
@@ -329,7 +390,10 @@ def test_a_client_that_reads_nothing_costs_the_loop_nothing(serve):
             for _ in range(5):  # others are shown on
                 next(pictures)
         assert np.median(took) < 1e-3 and max(took) < 0.1
-        held = [connection.transport.get_write_buffer_size() for connection in page._server.server_state.connections]
+        held = [
+            connection.transport.get_write_buffer_size()
+            for connection in page._server.server_state.connections
+        ]
         assert max(held) < 1_000_000
 
 
@@ -373,6 +437,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(serve):
         with stream(page, "/events") as (_, file), stream(page, "/picture.mjpeg"):
             next(events_of(file))
         until(lambda: not page._server.server_state.connections)
+
     with feeding(page):
         visit()
         before = threading.active_count(), len(os.listdir("/proc/self/fd"))
@@ -391,22 +456,39 @@ def test_clients_that_come_and_go_leave_nothing_behind(serve):
 def test_a_browser_shows_it_all(serve, tmp_path):
     page = serve(token=TOKEN, name="kitchen")
     with closing(Browser(tmp_path, 360, 800)) as browser:
-        with feeding(page, unsure=True, tags=("cat", "<b>eyes"),
-                     camera={"Lux": 340.0, "ExposureTime": 8333, "AnalogueGain": 2.0}):
+        with feeding(
+            page,
+            unsure=True,
+            tags=("cat", "<b>eyes"),
+            camera={"Lux": 340.0, "ExposureTime": 8333, "AnalogueGain": 2.0},
+        ):
             browser.open(f"{page.address}?token={TOKEN}")
-            browser.wait_for("document.querySelector('.rate path') && document.getElementById('picture').naturalWidth")
+            browser.wait_for(
+                "document.querySelector('.rate path') && document.getElementById('picture').naturalWidth"
+            )
 
             def text(selector):
-                return browser.evaluate(f"[...document.querySelectorAll('{selector}')].map(node => node.textContent)")
-            assert text("title, h1") == ["picaption · kitchen"] * 2 and text("#caption") == ["a cat with green eyes"]
+                return browser.evaluate(
+                    f"[...document.querySelectorAll('{selector}')].map(node => node.textContent)"
+                )
+
+            assert text("title, h1") == ["picaption · kitchen"] * 2 and text("#caption") == [
+                "a cat with green eyes"
+            ]
             assert text("#tags li") == ["cat", "<b>eyes"] and text("#tags b") == []
             assert text("#classes span") == ["cat?", "dog?"] and text("#classes b") == ["97%", "4%"]
             assert browser.evaluate("!document.getElementById('unsure').hidden")
             assert text("#lux, #exposure, #gain") == ["340lx", "1/120s", "2.0×"]
             assert text("#history p") == ["a cat with green eyes"] and text("#status") == ["Live"]
             assert browser.wait_for("document.querySelector('#history img').naturalWidth") == 192
-            assert browser.evaluate("location.search") == "" and browser.evaluate("document.cookie") == ""
-            assert browser.evaluate("document.getElementById('picture').alt") == "Live picture: a cat with green eyes"
+            assert (
+                browser.evaluate("location.search") == ""
+                and browser.evaluate("document.cookie") == ""
+            )
+            assert (
+                browser.evaluate("document.getElementById('picture').alt")
+                == "Live picture: a cat with green eyes"
+            )
             assert browser.evaluate("document.documentElement.scrollWidth") == 360
         browser.wait_for("document.getElementById('status').textContent == 'No new picture'")
         page.close()

@@ -24,11 +24,23 @@ def test_the_words_of_a_class_name_share_its_weight():
     def columns(*labels):
         names = name_prior(labels, VOCABULARY)
         assert names.dtype == np.float32 and names.shape == (10, len(labels))
-        return [{VOCABULARY.words[row]: round(float(column[row]), 6) for row in np.flatnonzero(column)} for column in names.T]
-    assert columns("cat", "Hot-Dog", "glasses") == [{"cat": 0.4, "cats": 0.4}, {"hot": 0.2, "dog": 0.2}, {"glasses": 0.4}]
+        return [
+            {VOCABULARY.words[row]: round(float(column[row]), 6) for row in np.flatnonzero(column)}
+            for column in names.T
+        ]
+
+    assert columns("cat", "Hot-Dog", "glasses") == [
+        {"cat": 0.4, "cats": 0.4},
+        {"hot": 0.2, "dog": 0.2},
+        {"glasses": 0.4},
+    ]
     # Half of these have a name that is known, so all count half.
     assert columns("cat", "Hot-Dog", "wine glass", "brand X 7") == [
-        {"cat": 0.2, "cats": 0.2}, {"hot": 0.1, "dog": 0.1}, {}, {}]
+        {"cat": 0.2, "cats": 0.2},
+        {"hot": 0.1, "dog": 0.1},
+        {},
+        {},
+    ]
 
 
 def test_words_are_learned_as_freely_as_language_knows_the_classes():
@@ -40,15 +52,27 @@ def test_words_are_learned_as_freely_as_language_knows_the_classes():
 
 
 def test_logits_and_probabilities_by_hand():
-    head = Head(np.array([[1, 0], [2, -1]], np.float32), np.array([[0.5, 0]], np.float32), np.array([0, 1], np.float32))
+    head = Head(
+        np.array([[1, 0], [2, -1]], np.float32),
+        np.array([[0.5, 0]], np.float32),
+        np.array([0, 1], np.float32),
+    )
     logits = head.logits(np.array([[3, 4]], np.float32), np.array([[2]], np.float32))
-    np.testing.assert_allclose(logits, [[0.6 + 1.6 + 1, -0.8 + 1]], rtol=1e-6)  # (3, 4) at unit length is (0.6, 0.8).
+    np.testing.assert_allclose(
+        logits, [[0.6 + 1.6 + 1, -0.8 + 1]], rtol=1e-6
+    )  # (3, 4) at unit length is (0.6, 0.8).
     np.testing.assert_allclose(squash(logits, True), 1 / (1 + np.exp([[-3.2, -0.2]])), rtol=1e-6)
-    np.testing.assert_allclose(squash(logits, False), [[1 / (1 + np.exp(-3)), 1 / (1 + np.exp(3))]], rtol=1e-5)
-    np.testing.assert_allclose(head.cooled(2).logits(np.array([[3, 4]], np.float32), np.array([[2]])), logits / 2)
+    np.testing.assert_allclose(
+        squash(logits, False), [[1 / (1 + np.exp(-3)), 1 / (1 + np.exp(3))]], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        head.cooled(2).logits(np.array([[3, 4]], np.float32), np.array([[2]])), logits / 2
+    )
     assert not unit(np.zeros((1, 3))).any()
     raw = replace(head, words=None, raw=True).cooled(2)
-    np.testing.assert_allclose(raw.logits(np.array([[3, 4]], np.float32)), [[(3 + 8) / 2, (-4 + 1) / 2]])
+    np.testing.assert_allclose(
+        raw.logits(np.array([[3, 4]], np.float32)), [[(3 + 8) / 2, (-4 + 1) / 2]]
+    )
 
 
 @pytest.mark.parametrize("multi_label", (True, False))
@@ -56,7 +80,9 @@ def test_logits_and_probabilities_by_hand():
 def test_the_fit_is_where_the_gradient_vanishes(multi_label, count, size):
     random = np.random.default_rng(3)
     inputs = random.normal(size=(count, size)).astype(np.float32) / np.float32(np.sqrt(size))
-    truth = np.eye(3, dtype=np.float32)[(inputs[:, :3] + random.normal(size=(count, 3)) / 5).argmax(1)]
+    truth = np.eye(3, dtype=np.float32)[
+        (inputs[:, :3] + random.normal(size=(count, 3)) / 5).argmax(1)
+    ]
     offset = random.normal(size=(count, 3)).astype(np.float32)
     weights, bias = heads.logistic(inputs, truth, multi_label, heads.PENALTY, offset)
     error = (squash(inputs @ weights + bias + offset, multi_label) - truth) / count
@@ -79,10 +105,15 @@ def test_a_name_that_the_caption_calls_for_needs_no_pictures(multi_label):
     random = np.random.default_rng(1)
     taught, asked = np.array([0, 1]), random.integers(0, 2, 200)
     features = random.normal(size=(202, 50)).astype(np.float32)  # They say nothing.
-    evidence, truth = called_for(np.concatenate([taught, asked]), random), np.eye(2, dtype=np.float32)[taught]
+    evidence, truth = (
+        called_for(np.concatenate([taught, asked]), random),
+        np.eye(2, dtype=np.float32)[taught],
+    )
+
     def accuracy(evidence, names):
         head = fit_head(features[:2], evidence[:2], names, truth, multi_label)
         return (head.logits(features[2:], evidence[2:]).argmax(1) == asked).mean()
+
     names = name_prior(("cat", "dog"), VOCABULARY)
     assert accuracy(evidence, names) > 0.85
     shuffled = np.concatenate([evidence[:2], random.permutation(evidence[2:])])
@@ -91,7 +122,9 @@ def test_a_name_that_the_caption_calls_for_needs_no_pictures(multi_label):
 
 def test_the_more_pictures_of_a_class_the_less_its_name_counts():
     names, features = name_prior(("cat", "dog"), VOCABULARY), np.ones((40, 3), np.float32)
-    evidence = np.ones((40, len(VOCABULARY)), np.float32)  # The same of each, so nothing is learned from it, and STEADY divides it.
+    evidence = np.ones(
+        (40, len(VOCABULARY)), np.float32
+    )  # The same of each, so nothing is learned from it, and STEADY divides it.
     truth = np.eye(2, dtype=np.float32)[[0] * 39 + [1]]
     words = fit_head(features, evidence, names, truth, False).words
     assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.4 / (1 + 39 / 8) / 0.1)
@@ -103,15 +136,22 @@ def test_a_word_counts_by_how_much_its_evidence_varies():
     evidence = np.zeros((40, len(VOCABULARY)), np.float32)
     evidence[::2, VOCABULARY.numbers["cat"]] = 1.8  # A standard deviation of 0.9.
     # Next to nothing is learned: the size of the evidence is tiny.
-    words = fit_head(features, evidence, names, np.eye(2, dtype=np.float32)[[0, 0, 1, 1] * 10], False, scale=1e-3).words
-    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.4 / (1 + 20 / 8) / (0.9 + 0.1), rel=1e-3)
+    words = fit_head(
+        features, evidence, names, np.eye(2, dtype=np.float32)[[0, 0, 1, 1] * 10], False, scale=1e-3
+    ).words
+    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(
+        0.4 / (1 + 20 / 8) / (0.9 + 0.1), rel=1e-3
+    )
     assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.4 / (1 + 20 / 8) / 0.1, rel=1e-3)
 
 
 def test_without_a_captioner_features_alone_are_learned():
     features = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0) + 0.1
     head = fit_head(features, None, None, np.repeat(np.eye(3), 4, axis=0), False)
-    assert head.words is None and head.logits(features).argmax(1).tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert (
+        head.words is None
+        and head.logits(features).argmax(1).tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    )
 
 
 @pytest.mark.parametrize("multi_label", (True, False))
@@ -119,7 +159,11 @@ def test_a_head_that_is_too_sure_is_cooled(multi_label):
     random = np.random.default_rng(0)
     right = random.normal(size=(4000, 3)).astype(np.float32) * 2
     sure = squash(right, multi_label)
-    truth = random.random(sure.shape) < sure if multi_label else np.eye(3)[[random.choice(3, p=row / row.sum()) for row in sure]]
+    truth = (
+        random.random(sure.shape) < sure
+        if multi_label
+        else np.eye(3)[[random.choice(3, p=row / row.sum()) for row in sure]]
+    )
     assert 2.7 < temperature(3 * right, truth, multi_label) < 3.3
     # Pictures of which nothing is known do not count.
     unknown = np.where(np.arange(len(right))[:, None] % 2, np.nan, 3 * right)
@@ -130,7 +174,10 @@ def test_a_head_that_is_too_sure_is_cooled(multi_label):
 def test_pictures_are_held_out_in_turn():
     random = np.random.default_rng(2)
     truth = np.eye(2, dtype=np.float32)[np.arange(20) % 2]
-    features = truth @ random.normal(size=(2, 8)).astype(np.float32) + random.normal(size=(20, 8)).astype(np.float32) / 20
+    features = (
+        truth @ random.normal(size=(2, 8)).astype(np.float32)
+        + random.normal(size=(20, 8)).astype(np.float32) / 20
+    )
     logits = held_out_logits(features, None, None, truth, False)
     assert (logits.argmax(1) == truth.argmax(1)).all()
     # Of a class with one picture there is none left to learn from.
@@ -139,6 +186,8 @@ def test_pictures_are_held_out_in_turn():
 
 
 def test_of_every_class_a_like_share_is_held_out():
-    truth = np.repeat(np.eye(40, dtype=np.float32), 3, axis=0)  # Three pictures each: no fold may take all of a class.
+    truth = np.repeat(
+        np.eye(40, dtype=np.float32), 3, axis=0
+    )  # Three pictures each: no fold may take all of a class.
     features = truth + np.random.default_rng(1).normal(size=truth.shape).astype(np.float32) / 20
     assert (held_out_logits(features, None, None, truth, False).argmax(1) == truth.argmax(1)).all()

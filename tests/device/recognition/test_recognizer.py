@@ -33,32 +33,52 @@ def told(recognition):
 
 def stand_in(words=(), labels=("cat", "cup", "dog", "spoon")):
     """Return a model that tells "a man's a dog" of each picture, or nothing without those words."""
+
     def encode(image):
         assert image.shape == (4, 6, 3)
         tags = np.array([0.9, 0.1], np.float32)
-        return Encoded(image.mean((0, 1))[None], *((np.zeros((1, 2)), tags) if words else (None, None)))
+        return Encoded(
+            image.mean((0, 1))[None], *((np.zeros((1, 2)), tags) if words else (None, None))
+        )
 
     def next_word(history, context):
         scores = np.full((len(history), 7), -9, np.float32)
-        scores[np.arange(len(history)), [NEXT.get(tuple(row), UNKNOWN) for row in history.tolist()]] = -0.5
+        scores[
+            np.arange(len(history)), [NEXT.get(tuple(row), UNKNOWN) for row in history.tolist()]
+        ] = -0.5
         return scores
 
     def classify(features, evidence):
         called = 0 if evidence is None else CALLED * np.expm1(evidence[3:]).sum() / 10
         return np.array([0.25, 0.5, features[0, 0] / 100, called], np.float32)
-    return SimpleNamespace(metadata=Metadata("stand-in", order=3, input=Input(4, 6), prompts=("a", "a man"), tags=("man", "cat")),
-                           vocabulary=Vocabulary(SPECIAL + words) if words else None, labels=labels,
-                           encode=encode, next_word=next_word, classify=classify)
+
+    return SimpleNamespace(
+        metadata=Metadata(
+            "stand-in", order=3, input=Input(4, 6), prompts=("a", "a man"), tags=("man", "cat")
+        ),
+        vocabulary=Vocabulary(SPECIAL + words) if words else None,
+        labels=labels,
+        encode=encode,
+        next_word=next_word,
+        classify=classify,
+    )
 
 
 def test_a_recognition_says_all_of_a_picture(recognizer, photos):
     before = time.time()
     found = recognizer(photos["cat"])
     assert isinstance(found, Recognition) and isinstance(found.caption, Caption)
-    assert 4 <= len(found.caption.words) <= 8 and set(found.caption.words) < set(recognizer.model.vocabulary.words)
+    assert 4 <= len(found.caption.words) <= 8 and set(found.caption.words) < set(
+        recognizer.model.vocabulary.words
+    )
     assert found.caption.text == " ".join(found.caption.words).replace(" 's", "'s")
     assert found.caption.log_probability < 0
-    assert len(found.classes) == 3 and {label.name for label in found.classes} < {"cat", "cup", "person", "spoon"}
+    assert len(found.classes) == 3 and {label.name for label in found.classes} < {
+        "cat",
+        "cup",
+        "person",
+        "spoon",
+    }
     assert found.frame == 0 and before <= found.captured_at <= time.time()
     later = recognizer(photos["cat"], 7, 1700000000.25)
     assert (later.frame, later.captured_at) == (7, 1700000000.25)
@@ -82,21 +102,35 @@ def test_the_stages_take_the_time_in_all(recognizer, photos):
 
 
 def test_the_json_form_is_versioned_and_rounded():
-    found = Recognition(Caption("a cat", ("a", "cat"), -1.23456789), (Score("cat", 0.123456),),
-                        (Score("dog", 0.987654),), {"encode": 1.23456, "total": 2.0}, 3, 1700000000.123456)
+    found = Recognition(
+        Caption("a cat", ("a", "cat"), -1.23456789),
+        (Score("cat", 0.123456),),
+        (Score("dog", 0.987654),),
+        {"encode": 1.23456, "total": 2.0},
+        3,
+        1700000000.123456,
+    )
     assert json.loads(json.dumps(found.to_json())) == {
-        "version": 1, "frame": 3, "captured_at": 1700000000.123,
+        "version": 1,
+        "frame": 3,
+        "captured_at": 1700000000.123,
         "caption": {"text": "a cat", "words": ["a", "cat"], "log_probability": -1.2346},
-        "tags": [{"name": "cat", "score": 0.1235}], "classes": [{"name": "dog", "score": 0.9877}],
-        "unsure": False, "scene": 0, "camera": None,
-        "timings_ms": {"encode": 1.235, "total": 2.0}}
+        "tags": [{"name": "cat", "score": 0.1235}],
+        "classes": [{"name": "dog", "score": 0.9877}],
+        "unsure": False,
+        "scene": 0,
+        "camera": None,
+        "timings_ms": {"encode": 1.235, "total": 2.0},
+    }
 
 
 def test_what_a_bundle_says_has_a_json_form(recognizer, photos):
     found = recognizer(photos["coffee"])
     told_again = json.loads(json.dumps(found.to_json()))
     assert told_again["caption"]["words"] == list(found.caption.words)
-    assert [label["name"] for label in told_again["classes"]] == [label.name for label in found.classes]
+    assert [label["name"] for label in told_again["classes"]] == [
+        label.name for label in found.classes
+    ]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (64, 64), (480, 640), (1080, 1920)])
@@ -118,7 +152,12 @@ def test_the_same_picture_says_the_same_whatever_came_before(recognizer, bundle,
 def test_class_scores_are_those_of_the_recognition(recognizer, photos):
     for image in photos.values():
         scores = recognizer.class_scores(image)
-        assert scores.shape == (4,) and scores.dtype == np.float32 and (0 <= scores).all() and (scores <= 1).all()
+        assert (
+            scores.shape == (4,)
+            and scores.dtype == np.float32
+            and (0 <= scores).all()
+            and (scores <= 1).all()
+        )
         assert best_scores(recognizer.model.labels, scores, 3) == recognizer(image).classes
 
 
@@ -137,8 +176,11 @@ def test_tags_are_those_above_the_threshold_best_first(recognizer, photos):
 def test_the_beam_is_the_bundles_or_ones_own(bundle, photos, monkeypatch):
     model, widths = Bundle(bundle), []
     next_word = model.next_word
-    monkeypatch.setattr(model, "next_word", lambda history, context: (
-        widths.append(len(history)), next_word(history, context))[1])
+    monkeypatch.setattr(
+        model,
+        "next_word",
+        lambda history, context: (widths.append(len(history)), next_word(history, context))[1],
+    )
     for beam, width in ((None, 2), (replace(model.metadata.beam, width=5), 5)):
         Recognizer(model, beam=beam)(photos["cat"])
         assert set(widths) == {width, len(model.metadata.prompts)}
@@ -148,8 +190,13 @@ def test_the_beam_is_the_bundles_or_ones_own(bundle, photos, monkeypatch):
 def test_the_tags_help_to_choose_the_caption():
     model = stand_in(("a", "man", "'s", "dog"))
     # "man" and "dog" are as likely after the start; only the tags know which of them is seen.
-    model.next_word = lambda history, context: np.log(np.where(
-        history[:, -1:] == START, [1e-9, 1e-9, 1e-9, 1e-9, 0.4, 1e-9, 0.6], [1e-9, 1, *[1e-9] * 5])).astype(np.float32)
+    model.next_word = lambda history, context: np.log(
+        np.where(
+            history[:, -1:] == START,
+            [1e-9, 1e-9, 1e-9, 1e-9, 0.4, 1e-9, 0.6],
+            [1e-9, 1, *[1e-9] * 5],
+        )
+    ).astype(np.float32)
     encoded = Encoded(None, None, np.array([0.9, 0.1], np.float32))
     model.metadata = replace(model.metadata, tags=("man", "dog"))
     assert describe(model, encoded, Beam(2, 1, 3)).words == (6,)
@@ -163,15 +210,25 @@ def test_the_classifier_hears_which_words_the_picture_calls_for():
     found = recognizer(GREY)
     assert found.caption == Caption("a man's a dog", ("a", "man", "'s", "a", "dog"), 6 * -0.5)
     assert found.tags == (Score("man", pytest.approx(0.9)),)
-    called = CALLED * np.expm1(recognizer.evidence(recognizer.model.encode(recognizer.prepare(GREY)))[3:]).sum() / 10
+    called = (
+        CALLED
+        * np.expm1(recognizer.evidence(recognizer.model.encode(recognizer.prepare(GREY)))[3:]).sum()
+        / 10
+    )
     np.testing.assert_allclose(recognizer.class_scores(GREY), [0.25, 0.5, 0.6, called], rtol=1e-4)
-    assert found.classes == (Score("dog", pytest.approx(0.6)), Score("cup", 0.5), Score("cat", 0.25))
+    assert found.classes == (
+        Score("dog", pytest.approx(0.6)),
+        Score("cup", 0.5),
+        Score("cat", 0.25),
+    )
 
 
 def test_where_there_are_no_classes_the_captioner_is_not_asked():
     model = stand_in(("a", "man", "'s", "dog"), labels=())
     asked = []
-    model.next_word = lambda history, context, known=model.next_word: asked.append(len(history)) or known(history, context)
+    model.next_word = lambda history, context, known=model.next_word: (
+        asked.append(len(history)) or known(history, context)
+    )
     caption, evidence = Recognizer(model).tell(model.encode(np.full((4, 6, 3), 60, np.uint8)))
     assert caption.text == "a man's a dog" and evidence is None and set(asked) == {3}
 
@@ -188,7 +245,11 @@ def test_a_recognition_is_unsure_where_no_class_reaches_the_threshold():
 def test_without_a_captioner_there_are_classes_alone():
     found = Recognizer(stand_in())(GREY)
     assert found.caption is None and found.tags == ()
-    assert found.classes == (Score("dog", pytest.approx(0.6)), Score("cup", 0.5), Score("cat", 0.25))
+    assert found.classes == (
+        Score("dog", pytest.approx(0.6)),
+        Score("cup", 0.5),
+        Score("cat", 0.25),
+    )
     assert found.to_json()["caption"] is None
 
 

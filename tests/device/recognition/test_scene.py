@@ -32,9 +32,14 @@ def counting():
 def test_a_scene_is_captioned_once(counting, photos):
     watch, alone = Watcher(counting), Recognizer(counting.model)
     random = np.random.default_rng(0)
-    noisy = np.clip(photos["cat"] + random.normal(0, 4, photos["cat"].shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(photos["cat"] + random.normal(0, 4, photos["cat"].shape), 0, 255).astype(
+        np.uint8
+    )
     first = watch(photos["cat"], 7, 3.5)
-    assert first.caption == alone(photos["cat"]).caption and (first.frame, first.captured_at) == (7, 3.5)
+    assert first.caption == alone(photos["cat"]).caption and (first.frame, first.captured_at) == (
+        7,
+        3.5,
+    )
     assert watch(noisy).caption is watch(photos["cat"]).caption is first.caption
     assert counting.told == 1
 
@@ -64,8 +69,12 @@ def test_scores_are_averages_within_a_scene(counting, photos, monkeypatch):
     second = watch(bright)
     name, new = first.classes[0].name, 1 - math.exp(-1)
     expected = first.classes[0].score + new * (at_once.classes[0].score - first.classes[0].score)
-    assert second.classes[0].name == name and second.classes[0].score == pytest.approx(expected, abs=0.01)
-    assert watch(photos["coffee"]).classes == alone(photos["coffee"]).classes  # another scene begins from nothing
+    assert second.classes[0].name == name and second.classes[0].score == pytest.approx(
+        expected, abs=0.01
+    )
+    assert (
+        watch(photos["coffee"]).classes == alone(photos["coffee"]).classes
+    )  # another scene begins from nothing
 
 
 def test_every_frame_is_classified_and_tagged_by_what_it_shows(counting, photos):
@@ -88,7 +97,10 @@ def test_an_old_caption_gives_way_to_a_likelier_one_only(counting, photos, monke
     kept = watch(photos["cat"]).caption
     now[0] = 104.9
     assert watch(photos["cat"]).caption is kept and counting.told == 1
-    now[0], counting.says = 105.0, Caption("less likely", ("less", "likely"), kept.log_probability - 1)
+    now[0], counting.says = (
+        105.0,
+        Caption("less likely", ("less", "likely"), kept.log_probability - 1),
+    )
     assert watch(photos["cat"]).caption is kept and counting.told == 2
     now[0], counting.says = 110.0, Caption("likelier", ("likelier",), kept.log_probability + 1)
     assert watch(photos["cat"]).caption is counting.says and counting.told == 3

@@ -52,14 +52,21 @@ def test_names_that_are_on_come_first():
     smoother = Smoother(0.5, seconds=0.0)
     smoother.add(scores(0.6, 0.1, 0.2), 0.0)
     smoother.add(scores(0.4, 0.1, 0.45), 1.0)
-    assert smoother.ranked(2) == [0, 2] and smoother.ranked_on(2) == [0] and smoother.on.tolist() == [True, False, False]
+    assert (
+        smoother.ranked(2) == [0, 2]
+        and smoother.ranked_on(2) == [0]
+        and smoother.on.tolist() == [True, False, False]
+    )
 
 
 def test_another_scene_begins_from_nothing():
     smoother = Smoother(0.5, seconds=60.0)
     smoother.add(scores(0.9, 0.0), 0.0)
     smoother.add(scores(0.4, 0.6), 0.1, anew=True)
-    assert smoother.scores.tolist() == pytest.approx([0.4, 0.6]) and smoother.on.tolist() == [False, True]
+    assert smoother.scores.tolist() == pytest.approx([0.4, 0.6]) and smoother.on.tolist() == [
+        False,
+        True,
+    ]
     assert smoother.ranked(1) == [1]
 
 

@@ -27,14 +27,23 @@ def test_what_was_taught_is_recognised(folder, tmp_path, photos):
     bundle = default_bundle()
     output, before = tmp_path / "taught.tflite", bundle.read_bytes()
     taught = teach(bundle, folder, output)
-    assert taught.pictures == {"astronaut": 8, "cat": 8, "coffee": 8} and taught.skipped == () and taught.held_out > 0.8
+    assert (
+        taught.pictures == {"astronaut": 8, "cat": 8, "coffee": 8}
+        and taught.skipped == ()
+        and taught.held_out > 0.8
+    )
     recognizer, old = Recognizer(output), Recognizer(bundle)
     metadata = recognizer.model.metadata
-    assert recognizer.model.labels == ("astronaut", "cat", "coffee") and metadata.head == "single-label"
+    assert (
+        recognizer.model.labels == ("astronaut", "cat", "coffee")
+        and metadata.head == "single-label"
+    )
     assert metadata.provenance["taught"] == {"pictures": taught.pictures}
     for name, image in photos.items():
         found = recognizer(image)
-        assert found.classes[0].name == name and sum(score.score for score in found.classes) == pytest.approx(1, abs=1e-3)
+        assert found.classes[0].name == name and sum(
+            score.score for score in found.classes
+        ) == pytest.approx(1, abs=1e-3)
         assert (found.caption, found.tags) == (old(image).caption, old(image).tags)
     assert bundle.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes", "taught.tflite"]
@@ -65,9 +74,11 @@ def test_what_does_not_do_what_was_learned_is_not_written(bundle, folder, tmp_pa
 def test_an_interrupted_teach_leaves_the_old_bundle(bundle, folder, tmp_path):
     path = tmp_path / "mine.tflite"
     shutil.copy(bundle, path)
+
     def interrupted(pictures):
         yield from pictures[:5]
         raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         teach(path, folder, path, progress=interrupted)
     assert path.read_bytes() == bundle.read_bytes()
@@ -79,21 +90,37 @@ def test_broken_and_double_pictures_are_left_out_and_named(bundle, folder, tmp_p
     (folder / "cat" / "notes.txt").write_text("no picture")
     taught = teach(bundle, folder, tmp_path / "taught.tflite")
     assert taught.pictures["cat"] == 8
-    assert taught.skipped == (f"{folder}/cat/copy.jpg is the same picture as {folder}/cat/cat_1.jpg",
-                              f"{folder}/cat/cut.jpg is cut short or damaged; copy it again")
+    assert taught.skipped == (
+        f"{folder}/cat/copy.jpg is the same picture as {folder}/cat/cat_1.jpg",
+        f"{folder}/cat/cut.jpg is cut short or damaged; copy it again",
+    )
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda folder: [path.unlink() for path in sorted((folder / "cat").iterdir())[2:]],
-     "a class takes 3 different pictures or more: cat has 2"),
-    (lambda folder: shutil.copy(folder / "cat" / "cat_1.jpg", folder / "coffee" / "x.jpg"),
-     "coffee/x.jpg is the same picture as .*cat/cat_1.jpg: take it out of one of the two classes"),
-    (lambda folder: (folder / "cat").rename(folder / "c\nat"), "'.*c.*nat': a class is named by its folder"),
-    (lambda folder: (folder / "cat").rename(folder / ("c" * 61)), "in 1 to 60 characters"),
-    (lambda folder: (folder / "cat").rename(folder / " "), "in 1 to 60 characters"),
-    (lambda folder: (folder / "empty").mkdir(), "the folder .*empty holds no pictures"),
-    (lambda folder: [shutil.rmtree(folder / name) for name in ("cat", "coffee")], "has 1 class folder; it takes two or"),
-    (lambda folder: shutil.rmtree(folder), "there is no folder")])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            lambda folder: [path.unlink() for path in sorted((folder / "cat").iterdir())[2:]],
+            "a class takes 3 different pictures or more: cat has 2",
+        ),
+        (
+            lambda folder: shutil.copy(folder / "cat" / "cat_1.jpg", folder / "coffee" / "x.jpg"),
+            "coffee/x.jpg is the same picture as .*cat/cat_1.jpg: take it out of one of the two classes",
+        ),
+        (
+            lambda folder: (folder / "cat").rename(folder / "c\nat"),
+            "'.*c.*nat': a class is named by its folder",
+        ),
+        (lambda folder: (folder / "cat").rename(folder / ("c" * 61)), "in 1 to 60 characters"),
+        (lambda folder: (folder / "cat").rename(folder / " "), "in 1 to 60 characters"),
+        (lambda folder: (folder / "empty").mkdir(), "the folder .*empty holds no pictures"),
+        (
+            lambda folder: [shutil.rmtree(folder / name) for name in ("cat", "coffee")],
+            "has 1 class folder; it takes two or",
+        ),
+        (lambda folder: shutil.rmtree(folder), "there is no folder"),
+    ],
+)
 def test_folders_that_teach_nothing_are_refused(folder, spoil, message):
     spoil(folder)
     with pytest.raises(PicaptionError, match=message):
@@ -103,7 +130,9 @@ def test_folders_that_teach_nothing_are_refused(folder, spoil, message):
 def test_too_few_whole_pictures_are_refused(bundle, folder, tmp_path):
     for path in sorted((folder / "cat").iterdir())[2:]:
         path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(PicaptionError, match="a class takes 3 different pictures or more: cat has 2"):
+    with pytest.raises(
+        PicaptionError, match="a class takes 3 different pictures or more: cat has 2"
+    ):
         teach(bundle, folder, tmp_path / "taught.tflite")
     assert not (tmp_path / "taught.tflite").exists()
 
@@ -120,7 +149,9 @@ def test_pictures_are_taken_and_none_is_written_over(tmp_path):
     write_picture(folder / "0001.jpg", np.zeros((8, 8, 3), np.uint8))
     paths = capture(Counter(50), folder, 3, 0)
     assert [path.name for path in paths] == ["0000.jpg", "0002.jpg", "0003.jpg"]
-    assert not read_picture(folder / "0001.jpg").any() and read_picture(folder / "0003.jpg").shape == (24, 32, 3)
+    assert not read_picture(folder / "0001.jpg").any() and read_picture(
+        folder / "0003.jpg"
+    ).shape == (24, 32, 3)
     assert len(capture(Counter(2), tmp_path / "new", 3, 0)) == 2  # The camera ended.
 
 
@@ -138,7 +169,9 @@ COMMAND = [sys.executable, "-c", "from device import cli, commands; cli.main(Non
 
 
 def run(*arguments):
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
 
 
 def test_five_classes_of_five_pictures_take_seconds_and_little_memory(photos, tmp_path):
@@ -148,23 +181,51 @@ def test_five_classes_of_five_pictures_take_seconds_and_little_memory(photos, tm
         for part in range(5):
             height, width = image.shape[:2]
             top, left = height * part // 12, width * number // 12
-            write_picture(tmp_path / f"class {number}" / f"{part}.jpg", image[top:top + height // 2, left:left + width // 2])
+            write_picture(
+                tmp_path / f"class {number}" / f"{part}.jpg",
+                image[top : top + height // 2, left : left + width // 2],
+            )
     # Of its own memory alone: what a child of this process has used counts this process' memory, too.
-    program = COMMAND[-1].replace("; ", "; import atexit; atexit.register(lambda: print(open('/proc/self/status').read())); ", 1)
+    program = COMMAND[-1].replace(
+        "; ",
+        "; import atexit; atexit.register(lambda: print(open('/proc/self/status').read())); ",
+        1,
+    )
     started = time.monotonic()
-    result = subprocess.run([sys.executable, "-c", program, str(tmp_path), "--output", str(tmp_path / "new.tflite"), "--threads",
-                             "1"], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            program,
+            str(tmp_path),
+            "--output",
+            str(tmp_path / "new.tflite"),
+            "--threads",
+            "1",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
     assert result.returncode == 0 and len(Bundle(tmp_path / "new.tflite").labels) == 5
     assert time.monotonic() - started < 30  # 10 on an idle machine.
-    peak, = re.findall(r"VmHWM:\s+(\d+) kB", result.stdout)
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", result.stdout)
     assert 20_000 < int(peak) < 200_000
 
 
 def test_the_command_says_what_it_did(bundle, folder, tmp_path):
     result = run(folder, "--bundle", bundle, "--output", tmp_path / "new.tflite")
     lines = result.stdout.splitlines()
-    assert result.returncode == 0 and lines[:3] == ["astronaut  8 pictures", "cat        8 pictures", "coffee     8 pictures"]
-    assert lines[3].startswith(f"{tmp_path}/new.tflite: ") and "told rightly by classifiers taught without them" in lines[3]
+    assert result.returncode == 0 and lines[:3] == [
+        "astronaut  8 pictures",
+        "cat        8 pictures",
+        "coffee     8 pictures",
+    ]
+    assert (
+        lines[3].startswith(f"{tmp_path}/new.tflite: ")
+        and "told rightly by classifiers taught without them" in lines[3]
+    )
 
 
 def test_the_command_takes_pictures(tmp_path):
@@ -174,11 +235,25 @@ def test_the_command_takes_pictures(tmp_path):
     assert len(list((tmp_path / "desk").iterdir())) == 2
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["{folder}"], "picaption: give --output, the path of the new bundle, or --capture to take pictures"),
-    (["{folder}", "--capture", "../x"], "picaption: --capture '../x' is no class name"),
-    (["{folder}/none", "--output", "{folder}/x.tflite"], "picaption: there is no folder"),
-    (["{folder}", "--output", "{folder}/no/such/x.tflite", "--bundle", "{bundle}"], "cannot write the bundle: No such")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["{folder}"],
+            "picaption: give --output, the path of the new bundle, or --capture to take pictures",
+        ),
+        (["{folder}", "--capture", "../x"], "picaption: --capture '../x' is no class name"),
+        (["{folder}/none", "--output", "{folder}/x.tflite"], "picaption: there is no folder"),
+        (
+            ["{folder}", "--output", "{folder}/no/such/x.tflite", "--bundle", "{bundle}"],
+            "cannot write the bundle: No such",
+        ),
+    ],
+)
 def test_what_is_wrong_is_told_in_one_line(bundle, folder, arguments, message):
     result = run(*(argument.format(folder=folder, bundle=bundle) for argument in arguments))
-    assert result.returncode == 2 and message in result.stderr.splitlines()[-1] and "Traceback" not in result.stderr
+    assert (
+        result.returncode == 2
+        and message in result.stderr.splitlines()[-1]
+        and "Traceback" not in result.stderr
+    )

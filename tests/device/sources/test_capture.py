@@ -71,7 +71,9 @@ def test_a_camera_that_is_unplugged_and_comes_back_goes_on(hasty, caplog):
     reader.close()
     assert got == sorted(set(got)) and got[-1] > 12
     assert [camera.closed for camera in cameras] == [1, 1, 1]
-    assert [record.getMessage() for record in caplog.records] == ["the camera is gone; tried again in 0.05 s"] * 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "the camera is gone; tried again in 0.05 s"
+    ] * 2
 
 
 def test_a_camera_that_blocks_is_left_alone_and_opened_anew(hasty):

@@ -1,6 +1,5 @@
 """The demo, pictures and video files, and how they are turned."""
 
-
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +13,9 @@ from tests.device.fakes.standins import Counter
 
 def write_video(path, codec, frames, rate=12):
     height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), rate, (width, height))
+    writer = cv2.VideoWriter(
+        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), rate, (width, height)
+    )
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()
@@ -49,7 +50,9 @@ def test_the_demo_moves_smoothly_and_shows_every_photograph():
     steps = [np.abs(after - before).mean() for before, after in zip(frames, frames[1:])]
     assert np.abs(frames[-1] - frames[0]).mean() > 25 and 0 < min(steps) and max(steps) < 4
     shots = {demo.frame(number * length).tobytes() for number in range(12)}
-    assert len(shots) == len(list_pictures(DEMO_PICTURES)) * 2  # forwards, then, their number being odd, backwards
+    assert (
+        len(shots) == len(list_pictures(DEMO_PICTURES)) * 2
+    )  # forwards, then, their number being odd, backwards
 
 
 def test_the_demo_starts_with_the_whole_width_of_a_square_photograph():
@@ -104,7 +107,9 @@ def test_a_broken_picture_is_told_of_and_left_out(tmp_path, caplog):
     write_picture(tmp_path / "c.png", np.full((4, 6, 3), 30, np.uint8))
     source = open_source(tmp_path)
     assert [source.read()[0, 0, 0] for _ in range(2)] == [10, 30] and source.read() is None
-    assert [record.message for record in caplog.records] == [f"{tmp_path}/b.png is cut short or damaged; copy it again"]
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path}/b.png is cut short or damaged; copy it again"
+    ]
 
 
 def test_a_folder_without_pictures(tmp_path):
@@ -115,10 +120,16 @@ def test_a_folder_without_pictures(tmp_path):
 # --- video file
 
 
-@pytest.mark.parametrize("name, codec", [("red.mp4", "mp4v"), ("red.avi", "MJPG"), ("red.webm", "VP80")])
+@pytest.mark.parametrize(
+    "name, codec", [("red.mp4", "mp4v"), ("red.avi", "MJPG"), ("red.webm", "VP80")]
+)
 def test_a_video_gives_every_frame_in_rgb(tmp_path, name, codec):
     levels = [40, 90, 140, 190, 240]
-    write_video(tmp_path / name, codec, [np.full((48, 64, 3), (level, 20, 30), np.uint8) for level in levels])
+    write_video(
+        tmp_path / name,
+        codec,
+        [np.full((48, 64, 3), (level, 20, 30), np.uint8) for level in levels],
+    )
     source = open_source(str(tmp_path / name))
     assert not source.live and source.rate == pytest.approx(12)
     frames = [source.read() for _ in levels]
@@ -138,9 +149,13 @@ def test_what_is_no_video(tmp_path, capfd, data):
 
 
 def test_a_video_cut_short(tmp_path, capfd):
-    write_video(tmp_path / "whole.mp4", "mp4v", [np.full((48, 64, 3), level, np.uint8) for level in range(0, 250, 5)])
+    write_video(
+        tmp_path / "whole.mp4",
+        "mp4v",
+        [np.full((48, 64, 3), level, np.uint8) for level in range(0, 250, 5)],
+    )
     data = (tmp_path / "whole.mp4").read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(data[:len(data) // 2])
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     with pytest.raises(PicaptionError, match="cut.mp4 is not a video, or it is cut short"):
         open_source(tmp_path / "cut.mp4")
     assert capfd.readouterr().err == ""
@@ -155,10 +170,18 @@ def test_an_unknown_source(spec):
 # --- turned
 
 
-@pytest.mark.parametrize("rotate, hflip, vflip, expected", [
-    (0, True, False, [[2, 1], [4, 3]]), (0, False, True, [[3, 4], [1, 2]]), (0, True, True, [[4, 3], [2, 1]]),
-    (90, False, False, [[3, 1], [4, 2]]), (180, False, False, [[4, 3], [2, 1]]), (270, False, False, [[2, 4], [1, 3]]),
-    (90, True, False, [[4, 2], [3, 1]])])
+@pytest.mark.parametrize(
+    "rotate, hflip, vflip, expected",
+    [
+        (0, True, False, [[2, 1], [4, 3]]),
+        (0, False, True, [[3, 4], [1, 2]]),
+        (0, True, True, [[4, 3], [2, 1]]),
+        (90, False, False, [[3, 1], [4, 2]]),
+        (180, False, False, [[4, 3], [2, 1]]),
+        (270, False, False, [[2, 4], [1, 3]]),
+        (90, True, False, [[4, 2], [3, 1]]),
+    ],
+)
 def test_frames_turned_by_hand(rotate, hflip, vflip, expected):
     class Four(Counter):
         def read(self, into=None):

@@ -22,10 +22,12 @@ from tests.device.fakes import fake_picamera2
 @pytest.fixture
 def picamera2(monkeypatch):
     """Puts a stand-in with the given traits in picamera2's place; returns the list of its cameras."""
+
     def install(**traits):
         module = fake_picamera2.module(**traits)
         monkeypatch.setitem(sys.modules, "picamera2", module)
         return module.Picamera2.made
+
     return install
 
 
@@ -92,15 +94,27 @@ def test_a_v4l2_camera_gives_red_as_rgb(v4l2):
     assert capture.last.released
 
 
-@pytest.mark.parametrize("controls, told", [
-    (Controls(rate=15.0, focus="continuous"), {cv2.CAP_PROP_FPS: 15.0, cv2.CAP_PROP_AUTOFOCUS: 1}),
-    (Controls(focus="2.5", gain=3.0), {cv2.CAP_PROP_AUTOFOCUS: 0, cv2.CAP_PROP_FOCUS: 2.5, cv2.CAP_PROP_GAIN: 3.0}),
-    # V4L2 counts exposure in steps of 100 microseconds; 1 is its manual mode.
-    (Controls(exposure=20_000), {cv2.CAP_PROP_AUTO_EXPOSURE: 1, cv2.CAP_PROP_EXPOSURE: 200})])
+@pytest.mark.parametrize(
+    "controls, told",
+    [
+        (
+            Controls(rate=15.0, focus="continuous"),
+            {cv2.CAP_PROP_FPS: 15.0, cv2.CAP_PROP_AUTOFOCUS: 1},
+        ),
+        (
+            Controls(focus="2.5", gain=3.0),
+            {cv2.CAP_PROP_AUTOFOCUS: 0, cv2.CAP_PROP_FOCUS: 2.5, cv2.CAP_PROP_GAIN: 3.0},
+        ),
+        # V4L2 counts exposure in steps of 100 microseconds; 1 is its manual mode.
+        (Controls(exposure=20_000), {cv2.CAP_PROP_AUTO_EXPOSURE: 1, cv2.CAP_PROP_EXPOSURE: 200}),
+    ],
+)
 def test_what_a_v4l2_camera_is_asked_for(v4l2, controls, told):
     node, capture = v4l2
     V4L2Camera(str(node), controls)
-    assert capture.last.told == {cv2.CAP_PROP_FRAME_WIDTH: 640, cv2.CAP_PROP_FRAME_HEIGHT: 480} | told
+    assert (
+        capture.last.told == {cv2.CAP_PROP_FRAME_WIDTH: 640, cv2.CAP_PROP_FRAME_HEIGHT: 480} | told
+    )
 
 
 def test_a_v4l2_camera_that_does_not_open(v4l2):
@@ -146,7 +160,10 @@ class NetworkCamera(BaseHTTPRequestHandler):
 
     def do_GET(self):  # noqa: N802, the library's name
         path = self.path.partition("?")[0]
-        if path == "/locked" and self.headers["Authorization"] != "Basic " + b64encode(b"anna:s3cret").decode():
+        if (
+            path == "/locked"
+            and self.headers["Authorization"] != "Basic " + b64encode(b"anna:s3cret").decode()
+        ):
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.send_header("Content-Length", "0")
@@ -162,7 +179,10 @@ class NetworkCamera(BaseHTTPRequestHandler):
                 if path == "/silent" or self.server.silent:
                     self.server.over.wait(30)
                     return None
-                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg))
+                self.wfile.write(
+                    b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
+                    % (len(jpeg), jpeg)
+                )
                 time.sleep(0.01)
         except OSError:
             pass
@@ -194,8 +214,15 @@ def test_a_stream_gives_red_as_rgb_and_keeps_its_password(camera, url):
     assert camera.address in source.name and "s3cret" not in source.name
 
 
-@pytest.mark.parametrize("url", (
-    "http://{}/absent", "http://anna:wr0ng@{}/locked", "rtsp://anna:wr0ng@127.0.0.1:1/", "http://127.0.0.1:1/stream"))
+@pytest.mark.parametrize(
+    "url",
+    (
+        "http://{}/absent",
+        "http://anna:wr0ng@{}/locked",
+        "rtsp://anna:wr0ng@127.0.0.1:1/",
+        "http://127.0.0.1:1/stream",
+    ),
+)
 def test_a_stream_that_is_not_there(camera, capfd, url):
     with pytest.raises(CameraError, match="there is no stream at .*127.0.0.1:") as error:
         open_source(url.format(camera.address))
@@ -204,7 +231,9 @@ def test_a_stream_that_is_not_there(camera, capfd, url):
 
 def test_a_stream_that_ends_is_an_error(camera, capfd):
     source = open_source(f"http://{camera.address}/short")
-    with pytest.raises(CameraError, match="gives no frames any more; check the camera and the network"):
+    with pytest.raises(
+        CameraError, match="gives no frames any more; check the camera and the network"
+    ):
         for _ in range(4):
             source.read()
     source.close()
@@ -236,17 +265,25 @@ def test_picamera2_gives_red_as_rgb_and_is_configured_once(picamera2):
     np.testing.assert_array_equal(frame[0, 0], fake_picamera2.RED)
     np.testing.assert_array_equal(frame[0, -1], fake_picamera2.BLUE)
     camera.close()
-    fake, = made
+    (fake,) = made
     assert fake.calls == ["configure", "start", "stop", "close"]
     assert fake.config["raw"] is None and fake.config["queue"] is False
     assert fake.config["sensor"] == {"output_size": (1640, 1232)}
 
 
-@pytest.mark.parametrize("controls, told", [
-    (Controls(), {}), (Controls(rate=20.0), {"FrameDurationLimits": (50_000, 50_000)}),
-    (Controls(focus="continuous"), {"AfMode": 2}), (Controls(focus="once"), {"AfMode": 1, "AfTrigger": 0}),
-    (Controls(focus="0.5", exposure=4000, gain=2.0),
-     {"AfMode": 0, "LensPosition": 0.5, "ExposureTime": 4000, "AnalogueGain": 2.0})])
+@pytest.mark.parametrize(
+    "controls, told",
+    [
+        (Controls(), {}),
+        (Controls(rate=20.0), {"FrameDurationLimits": (50_000, 50_000)}),
+        (Controls(focus="continuous"), {"AfMode": 2}),
+        (Controls(focus="once"), {"AfMode": 1, "AfTrigger": 0}),
+        (
+            Controls(focus="0.5", exposure=4000, gain=2.0),
+            {"AfMode": 0, "LensPosition": 0.5, "ExposureTime": 4000, "AnalogueGain": 2.0},
+        ),
+    ],
+)
 def test_what_a_csi_camera_is_asked_for(picamera2, controls, told):
     made = picamera2()
     open_source("picamera2", controls)
@@ -309,7 +346,9 @@ def test_a_usb_camera_through_picamera2_is_refused_and_given_back(picamera2):
 
 def test_without_picamera2_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    with pytest.raises(CameraError, match="sudo apt install python3-picamera2.*--system-site-packages"):
+    with pytest.raises(
+        CameraError, match="sudo apt install python3-picamera2.*--system-site-packages"
+    ):
         open_source("picamera2")
 
 

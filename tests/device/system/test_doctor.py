@@ -20,8 +20,21 @@ def test_this_machine(capsys):
         cli.main(["--json"], doctor.doctor, "picaption doctor")
     findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [finding["name"] for finding in findings] == [
-        "board", "python", "runtime", "opencv", "picamera2", "cameras", "groups", "memory", "disk", "power", "heat", "governor",
-        "settings", "extras"]
+        "board",
+        "python",
+        "runtime",
+        "opencv",
+        "picamera2",
+        "cameras",
+        "groups",
+        "memory",
+        "disk",
+        "power",
+        "heat",
+        "governor",
+        "settings",
+        "extras",
+    ]
     assert exit.value.code == any(finding["state"] == "problem" for finding in findings)
     runtime = findings[2]
     assert runtime["state"] == "ok" and "litert" in runtime["text"] and " ms" in runtime["text"]
@@ -30,6 +43,7 @@ def test_this_machine(capsys):
 def test_a_problem_is_told_with_what_mends_it(capsys, monkeypatch):
     def broken():
         raise RuntimeError("no such thing")
+
     broken.__name__ = "check_disk"
     monkeypatch.setattr(doctor, "check_disk", broken)
     monkeypatch.setattr(board, "throttled", lambda: (("under-voltage",), ("under-voltage",)))
@@ -42,7 +56,10 @@ def test_a_problem_is_told_with_what_mends_it(capsys, monkeypatch):
     assert lines[power + 1].strip().startswith("-> use the board's own power supply")
 
 
-@pytest.mark.parametrize("state, since, now", [("ok", (), ()), ("warning", ("throttled",), ()), ("problem", (), ("throttled",))])
+@pytest.mark.parametrize(
+    "state, since, now",
+    [("ok", (), ()), ("warning", ("throttled",), ()), ("problem", (), ("throttled",))],
+)
 def test_power(monkeypatch, state, since, now):
     monkeypatch.setattr(board, "throttled", lambda: (now, since))
     assert found("power").state == state
@@ -54,23 +71,34 @@ def test_heat(monkeypatch, degrees, state):
     assert found("heat").state == state
 
 
-@pytest.mark.parametrize("governor, state", [("ondemand", "ok"), ("powersave", "warning"), (None, "ok")])
+@pytest.mark.parametrize(
+    "governor, state", [("ondemand", "ok"), ("powersave", "warning"), (None, "ok")]
+)
 def test_governor(monkeypatch, governor, state):
     monkeypatch.setattr(board, "governor", lambda: governor)
     assert found("governor").state == state
 
 
 def test_memory_of_a_zero_2(monkeypatch, tmp_path):
-    (tmp_path / "meminfo").write_text("MemTotal:         426624 kB\nMemFree:           21320 kB\nMemAvailable:     101888 kB\n")
+    (tmp_path / "meminfo").write_text(
+        "MemTotal:         426624 kB\nMemFree:           21320 kB\nMemAvailable:     101888 kB\n"
+    )
     monkeypatch.setattr(doctor, "_MEMORY", tmp_path / "meminfo")
-    assert found("memory") == Finding("memory", "problem", "99 MB available", "end what else runs: ps aux --sort=-rss | head")
+    assert found("memory") == Finding(
+        "memory", "problem", "99 MB available", "end what else runs: ps aux --sort=-rss | head"
+    )
 
 
 def test_a_32_bit_system(monkeypatch, tmp_path):
-    (tmp_path / "os-release").write_text('PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"\nID=raspbian\n')
+    (tmp_path / "os-release").write_text(
+        'PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"\nID=raspbian\n'
+    )
     monkeypatch.setattr(doctor, "_RELEASE", tmp_path / "os-release")
     monkeypatch.setattr(board, "model", lambda: "Raspberry Pi 4 Model B Rev 1.4")
-    assert found("board").state == "ok" and "Raspberry Pi 4 Model B Rev 1.4, Raspbian GNU/Linux 12" in found("board").text
+    assert (
+        found("board").state == "ok"
+        and "Raspberry Pi 4 Model B Rev 1.4, Raspbian GNU/Linux 12" in found("board").text
+    )
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
     assert found("board").state == "problem" and "64-bit Raspberry Pi OS" in found("board").fix
 
@@ -96,6 +124,7 @@ def test_a_camera_that_another_program_holds(monkeypatch, tmp_path):
     def closed_meanwhile(link):
         monkeypatch.setattr(doctor.os, "readlink", readlink)
         raise FileNotFoundError
+
     monkeypatch.setattr(doctor.os, "readlink", closed_meanwhile)
     assert found("cameras").text == f"{camera} is in use by cheese (4711)"
 
@@ -104,11 +133,17 @@ def test_settings_that_are_not_valid(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "picaption.toml").write_text("prot = 80\n")
-    assert found("settings").state == "problem" and "picaption.toml:1: no setting is called 'prot'" in found("settings").text
+    assert (
+        found("settings").state == "problem"
+        and "picaption.toml:1: no setting is called 'prot'" in found("settings").text
+    )
     (tmp_path / "picaption.toml").write_text("port = 80\n")
     assert found("settings") == Finding("settings", "ok", "picaption.toml")
 
 
 def test_without_picamera2(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    assert found("picamera2").state == "warning" and "apt install python3-picamera2" in found("picamera2").fix
+    assert (
+        found("picamera2").state == "warning"
+        and "apt install python3-picamera2" in found("picamera2").fix
+    )

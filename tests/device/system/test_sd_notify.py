@@ -15,7 +15,9 @@ def heard(request, tmp_path, monkeypatch):
     name = f"picaption-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(tmp_path / "notify") if request.param == "path" else f"\0{name}")
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify") if request.param == "path" else f"@{name}")
+        monkeypatch.setenv(
+            "NOTIFY_SOCKET", str(tmp_path / "notify") if request.param == "path" else f"@{name}"
+        )
         channel.setblocking(False)
 
         def heard():
@@ -25,6 +27,7 @@ def heard(request, tmp_path, monkeypatch):
                     messages.append(channel.recv(4096).decode())
                 except BlockingIOError:
                     return messages
+
         yield heard
 
 
@@ -43,9 +46,18 @@ def test_without_systemd_nothing_happens(monkeypatch, address):
     notify("READY=1")
 
 
-@pytest.mark.parametrize("given, process, expected", [
-    ("30000000", None, 15.0), ("30000000", os.getpid(), 15.0), ("30000000", 1, None), (None, None, None), ("0", None, None),
-    ("soon", None, None), ("²", None, None)])
+@pytest.mark.parametrize(
+    "given, process, expected",
+    [
+        ("30000000", None, 15.0),
+        ("30000000", os.getpid(), 15.0),
+        ("30000000", 1, None),
+        (None, None, None),
+        ("0", None, None),
+        ("soon", None, None),
+        ("²", None, None),
+    ],
+)
 def test_the_watchdogs_interval(monkeypatch, given, process, expected):
     for name, value in (("WATCHDOG_USEC", given), ("WATCHDOG_PID", process)):
         monkeypatch.delenv(name, raising=False)

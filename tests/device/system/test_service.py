@@ -20,7 +20,9 @@ def machine(tmp_path, monkeypatch):
     programs, record = tmp_path / "bin", tmp_path / "called"
     programs.mkdir()
     for name in ("systemctl", "journalctl"):
-        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {record}\n[ ! -e {tmp_path}/broken ]\n')
+        (programs / name).write_text(
+            f'#!/bin/sh\necho "{name} $*" >> {record}\n[ ! -e {tmp_path}/broken ]\n'
+        )
     (programs / "picaption").write_text("#!/bin/sh\n")
     for program in programs.iterdir():
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -29,9 +31,13 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(service, "UNITS", tmp_path / "units")
     monkeypatch.setattr(service, "SETTINGS", tmp_path / "picaption.toml")
     monkeypatch.setattr(service, "BOOTED", tmp_path)
-    monkeypatch.setattr(service, "closed", lambda path: None)  # pytest's folders are their user's alone
+    monkeypatch.setattr(
+        service, "closed", lambda path: None
+    )  # pytest's folders are their user's alone
     service.UNITS.mkdir()
-    monkeypatch.setattr(service.os, "execv", lambda program, arguments: subprocess.run([program, *arguments[1:]]))
+    monkeypatch.setattr(
+        service.os, "execv", lambda program, arguments: subprocess.run([program, *arguments[1:]])
+    )
     service.called = lambda: record.read_text().splitlines() if record.exists() else []
     yield service
     del service.called
@@ -49,7 +55,9 @@ def install(capsys, *arguments):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd's tools are not installed")
-@pytest.mark.parametrize("folder", ["odd 100% folder", "a;b", "; rm", "# x", "größe", "-x", "~", "*", "%%n", "a=b, c"])
+@pytest.mark.parametrize(
+    "folder", ["odd 100% folder", "a;b", "; rm", "# x", "größe", "-x", "~", "*", "%%n", "a=b, c"]
+)
 def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path, folder):
     program = tmp_path / folder / "picaption"
     program.parent.mkdir()
@@ -59,13 +67,27 @@ def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path, folder):
     path.write_text(unit(program, program.with_name("a $b \"c\" 'd' \\e.toml")))
     verified = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
     assert (verified.returncode, verified.stderr) == (0, "")
-    judged = subprocess.run(["systemd-analyze", "security", "--offline=true", path], capture_output=True, text=True)
-    assert float(re.search(r"exposure level for picaption.service: ([\d.]+)", judged.stdout)[1]) <= 2.0
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", path], capture_output=True, text=True
+    )
+    assert (
+        float(re.search(r"exposure level for picaption.service: ([\d.]+)", judged.stdout)[1]) <= 2.0
+    )
 
 
-@pytest.mark.parametrize("path, expected", [
-    ("/usr/bin/picaption", "/usr/bin/picaption"), ("/home/a b/p", '"/home/a b/p"'), ("/a%b", "/a%%b"), ("/a$b", "/a$$b"),
-    ('/a"b', '"/a\\"b"'), ("/a\\b", '"/a\\\\b"'), ("/a;b", '"/a;b"'), ("/a'b", '"/a\'b"')])
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("/usr/bin/picaption", "/usr/bin/picaption"),
+        ("/home/a b/p", '"/home/a b/p"'),
+        ("/a%b", "/a%%b"),
+        ("/a$b", "/a$$b"),
+        ('/a"b', '"/a\\"b"'),
+        ("/a\\b", '"/a\\\\b"'),
+        ("/a;b", '"/a;b"'),
+        ("/a'b", '"/a\'b"'),
+    ],
+)
 def test_a_path_is_one_word(path, expected):
     assert quoted(path) == expected
 
@@ -86,9 +108,14 @@ def test_install_writes_unit_and_settings_and_starts_it(machine, capsys):
     assert f"ExecStart={machine.program()} live --quiet --config {machine.SETTINGS}\n" in text
     assert 'source = "auto"' in machine.SETTINGS.read_text()
     if os.geteuid() == 0:
-        assert machine.SETTINGS.stat().st_mode & 0o777 == 0o640 and machine.SETTINGS.group() == "video"
-    assert machine.called() == ["systemctl daemon-reload", "systemctl enable picaption.service",
-                                "systemctl restart picaption.service"]
+        assert (
+            machine.SETTINGS.stat().st_mode & 0o777 == 0o640 and machine.SETTINGS.group() == "video"
+        )
+    assert machine.called() == [
+        "systemctl daemon-reload",
+        "systemctl enable picaption.service",
+        "systemctl restart picaption.service",
+    ]
     assert install(capsys)[0] == 0  # again: ours may be written over
     assert sorted(os.listdir(machine.UNITS)) == ["picaption.service"]
 
@@ -104,7 +131,9 @@ def test_a_unit_that_is_not_ours_stays(machine, capsys):
     (machine.UNITS / "picaption.service").write_text("[Service]\nExecStart=/bin/true\n")
     code, _, err = install(capsys)
     assert code == 2 and "is there and not ours; --force replaces it" in err
-    assert call(capsys, "remove")[0] == 2 and (machine.UNITS / "picaption.service").read_text().endswith("/bin/true\n")
+    assert call(capsys, "remove")[0] == 2 and (
+        machine.UNITS / "picaption.service"
+    ).read_text().endswith("/bin/true\n")
     assert install(capsys, "--force")[0] == 0
 
 
@@ -124,16 +153,22 @@ def test_without_systemd(machine, capsys, tmp_path, monkeypatch, lacking):
     for arguments in (["install", "--config", machine.SETTINGS], ["status"], ["logs"], ["remove"]):
         code, _, err = call(capsys, *arguments)
         assert code == 2 and "systemd does not run this machine" in err and err.count("\n") == 1
-    assert machine.called() == [] and os.listdir(machine.UNITS) == [] and not machine.SETTINGS.exists()
+    assert (
+        machine.called() == [] and os.listdir(machine.UNITS) == [] and not machine.SETTINGS.exists()
+    )
 
 
 def test_install_and_remove_are_roots(machine, capsys, monkeypatch):
     install(capsys)
     before = machine.called()
     access = os.access
-    monkeypatch.setattr(machine.os, "access", lambda path, mode: path != machine.UNITS and access(path, mode))
+    monkeypatch.setattr(
+        machine.os, "access", lambda path, mode: path != machine.UNITS and access(path, mode)
+    )
     code, _, err = call(capsys, "install", "--config", "/etc/a b.toml", "--force")
-    assert code == 2 and err.endswith(f"root only: sudo {machine.program()} service install --config '/etc/a b.toml' --force\n")
+    assert code == 2 and err.endswith(
+        f"root only: sudo {machine.program()} service install --config '/etc/a b.toml' --force\n"
+    )
     code, _, err = call(capsys, "remove")
     assert code == 2 and err.endswith(f"root only: sudo {machine.program()} service remove\n")
     assert machine.called() == before and (machine.UNITS / "picaption.service").exists()
@@ -142,8 +177,10 @@ def test_install_and_remove_are_roots(machine, capsys, monkeypatch):
 def test_a_folder_that_the_services_user_may_not_enter_is_told(machine, capsys, monkeypatch):
     monkeypatch.setattr(machine, "closed", lambda path: "/home/pi")
     code, _, err = install(capsys)
-    assert code == 0 and err == ("picaption: the service's own user may not enter /home/pi, which it needs: "
-                                 "sudo chmod o+x /home/pi\n")
+    assert code == 0 and err == (
+        "picaption: the service's own user may not enter /home/pi, which it needs: "
+        "sudo chmod o+x /home/pi\n"
+    )
 
 
 def test_a_way_is_closed_at_the_first_folder_that_others_may_not_enter(tmp_path):
@@ -158,8 +195,10 @@ def test_a_way_is_closed_at_the_first_folder_that_others_may_not_enter(tmp_path)
 
 def test_status_and_logs_are_handed_over(machine, capsys):
     call(capsys, "status"), call(capsys, "logs", "--follow", "--lines", 5)
-    assert machine.called() == ["systemctl status --no-pager picaption.service",
-                                "journalctl --unit picaption.service --no-pager --lines=5 --follow"]
+    assert machine.called() == [
+        "systemctl status --no-pager picaption.service",
+        "journalctl --unit picaption.service --no-pager --lines=5 --follow",
+    ]
 
 
 def test_remove_keeps_the_settings(machine, capsys):
@@ -168,5 +207,8 @@ def test_remove_keeps_the_settings(machine, capsys):
     install(capsys)
     code, out, _ = call(capsys, "remove")
     assert code == 0 and "stopped and removed" in out
-    assert machine.called()[-2:] == ["systemctl disable --now picaption.service", "systemctl daemon-reload"]
+    assert machine.called()[-2:] == [
+        "systemctl disable --now picaption.service",
+        "systemctl daemon-reload",
+    ]
     assert os.listdir(machine.UNITS) == [] and machine.SETTINGS.exists()

@@ -20,8 +20,12 @@ def test_an_empty_caption_only_ends():
 
 def captioned(count):
     features = np.arange(count, dtype=np.float32)[:, None]
-    return Examples(features, [[[10 + row], [20 + row, 30 + row]] for row in range(count)],
-                    np.ones((count, 2), np.float32), np.zeros(count, bool))
+    return Examples(
+        features,
+        [[[10 + row], [20 + row, 30 + row]] for row in range(count)],
+        np.ones((count, 2), np.float32),
+        np.zeros(count, bool),
+    )
 
 
 def test_every_picture_comes_once_an_epoch_and_rows_point_at_it():
@@ -33,19 +37,30 @@ def test_every_picture_comes_once_an_epoch_and_rows_point_at_it():
         pictures = inputs["image"][:, 0].astype(int)
         seen += pictures.tolist()
         words = [number for number in targets["words"][given].tolist() if number != END]
-        told = [int(pictures[row]) for row, number in zip(inputs["row"], targets["words"][given]) if number != END]
+        told = [
+            int(pictures[row])
+            for row, number in zip(inputs["row"], targets["words"][given])
+            if number != END
+        ]
         assert [number % 10 for number in words] == told
     assert sorted(seen) == list(range(7))
 
 
 def test_a_picture_has_no_say_in_what_is_not_known_of_it():
-    labelled = Examples(np.full((5, 1), 100, np.float32), [[]] * 5, np.zeros((5, 2), np.float32), np.zeros(5, bool),
-                        np.eye(5, dtype=np.float32))
+    labelled = Examples(
+        np.full((5, 1), 100, np.float32),
+        [[]] * 5,
+        np.zeros((5, 2), np.float32),
+        np.zeros(5, bool),
+        np.eye(5, dtype=np.float32),
+    )
     joined = join(captioned(4), labelled)
     inputs, targets, weights = Batches(joined, 2, batch=9)[0]
     told = inputs["image"][:, 0] < 100
     assert inputs["image"].shape == (9, 1) and told.sum() == 4
-    assert told[inputs["row"][weights["words"] > 0]].all() and (weights["words"] > 0).sum() == 4 * (2 + 3)
+    assert told[inputs["row"][weights["words"] > 0]].all() and (weights["words"] > 0).sum() == 4 * (
+        2 + 3
+    )
     # Padded for compilers, at no cost: the mean loss is that of the twenty n-grams.
     assert len(weights["words"]) == len(targets["words"]) == len(inputs["history"]) == PADDED
     assert weights["words"].mean() == 1
@@ -55,9 +70,15 @@ def test_a_picture_has_no_say_in_what_is_not_known_of_it():
 
 
 def test_a_batch_without_any_caption_has_words_of_no_weight():
-    silent = Examples(np.ones((2, 1), np.float32), [[], []], np.zeros((2, 1), np.float32), np.zeros(2, bool))
+    silent = Examples(
+        np.ones((2, 1), np.float32), [[], []], np.zeros((2, 1), np.float32), np.zeros(2, bool)
+    )
     _, targets, weights = Batches(silent, 3)[0]
-    assert len(targets["words"]) == PADDED and not weights["words"].any() and weights["tags"].tolist() == [0, 0]
+    assert (
+        len(targets["words"]) == PADDED
+        and not weights["words"].any()
+        and weights["tags"].tolist() == [0, 0]
+    )
 
 
 def test_epochs_differ_and_seeds_repeat():
@@ -72,7 +93,12 @@ def test_epochs_differ_and_seeds_repeat():
 def test_augmentation_mirrors_only_where_that_keeps_captions_true(photos):
     image = photos["cat"][:300, :300].copy()
     image[:, :150], image[:, 150:] = 0, 255
-    sides = {mirror: [augment(image, np.random.default_rng(seed), mirror)[:, :60].mean() < 128 for seed in range(20)]
-             for mirror in (True, False)}
+    sides = {
+        mirror: [
+            augment(image, np.random.default_rng(seed), mirror)[:, :60].mean() < 128
+            for seed in range(20)
+        ]
+        for mirror in (True, False)
+    }
     assert all(sides[False])
     assert any(sides[True]) and not all(sides[True])

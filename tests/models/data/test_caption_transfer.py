@@ -20,29 +20,46 @@ def text(name, labels, *captions):
 
 
 def test_captions_come_from_the_nearest_labels():
-    told = [text(f"{label}{number}", [label, "person"][:1 + number % 2], f"a {label} number {number}")
-            for label in ("cat", "dog", "horse") for number in range(NEIGHBOURS + 1)]
-    cat, rider = borrow((Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"), (), ("horse", "person"))), told)
-    assert len(cat.captions) == KEPT and all(caption.startswith("a cat") for caption in cat.captions)
+    told = [
+        text(f"{label}{number}", [label, "person"][: 1 + number % 2], f"a {label} number {number}")
+        for label in ("cat", "dog", "horse")
+        for number in range(NEIGHBOURS + 1)
+    ]
+    cat, rider = borrow(
+        (Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"), (), ("horse", "person"))),
+        told,
+    )
+    assert len(cat.captions) == KEPT and all(
+        caption.startswith("a cat") for caption in cat.captions
+    )
     assert all(caption.startswith("a horse") for caption in rider.captions)
     assert rider.labels == ("horse", "person")
 
 
 def test_what_most_say_comes_first():
-    told = [text("1", ["cat"], "a cat sleeps on a bed"), text("2", ["cat"], "a cat on a bed"),
-            text("3", ["cat"], "my aunt was late again"), text("4", ["dog"], "dogs")]
-    found, = borrow((Record("x", Path("x"), (), ("cat",)),), told)
+    told = [
+        text("1", ["cat"], "a cat sleeps on a bed"),
+        text("2", ["cat"], "a cat on a bed"),
+        text("3", ["cat"], "my aunt was late again"),
+        text("4", ["dog"], "dogs"),
+    ]
+    (found,) = borrow((Record("x", Path("x"), (), ("cat",)),), told)
     assert set(found.captions[:2]) == {"a cat sleeps on a bed", "a cat on a bed"}
     assert found.captions[2] == "my aunt was late again"
 
 
 def test_a_picture_that_shares_no_label_borrows_nothing():
-    found = borrow((Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"))), [text("1", ["dog"], "a dog")])
+    found = borrow(
+        (Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"))),
+        [text("1", ["dog"], "a dog")],
+    )
     assert [record.captions for record in found] == [(), ()]
 
 
 def test_the_same_seed_borrows_the_same():
-    told = [text(str(number), ["cat"], f"a cat number {number}") for number in range(3 * NEIGHBOURS)]
+    told = [
+        text(str(number), ["cat"], f"a cat number {number}") for number in range(3 * NEIGHBOURS)
+    ]
     records = (Record("x", Path("x"), (), ("cat",)),)
     assert borrow(records, told, 1) == borrow(records, told, 1) != borrow(records, told, 2)
 

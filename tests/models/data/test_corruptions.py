@@ -18,7 +18,9 @@ def test_a_frame_stays_a_frame_and_the_seed_decides(name, photos):
 def test_noise_and_light_by_their_figures():
     grey, random = np.full((200, 200, 3), 120, np.uint8), np.random.default_rng(0)
     noisy, dark = sensor_noise(grey, random).astype(float), low_light(grey, random).astype(float)
-    assert noisy.mean() == pytest.approx(120, abs=0.5) and noisy.std() == pytest.approx(25.5, abs=0.5)
+    assert noisy.mean() == pytest.approx(120, abs=0.5) and noisy.std() == pytest.approx(
+        25.5, abs=0.5
+    )
     assert dark.mean() == pytest.approx(24, abs=0.5) and dark.std() == pytest.approx(5, abs=0.2)
 
 

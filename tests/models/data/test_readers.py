@@ -19,10 +19,17 @@ from picaption.models.data.readers import (
 FLICKR8K = 'a.jpg#0\tA dog, a cat.\na.jpg#1\tTwo pets.\n\nb.jpg#0\tA "red" car.\n'
 KAGGLE = 'image,caption\na.jpg,"A dog, a cat."\na.jpg,Two pets.\n\nb.jpg,"A ""red"" car."\n'
 KAGGLE_UNQUOTED = 'image,caption\na.jpg,A dog, a cat.\na.jpg,Two pets.\nb.jpg,A "red" car.\n'
-COCO = json.dumps({
-    "info": {"year": 2017}, "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}],
-    "annotations": [{"image_id": 3, "caption": 'A "red" car.'}, {"image_id": 7, "caption": "A dog, a cat.\n"},
-                    {"image_id": 7, "caption": "Two pets."}]})
+COCO = json.dumps(
+    {
+        "info": {"year": 2017},
+        "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}],
+        "annotations": [
+            {"image_id": 3, "caption": 'A "red" car.'},
+            {"image_id": 7, "caption": "A dog, a cat.\n"},
+            {"image_id": 7, "caption": "Two pets."},
+        ],
+    }
+)
 TOLD = {"a.jpg": ("A dog, a cat.", "Two pets."), "b.jpg": ('A "red" car.',)}
 
 
@@ -41,7 +48,9 @@ def file(tmp_path):
     return tmp_path / "told"
 
 
-@pytest.mark.parametrize("text", [FLICKR8K, KAGGLE, KAGGLE_UNQUOTED, COCO, json.dumps(json.loads(COCO), indent=1)])
+@pytest.mark.parametrize(
+    "text", [FLICKR8K, KAGGLE, KAGGLE_UNQUOTED, COCO, json.dumps(json.loads(COCO), indent=1)]
+)
 @pytest.mark.parametrize("line_end, start", [("\n", ""), ("\r\n", "\ufeff")])
 def test_every_layout_gives_the_same_records(images, file, text, line_end, start):
     file.write_bytes((start + text.replace("\n", line_end)).encode())
@@ -55,33 +64,59 @@ def test_picture_names_may_hold_marks_and_folders(images, file):
     (images / "sub").mkdir()
     write_picture(images / "sub" / "c#1.jpg", np.zeros((8, 8, 3), np.uint8))
     file.write_text("sub/c#1.jpg#0\tA night.\n")
-    record, = read_captions(file, images).records
-    assert (record.name, record.path, record.captions) == ("sub/c#1.jpg", images / "sub" / "c#1.jpg", ("A night.",))
+    (record,) = read_captions(file, images).records
+    assert (record.name, record.path, record.captions) == (
+        "sub/c#1.jpg",
+        images / "sub" / "c#1.jpg",
+        ("A night.",),
+    )
 
 
-@pytest.mark.parametrize("text, line", [
-    (FLICKR8K + "a.jpg A dog\n", 5), (FLICKR8K + "a.jpg\tA dog\n", 5), ("#0\tA dog\n" + FLICKR8K, 1),
-    (FLICKR8K + "a.jpg#0\t  \n", 5), (KAGGLE + "a.jpg\n", 6), (KAGGLE + "a.jpg, \n", 6), (KAGGLE + ",A dog\n", 6),
-    (COCO[:-1], 1), ('{"images": [],\n"annotations": [{]}', 2)])
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        (FLICKR8K + "a.jpg A dog\n", 5),
+        (FLICKR8K + "a.jpg\tA dog\n", 5),
+        ("#0\tA dog\n" + FLICKR8K, 1),
+        (FLICKR8K + "a.jpg#0\t  \n", 5),
+        (KAGGLE + "a.jpg\n", 6),
+        (KAGGLE + "a.jpg, \n", 6),
+        (KAGGLE + ",A dog\n", 6),
+        (COCO[:-1], 1),
+        ('{"images": [],\n"annotations": [{]}', 2),
+    ],
+)
 def test_a_malformed_line_is_named(images, file, text, line):
     file.write_text(text)
     with pytest.raises(PicaptionError, match=f"told, line {line}: "):
         read_captions(file, images)
 
 
-@pytest.mark.parametrize("text", [
-    "{}", '{"images": 5, "annotations": []}', '{"images": [{"id": 1}], "annotations": []}',
-    '{"images": [], "annotations": [{"image_id": 1, "caption": "A dog."}]}',
-    '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": null}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"images": 5, "annotations": []}',
+        '{"images": [{"id": 1}], "annotations": []}',
+        '{"images": [], "annotations": [{"image_id": 1, "caption": "A dog."}]}',
+        '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": null}]}',
+    ],
+)
 def test_json_of_another_layout_is_refused(images, file, text):
     file.write_text(text)
     with pytest.raises(PicaptionError, match="told: not in the layout of COCO captions"):
         read_captions(file, images)
 
 
-@pytest.mark.parametrize("content, message", [
-    (None, "told: cannot read the captions: No such file"), (b"", "told: the captions file is empty"),
-    (b" \n\n", "told: the captions file is empty"), (b"\xff\xd8\xff JFIF", "told: the captions are not UTF-8 text")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "told: cannot read the captions: No such file"),
+        (b"", "told: the captions file is empty"),
+        (b" \n\n", "told: the captions file is empty"),
+        (b"\xff\xd8\xff JFIF", "told: the captions are not UTF-8 text"),
+    ],
+)
 def test_a_file_without_captions_is_refused(images, file, content, message):
     if content is not None:
         file.write_bytes(content)
@@ -97,14 +132,19 @@ def test_pictures_and_captions_without_each_other_are_named_and_left_out(images,
     write_picture(images / "quiet.jpg", np.zeros((8, 8, 3), np.uint8))
     found = read_captions(file, images)
     assert {record.name: record.captions for record in found.records} == TOLD
-    assert found.skipped == (f"none.jpg: there is no such picture in {images}",
-                             f"quiet.jpg: it has no captions in {file}")
+    assert found.skipped == (
+        f"none.jpg: there is no such picture in {images}",
+        f"quiet.jpg: it has no captions in {file}",
+    )
 
 
 def test_a_split_list_chooses_the_pictures_and_their_order(images, file, tmp_path):
     file.write_text(FLICKR8K)
     (tmp_path / "split").write_text("b.jpg\n\n a.jpg \nb.jpg\n")
-    assert [record.name for record in read_captions(file, images, tmp_path / "split").records] == ["b.jpg", "a.jpg"]
+    assert [record.name for record in read_captions(file, images, tmp_path / "split").records] == [
+        "b.jpg",
+        "a.jpg",
+    ]
     (tmp_path / "split").write_text("b.jpg\nother.jpg\n")
     found = read_captions(file, images, tmp_path / "split")
     assert [record.name for record in found.records] == ["b.jpg"]
@@ -116,10 +156,14 @@ def test_a_split_list_chooses_the_pictures_and_their_order(images, file, tmp_pat
 
 def test_nothing_left_is_an_error(images, file, tmp_path):
     file.write_text("c.jpg#0\tA dog.\nd.jpg#0\tA cat.\n")
-    with pytest.raises(PicaptionError, match="told: none of its 2 pictures is in .*; the first: c.jpg: there is no"):
+    with pytest.raises(
+        PicaptionError, match="told: none of its 2 pictures is in .*; the first: c.jpg: there is no"
+    ):
         read_captions(file, images)
     (tmp_path / "split").write_text("b.jpg\n")
-    with pytest.raises(PicaptionError, match="split: none of its 1 pictures .* b.jpg: it has no captions in"):
+    with pytest.raises(
+        PicaptionError, match="split: none of its 1 pictures .* b.jpg: it has no captions in"
+    ):
         read_captions(file, images, tmp_path / "split")
     with pytest.raises(PicaptionError, match="absent: there is no such folder of pictures"):
         read_captions(file, tmp_path / "absent")
@@ -144,8 +188,14 @@ def test_labels_are_the_sorted_classes_unless_a_file_orders_them(images, file, t
     file.write_text("a.jpg\tdog, cat,dog\n\nb.jpg\tcar\nc.jpg\t\nd.jpg\tcar\n")
     found = read_labels(file, images)
     assert found.classes == ("car", "cat", "dog")
-    assert {record.name: record.labels for record in found.records} == {"a.jpg": ("dog", "cat"), "b.jpg": ("car",)}
-    assert found.skipped == (f"c.jpg: it has no labels in {file}", f"d.jpg: there is no such picture in {images}")
+    assert {record.name: record.labels for record in found.records} == {
+        "a.jpg": ("dog", "cat"),
+        "b.jpg": ("car",),
+    }
+    assert found.skipped == (
+        f"c.jpg: it has no labels in {file}",
+        f"d.jpg: there is no such picture in {images}",
+    )
     (tmp_path / "classes").write_text("zebra\ndog\n\n car\n")
     found = read_labels(file, images, classes=tmp_path / "classes")
     assert found.classes == ("zebra", "dog", "car")
@@ -153,18 +203,32 @@ def test_labels_are_the_sorted_classes_unless_a_file_orders_them(images, file, t
     assert found.skipped[0] == "a.jpg: its label 'cat' is not among the classes"
     (tmp_path / "split").write_text("b.jpg\n")
     found = read_labels(file, images, tmp_path / "split")
-    assert [record.name for record in found.records] == ["b.jpg"] and found.classes == ("car", "cat", "dog")
+    assert [record.name for record in found.records] == ["b.jpg"] and found.classes == (
+        "car",
+        "cat",
+        "dog",
+    )
 
 
 @pytest.mark.parametrize("line", ["b.jpg car", "\tcar"])
 def test_a_malformed_label_line_is_named(images, file, line):
     file.write_text(f"a.jpg\tdog\n\n{line}\n")
-    with pytest.raises(PicaptionError, match="told, line 3: a line is picture.jpg, a tab, and label,label"):
+    with pytest.raises(
+        PicaptionError, match="told, line 3: a line is picture.jpg, a tab, and label,label"
+    ):
         read_labels(file, images)
 
 
 def test_class_folders_are_the_classes(tmp_path):
-    for name in ("dog/2.PNG", "dog/1.jpg", "cat/1.jpg", ".cache/1.jpg", "none/notes.txt", "dog/notes.txt", "1.jpg"):
+    for name in (
+        "dog/2.PNG",
+        "dog/1.jpg",
+        "cat/1.jpg",
+        ".cache/1.jpg",
+        "none/notes.txt",
+        "dog/notes.txt",
+        "1.jpg",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     found = read_folders(tmp_path)
@@ -182,7 +246,9 @@ def test_a_classifier_needs_two_class_folders(tmp_path):
         read_folders(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.jpg").write_bytes(b"")
-    with pytest.raises(PicaptionError, match=": 1 class folder with pictures; a classifier needs at least two"):
+    with pytest.raises(
+        PicaptionError, match=": 1 class folder with pictures; a classifier needs at least two"
+    ):
         read_folders(tmp_path)
 
 
@@ -190,22 +256,32 @@ def test_broken_pictures_are_named_and_left_out(images, file, photos):
     write_picture(images / "cat.jpg", photos["cat"])
     (images / "cut.jpg").write_bytes((images / "cat.jpg").read_bytes()[:9000])
     (images / "zero.jpg").write_bytes(b"")
-    file.write_text("cut.jpg#0\tA cat.\n" + FLICKR8K + "zero.jpg#0\tA cat.\nnone.jpg#0\tA cat.\ncat.jpg#0\tA cat.\n")
+    file.write_text(
+        "cut.jpg#0\tA cat.\n"
+        + FLICKR8K
+        + "zero.jpg#0\tA cat.\nnone.jpg#0\tA cat.\ncat.jpg#0\tA cat.\n"
+    )
     dataset, pictures = load_pictures(read_captions(file, images), 4, 6, "squash")
     assert [record.name for record in dataset.records] == ["a.jpg", "b.jpg", "cat.jpg"]
     assert pictures.shape == (3, 4, 6, 3) and pictures.dtype == np.uint8
     assert pictures[0].max() < 50 and pictures[1].min() > 190
-    np.testing.assert_allclose(pictures[2].astype(int), resize(photos["cat"], 4, 6, "squash"), atol=3)
+    np.testing.assert_allclose(
+        pictures[2].astype(int), resize(photos["cat"], 4, 6, "squash"), atol=3
+    )
     assert [line.split(";")[0] for line in dataset.skipped] == [
-        f"none.jpg: there is no such picture in {images}", f"cut.jpg: {images}/cut.jpg is cut short or damaged",
-        f"zero.jpg: {images}/zero.jpg is empty (0 bytes)"]
+        f"none.jpg: there is no such picture in {images}",
+        f"cut.jpg: {images}/cut.jpg is cut short or damaged",
+        f"zero.jpg: {images}/zero.jpg is empty (0 bytes)",
+    ]
 
 
 def test_only_broken_pictures_are_an_error(images, file):
     for name in ("a.jpg", "b.jpg"):
         (images / name).write_bytes(b"")
     file.write_text(FLICKR8K)
-    with pytest.raises(PicaptionError, match="none of 2 pictures can be read; the first: a.jpg: .*a.jpg is empty"):
+    with pytest.raises(
+        PicaptionError, match="none of 2 pictures can be read; the first: a.jpg: .*a.jpg is empty"
+    ):
         load_pictures(read_captions(file, images), 8, 8, "crop")
 
 
@@ -221,9 +297,16 @@ def test_a_quoted_caption_may_take_two_lines(images, file):
     assert read_captions(file, images).records[0].captions == ("A dog runs",)
 
 
-@pytest.mark.parametrize("text, message", [
-    (json.dumps({"images": [{"id": 1, "file_name": 5}], "annotations": []}), "not in the layout of COCO captions"),
-    ('{"a":' * 100000, "nested too deeply")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            json.dumps({"images": [{"id": 1, "file_name": 5}], "annotations": []}),
+            "not in the layout of COCO captions",
+        ),
+        ('{"a":' * 100000, "nested too deeply"),
+    ],
+)
 def test_odd_json_is_one_line(images, file, text, message):
     file.write_text(text)
     with pytest.raises(PicaptionError, match=message):
@@ -233,7 +316,9 @@ def test_odd_json_is_one_line(images, file, text, message):
 def test_a_blank_coco_caption_is_no_caption(images, file):
     file.write_text(COCO.replace('A \\"red\\" car.', " "))
     found = read_captions(file, images)
-    assert [record.name for record in found.records] == ["a.jpg"] and found.skipped[0].startswith("b.jpg: it has no")
+    assert [record.name for record in found.records] == ["a.jpg"] and found.skipped[0].startswith(
+        "b.jpg: it has no"
+    )
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0b", "\x1c"])
@@ -264,10 +349,14 @@ def test_captions_without_pictures(tmp_path):
         assert street.captions == ("An empty street.",) and street.labels == ()
 
 
-@pytest.mark.parametrize("line", ("7\tcat", "\tcat\tA cat.", "7\tcat\t ", "7\tcat\tA cat.\tmore", "A cat."))
+@pytest.mark.parametrize(
+    "line", ("7\tcat", "\tcat\tA cat.", "7\tcat\t ", "7\tcat\tA cat.\tmore", "A cat.")
+)
 def test_a_line_that_is_no_caption_without_picture(tmp_path, line):
     (tmp_path / "text.tsv").write_text(f"7\tcat\tA cat.\n{line}\n")
-    with pytest.raises(PicaptionError, match="text.tsv, line 2: a line is a picture's name, a tab, label,label"):
+    with pytest.raises(
+        PicaptionError, match="text.tsv, line 2: a line is a picture's name, a tab, label,label"
+    ):
         read_text_captions(tmp_path / "text.tsv")
 
 

@@ -5,34 +5,50 @@ import pytest
 from picaption.models.data.tokenizer import STOP_WORDS, tokenize
 
 
-@pytest.mark.parametrize("caption, words", [
-    ("A dog runs .", "a dog runs"),
-    ("TWO Dogs", "two dogs"),
-    ("  a\tdog\nruns  ", "a dog runs"),
-    ("A man, a plan; (a canal): Panama!?", "a man a plan a canal panama"),
-    ('A "red" car & a #7 bus', "a red car a 7 bus"),
-    ("dogs...cats/birds_fish", "dogs cats birds fish"),
-    ("12 men in 1950s suits at 3:30", "12 men in 1950s suits at 3 30")])
+@pytest.mark.parametrize(
+    "caption, words",
+    [
+        ("A dog runs .", "a dog runs"),
+        ("TWO Dogs", "two dogs"),
+        ("  a\tdog\nruns  ", "a dog runs"),
+        ("A man, a plan; (a canal): Panama!?", "a man a plan a canal panama"),
+        ('A "red" car & a #7 bus', "a red car a 7 bus"),
+        ("dogs...cats/birds_fish", "dogs cats birds fish"),
+        ("12 men in 1950s suits at 3:30", "12 men in 1950s suits at 3 30"),
+    ],
+)
 def test_words_are_lower_case_without_punctuation(caption, words):
     assert tokenize(caption) == words.split()
 
 
-@pytest.mark.parametrize("caption, words", [
-    ("A dog's ball", "a dog 's ball"),
-    ("It's the BOY'S cat.", "it 's the boy 's cat"),
-    ("the boys' room", "the boys room"),
-    ("they don't rock'n'roll at five o'clock", "they don't rock'n'roll at five o'clock"),
-    ("a 'red' car", "a red car"), ("a 'stop' sign", "a stop sign"), ("slip n 'slide", "slip n slide"),
-    ("the dog\u2019s ball", "the dog 's ball"), ("the dog 's ball", "the dog 's ball"), ("a caf\u00e9", "a caf\u00e9")])
+@pytest.mark.parametrize(
+    "caption, words",
+    [
+        ("A dog's ball", "a dog 's ball"),
+        ("It's the BOY'S cat.", "it 's the boy 's cat"),
+        ("the boys' room", "the boys room"),
+        ("they don't rock'n'roll at five o'clock", "they don't rock'n'roll at five o'clock"),
+        ("a 'red' car", "a red car"),
+        ("a 'stop' sign", "a stop sign"),
+        ("slip n 'slide", "slip n slide"),
+        ("the dog\u2019s ball", "the dog 's ball"),
+        ("the dog 's ball", "the dog 's ball"),
+        ("a caf\u00e9", "a caf\u00e9"),
+    ],
+)
 def test_only_the_possessive_is_a_word_of_its_own(caption, words):
     assert tokenize(caption) == words.split()
 
 
-@pytest.mark.parametrize("caption, words", [
-    ("a black-and-white t-shirt", "a black-and-white t-shirt"),
-    ("a 4-year-old", "a 4-year-old"),
-    ("a dog - wet -, runs", "a dog wet runs"),
-    ("a dog--wet-- runs-", "a dog wet runs")])
+@pytest.mark.parametrize(
+    "caption, words",
+    [
+        ("a black-and-white t-shirt", "a black-and-white t-shirt"),
+        ("a 4-year-old", "a 4-year-old"),
+        ("a dog - wet -, runs", "a dog wet runs"),
+        ("a dog--wet-- runs-", "a dog wet runs"),
+    ],
+)
 def test_hyphens_stay_only_inside_words(caption, words):
     assert tokenize(caption) == words.split()
 
@@ -49,5 +65,9 @@ def test_words_are_found_again_in_their_own_sentence():
 
 
 def test_stop_words_leave_what_is_seen():
-    said = [word for word in tokenize("A man's dog is looking at the camera with two others") if word not in STOP_WORDS]
+    said = [
+        word
+        for word in tokenize("A man's dog is looking at the camera with two others")
+        if word not in STOP_WORDS
+    ]
     assert said == ["man", "dog", "camera"]

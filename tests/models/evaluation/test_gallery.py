@@ -50,16 +50,28 @@ class Page(HTMLParser):
 @pytest.fixture
 def make(tmp_path):
     """Writes a gallery of `count` pictures with CIDEr 0 to count - 1; returns its text."""
+
     def make(count, size=(40, 60), **changes):
         records, predictions = [], []
         for number in range(count):
             path = tmp_path / f"{number}.png"
             write_picture(path, np.full((*size, 3), (200, 100, number), np.uint8))
             records.append(Record(path.name, path, (f"Seen in {number}.", "Seen."), ("cat",)))
-            predictions.append({"image": path.name, "caption": f"said of {number}", "CIDEr": float(number),
-                                "tags": [{"name": "red", "score": 0.876}], "classes": []} | changes)
-        gallery.write_gallery(tmp_path / "page.html", "A <title> & more", [("BLEU-4", "12.50")], predictions, records)
+            predictions.append(
+                {
+                    "image": path.name,
+                    "caption": f"said of {number}",
+                    "CIDEr": float(number),
+                    "tags": [{"name": "red", "score": 0.876}],
+                    "classes": [],
+                }
+                | changes
+            )
+        gallery.write_gallery(
+            tmp_path / "page.html", "A <title> & more", [("BLEU-4", "12.50")], predictions, records
+        )
         return (tmp_path / "page.html").read_text(encoding="utf-8")
+
     return make
 
 
@@ -74,19 +86,30 @@ def test_the_best_the_worst_and_some_at_random(make):
 def test_few_pictures_are_not_best_and_worst_at_once(make, count, worst):
     found = Page(make(count)).sections()
     assert len(found["Best"]) == len(found["At random"]) == min(12, count)
-    assert len(found.get("Worst", ())) == worst and not set(found["Best"]) & set(found.get("Worst", ()))
+    assert len(found.get("Worst", ())) == worst and not set(found["Best"]) & set(
+        found.get("Worst", ())
+    )
 
 
 def test_a_picture_has_all_that_was_said_of_it(make):
     page = Page(make(1))
-    for text in ("A <title> & more", "BLEU-4", "12.50", "said of 0", "Seen in 0.", "Seen.", "Tags: red 0.88",
-                 "Labels: cat", "CIDEr 0.0; 0.png"):
+    for text in (
+        "A <title> & more",
+        "BLEU-4",
+        "12.50",
+        "said of 0",
+        "Seen in 0.",
+        "Seen.",
+        "Tags: red 0.88",
+        "Labels: cat",
+        "CIDEr 0.0; 0.png",
+    ):
         assert text in page.texts
     assert not any(text.startswith("Classes") for text in page.texts)
 
 
 def test_all_text_is_escaped(make):
-    nasty = '"><script>alert(1)</script> & \' <b>'
+    nasty = "\"><script>alert(1)</script> & ' <b>"
     text = make(1, caption=nasty, tags=[{"name": nasty, "score": 0.5}])
     page = Page(text)
     assert nasty in page.texts and f"Tags: {nasty} 0.50" in page.texts
@@ -101,10 +124,16 @@ def test_the_page_needs_no_other_file(make):
     assert not re.search(r"https?:|url\(|@import|<link|<script", text)
 
 
-@pytest.mark.parametrize("size, scaled", [((40, 60), (40, 60)), ((480, 640), (240, 320)), ((1000, 1), (320, 1))])
+@pytest.mark.parametrize(
+    "size, scaled", [((40, 60), (40, 60)), ((480, 640), (240, 320)), ((1000, 1), (320, 1))]
+)
 def test_pictures_are_scaled_down_to_a_side(make, size, scaled):
-    source = next(attributes["src"] for tag, attributes in Page(make(1, size)).elements if tag == "img")
-    image = cv2.imdecode(np.frombuffer(base64.b64decode(source.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR)
+    source = next(
+        attributes["src"] for tag, attributes in Page(make(1, size)).elements if tag == "img"
+    )
+    image = cv2.imdecode(
+        np.frombuffer(base64.b64decode(source.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR
+    )
     assert image.shape[:2] == scaled
     np.testing.assert_allclose(image[0, 0], (0, 100, 200), atol=6)  # blue, green, red
 

@@ -42,11 +42,16 @@ def test_average_precision_is_precision_where_recall_grows():
     assert mean == pytest.approx((5 / 6 + 1 / 2) / 2)
 
 
-@pytest.mark.parametrize("scores, truth, precision", [
-    ([0.5, 0.5, 0.5], [1, 0, 0], 1 / 3), ([0.5, 0.5, 0.5], [0, 0, 1], 1 / 3),
-    ([0.9, 0.5, 0.5, 0.1], [0, 1, 0, 1], 1 / 2 * 1 / 3 + 1 / 2 * 2 / 4),
-    ([0.9, 0.5, 0.5, 0.1], [0, 0, 1, 1], 1 / 2 * 1 / 3 + 1 / 2 * 2 / 4),
-    ([0.1, 0.9, 0.9], [1, 1, 1], 1)])
+@pytest.mark.parametrize(
+    "scores, truth, precision",
+    [
+        ([0.5, 0.5, 0.5], [1, 0, 0], 1 / 3),
+        ([0.5, 0.5, 0.5], [0, 0, 1], 1 / 3),
+        ([0.9, 0.5, 0.5, 0.1], [0, 1, 0, 1], 1 / 2 * 1 / 3 + 1 / 2 * 2 / 4),
+        ([0.9, 0.5, 0.5, 0.1], [0, 0, 1, 1], 1 / 2 * 1 / 3 + 1 / 2 * 2 / 4),
+        ([0.1, 0.9, 0.9], [1, 1, 1], 1),
+    ],
+)
 def test_pictures_of_equal_score_pass_a_threshold_together(scores, truth, precision):
     mean, each = mean_average_precision(np.array(scores)[:, None], np.array(truth)[:, None])
     assert mean == each[0] == pytest.approx(precision)
@@ -67,7 +72,9 @@ def test_average_precision_at_best_and_at_worst():
     truth = np.eye(4)
     assert mean_average_precision(truth * 0.8, truth)[0] == 1
     mean, each = mean_average_precision(1 - truth, truth)
-    assert mean == 1 / 4 and each.tolist() == [1 / 4] * 4  # the one positive passes with all the others
+    assert (
+        mean == 1 / 4 and each.tolist() == [1 / 4] * 4
+    )  # the one positive passes with all the others
 
 
 def test_a_class_without_positives_does_not_count():
@@ -97,12 +104,16 @@ def test_average_precision_is_scikit_learns():
 def test_top_k_accuracy_by_hand():
     scores, truth = [[0.1, 0.7, 0.2], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]], [1, 1, 0]
     # Of the two equal scores in the second row the first is the best.
-    assert [top_k_accuracy(scores, truth, k) for k in (1, 2, 3, 9)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+    assert [top_k_accuracy(scores, truth, k) for k in (1, 2, 3, 9)] == pytest.approx(
+        [1 / 3, 2 / 3, 1, 1]
+    )
 
 
 def test_expected_calibration_error_by_hand():
     # Two bins: in the lower, 0.2 and 0.4 are said of what is never and always true; in the upper, 0.9 of what is true.
-    assert expected_calibration_error([0.2, 0.4, 0.9], [0, 1, 1], bins=2) == pytest.approx((0.4 + 0.1) / 3)
+    assert expected_calibration_error([0.2, 0.4, 0.9], [0, 1, 1], bins=2) == pytest.approx(
+        (0.4 + 0.1) / 3
+    )
     assert expected_calibration_error([[1.0, 0.0]], [[True, False]]) == 0
     assert expected_calibration_error([1.0], [False]) == 1
 
@@ -130,7 +141,10 @@ def test_the_nearest_has_the_largest_cosine():
     features = np.array([[3, 1], [0, 2], [1, 1.5], [0, 0]], np.float32)
     # Length does not count; of equal ones the first does; nothing is like a row of zeros.
     assert nearest(features, others).tolist() == [1, 2, 0, 0]
-    assert nearest(np.repeat(features, 200, 0), others).tolist() == np.repeat([1, 2, 0, 0], 200).tolist()
+    assert (
+        nearest(np.repeat(features, 200, 0), others).tolist()
+        == np.repeat([1, 2, 0, 0], 200).tolist()
+    )
 
 
 # --- captions
@@ -138,27 +152,56 @@ def test_the_nearest_has_the_largest_cosine():
 
 def test_style_by_hand():
     captions = ["A dog runs on the", "a dog and a dog", "A dog runs, on the.", "He looks up"]
-    assert style(captions) == {"mean_words": 4.5, "unfinished": 50.0, "repeating": 25.0, "distinct": 3}
+    assert style(captions) == {
+        "mean_words": 4.5,
+        "unfinished": 50.0,
+        "repeating": 25.0,
+        "distinct": 3,
+    }
     assert style(captions, {"a dog, runs on the", "He looks"})["new"] == 50.0
     assert style(captions[3:], captions) == {
-        "mean_words": 3.0, "unfinished": 0.0, "repeating": 0.0, "distinct": 1, "new": 0.0}
-    assert style(["", "a a a"]) == {"mean_words": 1.5, "unfinished": 50.0, "repeating": 50.0, "distinct": 2}
+        "mean_words": 3.0,
+        "unfinished": 0.0,
+        "repeating": 0.0,
+        "distinct": 1,
+        "new": 0.0,
+    }
+    assert style(["", "a a a"]) == {
+        "mean_words": 1.5,
+        "unfinished": 50.0,
+        "repeating": 50.0,
+        "distinct": 2,
+    }
     assert mean_words(captions) == 4.5 and mean_words([]) == 0
     assert style([]) == {"mean_words": 0.0, "unfinished": 0.0, "repeating": 0.0, "distinct": 0}
 
 
 def test_identical_captions_are_perfect(without_java):
     captions = {"a": "a red cat sits here", "b": "blue dogs run over there"}
-    references = {"a": ("A red cat sits here.", "Nobody looks."), "b": ("Blue dogs run over there!",), "c": ("More.",)}
+    references = {
+        "a": ("A red cat sits here.", "Nobody looks."),
+        "b": ("Blue dogs run over there!",),
+        "c": ("More.",),
+    }
     scores, _ = caption_scores(captions, references)
-    assert [scores[name] for name in ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")] == [100] * 5
+    assert [scores[name] for name in ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")] == [
+        100
+    ] * 5
 
 
-@pytest.mark.parametrize("caption, references, scores", [
-    ("a dog", ["a dog runs very fast"], [100 * math.exp(1 - 5 / 2)] * 2),
-    ("a dog", ["a dog runs very fast", "a dog runs"], [100 * math.exp(1 - 3 / 2)] * 2),  # the closest length counts
-    ("a a a dog", ["a dog"], [100 * 2 / 4, 100 * math.sqrt(2 / 4 * 1 / 3)]),
-    ("dog a", ["a dog"], [100, 0])])
+@pytest.mark.parametrize(
+    "caption, references, scores",
+    [
+        ("a dog", ["a dog runs very fast"], [100 * math.exp(1 - 5 / 2)] * 2),
+        (
+            "a dog",
+            ["a dog runs very fast", "a dog runs"],
+            [100 * math.exp(1 - 3 / 2)] * 2,
+        ),  # the closest length counts
+        ("a a a dog", ["a dog"], [100 * 2 / 4, 100 * math.sqrt(2 / 4 * 1 / 3)]),
+        ("dog a", ["a dog"], [100, 0]),
+    ],
+)
 def test_bleu_by_hand(without_java, caption, references, scores):
     found, _ = caption_scores({"a": caption}, {"a": references})
     assert [found["BLEU-1"], found["BLEU-2"]] == pytest.approx(scores, abs=0.01)
@@ -166,10 +209,11 @@ def test_bleu_by_hand(without_java, caption, references, scores):
 
 def test_rouge_by_hand(without_java):
     # The longest common subsequence, a ... sees, is 2 of 4 words and 2 of 3; recall weighs 1.2 squared.
-    precision, recall, weight = 2 / 4, 2 / 3, 1.2 ** 2
+    precision, recall, weight = 2 / 4, 2 / 3, 1.2**2
     found, _ = caption_scores({"a": "a man sees dogs"}, {"a": ["a bird sees"]})
-    assert found["ROUGE-L"] == pytest.approx(100 * (1 + weight) * precision * recall / (recall + weight * precision),
-                                             abs=0.005)
+    assert found["ROUGE-L"] == pytest.approx(
+        100 * (1 + weight) * precision * recall / (recall + weight * precision), abs=0.005
+    )
 
 
 def test_cider_is_ten_for_what_is_said_of_one_picture_only(without_java):
@@ -180,7 +224,12 @@ def test_cider_is_ten_for_what_is_said_of_one_picture_only(without_java):
     scores, each = caption_scores({"b": told["a"], "a": told["a"]}, references)
     assert scores["CIDEr"] == 500 and each == {"b": 0, "a": 1000}
     assert caption_scores({"a": told["b"], "b": told["a"]}, references)[0]["CIDEr"] == 0
-    assert caption_scores(told, {name: [told[name], "nobody knows it better"] for name in told})[0]["CIDEr"] == 500
+    assert (
+        caption_scores(told, {name: [told[name], "nobody knows it better"] for name in told})[0][
+            "CIDEr"
+        ]
+        == 500
+    )
     assert caption_scores({"a": told["a"]}, references)[0]["CIDEr"] == 0
 
 
@@ -208,7 +257,10 @@ def test_with_java_words_are_penn_treebanks_and_meteor_is_there(capfd):
     found, _ = caption_scores(captions, references)
     assert list(found)[3:] == ["BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "tokenizer"]
     assert found["METEOR"] == found["BLEU-4"] == 100 and found["tokenizer"] == "ptb"
-    assert ptb_tokenize(references) == {"a": ["the dog 's ball is n't red"], "b": ["two dogs run over there"]}
+    assert ptb_tokenize(references) == {
+        "a": ["the dog 's ball is n't red"],
+        "b": ["two dogs run over there"],
+    }
     assert capfd.readouterr() == ("", "")
 
 
@@ -232,10 +284,20 @@ def test_java_that_fails_on_a_single_caption_is_blamed(tmp_path, monkeypatch):
 @pytest.mark.skipif(not shutil.which("java"), reason="needs Java")
 def test_a_meteor_that_fails_is_one_line_and_does_not_hang(tmp_path):
     java = shutil.which("java")
-    (tmp_path / "java").write_text(f'#!/bin/sh\ncase "$*" in *meteor*) exit 1;; esac\nexec {java} "$@"\n')
+    (tmp_path / "java").write_text(
+        f'#!/bin/sh\ncase "$*" in *meteor*) exit 1;; esac\nexec {java} "$@"\n'
+    )
     (tmp_path / "java").chmod(0o755)
-    program = ("from picaption.models.evaluation.metrics import caption_scores\n"
-               "caption_scores({'a': 'a cat', 'b': 'a dog'}, {'a': ['a cat'], 'b': ['a dog']})")
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60,
-                            env={"PATH": str(tmp_path)}, cwd=Path(models.__file__).parents[1])
+    program = (
+        "from picaption.models.evaluation.metrics import caption_scores\n"
+        "caption_scores({'a': 'a cat', 'b': 'a dog'}, {'a': ['a cat'], 'b': ['a dog']})"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": str(tmp_path)},
+        cwd=Path(models.__file__).parents[1],
+    )
     assert "Java fails" in result.stderr.splitlines()[-1]

@@ -13,23 +13,57 @@ from picaption.models.evaluation.object_hallucination import (
 COCO = frozenset((*SYNONYMS, "zebra", "elephant", "giraffe", "bench", "pizza", "sink"))
 
 
-@pytest.mark.parametrize("word, expected", [
-    ("dog", "dogs"), ("bus", "buses"), ("couch", "couches"), ("puppy", "puppies"), ("boy", "boys"), ("box", "boxes"),
-    ("woman", "women"), ("child", "children"), ("knife", "knives"), ("giraffe", "giraffes"), ("mouse", "mice"),
-    ("human", "humans"), ("y", "ys")])
+@pytest.mark.parametrize(
+    "word, expected",
+    [
+        ("dog", "dogs"),
+        ("bus", "buses"),
+        ("couch", "couches"),
+        ("puppy", "puppies"),
+        ("boy", "boys"),
+        ("box", "boxes"),
+        ("woman", "women"),
+        ("child", "children"),
+        ("knife", "knives"),
+        ("giraffe", "giraffes"),
+        ("mouse", "mice"),
+        ("human", "humans"),
+        ("y", "ys"),
+    ],
+)
 def test_plural(word, expected):
     assert plural(word) == expected
 
 
-@pytest.mark.parametrize("caption, named", [
-    ("A zebra stands.", {"zebra"}), ("Two ZEBRAS, standing", {"zebra"}), ("zebra-like", {"zebra"}),
-    ("a zebroid", set()), ("", set()),
-    ("two men and a lady on motorbikes", {"person", "motorcycle"}), ("Children", {"person"}), ("nothing", set()),
-    ("a hot dog on a plate", {"hot dog"}), ("a dog is hot", {"dog"}), ("hot-dogs", {"hot dog"}),
-    ("a teddy bear", {"teddy bear"}), ("bears", {"bear"}), ("a dirt bike", {"motorcycle"}), ("a bike", {"bicycle"}),
-    ("a couple of dogs", {"dog"}), ("a couple on a bench", {"person", "bench"}), ("a baby elephant", {"elephant"}),
-    ("a baby sees an elephant", {"person", "elephant"}), ("the train tracks", set()), ("a train", {"train"}),
-    ("a man's tie", {"person", "tie"}), ("glasses of wine", set()), ("a glass of wine", {"wine glass"})])
+@pytest.mark.parametrize(
+    "caption, named",
+    [
+        ("A zebra stands.", {"zebra"}),
+        ("Two ZEBRAS, standing", {"zebra"}),
+        ("zebra-like", {"zebra"}),
+        ("a zebroid", set()),
+        ("", set()),
+        ("two men and a lady on motorbikes", {"person", "motorcycle"}),
+        ("Children", {"person"}),
+        ("nothing", set()),
+        ("a hot dog on a plate", {"hot dog"}),
+        ("a dog is hot", {"dog"}),
+        ("hot-dogs", {"hot dog"}),
+        ("a teddy bear", {"teddy bear"}),
+        ("bears", {"bear"}),
+        ("a dirt bike", {"motorcycle"}),
+        ("a bike", {"bicycle"}),
+        ("a couple of dogs", {"dog"}),
+        ("a couple on a bench", {"person", "bench"}),
+        ("a baby elephant", {"elephant"}),
+        ("a baby sees an elephant", {"person", "elephant"}),
+        ("the train tracks", set()),
+        ("a train", {"train"}),
+        ("a man's tie", {"person", "tie"}),
+        ("glasses of wine", set()),
+        ("a glass of wine", {"wine glass"}),
+    ],
+)
 def test_a_caption_names_what_its_words_name(caption, named):
     assert objects_named(caption, phrases(COCO)) == named
 
@@ -46,8 +80,17 @@ def test_the_share_that_names_an_object_by_hand():
     labels = [("person", "dog"), ("person", "dog"), ("person",), ("dog",), ()]
     # Right of the four pictures with labels are three; of the three with another label than person, the second. A cat is told once.
     assert share_that_names_an_object(captions, labels, ("cat", "dog", "person")) == {
-        "labelled_pictures": 4, "names_an_object": 75.0, "names_an_object_but_person": 33.33, "names_an_absent_object": 25.0}
+        "labelled_pictures": 4,
+        "names_an_object": 75.0,
+        "names_an_object_but_person": 33.33,
+        "names_an_absent_object": 25.0,
+    }
     found = share_that_names_an_object(["a man and his dog"], [("person",)], ("dog", "person"))
     assert (found["names_an_object_but_person"], found["names_an_absent_object"]) == (None, 100.0)
     # Where there is no class for it, none is absent.
-    assert share_that_names_an_object(["a man and his dog"], [("person",)], ("person",))["names_an_absent_object"] == 0.0
+    assert (
+        share_that_names_an_object(["a man and his dog"], [("person",)], ("person",))[
+            "names_an_absent_object"
+        ]
+        == 0.0
+    )

@@ -64,11 +64,28 @@ def test_a_model_read_back_is_the_same(tmp_path, order, estimate):
 def test_what_is_written_is_arpa(tmp_path):
     model = maximum_likelihood([[3, 4], [3]], 2, len(WORDS))
     assert written(tmp_path / "model.arpa", model).split("\n") == [
-        "\\data\\", "ngram 1=7", "ngram 2=4", "",
-        "\\1-grams:", "-99\t<s>\t-99", "-0.397940009\t</s>", "-99\t<unk>", "-0.397940009\ta\t-99",
-        "-0.698970004\tb\t-99", "-99\tc", "-99\tété", "",
-        "\\2-grams:", "0.0\t<s> a", "-0.301029996\ta b", "-0.301029996\ta </s>", "0.0\tb </s>", "",
-        "\\end\\", ""]
+        "\\data\\",
+        "ngram 1=7",
+        "ngram 2=4",
+        "",
+        "\\1-grams:",
+        "-99\t<s>\t-99",
+        "-0.397940009\t</s>",
+        "-99\t<unk>",
+        "-0.397940009\ta\t-99",
+        "-0.698970004\tb\t-99",
+        "-99\tc",
+        "-99\tété",
+        "",
+        "\\2-grams:",
+        "0.0\t<s> a",
+        "-0.301029996\ta b",
+        "-0.301029996\ta </s>",
+        "0.0\tb </s>",
+        "",
+        "\\end\\",
+        "",
+    ]
 
 
 def test_a_file_of_another_toolkit_is_read(tmp_path):
@@ -76,33 +93,42 @@ def test_a_file_of_another_toolkit_is_read(tmp_path):
     model, vocabulary = read_arpa(tmp_path / "model.arpa")
     assert vocabulary.words == (*SPECIAL, "a", "b")
     assert distribution(model, (START,)) == pytest.approx(
-        [0, 10 ** -0.5 / 2, 0, 10 ** -0.1, 0.1], rel=1e-5)
+        [0, 10**-0.5 / 2, 0, 10**-0.1, 0.1], rel=1e-5
+    )
     assert log_probability(model, [3, 4]) == pytest.approx(math.log(10) * (-0.1 - 0.2 - 0.5))
     assert log_probability(model, [UNKNOWN]) == -math.inf
 
 
-@pytest.mark.parametrize("old, new, line, wrong", [
-    ("\\end\\", "", 16, "the file ends without"),
-    ("\\data\\", "\\date\\", 18, "the file ends without"),
-    ("ngram 1=4", "ngram 1=many", 4, "expected 'ngram 1=' and a number"),
-    ("ngram 1=4\n", "", 4, "expected 'ngram 1=' and a number"),
-    ("ngram 1=4\nngram 2 = 3\n", "", 5, "expected 'ngram 1=' and a number"),
-    ("ngram 1=4", "ngram 1=5", 13, "expected 5 1-grams before it, as the head says, not 4"),
-    ("ngram 2 = 3", "ngram 2 = 2", 16, "after the 2 n-grams that the head names"),
-    ("\\2-grams:", "\\3-grams:", 13, "expected"),
-    ("-0.5\t</s>", "nought\t</s>", 9, "'nought' is not a number of at most 0"),
-    ("-0.5\t</s>", "nan\t</s>", 9, "'nan' is not a number"),
-    ("-0.5\t</s>", "0.5\t</s>", 9, "'0.5' is not a number of at most 0"),
-    ("-0.60206", "1e999", 10, "'1e999' is not a number of at most 99"),
-    ("-0.5\t</s>", "-0.5\tend", 13, "expected <s> and </s> among the 1-grams"),
-    ("-0.69897\tb", "-0.69897\ta", 11, "'a' stands there twice"),
-    ("-0.69897\tb", "-0.69897", 11, "expected log10 of a probability, 1 words and perhaps a back-off weight"),
-    ("a b", "a b -1", 15, "expected log10 of a probability, 2 words,"),
-    ("a b", "a c", 15, "'c' is not among the 1-grams"),
-    ("a b", "a </s>", 16, "this n-gram stands there twice"),
-    ("a b", "a <s>", 15, "<s> stands first only"),
-    ("a b", "</s> b", 15, "<s> stands first only, and </s> last"),
-])
+@pytest.mark.parametrize(
+    "old, new, line, wrong",
+    [
+        ("\\end\\", "", 16, "the file ends without"),
+        ("\\data\\", "\\date\\", 18, "the file ends without"),
+        ("ngram 1=4", "ngram 1=many", 4, "expected 'ngram 1=' and a number"),
+        ("ngram 1=4\n", "", 4, "expected 'ngram 1=' and a number"),
+        ("ngram 1=4\nngram 2 = 3\n", "", 5, "expected 'ngram 1=' and a number"),
+        ("ngram 1=4", "ngram 1=5", 13, "expected 5 1-grams before it, as the head says, not 4"),
+        ("ngram 2 = 3", "ngram 2 = 2", 16, "after the 2 n-grams that the head names"),
+        ("\\2-grams:", "\\3-grams:", 13, "expected"),
+        ("-0.5\t</s>", "nought\t</s>", 9, "'nought' is not a number of at most 0"),
+        ("-0.5\t</s>", "nan\t</s>", 9, "'nan' is not a number"),
+        ("-0.5\t</s>", "0.5\t</s>", 9, "'0.5' is not a number of at most 0"),
+        ("-0.60206", "1e999", 10, "'1e999' is not a number of at most 99"),
+        ("-0.5\t</s>", "-0.5\tend", 13, "expected <s> and </s> among the 1-grams"),
+        ("-0.69897\tb", "-0.69897\ta", 11, "'a' stands there twice"),
+        (
+            "-0.69897\tb",
+            "-0.69897",
+            11,
+            "expected log10 of a probability, 1 words and perhaps a back-off weight",
+        ),
+        ("a b", "a b -1", 15, "expected log10 of a probability, 2 words,"),
+        ("a b", "a c", 15, "'c' is not among the 1-grams"),
+        ("a b", "a </s>", 16, "this n-gram stands there twice"),
+        ("a b", "a <s>", 15, "<s> stands first only"),
+        ("a b", "</s> b", 15, "<s> stands first only, and </s> last"),
+    ],
+)
 def test_what_is_wrong_in_a_file_is_told_with_its_line(tmp_path, old, new, line, wrong):
     (tmp_path / "bad.arpa").write_text(FILE.replace(old, new, 1))
     with pytest.raises(PicaptionError) as caught:
@@ -115,7 +141,9 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(tmp_path, old, new, line,
 def test_a_history_has_to_be_an_ngram_itself(tmp_path):
     text = FILE.replace("ngram 2 = 3", "ngram 2 = 3\nngram 3=1")
     (tmp_path / "bad.arpa").write_text(text.replace("\\end\\", "\\3-grams:\n-1\t<s> b a\n\\end\\"))
-    with pytest.raises(PicaptionError, match="line 20: its history '<s> b' is not among the 2-grams"):
+    with pytest.raises(
+        PicaptionError, match="line 20: its history '<s> b' is not among the 2-grams"
+    ):
         read_arpa(tmp_path / "bad.arpa")
 
 

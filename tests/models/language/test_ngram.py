@@ -34,7 +34,14 @@ ESTIMATES = maximum_likelihood, kneser_ney
 def test_maximum_likelihood_is_a_ratio_of_counts():
     model = maximum_likelihood(TOLD, 2, SIZE)
     assert distribution(model, (START,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
-    assert distribution(model, (A,)).tolist() == [0, 1 / 4, 0, 0, 2 / 4, 1 / 4]  # a ends one sentence of four
+    assert distribution(model, (A,)).tolist() == [
+        0,
+        1 / 4,
+        0,
+        0,
+        2 / 4,
+        1 / 4,
+    ]  # a ends one sentence of four
     assert log_probability(model, [A, B]) == pytest.approx(math.log(3 / 4 * 2 / 4 * 2 / 3))
 
 
@@ -76,14 +83,22 @@ def test_perplexity_is_the_inverse_geometric_mean():
 def test_discounts_by_hand():
     y = 5 / (5 + 2 * 3)
     counts = [1] * 5 + [2] * 3 + [3] * 2 + [4] + [9] * 7
-    assert estimate_discounts(counts) == pytest.approx((1 - 2 * y * 3 / 5, 2 - 3 * y * 2 / 3, 3 - 4 * y * 1 / 2))
+    assert estimate_discounts(counts) == pytest.approx(
+        (1 - 2 * y * 3 / 5, 2 - 3 * y * 2 / 3, 3 - 4 * y * 1 / 2)
+    )
 
 
-@pytest.mark.parametrize("counts", [
-    [], [1, 1, 2], [2, 2, 3], [1, 3, 3],  # none that is one, two or three
-    [1] * 3 + [2] + [3] * 6,  # D2 below zero
-    [1] * 9 + [2] * 9 + [3] + [4] * 9,  # D3 below zero
-])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [],
+        [1, 1, 2],
+        [2, 2, 3],
+        [1, 3, 3],  # none that is one, two or three
+        [1] * 3 + [2] + [3] * 6,  # D2 below zero
+        [1] * 9 + [2] * 9 + [3] + [4] * 9,  # D3 below zero
+    ],
+)
 def test_discounts_fall_back_where_the_text_is_too_small(counts):
     assert estimate_discounts(counts) == FALLBACK
 
@@ -94,9 +109,17 @@ def test_kneser_ney_by_hand():
     y = 1 / 5
     one, two, more = 1 - 2 * y * 2 / 1, 2 - 3 * y * 1 / 2, 3
     base = (one + 2 * two + more) / 8 * 1 / 5  # what the discounts leave, spread over five words
-    unigram = {END: (3 - more) / 8 + base, A: (2 - two) / 8 + base, B: (2 - two) / 8 + base, C: (1 - one) / 8 + base,
-               UNKNOWN: base, START: 0}
-    assert distribution(model, ()).tolist() == pytest.approx([unigram[word] for word in range(SIZE)])
+    unigram = {
+        END: (3 - more) / 8 + base,
+        A: (2 - two) / 8 + base,
+        B: (2 - two) / 8 + base,
+        C: (1 - one) / 8 + base,
+        UNKNOWN: base,
+        START: 0,
+    }
+    assert distribution(model, ()).tolist() == pytest.approx(
+        [unigram[word] for word in range(SIZE)]
+    )
     # Bigrams: <s>a 3, <s>b 1, ab 2, ac 1, a</s> 1, b</s> 2, ba 1, c</s> 1: n1, n2, n3 = 5, 2, 1.
     y = 5 / 9
     one, two, more = 1 - 2 * y * 2 / 5, 2 - 3 * y * 1 / 2, 3
@@ -104,11 +127,15 @@ def test_kneser_ney_by_hand():
     assert probability(model, (A,), B) == pytest.approx((2 - two) / 4 + left * unigram[B])
     assert probability(model, (A,), C) == pytest.approx((1 - one) / 4 + left * unigram[C])
     assert probability(model, (A,), UNKNOWN) == pytest.approx(left * unigram[UNKNOWN])
-    assert probability(model, (START,), A) == pytest.approx((3 - more) / 4 + (one + more) / 4 * unigram[A])
+    assert probability(model, (START,), A) == pytest.approx(
+        (3 - more) / 4 + (one + more) / 4 * unigram[A]
+    )
 
 
 def test_kneser_ney_keeps_the_counts_of_sentence_starts():
-    model = kneser_ney(TOLD, 3, SIZE, [(0, 0, 0)] * 3)  # undiscounted, so that the adjusted counts show
+    model = kneser_ney(
+        TOLD, 3, SIZE, [(0, 0, 0)] * 3
+    )  # undiscounted, so that the adjusted counts show
     assert distribution(model, (START,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
     # a b occurs twice, but only behind <s>
     assert distribution(model, (A,)).tolist() == pytest.approx([0, 1 / 3, 0, 0, 1 / 3, 1 / 3])
@@ -130,12 +157,14 @@ def captions_of(order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_distribution_sums_to_one(order, estimate):
     model = estimate(captions_of(order), order, 14)
-    unseen = [(UNKNOWN,) * (order - 1), (13, 4, 5, 6)[:order - 1], (3, 13, 4, 5)[:order - 1]]
+    unseen = [(UNKNOWN,) * (order - 1), (13, 4, 5, 6)[: order - 1], (3, 13, 4, 5)[: order - 1]]
     for history in [*model.seen, *unseen]:
         found = distribution(model, history)
         assert found.sum() == pytest.approx(1)
         assert found.min() >= found[START] == 0
-        assert found.tolist() == pytest.approx([probability(model, history, word) for word in range(14)])
+        assert found.tolist() == pytest.approx(
+            [probability(model, history, word) for word in range(14)]
+        )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -146,9 +175,14 @@ def test_smoothing_makes_no_sentence_impossible(order):
 def test_smoothing_predicts_new_sentences_better_the_more_it_sees():
     random = np.random.default_rng(0)
     # A word is followed by itself plus one or two, so a bigram knows more than single words do.
-    captions = [[3 + (start + step) % 9 for step in np.cumsum(random.integers(1, 3, 6))] for start in range(200)]
+    captions = [
+        [3 + (start + step) % 9 for step in np.cumsum(random.integers(1, 3, 6))]
+        for start in range(200)
+    ]
     train, new = captions[:150], captions[150:]
-    assert perplexity(kneser_ney(train, 2, 12), new) < 0.5 * perplexity(kneser_ney(train, 1, 12), new)
+    assert perplexity(kneser_ney(train, 2, 12), new) < 0.5 * perplexity(
+        kneser_ney(train, 1, 12), new
+    )
 
 
 def test_samples_follow_the_probabilities_and_the_seed():
@@ -171,10 +205,13 @@ def test_a_sample_that_does_not_end_is_cut():
 @pytest.mark.parametrize("order", ORDERS)
 def test_beam_search_tells_a_caption_without_a_picture(order, estimate):
     model = estimate(TOLD, order, SIZE)
-    best = beam_search(next_word(model), order, Beam(3, 2, 2, 0.0))[0]  # Three words: all of two are searched.
+    best = beam_search(next_word(model), order, Beam(3, 2, 2, 0.0))[
+        0
+    ]  # Three words: all of two are searched.
     assert best.log_probability == pytest.approx(log_probability(model, best.words), rel=1e-5)
     assert best.log_probability == pytest.approx(
-        max(log_probability(model, words) for words in product((A, B, C), repeat=2)), rel=1e-5)
+        max(log_probability(model, words) for words in product((A, B, C), repeat=2)), rel=1e-5
+    )
 
 
 def test_next_words_take_histories_padded_with_start():
@@ -183,7 +220,9 @@ def test_next_words_take_histories_padded_with_start():
     asked = np.array([[START, START, START], [START, START, A], [START, A, B], [A, B, A]], np.int32)
     found = ask(asked)
     assert found.dtype == np.float32
-    expected = [distribution(model, history) for history in ((START,), (START, A), (START, A, B), (A, B, A))]
+    expected = [
+        distribution(model, history) for history in ((START,), (START, A), (START, A, B), (A, B, A))
+    ]
     assert np.exp(found) == pytest.approx(np.array(expected), rel=1e-5)
     found[:] = 0  # The search writes into what it was given.
     assert np.exp(ask(asked)) == pytest.approx(np.array(expected), rel=1e-5)
@@ -196,7 +235,9 @@ def test_what_cannot_be_counted_is_refused(estimate):
     with pytest.raises(ValueError, match="no captions"):
         estimate([], 2, SIZE)
     for word in (START, END, SIZE, -1):
-        with pytest.raises(ValueError, match=f"{word} is not the number of a word: they are 2 to 5"):
+        with pytest.raises(
+            ValueError, match=f"{word} is not the number of a word: they are 2 to 5"
+        ):
             estimate([[A, word]], 2, SIZE)
     with pytest.raises(ValueError, match="no captions"):
         perplexity(estimate(TOLD, 2, SIZE), [])

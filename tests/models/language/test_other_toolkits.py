@@ -27,7 +27,9 @@ TRAIN, NEW = TEXT[:120], TEXT[120:]  # NEW has words that TRAIN has not.
 
 def counted(sentences):
     """Return (vocabulary of `sentences`, their word numbers)."""
-    vocabulary = Vocabulary((*SPECIAL, *dict.fromkeys(word for words in sentences for word in words)))
+    vocabulary = Vocabulary(
+        (*SPECIAL, *dict.fromkeys(word for words in sentences for word in words))
+    )
     return vocabulary, [vocabulary.encode(words) for words in sentences]
 
 
@@ -45,13 +47,17 @@ def test_lmplz_estimates_the_same(order):
     for history, following in ours.seen.items():
         assert following == pytest.approx(theirs.seen[history], rel=1e-6)
         if history:
-            assert ours.backoff[history] == pytest.approx(theirs.backoff.get(history, 1.0), rel=1e-6)
+            assert ours.backoff[history] == pytest.approx(
+                theirs.backoff.get(history, 1.0), rel=1e-6
+            )
     assert perplexity(ours, captions) == pytest.approx(perplexity(theirs, captions), rel=1e-6)
 
 
 @pytest.fixture
 def kenlm():
-    return pytest.importorskip("kenlm", reason="KenLM's module has to be compiled: pip install kenlm")
+    return pytest.importorskip(
+        "kenlm", reason="KenLM's module has to be compiled: pip install kenlm"
+    )
 
 
 @pytest.mark.parametrize("estimate", [maximum_likelihood, kneser_ney])
@@ -76,7 +82,8 @@ def test_we_score_what_lmplz_wrote_as_kenlm_does(kenlm):
     theirs = kenlm.Model(str(FOLDER / "order5.arpa"))
     for words in (*TEXT, ["a", "zebra", "runs"], ["zebra"], [], ["runs"] * 7):
         assert log_probability(model, vocabulary.encode(words)) == pytest.approx(
-            theirs.score(" ".join(words)) * math.log(10), abs=1e-4)
+            theirs.score(" ".join(words)) * math.log(10), abs=1e-4
+        )
 
 
 @pytest.fixture
@@ -87,17 +94,24 @@ def lm():
 def fitted(model, order):
     """Return nltk's `model` fitted on TRAIN: n-grams up to `order`, one <s> before a sentence, and never told."""
     from nltk.util import everygrams
-    grams = [[gram for gram in everygrams(("<s>", *words, "</s>"), max_len=order) if gram != ("<s>",)]
-             for words in TRAIN]
+
+    grams = [
+        [gram for gram in everygrams(("<s>", *words, "</s>"), max_len=order) if gram != ("<s>",)]
+        for words in TRAIN
+    ]
     model.fit(grams, [word for words in TRAIN for word in (*words, "</s>")])
     return model
 
 
 def nltk_perplexity(model, ours, vocabulary, captions):
     """Return the perplexity that nltk's `model` has on `captions`, word for word with the histories of `ours`."""
-    return model.perplexity([
-        (*vocabulary.decode(history_of(ours, words[:index])), vocabulary.words[word])
-        for words in captions for index, word in enumerate([*words, END])])
+    return model.perplexity(
+        [
+            (*vocabulary.decode(history_of(ours, words[:index])), vocabulary.words[word])
+            for words in captions
+            for index, word in enumerate([*words, END])
+        ]
+    )
 
 
 @pytest.mark.parametrize("order", range(1, 6))
@@ -107,8 +121,12 @@ def test_nltk_has_the_same_maximum_likelihood(lm, order):
     for history in ours.seen:
         context = vocabulary.decode(history)
         for word in (*ours.seen[history], UNKNOWN, 3):
-            assert probability(ours, history, word) == pytest.approx(theirs.score(vocabulary.words[word], context))
-    assert perplexity(ours, train) == pytest.approx(nltk_perplexity(theirs, ours, vocabulary, train), rel=1e-6)
+            assert probability(ours, history, word) == pytest.approx(
+                theirs.score(vocabulary.words[word], context)
+            )
+    assert perplexity(ours, train) == pytest.approx(
+        nltk_perplexity(theirs, ours, vocabulary, train), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -118,13 +136,20 @@ def test_nltk_has_the_same_kneser_ney_with_one_discount(lm, order):
     ours = kneser_ney(train, order, len(vocabulary), [(0, 0, 0)] + [(0.4, 0.4, 0.4)] * (order - 1))
     theirs = fitted(lm.KneserNeyInterpolated(order, 0.4), order)
     random = np.random.default_rng(0)
-    whole = [history for history in ours.seen if len(history) == order - 1 and (order == 2 or history[0] != START)]
+    whole = [
+        history
+        for history in ours.seen
+        if len(history) == order - 1 and (order == 2 or history[0] != START)
+    ]
     for index in random.choice(len(whole), 20, replace=False):
         context = vocabulary.decode(whole[index])
         for word in (*ours.seen[whole[index]], *random.integers(END, len(vocabulary), 5).tolist()):
             if word != UNKNOWN:
                 assert probability(ours, whole[index], word) == pytest.approx(
-                    theirs.score(vocabulary.words[word], context))
+                    theirs.score(vocabulary.words[word], context)
+                )
     if order == 2:
         seen = [words for words in map(vocabulary.encode, NEW) if UNKNOWN not in words]
-        assert perplexity(ours, seen) == pytest.approx(nltk_perplexity(theirs, ours, vocabulary, seen), rel=1e-6)
+        assert perplexity(ours, seen) == pytest.approx(
+            nltk_perplexity(theirs, ours, vocabulary, seen), rel=1e-6
+        )

@@ -15,17 +15,25 @@ class Captioner:
     vocabulary = Vocabulary((*SPECIAL, "cat", "dog", "axolotl"))
 
     def next_word(self, history, context):
-        return np.log(np.tile(np.array([0.1, 0.1, 0.2, 0.2, 0.2, 0.2], np.float32), (len(history), 1)))
+        return np.log(
+            np.tile(np.array([0.1, 0.1, 0.2, 0.2, 0.2, 0.2], np.float32), (len(history), 1))
+        )
 
 
 def test_probabilities_multiply_and_unknown_words_count_as_such():
     told = Vocabulary((*SPECIAL, "dog", "cat"))  # other numbers, and no axolotl
     dog, cat = 3, 4
-    counted = maximum_likelihood([[dog], [dog], [dog], [cat], [2]], 2, len(told))  # 2 is the unknown word
-    found = np.exp(WithPrior(Captioner(), counted, told, 2.0).next_word(np.zeros((1, 1), np.int32), None)[0])
-    odds = np.array([0, 0, 0.2 * 0.2 ** 2, 0.2 * 0.2 ** 2, 0.2 * 0.6 ** 2, 0.2 * 0.2 ** 2])
+    counted = maximum_likelihood(
+        [[dog], [dog], [dog], [cat], [2]], 2, len(told)
+    )  # 2 is the unknown word
+    found = np.exp(
+        WithPrior(Captioner(), counted, told, 2.0).next_word(np.zeros((1, 1), np.int32), None)[0]
+    )
+    odds = np.array([0, 0, 0.2 * 0.2**2, 0.2 * 0.2**2, 0.2 * 0.6**2, 0.2 * 0.2**2])
     np.testing.assert_allclose(found, odds / odds.sum(), atol=1e-6)
-    without = np.exp(WithPrior(Captioner(), counted, told, 0.5).next_word(np.array([[4]], np.int32), None)[0])
+    without = np.exp(
+        WithPrior(Captioner(), counted, told, 0.5).next_word(np.array([[4]], np.int32), None)[0]
+    )
     assert without[1] == pytest.approx(1)  # after dog, number 4 there, the sentence ends
 
 
@@ -33,9 +41,13 @@ def test_counted_n_grams_alone_say_the_same_of_every_picture(photos):
     vocabulary = Vocabulary((*SPECIAL, "a", "cat", "dog", "sleeps", "here"))
     counted = maximum_likelihood([[3, 4, 6, 7], [3, 4, 6, 7], [3, 5, 6, 7]], 2, len(vocabulary))
     recognizer = Recognizer(ImageFree(counted, vocabulary))
-    assert [recognizer(photo).caption.text for photo in photos.values()] == 3 * ["a cat sleeps here"]
+    assert [recognizer(photo).caption.text for photo in photos.values()] == 3 * [
+        "a cat sleeps here"
+    ]
     # P(cat | a) = 2/3 and P(sleeps | cat) = P(here | sleeps) = P(end | here) = 1.
-    assert recognizer(photos["cat"]).caption.log_probability == pytest.approx(np.log(2 / 3), abs=1e-6)
+    assert recognizer(photos["cat"]).caption.log_probability == pytest.approx(
+        np.log(2 / 3), abs=1e-6
+    )
 
 
 def test_all_else_is_the_models_own(bundle, photos):
@@ -49,5 +61,6 @@ def test_all_else_is_the_models_own(bundle, photos):
 def test_a_model_without_captioner_is_refused():
     class Silent:
         vocabulary = None
+
     with pytest.raises(PicaptionError, match="no captioner that a prior could help"):
         WithPrior(Silent(), maximum_likelihood([[3]], 2, 4), Vocabulary((*SPECIAL, "cat")), 0.2)

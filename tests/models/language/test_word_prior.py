@@ -15,10 +15,17 @@ def told(caption, *labels):
 
 
 def test_words_that_go_with_a_class_speak_for_it():
-    records = 40 * [told("a desk with a keyboard", "mouse"), told("a keyboard", "mouse"), told("a dog on grass"), told("a desk")]
+    records = 40 * [
+        told("a desk with a keyboard", "mouse"),
+        told("a keyboard", "mouse"),
+        told("a dog on grass"),
+        told("a desk"),
+    ]
     prior = text_prior(records, ("mouse", "dog"), VOCABULARY)
     words = dict(zip(VOCABULARY.words, prior[:, 0]))
     assert prior.shape == (len(VOCABULARY), 2) and prior.dtype == np.float32
-    assert words["keyboard"] > 0.06 > words["desk"] and words["grass"] < 0 and abs(words["a"]) < 0.05
+    assert (
+        words["keyboard"] > 0.06 > words["desk"] and words["grass"] < 0 and abs(words["a"]) < 0.05
+    )
     # No text has the class dog, but its name is a word.
     np.testing.assert_array_equal(prior[:, 1], name_prior(("mouse", "dog"), VOCABULARY)[:, 1])

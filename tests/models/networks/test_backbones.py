@@ -44,34 +44,50 @@ def test_efficientnet_lite0_has_its_published_size():
 
 def test_batch_normalisation_folds_into_the_convolutions():
     random = np.random.default_rng(0)
-    source = keras.applications.MobileNetV2((64, 64, 3), 0.35, weights=None, classes=10, classifier_activation=None)
+    source = keras.applications.MobileNetV2(
+        (64, 64, 3), 0.35, weights=None, classes=10, classifier_activation=None
+    )
     for layer in source.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             shape = layer.gamma.shape
-            layer.set_weights([random.uniform(0.5, 1.5, shape), random.normal(0, 0.3, shape),
-                               random.normal(0, 0.3, shape), random.uniform(0.5, 1.5, shape)])
+            layer.set_weights(
+                [
+                    random.uniform(0.5, 1.5, shape),
+                    random.normal(0, 0.3, shape),
+                    random.normal(0, 0.3, shape),
+                    random.uniform(0.5, 1.5, shape),
+                ]
+            )
     network = backbone("mobilenet_v2", 64, 0.35, classes=10)
     load_applications(network, source)
     images = random.uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     expected = np.asarray(source(images, training=False))
     assert np.abs(expected).max() > 0.01
-    np.testing.assert_allclose(np.asarray(network(images)), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        np.asarray(network(images)), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+    )
 
 
 def test_weights_of_another_network_are_refused():
     network = backbone("mobilenet_v2", 64, 0.35)
     with pytest.raises(ValueError, match="stem .* alpha"):
-        set_weights(network.get_layer("stem"), np.zeros((3, 3, 3, 32), np.float32), np.zeros(32, np.float32))
+        set_weights(
+            network.get_layer("stem"), np.zeros((3, 3, 3, 32), np.float32), np.zeros(32, np.float32)
+        )
 
 
 @pytest.mark.skipif(not (WEIGHTS and PICTURES), reason="set PICAPTION_WEIGHTS and PICAPTION_DATA")
 def test_folded_weights_agree_with_the_int8_reference_on_real_pictures():
     from picaption.device.bundle.runtime import make_interpreter
+
     network = backbone("mobilenet_v2", 224, 1.0, classes=1001)
     load_folded(network, Path(WEIGHTS, "mobilenet_v2_1.0_224_imagenet.npz"))
     reference = make_interpreter(Path(WEIGHTS, "tf2_mobilenet_v2_1.0_224_ptq.tflite").read_bytes())
     reference.allocate_tensors()
-    given, found = reference.get_input_details()[0]["index"], reference.get_output_details()[0]["index"]
+    given, found = (
+        reference.get_input_details()[0]["index"],
+        reference.get_output_details()[0]["index"],
+    )
     paths = sorted(Path(PICTURES, "imagenette160", "val").glob("*/*"))[::20]
     same = 0
     for path in paths:

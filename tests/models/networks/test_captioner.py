@@ -19,26 +19,37 @@ def test_shapes():
 def test_logits_are_the_formula():
     captioner = build_captioner((2,), words=6, tags=1, order=3, embedding=2, hidden=4)
     history, context = np.array([[1, 5]]), np.array([[0.3, -0.2, 0.1, 5]], np.float32)
-    embedding, = captioner.next_word.get_layer("embedding").get_weights()
-    hidden, = captioner.next_word.get_layer("hidden").get_weights()
+    (embedding,) = captioner.next_word.get_layer("embedding").get_weights()
+    (hidden,) = captioner.next_word.get_layer("hidden").get_weights()
     output, bias = captioner.next_word.get_layer("logits").get_weights()
     h = np.maximum(0, np.concatenate([embedding[1], embedding[5]]) @ hidden + context[0])
-    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], h @ output + bias, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(captioner.next_word([history, context]))[0], h @ output + bias, atol=1e-5
+    )
 
 
 def test_matrices_of_a_rank_are_products_of_two():
     captioner = build_captioner((5,), words=6, tags=1, order=2, embedding=2, hidden=4, rank=3)
-    features, history = np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32), np.array([[2]])
-    (first,), (second, bias) = (captioner.context.get_layer(name).get_weights() for name in ("narrow_features", "context"))
+    features, history = (
+        np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32),
+        np.array([[2]]),
+    )
+    (first,), (second, bias) = (
+        captioner.context.get_layer(name).get_weights() for name in ("narrow_features", "context")
+    )
     assert first.shape == (5, 3) and second.shape == (3, 4)
     context = np.asarray(captioner.context(features))
     np.testing.assert_allclose(context, features @ (first @ second) + bias, atol=1e-5)
-    (embedding,), (hidden,), (narrow,), (output, bias) = (captioner.next_word.get_layer(name).get_weights() for name in (
-        "embedding", "hidden", "narrow_logits", "logits"))
+    (embedding,), (hidden,), (narrow,), (output, bias) = (
+        captioner.next_word.get_layer(name).get_weights()
+        for name in ("embedding", "hidden", "narrow_logits", "logits")
+    )
     assert narrow.shape == (4, 3) and output.shape == (3, 6)
     expected = np.maximum(0, embedding[2:3] @ hidden + context) @ (narrow @ output) + bias
     assert captioner.tagger.get_layer("narrow_tags").get_weights()[0].shape == (4, 3)
-    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context])), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(captioner.next_word([history, context])), expected, atol=1e-5
+    )
 
 
 def test_attention_is_the_formula_and_without_a_query_the_mean():
@@ -46,20 +57,32 @@ def test_attention_is_the_formula_and_without_a_query_the_mean():
     features = np.random.default_rng(0).normal(size=(1, 3, 2)).astype(np.float32)
     context, history = np.asarray(captioner.context(features)), np.array([[1, 5]])
     embedding, hidden, query, (output, bias) = (
-        weights[0] if len(weights) == 1 else weights for weights in (
-            captioner.next_word.get_layer(name).get_weights() for name in ("embedding", "hidden", "query", "logits")))
+        weights[0] if len(weights) == 1 else weights
+        for weights in (
+            captioner.next_word.get_layer(name).get_weights()
+            for name in ("embedding", "hidden", "query", "logits")
+        )
+    )
     told = np.concatenate([embedding[1], embedding[5]])
 
     def expected(query):
         scores = np.exp(context[0] @ (told @ query))
         return np.maximum(0, told @ hidden + scores / scores.sum() @ context[0]) @ output + bias
+
     assert not query.any()
-    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], expected(query), atol=1e-5)
     np.testing.assert_allclose(
-        np.maximum(0, told @ hidden + context[0].mean(0)) @ output + bias, expected(query), atol=1e-6)
+        np.asarray(captioner.next_word([history, context]))[0], expected(query), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        np.maximum(0, told @ hidden + context[0].mean(0)) @ output + bias,
+        expected(query),
+        atol=1e-6,
+    )
     query = np.random.default_rng(1).normal(size=query.shape).astype(np.float32)
     captioner.next_word.get_layer("query").set_weights([query])
-    np.testing.assert_allclose(np.asarray(captioner.next_word([history, context]))[0], expected(query), atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(captioner.next_word([history, context]))[0], expected(query), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("order", (2, 5, 8))
@@ -74,6 +97,7 @@ def test_words_before_the_last_ones_change_nothing(order, features):
         logits = np.asarray(captioner.next_word([history, np.repeat(context, 2, 0)]))
         told.append((history.copy(), logits))
         return np.array(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+
     beam_search(next_word, order, Beam(2, 12, 12, 0.7))
     by_history = {}
     for histories, logits in told:
@@ -83,7 +107,14 @@ def test_words_before_the_last_ones_change_nothing(order, features):
 
 def test_classic_network_has_its_layers():
     network = classic_cnn(96, classes=10)
-    kinds = [(type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", None)))
-             for layer in network.layers]
-    assert [each for each in kinds if each[1]] == [("Conv2D", 32), ("Conv2D", 64), ("Conv2D", 128), ("Dense", 512),
-                                                   ("Dense", 10)]
+    kinds = [
+        (type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", None)))
+        for layer in network.layers
+    ]
+    assert [each for each in kinds if each[1]] == [
+        ("Conv2D", 32),
+        ("Conv2D", 64),
+        ("Conv2D", 128),
+        ("Dense", 512),
+        ("Dense", 10),
+    ]

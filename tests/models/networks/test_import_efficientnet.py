@@ -11,11 +11,19 @@ from picaption.models.networks.import_efficientnet import EPSILON, folded, main,
 
 def test_batch_normalisation_is_folded_by_output_channel():
     kernel = np.arange(6, dtype=np.float32).reshape(2, 3, 1, 1)  # (out, in, height, width)
-    tensors = {"_conv_stem.weight": kernel, "_bn0.weight": np.array([2.0, 3.0]), "_bn0.bias": np.array([1.0, 0.0]),
-               "_bn0.running_mean": np.array([0.5, 1.0]), "_bn0.running_var": np.array([4.0, 9.0]) - EPSILON,
-               "_fc.weight": np.ones((5, 2)), "_fc.bias": np.zeros(5)}
+    tensors = {
+        "_conv_stem.weight": kernel,
+        "_bn0.weight": np.array([2.0, 3.0]),
+        "_bn0.bias": np.array([1.0, 0.0]),
+        "_bn0.running_mean": np.array([0.5, 1.0]),
+        "_bn0.running_var": np.array([4.0, 9.0]) - EPSILON,
+        "_fc.weight": np.ones((5, 2)),
+        "_fc.bias": np.zeros(5),
+    }
     found = folded(tensors)
-    np.testing.assert_allclose(found["00_w"][:, 0, 0], [[0, 1, 2], [3, 4, 5]])  # 2 / sqrt(4) and 3 / sqrt(9)
+    np.testing.assert_allclose(
+        found["00_w"][:, 0, 0], [[0, 1, 2], [3, 4, 5]]
+    )  # 2 / sqrt(4) and 3 / sqrt(9)
     np.testing.assert_allclose(found["00_b"], [0.5, -1.0])
     assert found["01_w"].shape == (5, 1, 1, 2) and sorted(found) == ["00_b", "00_w", "01_b", "01_w"]
 

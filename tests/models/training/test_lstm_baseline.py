@@ -28,7 +28,9 @@ TOLD = [[[3, 4], [5]], [[4, 4, 3], [6, 5, 4, 3]]]
 def told(captions=TOLD, features=4):
     """Return Examples of random features with `captions`."""
     inputs = np.random.default_rng(0).normal(size=(len(captions), features)).astype(np.float32)
-    return Examples(inputs, captions, np.zeros((len(captions), 0), np.float32), np.zeros(len(captions), bool))
+    return Examples(
+        inputs, captions, np.zeros((len(captions), 0), np.float32), np.zeros(len(captions), bool)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,11 @@ def decoder():
 
 def sequence_logits(decoder, examples, words):
     """Return logits [len(words) + 1, V] of the sequence model for the first picture's caption `words`."""
-    inputs, _ = Captions(dataclasses.replace(examples, captions=[[words]] * len(examples.captions)),
-                         batch=1, training=False)[0]
+    inputs, _ = Captions(
+        dataclasses.replace(examples, captions=[[words]] * len(examples.captions)),
+        batch=1,
+        training=False,
+    )[0]
     return decoder.sequence.predict_on_batch(inputs)["words"]
 
 
@@ -47,18 +52,21 @@ def test_a_step_is_the_formula(decoder):
     random = np.random.default_rng(1)
     h, s, context = (random.normal(size=(1, 6)).astype(np.float32) for _ in range(3))
     logits, *after = decoder.step([np.array([3]), h, s, context])
-    embedding, = decoder.step.get_layer("embedding").get_weights()
+    (embedding,) = decoder.step.get_layer("embedding").get_weights()
     kernel, recurrent, bias = decoder.step.get_layer("cell").get_weights()
     output, output_bias = decoder.step.get_layer("logits").get_weights()
 
     def sigmoid(x):
         return 1 / (1 + np.exp(-x))
+
     kept, forget, new, shown = np.split(embedding[[3]] @ kernel + h @ recurrent + bias, 4, axis=1)
     state = sigmoid(forget) * s + sigmoid(kept) * np.tanh(new)
     told = sigmoid(shown) * np.tanh(state)
     np.testing.assert_allclose(after[0], told, atol=1e-5)
     np.testing.assert_allclose(after[1], state, atol=1e-5)
-    np.testing.assert_allclose(logits, np.maximum(0, told + context) @ output + output_bias, atol=1e-5)
+    np.testing.assert_allclose(
+        logits, np.maximum(0, told + context) @ output + output_bias, atol=1e-5
+    )
 
 
 def test_word_by_word_is_the_sequence_model(decoder):
@@ -80,13 +88,16 @@ def test_a_state_that_is_kept_is_as_good_as_reading_the_caption_again(decoder):
         found = next_word(history)
         asked.extend(zip(history.copy(), found.copy()))
         return found
+
     best = beam_search(recorded, beam.max_words + 1, beam)[0]
     assert 4 <= len(best.words) <= 6
     for history, found in asked:
         again = log_softmax(sequence_logits(decoder, examples, history[history != START].tolist()))
         np.testing.assert_allclose(found, again[-1], atol=1e-5)
     whole = log_softmax(sequence_logits(decoder, examples, list(best.words)))
-    assert best.log_probability == pytest.approx(whole[range(len(whole)), [*best.words, END]].sum(), abs=1e-4)
+    assert best.log_probability == pytest.approx(
+        whole[range(len(whole)), [*best.words, END]].sum(), abs=1e-4
+    )
 
 
 def test_a_word_costs_one_step(decoder):
@@ -96,17 +107,24 @@ def test_a_word_costs_one_step(decoder):
     def counted(word, *state):
         steps.append(len(word))
         return keras_step(decoder)(word, *state)
+
     beam_search(stateful(counted, context), beam.max_words + 1, beam)
     assert steps == [2] * 6  # The sixth tells the end.
 
 
 def test_batches_by_hand():
     inputs, targets = Captions(told(), batch=2, training=False)[0]
-    np.testing.assert_array_equal(inputs["caption"], [
-        [START, 3, 4, 0, 0], [START, 5, 0, 0, 0], [START, 4, 4, 3, 0], [START, 6, 5, 4, 3]])
+    np.testing.assert_array_equal(
+        inputs["caption"],
+        [[START, 3, 4, 0, 0], [START, 5, 0, 0, 0], [START, 4, 4, 3, 0], [START, 6, 5, 4, 3]],
+    )
     np.testing.assert_array_equal(inputs["row"], [0, 0, 1, 1])
-    np.testing.assert_array_equal(inputs["place"], [0, 1, 2, 5, 6, 10, 11, 12, 13, 15, 16, 17, 18, 19])
-    np.testing.assert_array_equal(targets["words"], [3, 4, END, 5, END, 4, 4, 3, END, 6, 5, 4, 3, END])
+    np.testing.assert_array_equal(
+        inputs["place"], [0, 1, 2, 5, 6, 10, 11, 12, 13, 15, 16, 17, 18, 19]
+    )
+    np.testing.assert_array_equal(
+        targets["words"], [3, 4, END, 5, END, 4, 4, 3, END, 6, 5, 4, 3, END]
+    )
 
 
 def test_each_epoch_draws_captions_anew():
@@ -134,13 +152,17 @@ def test_perplexity_of_a_model_that_knows_nothing_is_its_number_of_words():
     assert perplexity(blank, Captions(told(), training=False)) == pytest.approx(7)
 
 
-@pytest.mark.parametrize("features, words, embedding, hidden", [((1280,), 2536, 112, 448), ((49, 64), 200, 16, 32)])
+@pytest.mark.parametrize(
+    "features, words, embedding, hidden", [((1280,), 2536, 112, 448), ((49, 64), 200, 16, 32)]
+)
 def test_equal_hidden_gives_equal_size(features, words, embedding, hidden):
     captioner = build_captioner(features, words, 10, 5, embedding, hidden)
     weights = captioner.context.count_params() + captioner.next_word.count_params()
     size = equal_hidden(weights, features[-1], words, embedding)
-    counts = [build_lstm(features[-1], words, embedding, near, 0).sequence.count_params()
-              for near in (size - 1, size, size + 1)]
+    counts = [
+        build_lstm(features[-1], words, embedding, near, 0).sequence.count_params()
+        for near in (size - 1, size, size + 1)
+    ]
     assert counts[0] < weights < counts[2]
     assert counts[1] == pytest.approx(weights, rel=0.02)
 
@@ -153,7 +175,10 @@ def test_training_learns_what_is_told_of_which_picture(settings, tmp_path):
     beam = Beam(2, 1, 5, 1.0)
     for features, captions in zip(examples.inputs, examples.captions):
         context = np.asarray(decoder.context(features[None]))
-        assert list(beam_search(stateful(keras_step(decoder), context), 6, beam)[0].words) == captions[0]
+        assert (
+            list(beam_search(stateful(keras_step(decoder), context), 6, beam)[0].words)
+            == captions[0]
+        )
     again = train_lstm(fast, examples, examples, 7, 16, 30, tmp_path)  # Loaded, not trained.
     for one, other in zip(decoder.sequence.get_weights(), again.sequence.get_weights()):
         np.testing.assert_array_equal(one, other)

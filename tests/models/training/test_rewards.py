@@ -6,9 +6,11 @@ import pytest
 from picaption.device.bundle.vocabulary import END
 from picaption.models.training.rewards import Bleu4, CiderD, Meteor, Reward
 
-TOLD = [[["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
-        [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],
-        [["two", "men", "talk"], ["men", "in", "a", "street"]]]
+TOLD = [
+    [["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
+    [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],
+    [["two", "men", "talk"], ["men", "in", "a", "street"]],
+]
 
 
 def test_equal_to_pycocoevalcap_with_the_end_as_a_word():
@@ -16,10 +18,16 @@ def test_equal_to_pycocoevalcap_with_the_end_as_a_word():
     said = [["a", "dog", "runs"], ["a", "cat", "on", "the", "sofa"], ["a", "a", "a"]]
     end = str(END)
     _, expected = scorer.compute_score(
-        {row: [" ".join([*caption, end]) for caption in captions] for row, captions in enumerate(TOLD)},
-        {row: [" ".join([*caption, end])] for row, caption in enumerate(said)})
+        {
+            row: [" ".join([*caption, end]) for caption in captions]
+            for row, captions in enumerate(TOLD)
+        },
+        {row: [" ".join([*caption, end])] for row, caption in enumerate(said)},
+    )
     cider = CiderD([[[*caption] for caption in captions] for captions in TOLD])
-    np.testing.assert_allclose([cider.score(row, caption) for row, caption in enumerate(said)], expected, atol=1e-6)
+    np.testing.assert_allclose(
+        [cider.score(row, caption) for row, caption in enumerate(said)], expected, atol=1e-6
+    )
 
 
 def test_a_caption_that_trails_off_is_worth_less():
@@ -47,7 +55,7 @@ def test_meteor_by_hand():
     assert meteor.score(0, ["a", "dog", "runs"]) == pytest.approx(mean * (1 - penalty))
     # Of several captions, the one it does best with: "the dog runs", of which 1.5 of 1.75 is told, in one run of two.
     best = Meteor(TOLD[:1], frozenset(("a", "the"))).score(0, ["a", "dog", "runs"])
-    assert best == pytest.approx(1.5 / 1.75 * (1 - 0.6 * 0.5 ** 0.2))
+    assert best == pytest.approx(1.5 / 1.75 * (1 - 0.6 * 0.5**0.2))
     assert meteor.score(0, ["zebra"]) == meteor.score(0, []) == 0
     # The same words in two runs are worth less.
     assert meteor.score(0, ["fast", "a", "dog", "runs"]) == pytest.approx(1 - 0.6 * (2 / 4) ** 0.2)
@@ -56,17 +64,28 @@ def test_meteor_by_hand():
 def test_meteor_is_that_of_the_reference_where_words_match_exactly():
     scorer = pytest.importorskip("pycocoevalcap.meteor.meteor")
     import shutil
+
     if not shutil.which("java"):
         pytest.skip("METEOR needs Java")
-    told, said = ["a brown dog runs fast on the wet grass"], ["a brown dog sleeps", "the wet grass on a dog"]
+    told, said = (
+        ["a brown dog runs fast on the wet grass"],
+        ["a brown dog sleeps", "the wet grass on a dog"],
+    )
     meteor = Meteor([[told[0].split()]], frozenset(("a", "on", "the")))
     reference = scorer.Meteor()
-    _, expected = reference.compute_score({row: told for row in range(2)}, {row: [text] for row, text in enumerate(said)})
-    np.testing.assert_allclose([meteor.score(0, text.split()) for text in said], expected, atol=1e-3)
+    _, expected = reference.compute_score(
+        {row: told for row in range(2)}, {row: [text] for row, text in enumerate(said)}
+    )
+    np.testing.assert_allclose(
+        [meteor.score(0, text.split()) for text in said], expected, atol=1e-3
+    )
 
 
 def test_reward_is_the_sum_of_its_parts():
     words = ["a", "dog", "runs"]
-    expected = 2 * CiderD(TOLD).score(0, words) + 5 * Bleu4(TOLD).score(0, words) + 10 * Meteor(
-        TOLD, frozenset(("a",))).score(0, words)
+    expected = (
+        2 * CiderD(TOLD).score(0, words)
+        + 5 * Bleu4(TOLD).score(0, words)
+        + 10 * Meteor(TOLD, frozenset(("a",))).score(0, words)
+    )
     assert Reward(TOLD, frozenset(("a",))).score(0, words) == pytest.approx(expected)

@@ -22,10 +22,15 @@ from picaption.models.training import train as training
 
 def test_a_run_says_what_its_bundle_says(run, bundle, photos):
     in_training, on_device = Recognizer(KerasModel(run)), Recognizer(bundle)
-    same = [in_training(image).caption.text == on_device(image).caption.text for image in photos.values()]
+    same = [
+        in_training(image).caption.text == on_device(image).caption.text
+        for image in photos.values()
+    ]
     assert sum(same) >= len(same) - 1  # up to quantization
     for image in photos.values():
-        np.testing.assert_allclose(in_training.class_scores(image), on_device.class_scores(image), atol=0.05)
+        np.testing.assert_allclose(
+            in_training.class_scores(image), on_device.class_scores(image), atol=0.05
+        )
 
 
 def test_a_finished_run_is_not_trained_again(run, data, settings):
@@ -36,6 +41,7 @@ def test_a_finished_run_is_not_trained_again(run, data, settings):
 
 def test_an_interrupted_run_goes_on_with_the_stage_that_is_missing(run, data, settings, tmp_path):
     import shutil
+
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     (folder / "classifier.npz").unlink()
@@ -63,8 +69,11 @@ def test_a_folder_of_another_run_is_refused(run, data, settings):
         training.train(dataclasses.replace(settings, seed=99), data, run)
 
 
-def test_class_folders_give_a_single_label_bundle_without_captions(data, class_run, tmp_path, photos):
+def test_class_folders_give_a_single_label_bundle_without_captions(
+    data, class_run, tmp_path, photos
+):
     from picaption.convert.convert import convert
+
     convert(class_run, tmp_path / "folders.tflite", data / "images")
     recognizer = Recognizer(tmp_path / "folders.tflite")
     assert recognizer.model.metadata.head == "single-label"
@@ -76,16 +85,25 @@ def test_class_folders_give_a_single_label_bundle_without_captions(data, class_r
 
 def test_vocabulary_and_tags_are_the_frequent_words(data):
     from picaption.models.data.readers import read_captions
+
     records = read_captions(data / "captions.token.txt", data / "images").records
     vocabulary = reading.learn_vocabulary(records, 16)
     assert "a" in vocabulary.numbers and "spoon" not in vocabulary.numbers
-    assert reading.learn_tags(records, reading.learn_vocabulary(records, 1), 3) == ("camera", "astronaut", "brown")
+    assert reading.learn_tags(records, reading.learn_vocabulary(records, 1), 3) == (
+        "camera",
+        "astronaut",
+        "brown",
+    )
 
 
 def test_prompts_are_frequent_words_that_much_can_follow(monkeypatch):
     def record(*captions):
         return Record("a.jpg", "a.jpg", captions)
-    records = [record("a dog on a mat", "a dog on a mat", "a cat on a sofa"), record("a dog on a bed", "a pig in a car")]
+
+    records = [
+        record("a dog on a mat", "a dog on a mat", "a cat on a sofa"),
+        record("a dog on a bed", "a pig in a car"),
+    ]
     vocabulary = Vocabulary((*SPECIAL, *"a dog on mat cat sofa bed pig in car".split()))
     # After "a" at the start dog stands three times, cat and pig once; after "on a" mat twice, sofa and bed once: of a higher entropy,
     # 1.04 against 0.95. After "a dog", and in the other places, one thing follows.
@@ -108,25 +126,37 @@ def test_average_by_hand():
 
 
 def test_with_no_share_of_what_was_tuned_the_encoder_stays_as_it_began(data, settings, tmp_path):
-    training.train(dataclasses.replace(settings, tune_share=0.0, epochs=1, reward_epochs=0), data, tmp_path)
+    training.train(
+        dataclasses.replace(settings, tune_share=0.0, epochs=1, reward_epochs=0), data, tmp_path
+    )
     keras.utils.set_random_seed(settings.seed)
     began = training.build_network(settings, data)
-    for kept, first in zip(load_model(tmp_path / "encoder.keras").get_weights(), began.get_weights(), strict=True):
+    for kept, first in zip(
+        load_model(tmp_path / "encoder.keras").get_weights(), began.get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(kept, first)
 
 
 def test_the_encoder_is_the_mean_of_its_tunings(data, settings, tmp_path):
-    training.train(dataclasses.replace(settings, tunings=2, epochs=1, reward_epochs=0), data, tmp_path)
-    first, second, mean = (load_model(tmp_path / place / "encoder.keras").get_weights()
-                           for place in ("tuned", "tuned_2", "."))
+    training.train(
+        dataclasses.replace(settings, tunings=2, epochs=1, reward_epochs=0), data, tmp_path
+    )
+    first, second, mean = (
+        load_model(tmp_path / place / "encoder.keras").get_weights()
+        for place in ("tuned", "tuned_2", ".")
+    )
     assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(first, second, strict=True))
     for a, b, kept in zip(first, second, mean, strict=True):
         np.testing.assert_allclose(kept, (a + b) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_dev_pictures_choose_a_pass_of_tuning_only_where_no_average_takes_it_back(data, settings, tmp_path, share):
-    training.train(dataclasses.replace(settings, tune_share=share, epochs=1, reward_epochs=0), data, tmp_path)
+def test_dev_pictures_choose_a_pass_of_tuning_only_where_no_average_takes_it_back(
+    data, settings, tmp_path, share
+):
+    training.train(
+        dataclasses.replace(settings, tune_share=share, epochs=1, reward_epochs=0), data, tmp_path
+    )
     with open(tmp_path / "tuned/history.csv", newline="") as file:
         (epoch,) = csv.DictReader(file)
     assert float(epoch["loss"]) > 0 and (epoch["val_loss"] != "NA") == (share == 1)
@@ -139,7 +169,9 @@ def test_the_tagger_learns_a_context_that_has_changed():
     train = Examples(inputs, [[[3]], [[3]], [[4]], [[4]], [], [], [], []], tags, np.zeros(8, bool))
     captioner = build_captioner((4,), words=9, tags=2, order=3, embedding=4, hidden=32, dropout=0.0)
     training.train_tagger(captioner, Settings(captions="x", batch=2, learning_rate=0.3), train)
-    scores = squash(captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(inputs)), True)
+    scores = squash(
+        captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(inputs)), True
+    )
     assert ((scores[:4] > 0.5) == tags[:4]).all()
 
 
