@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from picaption.device.bundle.metadata import HEADS, RULES
+from picaption.device.bundle.metadata import HEAD_TYPES, RESIZE_RULES
 from picaption.device.errors import PicaptionError
 from picaption.models.backend import load_keras
 from picaption.models.commands import FILE, FOLDER
@@ -15,7 +15,7 @@ from . import PRECISIONS, RUNTIMES
 REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
 
 
-@click.command()
+@click.command("convert")
 @click.argument("model", type=click.Path(exists=True))
 @click.option(
     "--output", "-o", default="picaption.tflite", show_default=True, help="Bundle to write."
@@ -112,13 +112,15 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
     "--resize",
     default="squash",
     show_default=True,
-    type=click.Choice(RULES),
+    type=click.Choice(RESIZE_RULES),
     help="How pictures are brought to its size.",
 )
 @click.option(
-    "--head", type=click.Choice(HEADS), help="What it gives logits of.  [default: single-label]"
+    "--head",
+    type=click.Choice(HEAD_TYPES),
+    help="What it gives logits of.  [default: single-label]",
 )
-def convert(
+def convert_command(
     model,
     output,
     representative,
@@ -208,13 +210,13 @@ def convert(
     with ended_by_signals():
         if keras:
             load_keras()
-            from .import_keras import convert_foreign
+            from .import_keras import convert_keras
 
             if mapping:
                 from picaption.models.data.readers import read_mapping
 
                 mapping = read_mapping(mapping)
-            same, difference = convert_foreign(
+            same, difference = convert_keras(
                 model,
                 output,
                 names,

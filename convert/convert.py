@@ -9,21 +9,27 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device.bundle.bundle import Bundle, Contents, write_bundle, write_checked
-from picaption.device.bundle.word_evidence import evidence_of
+from picaption.device.bundle.word_evidence import compute_word_evidence
 from picaption.device.errors import PicaptionError
-from picaption.device.images import list_pictures, read_picture, resize
+from picaption.device.images import list_images, read_image, resize
 from picaption.device.recognition.beam_search import beam_search
-from picaption.device.recognition.recognizer import describe
+from picaption.device.recognition.recognizer import best_caption
 from picaption.models.data.batches import windows
 from picaption.models.data.readers import read_captions
 from picaption.models.files import need_folder
-from picaption.models.run_folder import KerasModel
+from picaption.models.run_folder import FloatModel
 
 from . import INTEGERS, RUNTIMES
-from .qat import Candidate, keep_better, one_scale, tuned_encode
-from .report.diagnostics import advice
+from .qat import Candidate, finetune_encoder, keep_better, one_scale
+from .report.diagnostics import diagnose
 from .report.figures import figures_of, loss_measure, without
-from .tflite.export import ACTIVATIONS, finish, history_type, name_graph, signature_functions
+from .tflite.export import (
+    ACTIVATIONS,
+    convert_with_layer_names,
+    history_type,
+    signature_functions,
+    to_bundle_graph,
+)
 
 log = logging.getLogger("picaption")
 
@@ -69,7 +75,7 @@ def convert(
 
     representative: a folder of pictures like those that the device will see, or a captions file of pictures in the folder
     `images`; `count` of them, drawn with `seed`, give the ranges for int8 and int16, and `held_out` others check the result.
-    precision: of convert.PRECISIONS; per_tensor, runtime: as for picaption.convert.tflite.export.name_graph. report: a function that is
+    precision: of convert.PRECISIONS; per_tensor, runtime: as for picaption.convert.tflite.export.convert_with_layer_names. report: a function that is
     given the figures of picaption.convert.report.figures.figures_of and more of this conversion, a dict; dataset: a Dataset to measure float
     model and bundle on for it, without the pictures that gave ranges. max_loss: the points that the bundle may lose on it, or,
     without one, per cent of the other pictures that it may tell another class of first; beyond, its encoder is tuned to int8.
@@ -81,7 +87,7 @@ def convert(
         raise PicaptionError(
             f"{precision} gives weights no scale: convert to int8, int16 or dynamic, or without --per-tensor"
         )
-    model = KerasModel(run)
+    model = FloatModel(run)
     need_tunable(max_loss, precision)
     if max_loss is not None and not (model.labels or dataset):
         raise PicaptionError(
@@ -106,16 +112,16 @@ def convert(
     )
 
     def build(functions):
-        named = name_graph(functions, precision, examples, per_tensor, runtime)
-        graph = finish(named, model, precision)
+        named = convert_with_layer_names(functions, precision, examples, per_tensor, runtime)
+        graph = to_bundle_graph(named, model, precision)
         return Candidate(
             functions, named, Contents(graph, model.metadata, model.labels, model.vocabulary)
         )
 
     def tuned():
-        exact = name_graph(functions, "float32")
+        exact = convert_with_layer_names(functions, "float32")
         return functions | {
-            "encode": tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed)
+            "encode": finetune_encoder(exact, pictures, one_scale(per_tensor, runtime), seed)
         }
 
     best = build(functions)
@@ -145,19 +151,24 @@ def convert(
             if not getattr(agreement, name) <= getattr(BOUNDS, name)
         ]
         if report:
-            exact = name_graph(best.functions, "float32")
+            exact = convert_with_layer_names(best.functions, "float32")
             figures = (
                 given
                 | {"agreement": asdict(agreement), "beyond": beyond}
                 | figures_of(
                     model,
                     bundle,
-                    (exact, best.named, finish(exact, model, "float32"), best.contents.graph),
+                    (
+                        exact,
+                        best.named,
+                        to_bundle_graph(exact, model, "float32"),
+                        best.contents.graph,
+                    ),
                     representative_examples(model, checked, numbers.as_numpy_dtype),
                     measured,
                 )
             )
-            report(figures | {"advice": advice(figures)})
+            report(figures | {"advice": diagnose(figures)})
         if beyond:
             mend = (
                 "leave out --per-tensor"
@@ -214,7 +225,7 @@ def representative_paths(representative, images):
     """Return the paths of the pictures in the folder `representative`, or of those that a captions file of that path names, in
     the folder `images`; sorted."""
     if not Path(representative).is_file():
-        return list_pictures(representative)
+        return list_images(representative)
     if not images:
         raise PicaptionError(
             f"{representative} is no folder: if it is a captions file, give the folder of its pictures with --images"
@@ -250,9 +261,7 @@ def load(paths, size):
     pictures = []
     for path in paths:
         try:
-            pictures.append(
-                (path, resize(read_picture(path), size.height, size.width, size.resize))
-            )
+            pictures.append((path, resize(read_image(path), size.height, size.width, size.resize)))
         except PicaptionError as error:
             log.warning("left out %s", error)
     return pictures
@@ -266,7 +275,7 @@ def captions_of(model, context):
     return [hypothesis.words for hypothesis in found]
 
 
-def representative_examples(model, pictures, numbers=np.int32):
+def representative_examples(model, pictures, history_dtype=np.int32):
     """Return what the signatures will be given for `pictures`, as (signature, {input: array}) for calibration; `numbers` is
     the dtype of the words before."""
     width, examples = model.metadata.beam.width, []
@@ -277,7 +286,7 @@ def representative_examples(model, pictures, numbers=np.int32):
             captions = captions_of(model, encoded.context)
             histories = np.concatenate(
                 [windows(words, model.metadata.order)[0] for words in captions]
-            ).astype(numbers)
+            ).astype(history_dtype)
             for start in range(0, len(histories) - width + 1, width):
                 examples.append(
                     (
@@ -303,7 +312,7 @@ def compare_picture(model, bundle, picture):
     )
     divergence, same = 0.0, 1.0
     if model.vocabulary:
-        told = [describe(each, encoded) for each, encoded in both]
+        told = [best_caption(each, encoded) for each, encoded in both]
         same = float(told[0].words == told[1].words)
         history = windows(told[0].words, model.metadata.order)[0]
         expected, given = (
@@ -315,7 +324,8 @@ def compare_picture(model, bundle, picture):
     if model.labels:
         scores = [
             each.classify(
-                encoded.features, evidence_of(each, encoded.context) if each.vocabulary else None
+                encoded.features,
+                compute_word_evidence(each, encoded.context) if each.vocabulary else None,
             )
             for each, encoded in both
         ]

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from picaption.device.bundle.bundle import write_checked
-from picaption.device.bundle.flatbuffer import compact
+from picaption.device.bundle.flatbuffer import compact_graph
 from picaption.device.bundle.metadata import Input
 from picaption.device.errors import PicaptionError
-from picaption.device.recognition.classifier import squash
+from picaption.device.recognition.classifier import probabilities
 from picaption.models.networks.external import load
 from picaption.models.settings import PIXELS
 
@@ -25,17 +25,17 @@ from .convert import (
     what_is_given,
 )
 from .import_tflite import cut_graph, wrap_graph
-from .qat import Candidate, keep_better, one_scale, tuned_encode
-from .report.diagnostics import advice
+from .qat import Candidate, finetune_encoder, keep_better, one_scale
+from .report.diagnostics import diagnose
 from .report.figures import figures_of, loss_measure, without
-from .tflite.export import ACTIVATIONS, freeze, name_graph
-from .tflite.to_tensorflow import Retraced
+from .tflite.export import ACTIVATIONS, convert_with_layer_names, freeze
+from .tflite.to_tensorflow import TFLiteFunction
 
 #: How many pictures at most check the result, beside those that give ranges.
 CHECKED = 50
 
 
-def convert_foreign(
+def convert_keras(
     path,
     output,
     labels,
@@ -88,7 +88,7 @@ def convert_foreign(
 
     def build(functions):
         try:
-            graph = name_graph(functions, precision, examples, per_tensor, runtime)
+            graph = convert_with_layer_names(functions, precision, examples, per_tensor, runtime)
         except PicaptionError as error:
             raise PicaptionError(f"{path}: {error}") from None
         return Candidate(
@@ -98,14 +98,14 @@ def convert_foreign(
     functions = {"serve": function}
     best = build(functions)
     if report or max_loss is not None:
-        exact = cut(name_graph(functions, "float32"))
-        model = opened(replace(best.contents, graph=compact(exact)))
+        exact = cut(convert_with_layer_names(functions, "float32"))
+        model = opened(replace(best.contents, graph=compact_graph(exact)))
     if max_loss is not None:
 
         def tuned():
             encode, classify = (
-                tuned_encode(exact, pictures, one_scale(per_tensor, runtime), seed),
-                Retraced(exact, "classify"),
+                finetune_encoder(exact, pictures, one_scale(per_tensor, runtime), seed),
+                TFLiteFunction(exact, "classify"),
             )
             return {
                 "serve": freeze(
@@ -127,7 +127,7 @@ def convert_foreign(
             [function(picture[None])["scores"].numpy().reshape(-1) for picture in checked]
         )
         if wanted.min() < 0 or wanted.max() > 1:  # Logits.
-            wanted = squash(wanted, bundle.metadata.head == "multi-label")
+            wanted = probabilities(wanted, bundle.metadata.head == "multi-label")
         told = np.stack(
             [bundle.classify(bundle.encode(picture).features, None) for picture in checked]
         )
@@ -135,7 +135,9 @@ def convert_foreign(
         beyond = [] if difference <= BOUNDS.classes else ["classes"]
         if report:
             whole = (
-                exact if best.functions is functions else cut(name_graph(best.functions, "float32"))
+                exact
+                if best.functions is functions
+                else cut(convert_with_layer_names(best.functions, "float32"))
             )
             inputs = [
                 example
@@ -152,13 +154,13 @@ def convert_foreign(
                 | figures_of(
                     model,
                     bundle,
-                    (whole, best.named, compact(whole), best.contents.graph),
+                    (whole, best.named, compact_graph(whole), best.contents.graph),
                     inputs,
                     measured,
                     mapping,
                 )
             )
-            report(figures | {"advice": advice(figures)})
+            report(figures | {"advice": diagnose(figures)})
         if beyond:
             raise PicaptionError(
                 f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
@@ -173,7 +175,7 @@ def convert_foreign(
 
 def freeze_scores(path, pixels, size):
     """Return (the function from a picture, uint8 [1, H, W, 3], to its scores as picaption.convert.tflite.export.freeze gives it, (H, W, 3)) of a Keras
-    model, for what convert_foreign takes."""
+    model, for what convert_keras takes."""
     if not pixels:
         raise PicaptionError(
             f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "

@@ -18,11 +18,11 @@ from picaption.device.bundle.bundle import (
     GRAPH_MAGIC,
     MAX_MEMBER,
     Contents,
-    lines_of,
     read_bytes,
+    split_lines,
 )
 from picaption.device.bundle.classifier_graph import Subgraph, drop_unused_buffers
-from picaption.device.bundle.flatbuffer import compact, pack
+from picaption.device.bundle.flatbuffer import compact_graph, pack_model
 from picaption.device.bundle.metadata import Input, Metadata
 from picaption.device.errors import PicaptionError
 from picaption.models.settings import PIXELS
@@ -38,8 +38,8 @@ def wrap(path, labels=None, pixels=None, resize="squash", head=None):
     """Return the bundle's Contents for the classifier in the .tflite file at `path`.
 
     labels: its class names; without, the file has them inside, as TFLite's metadata does. pixels: of picaption.models.settings.PIXELS, for
-    a network whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of picaption.device.bundle.metadata.RULES. head: of
-    picaption.device.bundle.metadata.HEADS, for a network that gives logits. Raises PicaptionError where it is no such classifier, or there
+    a network whose pictures are floating point; a quantized one's are taken for 0 to 255. resize: of picaption.device.bundle.metadata.RESIZE_RULES. head: of
+    picaption.device.bundle.metadata.HEAD_TYPES, for a network that gives logits. Raises PicaptionError where it is no such classifier, or there
     are not as many labels as scores.
     """
     path = Path(path)
@@ -69,7 +69,7 @@ def wrap_graph(data, name, labels=None, pixels=None, resize="squash", head=None)
         input=Input(*size, resize),
         provenance={"wrapped": name, "sha256": hashlib.sha256(data).hexdigest()},
     )
-    return Contents(compact(graph), metadata, labels, None)
+    return Contents(compact_graph(graph), metadata, labels, None)
 
 
 def cut_graph(data, name, pixels=None, head=None):
@@ -89,7 +89,7 @@ def labels_inside(data, count):
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             texts = [
-                lines_of(archive.read(info).decode().replace("\r", ""))
+                split_lines(archive.read(info).decode().replace("\r", ""))
                 for info in archive.infolist()
                 if info.filename.endswith(".txt") and info.file_size <= MAX_MEMBER
             ]
@@ -137,7 +137,7 @@ def _cut(model, pixels, head):
     _encode(model, whole, before, seam, pixels)
     _classify(model, whole, after, seam, scores, head)
     drop_unused_buffers(model)
-    return pack(model, named=True), size, head, int(shape[-1])
+    return pack_model(model, named=True), size, head, int(shape[-1])
 
 
 class _Graph:

@@ -19,7 +19,7 @@ from picaption.device.bundle.bundle import Contents
 from picaption.models.data.batches import augment
 
 from .tflite.export import freeze
-from .tflite.to_tensorflow import WEIGHTED, Retraced
+from .tflite.to_tensorflow import WEIGHTED, TFLiteFunction
 
 log = logging.getLogger("picaption")
 
@@ -65,13 +65,13 @@ def keep_better(first, build, tuned, lost, bound):
     return replace(best, contents=replace(best.contents, metadata=metadata))
 
 
-def tuned_encode(graph, pictures, shared=(), seed=1, epochs=EPOCHS):
-    """Return the signature `encode` of a float32 graph from picaption.convert.tflite.export.name_graph as picaption.convert.tflite.export.freeze gives it, its weights
+def finetune_encoder(graph, pictures, shared=(), seed=1, epochs=EPOCHS):
+    """Return the signature `encode` of a float32 graph from picaption.convert.tflite.export.convert_with_layer_names as picaption.convert.tflite.export.freeze gives it, its weights
     trained on `pictures`, uint8 [H, W, 3], to be quantized to 8 bits.
 
     shared: the kinds of operators whose weights have one scale a tensor, of picaption.convert.tflite.to_tensorflow.WEIGHTED, not one a channel.
     """
-    encode, pictures = Retraced(graph, "encode"), np.stack(pictures)
+    encode, pictures = TFLiteFunction(graph, "encode"), np.stack(pictures)
     steps = {
         number: min(RATE, SHARE * float(np.sqrt(np.mean(array**2))))
         if number in encode.kernels
@@ -124,7 +124,7 @@ def tuned_encode(graph, pictures, shared=(), seed=1, epochs=EPOCHS):
 
 
 def one_scale(per_tensor, runtime):
-    """Return the kinds of operators whose weights have one scale a tensor, for these options of picaption.convert.tflite.export.name_graph."""
+    """Return the kinds of operators whose weights have one scale a tensor, for these options of picaption.convert.tflite.export.convert_with_layer_names."""
     return WEIGHTED if per_tensor else ("FULLY_CONNECTED",) if runtime == "tflite-runtime" else ()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path):
+def atomic_write(path):
     """Give the path of a file that is to be written, which takes the place of `path` once the context ends without an error,
     and is gone in any case."""
     partial = Path(f"{path}.partial")

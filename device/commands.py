@@ -11,7 +11,7 @@ import click
 
 from .config.options import options
 from .config.settings import SECRETS
-from .config.toml import effective, to_toml
+from .config.toml import load_config, to_toml
 from .errors import PicaptionError
 
 logger = logging.getLogger("picaption")
@@ -37,7 +37,7 @@ beam_option = click.option(
 )
 
 
-@click.command()
+@click.command("image")
 @click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
 )
@@ -51,9 +51,9 @@ beam_option = click.option(
     metavar="PATH",
     help="Write the annotated picture to PATH; for several, PATH is a folder.",
 )
-def image(files, bundle, threads, beam, as_json, save):
+def image_command(files, bundle, threads, beam, as_json, save):
     """Caption pictures and name what they show."""
-    from .images import read_picture, write_picture
+    from .images import read_image, write_image
     from .outputs.overlay import annotate
     from .recognition.recognizer import open_recognizer
 
@@ -62,10 +62,10 @@ def image(files, bundle, threads, beam, as_json, save):
     failures = 0
     for file, target in zip(files, targets):
         try:
-            picture = read_picture(file)
+            picture = read_image(file)
             recognition = recognizer(picture)
             if target:
-                write_picture(target, annotate(picture, recognition))
+                write_image(target, annotate(picture, recognition))
         except PicaptionError as error:
             failures += 1
             print(f"picaption: {error}", file=sys.stderr)
@@ -124,9 +124,9 @@ def describe(file, recognition):
     return "\n".join([str(file), *(f"  {name:8} {text}" for name, text in rows.items() if text)])
 
 
-@click.command()
+@click.command("live")
 @options
-def live(config_path, **told):
+def live_command(config_path, **told):
     """Say what a camera sees, several times a second, until ctrl-C.
 
     Every frame is classified; it is captioned where the scene has changed. Each picture of a folder is a scene. Every option can
@@ -135,19 +135,19 @@ def live(config_path, **told):
     """
     from . import log
     from .live.loop import run
-    from .live.pipeline import Parts
+    from .live.pipeline import Pipeline
     from .system import sd_notify
 
-    found = effective(told, config_path)
+    found = load_config(told, config_path)
     config = found.config
     log.configure(config.log_level)
     hide_secrets(config)
-    parts = Parts(config)
+    parts = Pipeline(config)
 
     def reload():
         sd_notify.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            wanted = effective(told, found.path).config
+            wanted = load_config(told, found.path).config
             hide_secrets(wanted)
             parts.reload(wanted)
         except PicaptionError as error:
@@ -176,18 +176,18 @@ def hide_secrets(config):
         log.hide(getattr(config, name))
 
 
-@click.command()
+@click.command("config")
 @options
-def config(config_path, **told):
+def config_command(config_path, **told):
     """Print the settings of `live` that hold, and where each comes from; secrets are not shown.
 
     The command line goes before the environment (PICAPTION_TOKEN, PICAPTION_MQTT_PASSWORD), that before the file. What is printed
     can be a file of settings itself.
     """
-    print(to_toml(effective(told, config_path)), end="")
+    print(to_toml(load_config(told, config_path)), end="")
 
 
-@click.command()
+@click.command("bench")
 @bundle_option
 @click.option(
     "--threads",
@@ -245,7 +245,7 @@ def config(config_path, **told):
     metavar="FILE FILE",
     help="Measure nothing: say what is different in the second of two such JSON files, beyond noise.",
 )
-def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, page, compare):
+def bench_command(bundle, threads, beam, seconds, count, source, accuracy, json_file, page, compare):
     """Measure what a frame costs here, step by step, with all around it.
 
     Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is installed and each number of
@@ -283,19 +283,19 @@ def bench(bundle, threads, beam, seconds, count, source, accuracy, json_file, pa
         write_whole(page, page_of(figures))
 
 
-@click.command()
+@click.command("inspect")
 @click.argument("bundle", type=click.Path())
 @click.option("--graph", is_flag=True, help="List the operators.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
-def inspect(bundle, graph, as_json):
+def inspect_command(bundle, graph, as_json):
     """Tell what BUNDLE holds, or any .tflite file: signatures, tensors, metadata, labels, sizes, a hash of its content."""
-    from .bundle.summary import inspect, table
+    from .bundle.summary import summarize, table
 
-    found = inspect(bundle)
+    found = summarize(bundle)
     print(json.dumps(found, indent=1) if as_json else "\n".join(table(found, graph)))
 
 
-@click.command()
+@click.command("teach")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--output",
@@ -334,7 +334,7 @@ def inspect(bundle, graph, as_json):
     help="The camera, as `live` takes it.",
 )
 @threads_option
-def teach(folder, output, bundle, name, count, every, source, threads):
+def teach_command(folder, output, bundle, name, count, every, source, threads):
     """Teach the classes of FOLDER, which has a folder of pictures for each.
 
     The new bundle describes as before, and classifies by what these pictures show. Three pictures a class will do; more

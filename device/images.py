@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 from .errors import PicaptionError  # noqa: E402
 
 #: File names that are taken for pictures in a folder.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
 
 #: Averaged pixels are made in bands of so many rows: what one takes, 460 kB at 640 columns, fits into a board's second cache.
 BAND = 120
@@ -30,7 +30,7 @@ BAND = 120
 _stderr_lock = threading.Lock()
 
 
-def read_picture(path):
+def read_image(path):
     """Return the picture at `path` as uint8 RGB [height, width, 3].
 
     Grey, CMYK and 16-bit pictures are converted (16 bits scaled to 8), an alpha channel is dropped, the
@@ -53,7 +53,7 @@ def read_picture(path):
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def encode_picture(image, suffix, quality=95):
+def encode_image(image, suffix, quality=95):
     """Return uint8 RGB [height, width, 3] as the bytes of a file that ends in `suffix`; quality, to 100, is a JPEG's.
 
     Raises cv2.error where `suffix` is no picture's that can be written.
@@ -62,14 +62,14 @@ def encode_picture(image, suffix, quality=95):
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
 
 
-def write_picture(path, image):
+def write_image(path, image):
     """Write uint8 RGB [height, width, 3] to `path`, whole or not at all; its ending chooses the format.
 
     Raises PicaptionError where the ending is no picture's or the file cannot be written.
     """
     path = Path(path)
     try:
-        data = encode_picture(image, path.suffix)
+        data = encode_image(image, path.suffix)
     except cv2.error:
         raise PicaptionError(
             f"{path} has no ending of a picture that can be written; use .jpg or .png"
@@ -85,7 +85,7 @@ def write_picture(path, image):
         ) from None
 
 
-def list_pictures(folder):
+def list_images(folder):
     """Return the paths of the pictures in `folder` (not below it), sorted by name.
 
     Raises PicaptionError where there is no such folder or no picture in it.
@@ -97,7 +97,7 @@ def list_pictures(folder):
         paths = sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES
+            if path.suffix.lower() in IMAGE_SUFFIXES
             and not path.name.startswith(".")
             and not path.is_dir()
         )
@@ -107,7 +107,7 @@ def list_pictures(folder):
         ) from None
     if not paths:
         raise PicaptionError(
-            f"the folder {folder} holds no pictures; put files ending in {' '.join(SUFFIXES)} there"
+            f"the folder {folder} holds no pictures; put files ending in {' '.join(IMAGE_SUFFIXES)} there"
         )
     return paths
 
@@ -165,7 +165,7 @@ def _averaged(image, across, down, kept):
     return averaged
 
 
-def shrunk(image, side):
+def shrink_to_fit(image, side):
     """Return uint8 RGB [height, width, 3] whose longer side is at most `side`; `image` itself where it is."""
     scale = side / max(image.shape[:2])
     if scale >= 1:

@@ -32,7 +32,7 @@ def hide(secret):
         _secrets.update((secret, repr(secret)[1:-1], quote(secret, safe="", errors="replace")))
 
 
-class Lines(logging.Formatter):
+class OneLineFormatter(logging.Formatter):
     """One line a record, `picaption: message`, without secrets, with its priority where the journal reads it."""
 
     def __init__(self, journal=False):
@@ -50,7 +50,7 @@ class Lines(logging.Formatter):
         return f"<{PRIORITIES.get(record.levelno, 5)}>{text}" if self._journal else text
 
 
-class Seldom(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets a line through at most once in QUIET seconds; when it comes again, it tells how many like it there were."""
 
     def __init__(self):
@@ -83,10 +83,10 @@ def configure(level, stream=None):
     standard error by default. Called again, it changes that."""
     logger = logging.getLogger("picaption")
     for handler in logger.handlers[:]:
-        if isinstance(handler.formatter, Lines):
+        if isinstance(handler.formatter, OneLineFormatter):
             logger.removeHandler(handler)
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(Lines(bool(os.environ.get("JOURNAL_STREAM"))))
-    handler.addFilter(Seldom())
+    handler.setFormatter(OneLineFormatter(bool(os.environ.get("JOURNAL_STREAM"))))
+    handler.addFilter(RateLimitFilter())
     logger.addHandler(handler)
     logger.setLevel(level.upper())

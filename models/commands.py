@@ -6,7 +6,7 @@ FILE = click.Path(dir_okay=False)
 FOLDER = click.Path(file_okay=False)
 
 
-@click.command()
+@click.command("train")
 @click.argument("recipe", required=False, type=FILE)
 @click.option(
     "--data", type=FOLDER, help="Folder that the recipe's paths start from.  [default: .]"
@@ -39,7 +39,7 @@ FOLDER = click.Path(file_okay=False)
     "--bundle", type=FILE, help="The bundle that --classes stands on.  [default: the shipped one]"
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of its runtime.")
-def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
+def train_command(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
     """Train captioner and classifier as the TOML file RECIPE says, or a classifier of --classes.
 
     See models/settings.py for every setting of a recipe. Call it again after an interruption, and the run goes on where
@@ -85,7 +85,7 @@ def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
     )
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("model", type=click.Path())
 @click.option(
     "--captions",
@@ -153,7 +153,7 @@ def train(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
     type=FILE,
     help="Write an HTML page to this file: the best, the worst and random pictures.",
 )
-def evaluate(
+def evaluate_command(
     model,
     beam,
     prior,

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from picaption.device.atomic import whole
-from picaption.device.bundle.bundle import lines_of
+from picaption.device.atomic import atomic_write
+from picaption.device.bundle.bundle import split_lines
 from picaption.device.errors import PicaptionError
 
 
 def write_text(path, text):
     """Write `text` to `path` whole or not at all."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -28,16 +28,16 @@ def write_lines(path, lines):
 
 def read_lines(path):
     """Return the lines of the file at `path`, as a bundle's words are read."""
-    return lines_of(Path(path).read_text(encoding="utf-8"))
+    return split_lines(Path(path).read_text(encoding="utf-8"))
 
 
 def save_array(path, array):
     """Write `array` to the .npy file `path`, whole or not at all."""
-    with whole(path) as partial, open(partial, "wb") as file:
+    with atomic_write(path) as partial, open(partial, "wb") as file:
         np.save(file, array, allow_pickle=False)
 
 
 def save_arrays(path, arrays):
     """Write `arrays`, a dict by name, to the .npz file `path`, whole or not at all."""
-    with whole(path) as partial, open(partial, "wb") as file:
+    with atomic_write(path) as partial, open(partial, "wb") as file:
         np.savez(file, **arrays)

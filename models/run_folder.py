@@ -15,7 +15,7 @@ from picaption.device.bundle.bundle import Encoded, log_softmax
 from picaption.device.bundle.metadata import from_json, to_json
 from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.errors import PicaptionError
-from picaption.device.recognition.classifier import Head, squash
+from picaption.device.recognition.classifier import Classifier, probabilities
 
 from .files import read_lines, save_arrays, write_lines, write_text
 from .networks.captioner import Captioner, pooled
@@ -66,19 +66,19 @@ def save_captioner(captioner, folder):
 
 
 def save_head(head, path):
-    """Write a picaption.device.recognition.classifier.Head to the .npz file `path`, whole or not at all."""
+    """Write a picaption.device.recognition.classifier.Classifier to the .npz file `path`, whole or not at all."""
     save_arrays(path, {name: part for name, part in vars(head).items() if part is not None})
 
 
 def load_head(path):
-    """Read a picaption.device.recognition.classifier.Head; raises PicaptionError where it is missing or not one."""
+    """Read a picaption.device.recognition.classifier.Classifier; raises PicaptionError where it is missing or not one."""
     if not Path(path).is_file():
         raise PicaptionError(
             f"{path} is missing: the folder is no finished training run; run picaption train again"
         )
     try:
         with np.load(path, allow_pickle=False) as parts:
-            return Head(
+            return Classifier(
                 parts["features"],
                 parts["words"] if "words" in parts else None,
                 parts["bias"],
@@ -88,7 +88,7 @@ def load_head(path):
         raise PicaptionError(f"{path}: cannot load it as a classifier: {error}") from None
 
 
-class KerasModel:
+class FloatModel:
     """A training run behind the interface of picaption.device.bundle.bundle.Bundle, in float32.
 
     `whole` is false while the run's classifier is still to be trained.
@@ -122,7 +122,7 @@ class KerasModel:
         return Encoded(
             pooled(features),
             context,
-            squash(self.captioner.tagger.predict_on_batch(context), multi_label=True)[0],
+            probabilities(self.captioner.tagger.predict_on_batch(context), multi_label=True)[0],
         )
 
     def next_word(self, history, context):
@@ -133,4 +133,6 @@ class KerasModel:
     def classify(self, features, evidence):
         """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
         picaption.device.bundle.word_evidence, or None without a captioner."""
-        return squash(self.head.logits(features, evidence)[0], self.metadata.head == "multi-label")
+        return probabilities(
+            self.head.logits(features, evidence)[0], self.metadata.head == "multi-label"
+        )

@@ -9,7 +9,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 
 from picaption import device  # noqa: E402
-from picaption.device.images import list_pictures, read_picture, write_picture  # noqa: E402
+from picaption.device.images import list_images, read_image, write_image  # noqa: E402
 
 DEMO = Path(device.__file__).parent / "sources" / "demo"
 
@@ -30,8 +30,8 @@ TOLD = {
 @pytest.fixture(scope="session")
 def photos():
     """The demo photographs that have captions here, uint8 RGB, by name."""
-    found = {path.stem: path for path in list_pictures(DEMO)}
-    return {name: read_picture(found[name]) for name in TOLD}
+    found = {path.stem: path for path in list_images(DEMO)}
+    return {name: read_image(found[name]) for name in TOLD}
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +50,8 @@ def data(tmp_path_factory, photos):
                 (part // 2) * (image.shape[1] - side) // 3,
             )
             name = f"{stem}_{part}.jpg"
-            write_picture(root / "images" / name, image[top : top + side, left : left + side])
-            write_picture(
-                root / "folders" / stem / name, image[top : top + side, left : left + side]
-            )
+            write_image(root / "images" / name, image[top : top + side, left : left + side])
+            write_image(root / "folders" / stem / name, image[top : top + side, left : left + side])
             captions += [
                 f"{name}#{number}\t{sentence}\n" for number, sentence in enumerate(sentences)
             ]

@@ -24,15 +24,15 @@ from picaption.device import cli
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.bundle.vocabulary import sentence
 from picaption.device.errors import PicaptionError
-from picaption.device.images import read_picture
+from picaption.device.images import read_image
 from picaption.device.recognition.beam_search import beam_search
-from picaption.device.recognition.recognizer import Recognizer, describe
+from picaption.device.recognition.recognizer import Recognizer, best_caption
 from picaption.models.data.dataset import Split, examples
 from picaption.models.data.readers import read_captions
 from picaption.models.evaluation.evaluate import read_training
 from picaption.models.evaluation.metrics import caption_scores
 from picaption.models.networks.captioner import pooled
-from picaption.models.run_folder import KerasModel
+from picaption.models.run_folder import FloatModel
 from picaption.models.settings import Settings
 from picaption.models.training.lstm_baseline import (
     Captions,
@@ -58,7 +58,7 @@ def compare_lstm(run, data, bundle, epochs, folder):
     taking turns. Leaves weights, history and the graph, lstm.tflite, in `folder`. Raises PicaptionError where run,
     data or bundle are unusable.
     """
-    model, recognizer = KerasModel(run, whole=False), Recognizer(bundle, threads=1)
+    model, recognizer = FloatModel(run, whole=False), Recognizer(bundle, threads=1)
     if not recognizer.model.vocabulary:
         raise PicaptionError(f"{bundle}: it has no captioner to time: give a bundle that has one")
     settings, train, dev, records = read_run(run, data, model.vocabulary)
@@ -182,12 +182,12 @@ def say_and_time(graph, features, records, beam, recognizer):
     for row, record in zip(tqdm(features, "int8", disable=None), records):
         context, encoded = (
             start(row[None]),
-            recognizer.model.encode(recognizer.prepare(read_picture(record.path))),
+            recognizer.model.encode(recognizer.prepare(read_image(record.path))),
         )
         began = time.perf_counter()
         captions.append(said(step, context, beam))
         between = time.perf_counter()
-        describe(recognizer.model, encoded)
+        best_caption(recognizer.model, encoded)
         spent.append((between - began, time.perf_counter() - between))
     medians = np.median(spent[1:] or spent, axis=0) * 1e3
     return captions, dict(zip(("lstm", "ngram"), medians.round(3).tolist()))

@@ -10,7 +10,7 @@ FALLEN = 1.0
 SCORES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "mAP", "top_1")
 
 
-def advice(figures):
+def diagnose(figures):
     """Return [{"symptom": ..., "fix": ...}], both texts, for `figures` as picaption.convert.report.figures gives them; [] where nothing is off."""
     return [
         {"symptom": symptom, "fix": fix}

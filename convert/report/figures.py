@@ -35,7 +35,7 @@ SHOWN = 5
 def figures_of(model, bundle, graphs, examples, measured=None, mapping=None):
     """Return the figures of a conversion from a KerasModel, or a Bundle in float32, to a Bundle, a dict of plain values.
 
-    graphs: the float32 graph and the quantized one from picaption.convert.tflite.export.name_graph, and both as they stand in a bundle.
+    graphs: the float32 graph and the quantized one from picaption.convert.tflite.export.convert_with_layer_names, and both as they stand in a bundle.
     examples: inputs of the signatures for pictures that were not calibrated on; measured: what `without` gives, to measure
     both models on, with a mapping as picaption.models.evaluation.evaluate.evaluate_classes takes it. `bytes` holds every part of the file,
     `layers` signal to noise in decibels, `operators` those of each signature by kind, with how many of them XNNPACK runs here;

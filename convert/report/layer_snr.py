@@ -27,11 +27,11 @@ class Layer:
 
 
 def compare_layers(exact, quantized, examples):
-    """Return a Layer for each operator, in order, whose output is in both graphs, two flatbuffers from picaption.convert.tflite.export.name_graph.
+    """Return a Layer for each operator, in order, whose output is in both graphs, two flatbuffers from picaption.convert.tflite.export.convert_with_layer_names.
 
     examples: inputs of both, a list of (signature, {input: array}). Both are computed by TFLite's own kernels.
     """
-    pairs, graphs = matched(exact, quantized), [_Inside(graph) for graph in (exact, quantized)]
+    pairs, graphs = matched(exact, quantized), [_TensorProbe(graph) for graph in (exact, quantized)]
     power = {name: np.zeros((len(found), 2)) for name, found in pairs.items()}
     for signature, inputs in examples:
         for graph in graphs:
@@ -86,7 +86,7 @@ def matched(exact, quantized):
     return pairs
 
 
-class _Inside:
+class _TensorProbe:
     """A graph whose tensors inside can be looked at after each invocation."""
 
     def __init__(self, graph):

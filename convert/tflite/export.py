@@ -14,13 +14,13 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from picaption.device.bundle.classifier_graph import with_classify
-from picaption.device.bundle.flatbuffer import compact
+from picaption.device.bundle.flatbuffer import compact_graph
 from picaption.device.errors import PicaptionError
 from picaption.device.images import quiet_stderr
 
 from .. import INTEGERS, RUNTIMES
 from .layer_names import beyond
-from .stable_means import steady_means
+from .stable_means import stabilize_means
 
 #: Operators for the precisions whose activations have ranges that a representative dataset gives.
 ACTIVATIONS = {
@@ -29,10 +29,10 @@ ACTIVATIONS = {
 }
 
 
-def finish(graph, model, precision):
+def to_bundle_graph(graph, model, precision):
     """Return a KerasModel's `graph`, bytes, as it stands in a bundle: with the signature `classify`, in as few bytes as can be."""
     if not model.head:
-        return compact(graph)
+        return compact_graph(graph)
     return with_classify(
         graph, model.head, model.metadata.head == "multi-label", quantized=precision in INTEGERS
     )
@@ -49,10 +49,12 @@ def convert_functions(functions, precision="int8", examples=()):
     precision: of convert.PRECISIONS; examples: the representative dataset, a list of (signature, {input: array}), in whose
     ranges "int8" and "int16" quantize.
     """
-    return compact(name_graph(functions, precision, examples))
+    return compact_graph(convert_with_layer_names(functions, precision, examples))
 
 
-def name_graph(functions, precision="int8", examples=(), per_tensor=False, runtime=RUNTIMES[0]):
+def convert_with_layer_names(
+    functions, precision="int8", examples=(), per_tensor=False, runtime=RUNTIMES[0]
+):
     """Return what convert_functions does before it is compact: its tensors have the names of the layers they came from.
 
     per_tensor: weights have one scale a tensor instead of one a channel; runtime: of convert.RUNTIMES, on which the graph
@@ -89,10 +91,10 @@ def name_graph(functions, precision="int8", examples=(), per_tensor=False, runti
                 graph = converter.convert()
         except (ConverterError, ValueError, RuntimeError) as error:
             raise PicaptionError(beyond(str(error))) from None
-    return steady_means(graph) if precision == "int8" else graph
+    return stabilize_means(graph) if precision == "int8" else graph
 
 
-def signature_functions(model, beam, numbers=tf.int32):
+def signature_functions(model, beam, history_dtype=tf.int32):
     """Return the bundle's signatures but `classify` as tf.functions by name, their weights frozen to constants.
 
     numbers: the dtype of the words before, as history_type gives it.
@@ -111,7 +113,7 @@ def signature_functions(model, beam, numbers=tf.int32):
     functions = {"encode": freeze(encode, spec((1, size.height, size.width, 3), tf.uint8, "image"))}
     if captioner:
         context = spec((1, *captioner.context.output_shape[1:]), tf.float32, "context")
-        history = spec((beam, model.metadata.order - 1), numbers, "history")
+        history = spec((beam, model.metadata.order - 1), history_dtype, "history")
 
         def next_word(history, context):
             # One context serves every hypothesis, so it is added, not repeated.

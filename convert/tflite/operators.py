@@ -6,7 +6,7 @@ from math import prod
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from picaption.device.bundle.flatbuffer import pack
+from picaption.device.bundle.flatbuffer import pack_model
 from picaption.device.images import quiet_stderr
 
 from .layer_names import layer_name
@@ -128,7 +128,9 @@ def in_xnnpack(model, subgraph):
     with quiet_stderr():
         # A delegate's part of the graph is then one operator wide, and gives what that operator gave.
         interpreter = Interpreter(
-            model_content=pack(alone), num_threads=1, experimental_disable_delegate_node_fusion=True
+            model_content=pack_model(alone),
+            num_threads=1,
+            experimental_disable_delegate_node_fusion=True,
         )
         interpreter.allocate_tensors()
     for tensor, name in zip(subgraph.tensors, names):  # pack has dropped them.

@@ -9,7 +9,7 @@ been seen to differ.) A mean has few sums, so its scale can be chosen such that 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from picaption.device.bundle.flatbuffer import pack
+from picaption.device.bundle.flatbuffer import pack_model
 
 from .operators import KINDS
 
@@ -42,7 +42,7 @@ def steady_scale(given, gives, number):
     return max(found, key=found.get)
 
 
-def steady_means(graph):
+def stabilize_means(graph):
     """Return the TFLite flatbuffer `graph`, bytes, with every int8 mean's scale as steady_scale has it, where all that reads it
     can take that; biases that depend on it follow."""
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
@@ -73,4 +73,4 @@ def steady_means(graph):
                 ]
                 for tensor in (mean, *biases):
                     tensor.quantization.scale = tensor.quantization.scale * factor
-    return pack(model, named=True)
+    return pack_model(model, named=True)

@@ -21,8 +21,8 @@ PADDINGS = "SAME", "VALID"
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
-class Retraced:
-    """The signature `signature` of a flatbuffer from picaption.convert.tflite.export.name_graph, whose `weights` are {tensor's number: array}.
+class TFLiteFunction:
+    """The signature `signature` of a flatbuffer from picaption.convert.tflite.export.convert_with_layer_names, whose `weights` are {tensor's number: array}.
 
     Raises PicaptionError where it has an operator that is not known here.
     """

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import PicaptionError
-from ..images import read_picture
+from ..images import read_image
 from ..recognition.recognizer import open_recognizer
-from ..recognition.teach import find_pictures
+from ..recognition.teach import find_class_images
 
 
 def accuracy_of(path, bundle, digest, beam):
@@ -24,7 +24,7 @@ def accuracy_of(path, bundle, digest, beam):
 def measure_accuracy(folder, bundle, beam):
     """Return how often the bundle at that path tells the classes of the class folders in `folder`, in per cent: top_1 and top_3, as
     picaption evaluate has them. Raises PicaptionError where it tells other classes, or a picture cannot be read."""
-    classes, pictures, _ = find_pictures(folder)
+    classes, pictures, _ = find_class_images(folder)
     recognizer = open_recognizer(bundle, beam=beam)
     labels, head = recognizer.model.labels, recognizer.model.metadata.head
     if head != "single-label" or not set(classes) <= set(labels):
@@ -37,7 +37,7 @@ def measure_accuracy(folder, bundle, beam):
     places = [
         int((scores > scores[labels.index(label)]).sum())
         for label, scores in (
-            (label, recognizer.class_scores(read_picture(path))) for label, path in pictures
+            (label, recognizer.class_scores(read_image(path))) for label, path in pictures
         )
     ]
     return {"model": str(bundle), "beam": beam, "pictures": len(places)} | {

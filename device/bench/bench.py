@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from ..atomic import whole
+from ..atomic import atomic_write
 from ..bundle.bundle import default_bundle, read_bundle
 from ..bundle.runtime import RUNTIMES
 from ..errors import CameraError, PicaptionError
@@ -156,7 +156,7 @@ def need_folders(*paths):
 def write_whole(path, text):
     """Write `text` to `path`, whole or not at all; raises PicaptionError where it cannot be."""
     try:
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PicaptionError(

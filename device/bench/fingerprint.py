@@ -19,7 +19,7 @@ from .. import cli
 from ..bundle.bundle import Bundle, log_softmax, read_bundle
 from ..bundle.runtime import runtime_name
 from ..errors import PicaptionError
-from ..images import read_picture, write_picture
+from ..images import read_image, write_image
 from ..recognition.recognizer import TOP_CLASSES, Recognizer
 
 #: What is computed in whole numbers, or follows from it, and has to be equal on every machine: the picture as it is in the
@@ -80,11 +80,11 @@ def machine(bundle):
 def fingerprint(recognizer, path, ready=None):
     """Return what the Recognizer over a Recorder says of the picture at `path`: EXACT and FLOATING by name, those that the
     bundle has. With `ready`, the path of a folder, the picture is written there in the encoder's shape, as a PNG."""
-    recorder, image = recognizer.model, read_picture(path)
+    recorder, image = recognizer.model, read_image(path)
     recorder.scores = np.empty(0, np.float32)
     caption = recognizer(image).caption
     if ready:
-        write_picture(ready / f"{Path(path).stem}.png", recognizer.prepare(image))
+        write_image(ready / f"{Path(path).stem}.png", recognizer.prepare(image))
     found = {"picture": Path(path).name, "decoded": sha256(image)} | recorder.prints
     if caption:
         found |= {"caption": caption.text, "log_probability": [caption.log_probability]}

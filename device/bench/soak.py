@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from ..config.options import options
-from ..config.toml import effective
+from ..config.toml import load_config
 from ..sources.sources import Demo
 
 #: Times count after so many frames, and memory after so many more.
@@ -87,14 +87,14 @@ def soak(config, rate=None):
     from ..live import pipeline
     from ..live.loop import run
 
-    opened, pipeline.open_as = (
-        pipeline.open_as,
+    opened, pipeline.open_configured_source = (
+        pipeline.open_configured_source,
         lambda spec, wanted: Prepared(tuple(map(int, wanted.size.split("x"))), rate),
     )
     try:
-        parts = pipeline.Parts(config)
+        parts = pipeline.Pipeline(config)
     finally:
-        pipeline.open_as = opened
+        pipeline.open_configured_source = opened
     model = parts.recognizer.model
     runners = model._runners = {name: Timed(runner) for name, runner in model._runners.items()}
     records = Records(runners, config.frames)
@@ -169,7 +169,7 @@ class Records:
 )
 def main(config_path, rate, **told):
     """Run the live loop for --frames frames and print what it cost, as JSON."""
-    config = effective(told, config_path).config
+    config = load_config(told, config_path).config
     if config.frames <= SETTLED:
         raise click.UsageError(f"give --frames, more than {SETTLED}")
     print(json.dumps(soak(config, rate), indent=1))

@@ -20,9 +20,9 @@ from ..bundle import runtime
 from ..config.settings import Config
 from ..errors import PicaptionError
 from ..live.loop import run
-from ..live.pipeline import Parts
+from ..live.pipeline import Pipeline
 from ..recognition.recognizer import open_recognizer
-from ..sources.capture import InTurn
+from ..sources.capture import SequentialReader
 from ..sources.sources import Demo, open_source
 from .machine import Power, Watch, peak_megabytes
 
@@ -204,7 +204,7 @@ def live_step(plan):
 
     A camera's first frames are warm-up, and so is the first of files. Raises PicaptionError where the source gives no other.
     """
-    parts = Parts(
+    parts = Pipeline(
         Config(
             source=plan.source,
             bundle=plan.bundle,
@@ -214,7 +214,7 @@ def live_step(plan):
         )
     )
     try:
-        before = run(parts, 1 if isinstance(parts.reader, InTurn) else LIVE_WARM_UP)
+        before = run(parts, 1 if isinstance(parts.reader, SequentialReader) else LIVE_WARM_UP)
         with Power() as measured:
             summary = run(parts, plan.count or None, None if plan.count else plan.seconds)
     finally:

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic import whole
+from ..atomic import atomic_write
 from ..errors import PicaptionError
 from .metadata import Metadata, from_json, to_json
-from .prompts import prompts
+from .prompts import encode_prompts
 from .runtime import make_interpreter
 from .vocabulary import Vocabulary
 
@@ -80,7 +80,7 @@ def default_bundle():
     )
 
 
-def digest(graph, members):
+def content_hash(graph, members):
     """Return the SHA-256 of a bundle's graph and of its members' names and bytes, in hexadecimal."""
     total = hashlib.sha256(graph)
     for name in sorted(members):
@@ -88,7 +88,7 @@ def digest(graph, members):
     return total.hexdigest()
 
 
-def members_of(contents):
+def archive_members(contents):
     """Return the archive's members of Contents as bytes by name, but for their hash."""
     words = contents.vocabulary.words if contents.vocabulary else ()
     return {
@@ -114,14 +114,16 @@ def _writing(path):
 
 
 def _write(path, contents):
-    members = members_of(contents)
+    members = archive_members(contents)
     file = io.BytesIO(contents.graph)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in (members | {HASH: digest(contents.graph, members).encode()}).items():
+        for name, data in (
+            members | {HASH: content_hash(contents.graph, members).encode()}
+        ).items():
             archive.writestr(
                 zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED
             )
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(file.getbuffer())
 
 
@@ -166,13 +168,13 @@ def read_bundle(path):
         raise PicaptionError(f"{path}: the bundle is cut short or damaged; copy it again") from None
     # The version comes first: a newer format may hash otherwise.
     metadata = from_json(members["metadata.json"], path)
-    if members.pop(HASH).decode("ascii", "replace").strip() != digest(graph, members):
+    if members.pop(HASH).decode("ascii", "replace").strip() != content_hash(graph, members):
         raise PicaptionError(
             f"{path}: the bundle was altered: its content does not match its hash; copy it again"
         )
     try:
         words, labels = (
-            lines_of(members[name].decode()) for name in ("vocabulary.txt", "labels.txt")
+            split_lines(members[name].decode()) for name in ("vocabulary.txt", "labels.txt")
         )
         vocabulary = Vocabulary(words) if words else None
     except ValueError as error:  # UnicodeDecodeError is one
@@ -190,7 +192,7 @@ def read_bytes(path, what="it"):
         ) from None
 
 
-def lines_of(text):
+def split_lines(text):
     """Return the lines of a text as a tuple; only a line feed ends one."""
     return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
@@ -298,7 +300,7 @@ class Bundle:
 
         if self.vocabulary:
             try:
-                prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)
+                encode_prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)
             except ValueError as error:
                 self._need(False, str(error))
             self._need(self.metadata.prompts, "it has a captioner, and no prompts to ask it by")

@@ -11,7 +11,7 @@ Weights have one scale a matrix: tflite-runtime 2.14 reads no other with inputs 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from .flatbuffer import pack
+from .flatbuffer import pack_model
 
 OPERATORS, OPTIONS, TYPES = schema.BuiltinOperator, schema.BuiltinOptions, schema.TensorType
 NAME = "classify"
@@ -21,7 +21,7 @@ HYBRID = 3
 
 def with_classify(graph, head, multi_label, quantized=True):
     """Return the TFLite flatbuffer `graph`, bytes, with a signature `classify` that computes `head`
-    (picaption.device.recognition.classifier.Head) in place of the one that it may have; unless `quantized`, with weights in floating point."""
+    (picaption.device.recognition.classifier.Classifier) in place of the one that it may have; unless `quantized`, with weights in floating point."""
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
     _remove(model, NAME)
     subgraph = Subgraph(model, NAME)
@@ -45,7 +45,7 @@ def with_classify(graph, head, multi_label, quantized=True):
             OPERATORS.SOFTMAX, [logits], head.bias.shape, schema.SoftmaxOptionsT(beta=1.0), "scores"
         )
     subgraph.finish(inputs, {"scores": scores})
-    return pack(model)
+    return pack_model(model)
 
 
 def _remove(model, name):

@@ -32,12 +32,12 @@ class _Builder(flatbuffers.Builder):
         return self._written[key]
 
 
-def compact(graph):
+def compact_graph(graph):
     """Return the TFLite flatbuffer `graph`, bytes, in fewer of them; it computes the very same."""
-    return pack(schema.ModelT.InitFromPackedBuf(graph, 0))
+    return pack_model(schema.ModelT.InitFromPackedBuf(graph, 0))
 
 
-def pack(model, named=False):
+def pack_model(model, named=False):
     """Return the TFLite flatbuffer, bytes, of a schema.ModelT, whose inner tensors lose their names unless it is to be `named`."""
     for subgraph in () if named else model.subgraphs:
         for index in set(range(len(subgraph.tensors))) - {*subgraph.inputs, *subgraph.outputs}:

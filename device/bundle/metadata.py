@@ -8,8 +8,8 @@ from ..errors import PicaptionError
 
 #: Version of the bundle format; a reader refuses any other. Since 3, the captioner's prompts give the words' evidence.
 FORMAT_VERSION = 3
-HEADS = ("multi-label", "single-label")
-RULES = ("squash", "crop")
+HEAD_TYPES = ("multi-label", "single-label")
+RESIZE_RULES = ("squash", "crop")
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def from_json(text, where):
     metadata = dataclasses.replace(
         metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts)
     )
-    need(metadata.head in HEADS, f"head is {metadata.head!r}")
-    need(metadata.input.resize in RULES, f"the resize rule is {metadata.input.resize!r}")
+    need(metadata.head in HEAD_TYPES, f"head is {metadata.head!r}")
+    need(metadata.input.resize in RESIZE_RULES, f"the resize rule is {metadata.input.resize!r}")
     need(
         all(1 <= side <= 4096 for side in (metadata.input.height, metadata.input.width)),
         "the input size is absurd",

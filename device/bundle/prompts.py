@@ -4,19 +4,19 @@ from functools import lru_cache
 
 import numpy as np
 
-from .vocabulary import START
+from .vocabulary import START_ID
 
 
 @lru_cache(maxsize=4)
-def prompts(vocabulary, texts, order):
+def encode_prompts(vocabulary, texts, order):
     """Return the prompts `texts` as the histories that next_word takes, int32 [P, order-1]; kept, for each frame asks.
 
     Raises ValueError where one is longer than that, or has a word that the vocabulary lacks.
     """
-    histories = np.full((len(texts), order - 1), START, np.int32)
+    histories = np.full((len(texts), order - 1), START_ID, np.int32)
     for history, text in zip(histories, texts):
         words = text.split()
-        unknown = [word for word in words if word not in vocabulary.numbers]
+        unknown = [word for word in words if word not in vocabulary.word_ids]
         if unknown or len(words) >= order:
             raise ValueError(
                 f"the prompt {text!r} "

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import PicaptionError
-from .bundle import GRAPH_MAGIC, digest, members_of, read_bundle, read_bytes
+from .bundle import GRAPH_MAGIC, archive_members, content_hash, read_bundle, read_bytes
 
 #: How many labels and words are shown of all.
 SHOWN = 5
 
 
-def inspect(path):
+def summarize(path):
     """Return what the bundle or .tflite file at `path` holds, as a dict of plain values.
 
     `signatures`: by name, their `inputs` and `outputs`, the bytes of their constants and their `operators`; a tensor has name,
@@ -37,7 +37,7 @@ def inspect(path):
             "metadata": asdict(contents.metadata),
             "labels": list(contents.labels),
             "words": list(words),
-            "sha256": digest(graph, members_of(contents)),
+            "sha256": content_hash(graph, archive_members(contents)),
         }
     try:
         model = schema.ModelT.InitFromPackedBuf(graph, 0)

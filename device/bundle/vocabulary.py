@@ -1,8 +1,8 @@
 """The words that a captioner knows, and their numbers."""
 
 #: Word numbers with a meaning of their own: sentence start (also what pads a short history), sentence end, unknown.
-START, END, UNKNOWN = 0, 1, 2
-SPECIAL = ("<s>", "</s>", "<unk>")
+START_ID, END_ID, UNKNOWN_ID = 0, 1, 2
+SPECIAL_WORDS = ("<s>", "</s>", "<unk>")
 
 
 class Vocabulary:
@@ -13,10 +13,10 @@ class Vocabulary:
 
     def __init__(self, words):
         self.words = tuple(words)
-        self.numbers = {word: number for number, word in enumerate(self.words)}
-        if self.words[: len(SPECIAL)] != SPECIAL:
-            raise ValueError(f"a vocabulary starts with {' '.join(SPECIAL)}")
-        if len(self.numbers) != len(self.words):
+        self.word_ids = {word: number for number, word in enumerate(self.words)}
+        if self.words[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
+            raise ValueError(f"a vocabulary starts with {' '.join(SPECIAL_WORDS)}")
+        if len(self.word_ids) != len(self.words):
             raise ValueError("a word stands twice in the vocabulary")
 
     def __len__(self):
@@ -24,7 +24,7 @@ class Vocabulary:
 
     def encode(self, words):
         """Return the numbers of `words`, UNKNOWN for those that are not in the vocabulary."""
-        return [self.numbers.get(word, UNKNOWN) for word in words]
+        return [self.word_ids.get(word, UNKNOWN_ID) for word in words]
 
     def decode(self, numbers):
         """Return the words of `numbers` as a tuple."""

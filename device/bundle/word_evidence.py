@@ -6,18 +6,18 @@ bundle, words that much can follow ("on top of a"), how likely is every word? It
 
 import numpy as np
 
-from .prompts import prompts
+from .prompts import encode_prompts
 
 #: What a word's probability is measured against when it becomes evidence: below it, a word counts for next to nothing.
-CALLED = 0.001
+REFERENCE_PROBABILITY = 0.001
 #: The evidence of a word that is surely called for.
-CERTAIN = float(np.log1p(1 / CALLED))
+MAX_WORD_EVIDENCE = float(np.log1p(1 / REFERENCE_PROBABILITY))
 
 
-def evidence_of(model, context):
+def compute_word_evidence(model, context):
     """Return the words' evidence for a picture, the context of which is given, float32 [V]: the mean over the prompts of
     log(1 + p / CALLED), with p the probability of the word after the prompt."""
-    asked = prompts(model.vocabulary, model.metadata.prompts, model.metadata.order)
+    asked = encode_prompts(model.vocabulary, model.metadata.prompts, model.metadata.order)
     likely = np.exp(model.next_word(asked, context))
-    likely /= np.float32(CALLED)
+    likely /= np.float32(REFERENCE_PROBABILITY)
     return np.log1p(likely, out=likely).mean(axis=0)

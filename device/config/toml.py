@@ -27,7 +27,7 @@ from .settings import (
 
 
 @dataclass(frozen=True)
-class Effective:
+class LoadedConfig:
     """A Config, where each of its settings came from ("default", "picaption.toml:3", "--port"), and the file that was read."""
 
     config: Config
@@ -35,19 +35,19 @@ class Effective:
     path: Path | None
 
 
-def find_file():
+def find_config_file():
     """Return the path of the first file of settings there is: here, the user's, the system's; None where there is none."""
     places = Path(NAME), Path(click.get_app_dir("picaption"), NAME), Path("/etc", NAME)
     return next((path for path in places if path.is_file()), None)
 
 
-def effective(told, path=None, environment=os.environ):
+def load_config(told, path=None, environment=os.environ):
     """Return the Effective settings.
 
     told: what the command line says, by name, None where it says nothing; path: the file of settings, where find_file()
     is not to find it. Raises PicaptionError, which names the line or the option, where a setting is unknown or not valid.
     """
-    path = path or find_file()
+    path = path or find_config_file()
     values, origins = _read(path) if path else ({}, {})
     for name in SECRETS:
         if secret := environment.get(environment_name(name)):
@@ -61,7 +61,7 @@ def effective(told, path=None, environment=os.environ):
         values[name] = _checked(FIELDS[name], value, origins[name])
     config = Config(**values)
     _check(config, {name: origins.get(name, option_name(name)) for name in FIELDS})
-    return Effective(config, {name: origins.get(name, "default") for name in FIELDS}, path)
+    return LoadedConfig(config, {name: origins.get(name, "default") for name in FIELDS}, path)
 
 
 def to_toml(found):

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import whole
+from ..atomic import atomic_write
 from ..errors import PicaptionError
 
 #: Where the Pi has its boot partition.
@@ -50,7 +50,7 @@ class Folder:
         """Write a file, whole and for good: bytes, or a copy of the file at a Path."""
         path = self.path / name
         path.parent.mkdir(exist_ok=True)
-        with whole(path) as partial, open(partial, "wb") as file:
+        with atomic_write(path) as partial, open(partial, "wb") as file:
             if isinstance(content, bytes):
                 file.write(content)
             else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..atomic import whole
+from ..atomic import atomic_write
 from ..errors import PicaptionError
 
 FILE = click.Path(path_type=Path)
@@ -133,7 +133,7 @@ def image(original, out, payload, bundle, **options):
     if out.exists() and original.exists() and out.samefile(original):
         raise PicaptionError(f"--out {out} would overwrite the image itself; give another path")
     machine, settings = wanted(token="", **options)
-    with whole(out) as partial:
+    with atomic_write(out) as partial:
         with bar("copying") as progress:
             copy_image(original, partial, progress)
         prepare(Fat(partial, original), machine, settings, payload, bundle)

@@ -69,7 +69,7 @@ WantedBy=multi-user.target
 }
 
 
-class Fault(Exception):
+class InstallError(Exception):
     """One line that says what is wrong with a payload, or with installing it."""
 
 
@@ -92,21 +92,21 @@ def read_manifest(payload):
             content = archive.extractfile(MANIFEST).read()
         told = json.loads(content)
         if told["format"] != 1:
-            raise Fault(
+            raise InstallError(
                 f"{payload}: a payload of format {told['format']}, which this picaption does not know"
             )
         name = f"{told['version']}-{hashlib.sha256(content).hexdigest()[:8]}"
         if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", name) or not all(
             map(MEMBER.fullmatch, told["files"])
         ):
-            raise Fault(f"{payload}: its manifest names what no payload has")
+            raise InstallError(f"{payload}: its manifest names what no payload has")
         return Manifest(name, told["version"], told["python"], told["machine"], told["files"])
     except (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError):
-        raise Fault(
+        raise InstallError(
             f"{payload}: not a payload of picaption; picaption flash payload makes one"
         ) from None
     except OSError as error:
-        raise Fault(f"{payload}: cannot be read: {error.strerror}") from None
+        raise InstallError(f"{payload}: cannot be read: {error.strerror}") from None
 
 
 def unpack(payload, manifest, folder):
@@ -114,7 +114,7 @@ def unpack(payload, manifest, folder):
     with tarfile.open(payload, "r:") as archive:
         members = {member.name: member for member in archive}
         if members.keys() - {MANIFEST} != manifest.files.keys():
-            raise Fault(f"{payload}: its files are not those of its manifest; make it anew")
+            raise InstallError(f"{payload}: its files are not those of its manifest; make it anew")
         for name, expected in manifest.files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,12 +122,12 @@ def unpack(payload, manifest, folder):
                 shutil.copyfileobj(source, file, 1 << 20)
             with open(target, "rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                    raise Fault(f"{payload}: {name} is damaged; make it anew")
+                    raise InstallError(f"{payload}: {name} is damaged; make it anew")
 
 
 def _opened(archive, member, payload):
     if not member.isreg():
-        raise Fault(f"{payload}: {member.name} is no plain file")
+        raise InstallError(f"{payload}: {member.name} is no plain file")
     return archive.extractfile(member)
 
 
@@ -140,19 +140,19 @@ def install(payload, home=HOME):
         return folder
     here = f"{sys.version_info[0]}.{sys.version_info[1]}", platform.machine()
     if (manifest.python, manifest.machine) != here:
-        raise Fault(
+        raise InstallError(
             f"{payload}: it is for Python {manifest.python} on {manifest.machine}, and this is Python {' on '.join(here)}"
         )
     shutil.rmtree(folder, ignore_errors=True)  # what was begun and not finished
     folder.mkdir(parents=True)
     needed = GROWTH * os.stat(payload).st_size
     if shutil.disk_usage(folder).free < needed:
-        raise Fault(f"{folder}: {needed // 10**6} MB of free space are needed")
+        raise InstallError(f"{folder}: {needed // 10**6} MB of free space are needed")
     unpack(payload, manifest, folder)
     wheels = sorted((folder / "wheels").iterdir())
     pip = next((wheel for wheel in wheels if wheel.name.startswith("pip-")), None)
     if not pip:
-        raise Fault(f"{payload}: there is no pip in it; make it anew")
+        raise InstallError(f"{payload}: there is no pip in it; make it anew")
     venv = folder / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", venv)
     # --ignore-installed: a numpy of the system is not to be relied on; the environment's own goes before it.
@@ -188,7 +188,7 @@ def keep_bundle(folder, home):
         None,
     )
     if not shipped:
-        raise Fault(f"{folder}: this version has no bundle")
+        raise InstallError(f"{folder}: this version has no bundle")
     own.symlink_to(shipped)
 
 
@@ -202,7 +202,7 @@ def try_out(folder):
         folder / "venv/bin/picaption", "image", "--json", "--bundle", folder / BUNDLE, picture
     )
     if '"caption"' not in said:
-        raise Fault(f"{folder}: this version does not caption")
+        raise InstallError(f"{folder}: this version does not caption")
 
 
 def runs(folder, home=HOME):
@@ -239,12 +239,12 @@ def run(*command):
             env=os.environ | {"LC_ALL": "C.UTF-8"},
         )
     except FileNotFoundError:
-        raise Fault(f"there is no {command[0]} here") from None
+        raise InstallError(f"there is no {command[0]} here") from None
     if done.returncode:
         lines = (
             done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
         ).splitlines()
-        raise Fault(f"{' '.join(map(str, command[:3]))} failed: {lines[-1]}")
+        raise InstallError(f"{' '.join(map(str, command[:3]))} failed: {lines[-1]}")
     return done.stdout
 
 
@@ -318,11 +318,11 @@ def _start(root, current):
         is None
     ):
         units.append("picaption-camera.service")
-    with contextlib.suppress(Fault):
+    with contextlib.suppress(InstallError):
         run(
             "systemctl", "disable", "--now", "dphys-swapfile.service"
         )  # Bookworm's; Trixie's heeds the file above
-    with contextlib.suppress(Fault):
+    with contextlib.suppress(InstallError):
         run("rfkill", "unblock", "wifi")
     run("systemctl", "restart", "systemd-journald.service")
     run("systemctl", "daemon-reload")
@@ -339,7 +339,7 @@ def _start(root, current):
             "--config",
             root / SETTINGS,
         )
-    except Fault as error:
+    except InstallError as error:
         run("systemctl", "is-enabled", "picaption.service")
         print(error, file=sys.stderr)
 
@@ -349,7 +349,7 @@ def main():
     boot = Path(__file__).resolve().parent
     try:
         set_up(boot)
-    except (Fault, OSError) as error:
+    except (InstallError, OSError) as error:
         print(f"picaption: {error}", file=sys.stderr)
         with contextlib.suppress(OSError):
             (boot / "failed.txt").write_text(f"{error}\n", encoding="utf-8")

@@ -17,7 +17,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from ..atomic import whole
+from ..atomic import atomic_write
 from ..bundle.bundle import Bundle
 from ..errors import PicaptionError
 from .installer import BUNDLE, MANIFEST
@@ -58,7 +58,7 @@ def write(target, python, files):
         "files": {name: _sha256(path) for name, path in files.items()},
     }
     with (
-        whole(target) as partial,
+        atomic_write(target) as partial,
         tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive,
     ):
         content = json.dumps(manifest, indent=1).encode()

@@ -7,11 +7,11 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from ..config.toml import effective, is_loopback, plain_toml
+from ..config.toml import is_loopback, load_config, plain_toml
 from ..errors import PicaptionError
 from .card import FOLDER, identify
 from .firstrun import firstrun_seed
-from .installer import BUNDLE, HOME, PROGRAM, Fault, read_manifest, unpack
+from .installer import BUNDLE, HOME, PROGRAM, InstallError, read_manifest, unpack
 from .machine import hash_password
 from .payload import MACHINE, collect
 from .seed import cloud_seed
@@ -91,7 +91,7 @@ def check_payload(payload, system, bundle, folder):
     try:
         manifest = read_manifest(payload)
         unpack(payload, manifest, folder)
-    except Fault as error:
+    except InstallError as error:
         raise PicaptionError(str(error)) from None
     if (manifest.python, manifest.machine) != (system.python, MACHINE):
         raise PicaptionError(
@@ -111,9 +111,9 @@ def card_settings(path, told, web, token):
         told |= {
             "web": True,
             "host": "0.0.0.0",
-            "token": effective({}, path, {}).config.token or token or secrets.token_urlsafe(),
+            "token": load_config({}, path, {}).config.token or token or secrets.token_urlsafe(),
         }
-    return effective(told, path, {})
+    return load_config(told, path, {})
 
 
 def token_before(boot):

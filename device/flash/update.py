@@ -17,13 +17,13 @@ from pathlib import Path
 
 import click
 
-from ..config.toml import effective
+from ..config.toml import load_config
 from ..errors import PicaptionError
 from ..system.service import SETTINGS, UNIT, need_systemd
 from .installer import (
     BUNDLE,
     HOME,
-    Fault,
+    InstallError,
     install,
     point,
     remove_others,
@@ -36,9 +36,9 @@ from .installer import (
 PATIENCE, STEADY = 120, 5
 
 
-@click.command()
+@click.command("update")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-def update(file):
+def update_command(file):
     """Have the service go on with FILE: a payload of `picaption flash payload`, or a bundle.
 
     What runs is left as it is until the new version has captioned a demo picture; and where that gives no result within two
@@ -62,7 +62,7 @@ def update(file):
                 return
             run(folder / "venv/bin/picaption", "config", "--config", SETTINGS)
             change(folder, HOME)
-        except Fault as error:
+        except InstallError as error:
             raise PicaptionError(str(error)) from None
         finally:
             remove_others(HOME)  # the old version, or one that was not to take its place
@@ -86,7 +86,7 @@ def install_bundle(path, home=HOME):
     from ..bundle.bundle import Bundle
 
     Bundle(path)
-    taken = effective({}, SETTINGS, {}).config.bundle
+    taken = load_config({}, SETTINGS, {}).config.bundle
     if taken != str(home / "current" / BUNDLE):
         raise PicaptionError(
             f"{SETTINGS} names the bundle {taken or 'that is shipped'}: change that instead, and "

@@ -12,10 +12,10 @@ from ..outputs.terminal import Terminal
 from ..outputs.video import Video
 from ..outputs.window import Window
 from ..recognition.recognizer import open_recognizer
-from ..recognition.scene import Watcher
-from ..sources.capture import InTurn, Reopening
+from ..recognition.scene import SceneTracker
+from ..sources.capture import ReconnectingReader, SequentialReader
 from ..sources.controls import Controls
-from ..sources.sources import Pictures, Turned, open_source
+from ..sources.sources import ImageFiles, RotatedSource, open_source
 
 log = logging.getLogger("picaption")
 
@@ -45,7 +45,7 @@ SINKS = {
 }
 
 
-class Parts:
+class Pipeline:
     """What `config` asks for, opened: `reader`, `recognize`, `sinks`, `max_fps` and `power_save`, as picaption.device.live.loop.run takes
     them, and the source's `name`.
 
@@ -113,7 +113,7 @@ class Parts:
             self.recognize = (
                 self.recognizer
                 if self._stills
-                else Watcher(self.recognizer, config.caption_every, config.smoothing)
+                else SceneTracker(self.recognizer, config.caption_every, config.smoothing)
             )
 
     def _open_recognizer(self, config):
@@ -123,15 +123,17 @@ class Parts:
         )
 
     def _open_reader(self, config):
-        source = open_as(config.source, config)
-        self.name, self._stills = source.name, isinstance(source, Pictures)
+        source = open_configured_source(config.source, config)
+        self.name, self._stills = source.name, isinstance(source, ImageFiles)
         self._rate = None if source.live else source.rate
         # A camera that was found is looked for again where it was: the demo does not take its place.
         spec = source.name if config.source == "auto" else config.source
         self.reader = (
-            Reopening(source, lambda: open_as(spec, config), config.stall, config.retries)
+            ReconnectingReader(
+                source, lambda: open_configured_source(spec, config), config.stall, config.retries
+            )
             if source.live
-            else InTurn(source)
+            else SequentialReader(source)
         )
 
     def _open_sink(self, name, config):
@@ -160,26 +162,28 @@ class Parts:
     def _web(self, config):
         if not config.web:
             return None
-        from ..outputs.web import Web
+        from ..outputs.web import WebServer
 
-        return Web(config.host, config.port, config.token, self.recognizer.model.metadata.name)
+        return WebServer(
+            config.host, config.port, config.token, self.recognizer.model.metadata.name
+        )
 
     def _mqtt(self, config):
         if not config.mqtt:
             return None
-        from ..outputs.mqtt import Mqtt
+        from ..outputs.mqtt import MqttPublisher
 
-        return Mqtt(config)
+        return MqttPublisher(config)
 
     def _events(self, config):
         if not config.event:
             return None
-        from ..outputs.events import Events
+        from ..outputs.events import EventRunner
 
-        return Events(config.event, self.recognizer.model.metadata.label_threshold)
+        return EventRunner(config.event, self.recognizer.model.metadata.label_threshold)
 
 
-def open_as(spec, config):
+def open_configured_source(spec, config):
     """Return the source that `spec` names, controlled and turned as `config` asks for (see picaption.device.sources.sources.open_source)."""
     width, height = map(int, config.size.split("x"))
     source = open_source(
@@ -193,7 +197,7 @@ def open_as(spec, config):
         ),
     )
     turned = config.rotate or config.hflip or config.vflip
-    return Turned(source, config.rotate, config.hflip, config.vflip) if turned else source
+    return RotatedSource(source, config.rotate, config.hflip, config.vflip) if turned else source
 
 
 def _differ(one, other, settings):

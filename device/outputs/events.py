@@ -10,7 +10,7 @@ import time
 from datetime import datetime
 
 from ..errors import PicaptionError
-from .webhooks import Poster
+from .webhooks import WebhookPoster
 
 #: Programs that run at once, and the seconds that each may.
 PROGRAMS, SECONDS = 4, 60.0
@@ -21,7 +21,7 @@ _FIELD = re.compile(r"\{(caption|class|word|score|time)\}")
 _log = logging.getLogger("picaption")
 
 
-class Events:
+class EventRunner:
     """A sink that does what the Events say, when what they name appears: was not there a frame before.
 
     A class is there where it is certain: the best one, or one whose score reaches `threshold`, the bundle's. What appears less
@@ -39,7 +39,7 @@ class Events:
                     f"event: there is no program {event.run[0]!r}; install it, or write its whole path"
                 )
         posts = [event.post for event in events if event.post]
-        self._poster = Poster(posts) if posts else None
+        self._poster = WebhookPoster(posts) if posts else None
 
     def write(self, frame, recognition):
         """Do what is due; programs and servers are not waited for."""

@@ -51,7 +51,7 @@ def parse_address(text):
     return match[2] or match[3], int(match[4] or (8883 if tls else 1883)), tls
 
 
-class Mqtt:
+class MqttPublisher:
     """A sink that publishes from a thread of its own: a broker that is slow or away holds up nothing, and is tried again.
 
     Of what could not be published only the newest is kept. Raises PicaptionError where the settings make no sense.

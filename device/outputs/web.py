@@ -33,7 +33,7 @@ from starlette.routing import Route
 from .. import board
 from ..config.toml import is_loopback
 from ..errors import PicaptionError, TemporaryError
-from ..images import encode_picture, shrunk
+from ..images import encode_image, shrink_to_fit
 from .overlay import annotate
 
 #: Pictures and events a second at most, how many streams of them are open at once (a page takes two), and connections.
@@ -46,7 +46,7 @@ MAX_HISTORY, CHART_SECONDS = 50, 300
 BOARD_EVERY, PATIENCE, LOGIN = 2, 20, 30 * 24 * 3600
 
 
-class Web:
+class WebServer:
     """Serves the page at `address`, such as "http://127.0.0.1:8080/"; with port 0, its port is any free one.
 
     token: what every request has to know, as ?token= once, which sets a cookie, or as "Authorization: Bearer"; empty: nothing,
@@ -136,7 +136,7 @@ class Web:
         said = (recognition.scene, recognition.caption and recognition.caption.text)
         if said != self._said:
             self._said = said
-            thumbnail = encode_picture(shrunk(frame, THUMBNAIL_SIDE), ".jpg", 80)
+            thumbnail = encode_image(shrink_to_fit(frame, THUMBNAIL_SIDE), ".jpg", 80)
             self._loop.call_soon_threadsafe(self._remember, recognition, thumbnail)
         if self._asked:
             self._asked = False
@@ -196,8 +196,8 @@ class Web:
             )
             self._picture = None
             if frame is not None:
-                self._picture = encode_picture(
-                    annotate(shrunk(frame, PICTURE_SIDE), recognition), ".jpg", 80
+                self._picture = encode_image(
+                    annotate(shrink_to_fit(frame, PICTURE_SIDE), recognition), ".jpg", 80
                 )
             self._published += 1
             self._changed.set()

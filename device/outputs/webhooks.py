@@ -20,7 +20,7 @@ CLOSE = 0.8
 _log = logging.getLogger("picaption")
 
 
-class Poster:
+class WebhookPoster:
     """A thread that posts to some of `addresses`, one post after the other; redirections are not followed.
 
     The log shows of an address its host only: the rest may hold a secret. Raises PicaptionError where one is no address.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..bundle.vocabulary import END, START, UNKNOWN
+from ..bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ def beam_search(next_word, order, beam, evidence=None):
     2015). It does not guide the search itself, where it would make captions short.
     """
     width, minimum, maximum = beam.width, beam.min_words, beam.max_words
-    history = np.full((width, order - 1), START, np.int32)
+    history = np.full((width, order - 1), START_ID, np.int32)
     totals = np.full(width, -np.inf, np.float32)
     totals[0] = 0
     words = [()] * width
     finished = []
     for length in range(maximum + 1):
         scores = next_word(history)
-        scores[:, START] = scores[:, UNKNOWN] = -np.inf
+        scores[:, START_ID] = scores[:, UNKNOWN_ID] = -np.inf
         if length < minimum:
-            scores[:, END] = -np.inf
+            scores[:, END_ID] = -np.inf
         for row, said in enumerate(words):
             if said and said[-1] in said[:-1]:
                 scores[
@@ -47,13 +47,13 @@ def beam_search(next_word, order, beam, evidence=None):
         scores += totals[:, None]
         size, flat = scores.shape[1], scores.ravel()
         # At most `width` of the best can be ends, so twice the width always fills the next beam.
-        best = greatest(flat, 2 * width)
+        best = top_candidates(flat, 2 * width)
         kept = []
         for loss, place in sorted(zip((-flat[best]).tolist(), best.tolist()))[: 2 * width]:
             if loss == np.inf:
                 break
             total, (row, number) = -loss, divmod(place, size)
-            if number == END:
+            if number == END_ID:
                 finished.append(_finish(words[row], total, beam))
             elif len(kept) < width:
                 kept.append((row, number, total))
@@ -61,7 +61,7 @@ def beam_search(next_word, order, beam, evidence=None):
             if not finished:  # A caption cut short is better than none.
                 finished = [
                     _finish(said, total, beam)
-                    for said, total in zip(words, scores[:, END])
+                    for said, total in zip(words, scores[:, END_ID])
                     if np.isfinite(total)
                 ]
             break
@@ -89,7 +89,7 @@ def beam_search(next_word, order, beam, evidence=None):
     return [hypothesis for _, hypothesis in finished[:width]]
 
 
-def greatest(values, count):
+def top_candidates(values, count):
     """Return the places of the `count` greatest of `values`, float32 [N], and of few others, in order: of all not below the
     count-th of the greatest of so many parts. It takes a fifth of the time that np.argpartition does."""
     parts = 8 * count

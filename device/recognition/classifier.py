@@ -23,7 +23,7 @@ PENALTY = 0.16
 EVIDENCE_SCALE, LEAST = 0.3, 0.27
 #: What is added to the standard deviation of a word's evidence before that is divided by it, for the sake of words that are
 #: hardly ever called for. Without the division, much of a caption's weight lies on words that it says anyway.
-STEADY = 0.1
+SPREAD_FLOOR = 0.1
 #: What the words of a class' name weigh, a standard deviation of evidence. More serves COCO's classes even better, and harms
 #: Imagenette's, of which the captioner has few names.
 NAME_WEIGHT = 0.4
@@ -36,7 +36,7 @@ TEMPERATURES = np.geomspace(0.25, 4, 65)
 
 
 @dataclass(frozen=True)
-class Head:
+class Classifier:
     """A fitted classifier: features float32 [F, C], words [V, C] (None where they do not count) and bias [C], for C
     classes; raw: it takes features as they are, not at unit length, as others' classifiers do."""
 
@@ -48,26 +48,26 @@ class Head:
     def logits(self, features, evidence=None):
         """Return z, float32 [N, C], for features [N, F] and evidence [N, V]."""
         told = 0 if self.words is None else evidence @ self.words
-        seen = features if self.raw else unit(features)
+        seen = features if self.raw else l2_normalize(features)
         return (seen @ self.features + told + self.bias).astype(np.float32)
 
-    def cooled(self, temperature):
+    def with_temperature(self, fit_temperature):
         """Return the Head whose logits are these divided by `temperature`."""
-        words = None if self.words is None else self.words / np.float32(temperature)
-        return Head(
-            self.features / np.float32(temperature),
+        words = None if self.words is None else self.words / np.float32(fit_temperature)
+        return Classifier(
+            self.features / np.float32(fit_temperature),
             words,
-            self.bias / np.float32(temperature),
+            self.bias / np.float32(fit_temperature),
             self.raw,
         )
 
 
-def unit(features):
+def l2_normalize(features):
     """Return the rows of `features` [N, F] at unit length; zeros stay zeros."""
     return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-6)
 
 
-def squash(logits, multi_label):
+def probabilities(logits, multi_label):
     """Return probabilities of logits [..., C]: of each class by itself, or of one of them."""
     if multi_label:
         return 0.5 * np.tanh(0.5 * logits) + 0.5  # Does not overflow.
@@ -82,12 +82,12 @@ def name_prior(labels, vocabulary):
     names = np.zeros((len(vocabulary), len(labels)), np.float32)
     for column, label in enumerate(labels):
         forms = [
-            {word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.numbers.keys()
+            {word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.word_ids.keys()
             for word in re.findall(r"[a-z]+", label.lower())
         ]
         for known in forms if all(forms) else ():
             for form in known:
-                names[vocabulary.numbers[form], column] += NAME_WEIGHT / len(forms)
+                names[vocabulary.word_ids[form], column] += NAME_WEIGHT / len(forms)
     return names * np.float32(names.any(0).mean())
 
 
@@ -97,29 +97,29 @@ def evidence_scale(prior):
     return EVIDENCE_SCALE * max(float(np.sqrt(prior.any(0).mean())), LEAST)
 
 
-def fit_head(features, evidence, prior, truth, multi_label, scale=None):
+def fit_classifier(features, evidence, prior, truth, multi_label, scale=None):
     """Return the Head fitted to features [N, F], evidence [N, V] and truth [N, C] of 0 and 1.
 
     prior: what language says of the classes, float32 [V, C], a class' log-odds for a standard deviation of each word's
     evidence. Without a captioner, evidence and prior are None. scale: the size of the evidence, by default that of evidence_scale.
     """
     truth = np.asarray(truth, np.float32)
-    seen, seen_mean, seen_scale = _standardized(unit(features))
+    seen, seen_mean, seen_scale = _standardized(l2_normalize(features))
     inputs, offset = seen, 0
     if evidence is not None:
         scale = scale or evidence_scale(prior)
         prior = prior / (1 + truth.sum(0) / np.float32(PRIOR_PICTURES))
-        spread = evidence.std(0)[:, None] + np.float32(STEADY)
+        spread = evidence.std(0)[:, None] + np.float32(SPREAD_FLOOR)
         evidence = evidence / spread.T
         told, told_mean, told_scale = _standardized(evidence, scale)
         inputs, offset = np.concatenate([seen, told], 1), (evidence - told_mean) @ prior
-    weights, bias = logistic(inputs, truth, multi_label, PENALTY, offset)
+    weights, bias = fit_logistic_regression(inputs, truth, multi_label, PENALTY, offset)
     own = weights[: seen.shape[1]] * seen_scale
     bias = bias - seen_mean @ own
     if evidence is None:
-        return Head(own, None, bias)
+        return Classifier(own, None, bias)
     words = weights[seen.shape[1] :] * told_scale + prior
-    return Head(own, words / spread, bias - told_mean @ words)
+    return Classifier(own, words / spread, bias - told_mean @ words)
 
 
 def fit_calibrated(features, evidence, truth, prior, multi_label, dev=None):
@@ -128,17 +128,17 @@ def fit_calibrated(features, evidence, truth, prior, multi_label, dev=None):
     dev: (features, evidence, truth) of other pictures, to calibrate it on, whose logits are returned. Without, those are of the
     pictures themselves, by heads that were fitted without them (see held_out_logits).
     """
-    head = fit_head(features, evidence, prior, truth, multi_label)
+    head = fit_classifier(features, evidence, prior, truth, multi_label)
     if dev:
         *inputs, truth = dev
         logits = head.logits(*inputs)
     else:
         logits = held_out_logits(features, evidence, prior, truth, multi_label)
-    degree = temperature(logits, truth, multi_label)
-    return head.cooled(degree), logits / np.float32(degree)
+    degree = fit_temperature(logits, truth, multi_label)
+    return head.with_temperature(degree), logits / np.float32(degree)
 
 
-def temperature(logits, truth, multi_label):
+def fit_temperature(logits, truth, multi_label):
     """Return the temperature at which a head is as sure as it is right (Guo et al., "On Calibration of Modern Neural
     Networks", ICML 2017); logits [N, C] are what it says of pictures that it was not fitted to. Those that are nan do not
     count; it is 1 where there are no others."""
@@ -147,8 +147,8 @@ def temperature(logits, truth, multi_label):
         return 1.0
     logits, truth = logits[known], truth[known]
 
-    def loss(temperature):
-        sure = np.clip(squash(logits / temperature, multi_label), 1e-7, 1 - 1e-7)
+    def loss(fit_temperature):
+        sure = np.clip(probabilities(logits / fit_temperature, multi_label), 1e-7, 1 - 1e-7)
         return -np.mean(truth * np.log(sure) + (multi_label * (1 - truth)) * np.log(1 - sure))
 
     return float(min(TEMPERATURES, key=loss))
@@ -165,7 +165,7 @@ def held_out_logits(features, evidence, prior, truth, multi_label, seed=1):
         rest = np.setdiff1d(np.arange(len(truth)), part)
         given = [None, None] if evidence is None else [evidence[rest], evidence[part]]
         if truth[rest].any(0).all():
-            head = fit_head(features[rest], given[0], prior, truth[rest], multi_label)
+            head = fit_classifier(features[rest], given[0], prior, truth[rest], multi_label)
             logits[part] = head.logits(features[part], given[1])
     return logits
 
@@ -178,7 +178,7 @@ def _standardized(rows, size=1.0):
     return centred * scale, mean, scale
 
 
-def logistic(inputs, truth, multi_label, penalty, offset=0):
+def fit_logistic_regression(inputs, truth, multi_label, penalty, offset=0):
     """Return (weights [D, C], bias [C]) with the least mean loss of inputs @ weights + bias + offset + penalty / N / 2 of the
     squared weights, by Nesterov's accelerated gradient for strongly convex functions.
 
@@ -203,7 +203,7 @@ def logistic(inputs, truth, multi_label, penalty, offset=0):
             weights + momentum * (weights - before),
             bias + momentum * (bias - before_bias),
         )
-        error = (squash(inputs @ ahead + ahead_bias + offset, multi_label) - truth) / count
+        error = (probabilities(inputs @ ahead + ahead_bias + offset, multi_label) - truth) / count
         before, before_bias = weights, bias
         weights = ahead - (inputs.T @ error + penalty * ahead) / np.float32(curvature)
         bias = ahead_bias - error.sum(0)

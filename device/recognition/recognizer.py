@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bundle.bundle import Bundle, default_bundle
 from ..bundle.vocabulary import sentence
-from ..bundle.word_evidence import evidence_of
+from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
 from ..images import resize
 from .beam_search import beam_search
@@ -19,7 +19,7 @@ from .result import Caption, Recognition, Score
 TOP_CLASSES, TOP_TAGS = 3, 5
 
 
-def describe(model, encoded, beam=None):
+def best_caption(model, encoded, beam=None):
     """Return the best caption of a picture, the Encoded of which is given, as a picaption.device.recognition.beam_search.Hypothesis.
 
     Raises PicaptionError where there is no caption, which takes a vocabulary of next to no words.
@@ -95,7 +95,7 @@ class Recognizer:
         which it speaks; None and None without a captioner."""
         if encoded.context is None:
             return None, None
-        said = describe(self.model, encoded, self.beam)
+        said = best_caption(self.model, encoded, self.beam)
         words = self.model.vocabulary.decode(said.words)
         return Caption(sentence(words), words, said.log_probability), self.evidence(
             encoded
@@ -108,7 +108,9 @@ class Recognizer:
 
     def evidence(self, encoded):
         """Return the words' evidence for a picture, float32 [V] (see picaption.device.bundle.word_evidence), or None without a captioner."""
-        return None if encoded.context is None else evidence_of(self.model, encoded.context)
+        return (
+            None if encoded.context is None else compute_word_evidence(self.model, encoded.context)
+        )
 
     def prepare(self, image, kept=None):
         """Return `image` in the shape that `encode` takes; `kept` as picaption.device.images.resize takes it."""

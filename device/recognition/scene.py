@@ -8,7 +8,7 @@ from .result import Score
 from .smoothing import Smoother
 
 
-class Watcher:
+class SceneTracker:
     """Recognises the frames of one camera: `Watcher(recognizer)(image, frame, captured_at) -> Recognition`.
 
     Every frame is encoded, tagged and classified. It is captioned where its features are further than the bundle's

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..bundle.bundle import Bundle, read_bundle, write_checked
 from ..errors import PicaptionError
-from ..images import list_pictures, read_picture, write_picture
-from .classifier import fit_calibrated, name_prior, squash
+from ..images import list_images, read_image, write_image
+from .classifier import fit_calibrated, name_prior, probabilities
 from .recognizer import Recognizer
 
 #: Pictures that a class must have: one to be held out, and two to learn from.
@@ -27,7 +27,7 @@ BOUND = 0.05
 
 
 @dataclass(frozen=True)
-class Taught:
+class TeachResult:
     """What was taught: pictures by class, the share of pictures told rightly by heads that were fitted without them (nan
     where there were too few for that), and, as lines, what was left out."""
 
@@ -37,7 +37,7 @@ class Taught:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClassExamples:
     """What a bundle sees in pictures of classes: labels, the classes' names; paths; truth float32 [N, C]; features [N, F] and
     evidence [N, V], which is None without a captioner; skipped, a line for each picture that cannot be read."""
 
@@ -62,24 +62,24 @@ def teach(base, folder, output, threads=None, progress=lambda pictures: pictures
     says. Raises PicaptionError where the pictures or the bundle are unusable.
     """
     contents = read_bundle(base)
-    labels, pictures, skipped = find_pictures(folder)
-    seen = see(Recognizer(Bundle(base, threads)), labels, progress(pictures))
+    labels, pictures, skipped = find_class_images(folder)
+    seen = extract_features(Recognizer(Bundle(base, threads)), labels, progress(pictures))
     need_enough(folder, seen.counts)
-    head, held_out = learn(seen, contents.vocabulary)
-    write_taught(output, contents, labels, head, seen.features, seen.evidence, seen.counts)
+    head, held_out = fit_classes(seen, contents.vocabulary)
+    write_taught_bundle(output, contents, labels, head, seen.features, seen.evidence, seen.counts)
     known = ~np.isnan(held_out).any(1)
     right = held_out[known].argmax(1) == seen.truth[known].argmax(1)
-    return Taught(
+    return TeachResult(
         seen.counts, float(right.mean()) if known.any() else float("nan"), (*skipped, *seen.skipped)
     )
 
 
-def see(recognizer, labels, pictures):
+def extract_features(recognizer, labels, pictures):
     """Return what a Recognizer has Seen in `pictures`, an iterable of (class, path); classes are of `labels`."""
     numbers, paths, features, evidence, skipped = [], [], [], [], []
     for label, path in pictures:
         try:
-            encoded = recognizer.model.encode(recognizer.prepare(read_picture(path)))
+            encoded = recognizer.model.encode(recognizer.prepare(read_image(path)))
         except PicaptionError as error:
             skipped.append(str(error))
             continue
@@ -91,7 +91,7 @@ def see(recognizer, labels, pictures):
         raise PicaptionError(
             f"none of {len(skipped)} pictures can be read; the first: {skipped[0]}"
         )
-    return Seen(
+    return ClassExamples(
         labels,
         tuple(paths),
         np.eye(len(labels), dtype=np.float32)[numbers],
@@ -101,7 +101,7 @@ def see(recognizer, labels, pictures):
     )
 
 
-def learn(seen, vocabulary, judged=None):
+def fit_classes(seen, vocabulary, judged=None):
     """Return (the Head fitted to Seen, as sure as it is right; logits [N, C] that say how good it is: of `judged`, other
     pictures that were Seen, or by heads like it that were fitted without the picture, nan where there is none).
 
@@ -114,7 +114,7 @@ def learn(seen, vocabulary, judged=None):
     )
 
 
-def find_pictures(folder):
+def find_class_images(folder):
     """Return (class names, [(class, path)], lines that say what was left out) of class folders in `folder`.
 
     A picture that stands twice in a class counts once. Raises PicaptionError on fewer than two classes, on a name that is
@@ -137,7 +137,7 @@ def find_pictures(folder):
             "folder of pictures for each class"
         )
     for label in labels:
-        for path in list_pictures(folder / label):
+        for path in list_images(folder / label):
             other, first = owners.setdefault(content(path), (label, path))
             if other != label:
                 raise PicaptionError(
@@ -185,7 +185,7 @@ def need_enough(folder, counts):
         )
 
 
-def write_taught(output, contents, labels, head, features, evidence, counts):
+def write_taught_bundle(output, contents, labels, head, features, evidence, counts):
     """Write the bundle of `contents` with `labels` and `head` to `output`, once it was loaded and does what the head
     does for `features` [N, F] and `evidence` [N, V]; raises PicaptionError where it does not."""
     try:
@@ -211,7 +211,9 @@ def write_taught(output, contents, labels, head, features, evidence, counts):
 
     def check(bundle):
         said = np.stack([bundle.classify(seen[None], words) for seen, words in zip(features, told)])
-        off = float(np.abs(said - squash(head.logits(features, evidence), multi_label=False)).max())
+        off = float(
+            np.abs(said - probabilities(head.logits(features, evidence), multi_label=False)).max()
+        )
         if not off <= BOUND:
             raise PicaptionError(
                 f"{output} is not written: what it says differs by {off:.3f} from what was learned; "
@@ -236,6 +238,6 @@ def capture(camera, folder, count, every):
             break
         while (path := folder / f"{number:04}.jpg").exists():
             number += 1
-        write_picture(path, frame)
+        write_image(path, frame)
         paths.append(path)
     return paths

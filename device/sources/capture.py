@@ -33,7 +33,7 @@ class NoFrameYet(Exception):
     """The source goes on, but has no new frame."""
 
 
-class InTurn:
+class SequentialReader:
     """Frames of a source that waits: each one, when it is asked for."""
 
     def __init__(self, source):
@@ -52,7 +52,7 @@ class InTurn:
         self._source.close()
 
 
-class Newest:
+class LatestFrameReader:
     """Frames of a source that does not wait: a thread opens it, by calling `opening`, reads it, keeps the newest frame only,
     and closes it.
 
@@ -125,7 +125,7 @@ class Newest:
         self._thread.join(patience)
 
 
-class Reopening:
+class ReconnectingReader:
     """The newest frames of a camera that may fail: `source` is open, `opening` opens it anew.
 
     Where it fails, or gives no frame for `stall` seconds, it is opened anew after a pause; a camera that has failed more than
@@ -138,7 +138,7 @@ class Reopening:
         self._open(lambda: source, 0)
 
     def _open(self, opening, number):
-        self._reader = Newest(opening, number)
+        self._reader = LatestFrameReader(opening, number)
         self._patient_until = time.monotonic() + self._stall + OPENING
 
     def next(self, timeout):

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ..errors import PicaptionError
-from ..images import SUFFIXES, list_pictures, read_picture
+from ..images import IMAGE_SUFFIXES, list_images, read_image
 from .controls import Controls
 from .csi import Picamera2Source
 from .stream import Stream
@@ -52,12 +52,14 @@ def open_source(spec, controls=Controls()):
     if path.is_char_device():
         return V4L2Camera(spec, controls)
     if path.is_dir():
-        return Pictures(spec, list_pictures(path))
+        return ImageFiles(spec, list_images(path))
     if path.is_file():
         return VideoFile(path)
     found = sorted(Path(name) for name in glob.glob(spec, recursive=True))
-    if pictures := [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]:
-        return Pictures(spec, pictures)
+    if pictures := [
+        path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    ]:
+        return ImageFiles(spec, pictures)
     raise PicaptionError(
         f"there is no source {spec}; give auto, demo, picamera2, /dev/video0, "
         "rtsp://..., http://..., a video file, or a folder or pattern of pictures"
@@ -73,7 +75,7 @@ def _first_camera(controls):
     return Demo(controls.size)
 
 
-class Turned:
+class RotatedSource:
     """A source whose frames are mirrored, turned upside down, and then turned clockwise by 90, 180 or 270 degrees."""
 
     def __init__(self, source, rotate=0, hflip=False, vflip=False):
@@ -111,7 +113,7 @@ class Demo:
 
     def __init__(self, size=Controls.size):
         self._size = size
-        self._pictures = [read_picture(path) for path in list_pictures(DEMO_PICTURES)]
+        self._pictures = [read_image(path) for path in list_images(DEMO_PICTURES)]
         self.count = len(self._pictures)
         self._number, self._due = 0, time.monotonic()
 
@@ -151,7 +153,7 @@ class Demo:
         """Nothing to free."""
 
 
-class Pictures:
+class ImageFiles:
     """The pictures at `paths`, each once; broken ones are told of and left out."""
 
     live, rate, metadata = False, 0.5, None
@@ -163,7 +165,7 @@ class Pictures:
         """Return the next picture, or None after the last."""
         for path in self._paths:
             try:
-                return read_picture(path)
+                return read_image(path)
             except PicaptionError as error:
                 log.warning("%s", error)
         return None

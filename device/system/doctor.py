@@ -312,13 +312,13 @@ def check_governor():
 
 def check_settings():
     """Return whether the file of settings, where there is one, is valid."""
-    from ..config.toml import effective, find_file
+    from ..config.toml import find_config_file, load_config
 
-    path = find_file()
+    path = find_config_file()
     if path is None:
         return Finding("settings", "ok", "no picaption.toml: the defaults hold")
     try:
-        effective({}, path)
+        load_config({}, path)
     except PicaptionError as error:
         return Finding(
             "settings",
@@ -355,9 +355,9 @@ def read_text(path):
         return ""
 
 
-@click.command()
+@click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def doctor(as_json):
+def doctor_command(as_json):
     """Say what this board has and lacks, and what mends it; exit code 1 where there is a problem."""
     found = find_all()
     for finding in found:

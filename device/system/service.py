@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from ..config.settings import NAME
-from ..config.toml import effective
+from ..config.toml import load_config
 from ..errors import PicaptionError
 
 UNIT = "picaption.service"
@@ -221,7 +221,7 @@ def install(settings, force):
     found = program()
     text = unit(found, settings)
     if settings.exists():
-        effective({}, settings)
+        load_config({}, settings)
     else:
         _write(settings, FIRST_SETTINGS)
         _keep_secret(settings)

@@ -6,7 +6,7 @@ import cv2
 import keras
 import numpy as np
 
-from picaption.device.bundle.vocabulary import END, START
+from picaption.device.bundle.vocabulary import END_ID, START_ID
 
 #: Captions with these words are no longer true of the mirrored picture.
 SIDED = frozenset(("left", "right"))
@@ -57,7 +57,7 @@ def windows(words, order):
 
     The history before the first word is padded with START; the last word to be told is END.
     """
-    padded = np.array([START] * (order - 1) + list(words) + [END], np.int32)
+    padded = np.array([START_ID] * (order - 1) + list(words) + [END_ID], np.int32)
     grams = np.lib.stride_tricks.sliding_window_view(padded, order)
     return grams[:, :-1], grams[:, -1]
 

@@ -19,7 +19,7 @@ from .tokenizer import tokenize
 NEIGHBOURS, KEPT = 20, 10
 
 
-def borrow(records, text, seed=0):
+def transfer_captions(records, text, seed=0):
     """Return `records` (picaption.models.data.readers.Record with labels) with captions borrowed from the records `text`.
 
     Nearness is the weighted Jaccard index of the labels, a label's weight being log(pictures / pictures with it);

@@ -6,7 +6,7 @@ Each takes RGB uint8 [height, width, 3] and a numpy Generator, and returns anoth
 import cv2
 import numpy as np
 
-from picaption.device.images import encode_picture
+from picaption.device.images import encode_image
 
 
 def motion_blur(image, random):
@@ -32,7 +32,7 @@ def low_light(image, random):
 
 def jpeg(image, random):
     """Return `image` as it comes back from a JPEG of quality 20."""
-    data = np.frombuffer(encode_picture(image, ".jpg", 20), np.uint8)
+    data = np.frombuffer(encode_image(image, ".jpg", 20), np.uint8)
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
@@ -42,7 +42,7 @@ def _noisy(light, deviation, random):
 
 
 #: By the name under which results are told.
-SPOILED = {
+CORRUPTIONS = {
     "motion blur": motion_blur,
     "sensor noise": sensor_noise,
     "low light": low_light,

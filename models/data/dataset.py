@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from picaption.device.bundle.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, START_ID, UNKNOWN_ID, Vocabulary
 from picaption.device.errors import PicaptionError
 
 from ..files import write_lines
 from . import readers
 from .batches import SIDED, Examples, windows
-from .caption_transfer import borrow
+from .caption_transfer import transfer_captions
 from .tokenizer import STOP_WORDS, tokenize
 
 log = logging.getLogger("picaption")
@@ -32,7 +32,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """What a run learns from; a Split is None where the settings name no such data."""
 
     captions: Split | None
@@ -48,7 +48,7 @@ def load_data(settings, root):
         return root / name if name else None
 
     def load(dataset):
-        dataset, pictures = readers.load_pictures(
+        dataset, pictures = readers.load_images(
             dataset, settings.size, settings.size, settings.resize
         )
         for line in dataset.skipped:
@@ -93,10 +93,10 @@ def load_data(settings, root):
             "the training and dev pictures have different classes: "
             + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes)))
         )
-    return Data(captions, captions_dev, labels, labels_dev)
+    return TrainingData(captions, captions_dev, labels, labels_dev)
 
 
-def with_borrowed(data, settings, root, path):
+def with_transferred_captions(data, settings, root, path):
     """Return `data` with captions for a `text_share` of its labelled pictures, borrowed from the text that the settings
     name, or as they were kept at `path`, in Flickr8k's layout."""
     if not path.exists():
@@ -105,7 +105,9 @@ def with_borrowed(data, settings, root, path):
         drawn = np.random.default_rng(settings.seed).permutation(total)[
             : round(settings.text_share * total)
         ]
-        found = borrow([data.labels.records[index] for index in sorted(drawn)], text, settings.seed)
+        found = transfer_captions(
+            [data.labels.records[index] for index in sorted(drawn)], text, settings.seed
+        )
         write_lines(
             path,
             [
@@ -132,7 +134,7 @@ def learn_vocabulary(records, min_count):
         raise PicaptionError(
             f"no word stands {min_count} times in the captions: lower min_count or give more captions"
         )
-    return Vocabulary(SPECIAL + tuple(words))
+    return Vocabulary(SPECIAL_WORDS + tuple(words))
 
 
 def learn_tags(records, vocabulary, count):
@@ -140,7 +142,7 @@ def learn_tags(records, vocabulary, count):
     pictures = Counter()
     for record in records:
         pictures.update({word for caption in record.captions for word in tokenize(caption)})
-    telling = [word for word in pictures if word in vocabulary.numbers and word not in STOP_WORDS]
+    telling = [word for word in pictures if word in vocabulary.word_ids and word not in STOP_WORDS]
     return tuple(sorted(telling, key=lambda word: (-pictures[word], word))[:count])
 
 
@@ -156,11 +158,11 @@ def learn_prompts(records, vocabulary, order):
     ):
         for history, word in zip(*windows(words, order)):
             after[tuple(history)][word] += 1
-    known = [history for history in after if UNKNOWN not in history]
+    known = [history for history in after if UNKNOWN_ID not in history]
     frequent = sorted(known, key=lambda history: (-after[history].total(), history))[:FREQUENT]
     best = sorted(frequent, key=lambda history: (-entropy(after[history]), history))[:PROMPTS]
     return tuple(
-        " ".join(vocabulary.words[number] for number in history if number != START)
+        " ".join(vocabulary.words[number] for number in history if number != START_ID)
         for history in best
     )
 

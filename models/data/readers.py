@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from picaption.device.errors import PicaptionError
-from picaption.device.images import SUFFIXES, read_picture, resize
+from picaption.device.images import IMAGE_SUFFIXES, read_image, resize
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def read_folders(root):
         pictures = sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
         )
         if not pictures:
             skipped.append(f"{folder.name}: no pictures in this class folder")
@@ -248,13 +248,13 @@ def read_names(path):
     return tuple(line.strip() for line in read_text(path, "names").rstrip().split("\n"))
 
 
-def load_pictures(dataset, height, width, rule):
+def load_images(dataset, height, width, rule):
     """Return (Dataset, pictures uint8 [N, height, width, 3]) with the broken pictures dropped and named."""
     pictures = np.empty((len(dataset.records), height, width, 3), np.uint8)
     records, skipped = [], list(dataset.skipped)
     for record in dataset.records:
         try:
-            pictures[len(records)] = resize(read_picture(record.path), height, width, rule)
+            pictures[len(records)] = resize(read_image(record.path), height, width, rule)
             records.append(record)
         except PicaptionError as error:
             skipped.append(f"{record.name}: {error}")

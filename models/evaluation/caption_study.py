@@ -26,16 +26,16 @@ from tqdm import tqdm
 
 from picaption.device import Recognizer, cli
 from picaption.device.bundle.bundle import Bundle
-from picaption.device.bundle.word_evidence import CERTAIN
+from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE
 from picaption.device.errors import PicaptionError
-from picaption.device.recognition.classifier import evidence_scale, fit_head, unit
+from picaption.device.recognition.classifier import evidence_scale, fit_classifier, l2_normalize
 
 from ..commands import FILE, FOLDER
 from ..data import readers
-from ..data.corruptions import SPOILED
+from ..data.corruptions import CORRUPTIONS
 from ..data.tokenizer import tokenize
 from ..files import write_text
-from ..language.word_prior import text_prior
+from ..language.word_prior import word_prior
 from .evaluate import load_recognizer, need_some, pictures_of
 from .metrics import percent, precision_of_samples
 
@@ -62,7 +62,7 @@ class Inputs:
 def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
     """Return the Inputs of a Dataset's pictures by a Recognizer.
 
-    spoil: of picaption.models.data.corruptions.SPOILED, done to each picture first; eye: another Recognizer that gives the features.
+    spoil: of picaption.models.data.corruptions.CORRUPTIONS, done to each picture first; eye: another Recognizer that gives the features.
     """
     features, evidence, records, skipped, random = [], [], [], [], np.random.default_rng(0)
     for record, picture in pictures_of(dataset, skipped, what):
@@ -93,7 +93,7 @@ def human_evidence(records, vocabulary):
     evidence = np.zeros((len(records), len(vocabulary)), np.float32)
     for row, record in zip(evidence, records):
         for caption in record.captions:
-            row[vocabulary.encode(tokenize(caption))] = CERTAIN
+            row[vocabulary.encode(tokenize(caption))] = MAX_WORD_EVIDENCE
     return evidence
 
 
@@ -114,7 +114,7 @@ def fit_heads(train, rows, prior, multi_label, random):
         "image": (None, lambda seen, told: (seen, None)),
         "image, wide": (
             np.zeros_like(prior),
-            lambda seen, told: (seen, np.maximum(0, unit(seen) @ kitchen)),
+            lambda seen, told: (seen, np.maximum(0, l2_normalize(seen) @ kitchen)),
         ),
         "caption": (prior, lambda seen, told: (np.ones_like(seen[:, :1]), told)),
         "fused": (prior, lambda seen, told: (seen, told)),
@@ -122,7 +122,7 @@ def fit_heads(train, rows, prior, multi_label, random):
     }
     scale = evidence_scale(prior)
     heads = {
-        name: fit_head(
+        name: fit_classifier(
             *view(train.features[rows], train.evidence[rows]),
             prior,
             train.truth[rows],
@@ -327,7 +327,7 @@ def command(
     known = readers.read_text_captions(text) if text else ()
     look = partial(inputs_of, recognizer, eye=features and load_recognizer(features))
     devs = {CLEAN: look(sets[1], "dev pictures")}
-    for name, spoil in SPOILED.items() if spoiled else ():
+    for name, spoil in CORRUPTIONS.items() if spoiled else ():
         devs[name] = look(sets[1], f"dev pictures, {name}", spoil)
     if told:
         devs[CAPTIONED] = look(told, "dev pictures with captions")
@@ -335,7 +335,7 @@ def command(
             record.path for each in sets for record in each.records
         }:
             devs[TOGETHER] = together(devs[CLEAN], devs[CAPTIONED])
-    prior = text_prior(known, sets[0].classes, vocabulary)
+    prior = word_prior(known, sets[0].classes, vocabulary)
     rows = study(look(sets[0], "training pictures"), devs, prior, bool(labels), counts, draws)
     click.echo("\n".join(table(rows)))
     if json_file:

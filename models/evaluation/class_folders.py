@@ -18,14 +18,14 @@ from tqdm import tqdm
 from picaption.device import Recognizer
 from picaption.device.bundle.bundle import Bundle, read_bundle
 from picaption.device.errors import PicaptionError
-from picaption.device.recognition.classifier import squash
+from picaption.device.recognition.classifier import probabilities
 from picaption.device.recognition.teach import (
     content,
-    find_pictures,
-    learn,
+    extract_features,
+    find_class_images,
+    fit_classes,
     need_enough,
-    see,
-    write_taught,
+    write_taught_bundle,
 )
 
 from ..files import read_lines, save_arrays, write_lines, write_text
@@ -52,9 +52,9 @@ def train_classes(folder, base, run, dev=None, threads=None):
     if (run / "settings.json").exists():
         raise PicaptionError(f"{run} holds a run of a recipe: give another --out")
     contents = read_bundle(base)
-    labels, pictures, skipped = find_pictures(folder)
+    labels, pictures, skipped = find_class_images(folder)
     if dev:
-        others, dev_pictures, dev_skipped = find_pictures(dev)
+        others, dev_pictures, dev_skipped = find_class_images(dev)
         if others != labels:
             raise PicaptionError(
                 f"{folder} and {dev} have different classes: "
@@ -64,11 +64,13 @@ def train_classes(folder, base, run, dev=None, threads=None):
         skipped += [*dev_skipped, *shared]
         need_enough(folder, {label: sum(each == label for each, _ in pictures) for label in labels})
     recognizer = Recognizer(Bundle(base, threads))
-    seen = see(recognizer, labels, tqdm(pictures, "pictures", disable=None))
+    seen = extract_features(recognizer, labels, tqdm(pictures, "pictures", disable=None))
     need_enough(folder, seen.counts)
-    judged = dev and see(recognizer, labels, tqdm(dev_pictures, "dev pictures", disable=None))
+    judged = dev and extract_features(
+        recognizer, labels, tqdm(dev_pictures, "dev pictures", disable=None)
+    )
     log.info("%d pictures of %d classes; fitting", len(seen.paths), len(labels))
-    head, logits = learn(seen, contents.vocabulary, judged)
+    head, logits = fit_classes(seen, contents.vocabulary, judged)
     run.mkdir(parents=True, exist_ok=True)
     keep(run, base, labels, head, seen)
     for line in (*skipped, *seen.skipped, *(judged.skipped if judged else ())):
@@ -120,7 +122,7 @@ def convert_classes(run, output):
         raise PicaptionError(
             f"{run}: it is no finished run; call picaption train --classes again"
         ) from None
-    write_taught(output, contents, labels, head, features, evidence, counts)
+    write_taught_bundle(output, contents, labels, head, features, evidence, counts)
 
 
 def report(run, judged, logits):
@@ -131,7 +133,7 @@ def report(run, judged, logits):
         raise PicaptionError(
             "there are too few pictures to try the classifier on: give more, or others with --classes-dev"
         )
-    truth, scores = judged.truth[known].argmax(1), squash(logits[known], multi_label=False)
+    truth, scores = judged.truth[known].argmax(1), probabilities(logits[known], multi_label=False)
     paths = [path for path, one in zip(judged.paths, known) if one]
     counts = np.zeros((len(judged.labels), len(judged.labels)), int)
     np.add.at(counts, (truth, scores.argmax(1)), 1)

@@ -8,13 +8,13 @@ from tqdm import tqdm
 
 from picaption.device import PicaptionError, Recognizer
 from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
-from picaption.device.images import read_picture
+from picaption.device.images import read_image
 
 from ..backend import load_keras
 from ..data.readers import read_captions
 from ..data.tokenizer import tokenize
 from ..language.arpa import read_arpa
-from ..language.shallow_fusion import ImageFree, WithPrior
+from ..language.shallow_fusion import CountedModel, ShallowFusion
 from .metrics import (
     caption_scores,
     expected_calibration_error,
@@ -34,17 +34,17 @@ TAGS = 5
 
 def load_recognizer(path, threads=None, prior=None, prior_weight=0.0):
     """Return a Recognizer over `path`, a bundle, the folder of a training run, or an ARPA file of n-grams that do not
-    see the picture; with the ARPA file `prior`, its captioner has these for a prior (picaption.models.language.shallow_fusion.WithPrior)."""
+    see the picture; with the ARPA file `prior`, its captioner has these for a prior (picaption.models.language.shallow_fusion.ShallowFusion)."""
     if Path(path).suffix == ".arpa":
-        model = ImageFree(*read_arpa(path))
+        model = CountedModel(*read_arpa(path))
     elif Path(path).is_dir():
         load_keras()  # It is for training runs only.
-        from ..run_folder import KerasModel
+        from ..run_folder import FloatModel
 
-        model = KerasModel(path)
+        model = FloatModel(path)
     else:
         model = Bundle(path, threads)
-    return Recognizer(WithPrior(model, *read_arpa(prior), prior_weight) if prior else model)
+    return Recognizer(ShallowFusion(model, *read_arpa(prior), prior_weight) if prior else model)
 
 
 def pictures_of(dataset, skipped, what="pictures"):
@@ -52,7 +52,7 @@ def pictures_of(dataset, skipped, what="pictures"):
     skipped += dataset.skipped
     for record in tqdm(dataset.records, what, disable=None):
         try:
-            yield record, read_picture(record.path)
+            yield record, read_image(record.path)
         except PicaptionError as error:
             skipped.append(f"{record.name}: {error}")
 

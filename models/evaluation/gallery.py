@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from picaption.device.images import encode_picture, read_picture, resize
+from picaption.device.images import encode_image, read_image, resize
 
 from ..files import write_text
 
@@ -105,8 +105,8 @@ def card(prediction, record):
 
 def data_uri(path, side=SIDE):
     """Return the picture at `path`, scaled down to `side`, as a JPEG in a data URI."""
-    image = read_picture(path)
+    image = read_image(path)
     scale = min(1, side / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    jpeg = encode_picture(resize(image, height, width, "squash"), ".jpg", QUALITY)
+    jpeg = encode_image(resize(image, height, width, "squash"), ".jpg", QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -11,7 +11,7 @@ import math
 import re
 
 from picaption.device import PicaptionError
-from picaption.device.bundle.vocabulary import END, SPECIAL, START, Vocabulary
+from picaption.device.bundle.vocabulary import END_ID, SPECIAL_WORDS, START_ID, Vocabulary
 
 from ..files import write_lines
 from .ngram import NGramModel, probability
@@ -90,7 +90,11 @@ class _Reader:
             self.check(found, f"expected 'ngram {len(totals) + 1}=' and a number, or '\\1-grams:'")
             totals.append(int(found[1]))
         self.check(totals, "expected 'ngram 1=' and a number before it")
-        seen, backoff, numbers = {(): {}}, {}, {word: number for number, word in enumerate(SPECIAL)}
+        seen, backoff, numbers = (
+            {(): {}},
+            {},
+            {word: number for number, word in enumerate(SPECIAL_WORDS)},
+        )
         listed = set()
         for order, total in enumerate(totals, 1):
             last = "\\end\\" if order == len(totals) else f"\\{order + 1}-grams:"
@@ -108,7 +112,9 @@ class _Reader:
                     gram = (numbers.setdefault(words[0], len(numbers)),)
                 else:
                     gram = self.numbered(words, numbers, listed, seen)
-                if gram != (START,):  # It is never told; some toolkits write probability 1, some 0.
+                if gram != (
+                    START_ID,
+                ):  # It is never told; some toolkits write probability 1, some 0.
                     seen.setdefault(gram[:-1], {})[gram[-1]] = value
                 if weight is not None:
                     backoff[gram] = weight
@@ -164,10 +170,11 @@ class _Reader:
             self.check(word in listed, f"{word!r} is not among the 1-grams")
         gram = tuple(numbers[word] for word in words)
         self.check(
-            START not in gram[1:] and END not in gram[:-1], "<s> stands first only, and </s> last"
+            START_ID not in gram[1:] and END_ID not in gram[:-1],
+            "<s> stands first only, and </s> last",
         )
         self.check(
-            gram[-2] in seen.get(gram[:-2], ()) or gram[:-1] == (START,),
+            gram[-2] in seen.get(gram[:-2], ()) or gram[:-1] == (START_ID,),
             f"its history {' '.join(words[:-1])!r} is not among the {len(words) - 1}-grams",
         )
         self.check(gram[-1] not in seen.get(gram[:-1], ()), "this n-gram stands there twice")

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from picaption.device.bundle.vocabulary import END, START, UNKNOWN
+from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
 #: Discounts where the text is too small to estimate them: those of lmplz --discount_fallback.
 FALLBACK = (0.5, 1.0, 1.5)
@@ -81,7 +81,7 @@ def kneser_ney(captions, order, size, discounts=None):
             )
             for length in range(order)
         ]
-    words = range(END, size)
+    words = range(END_ID, size)
     counts[()] = {word: counts[()].get(word, 0) for word in words}
     uniform = dict.fromkeys(words, 1 / len(words))
     seen, backoff = {}, {}
@@ -119,14 +119,14 @@ def _count(captions, order, size):
         raise ValueError(f"the order of an n-gram model is at least 1, not {order}")
     if not captions:
         raise ValueError("there are no captions to count words in")
-    wrong = set().union(*captions).difference(range(UNKNOWN, size))
+    wrong = set().union(*captions).difference(range(UNKNOWN_ID, size))
     if wrong:
         raise ValueError(
-            f"{min(wrong)} is not the number of a word: they are {UNKNOWN} to {size - 1}"
+            f"{min(wrong)} is not the number of a word: they are {UNKNOWN_ID} to {size - 1}"
         )
     counts = defaultdict(lambda: defaultdict(int))  # Faster than Counters.
     for caption in captions:
-        words = (START, *caption, END)
+        words = (START_ID, *caption, END_ID)
         for end in range(1, len(words)):
             for length in range(min(order - 1, end) + 1):
                 counts[words[end - length : end]][words[end]] += 1
@@ -143,7 +143,7 @@ def _adjusted(counts, order):
                 shorter[word] += 1
     return {
         history: following
-        if len(history) == order - 1 or history[:1] == (START,)
+        if len(history) == order - 1 or history[:1] == (START_ID,)
         else preceded[history]
         for history, following in counts.items()
     }
@@ -151,7 +151,7 @@ def _adjusted(counts, order):
 
 def history_of(model, words):
     """Return the history that the next word depends on after `words`, all those told so far."""
-    told = (START, *words)
+    told = (START_ID, *words)
     return told[max(0, len(told) - model.order + 1) :]
 
 
@@ -179,7 +179,7 @@ def distribution(model, history):
 
 def log_probability(model, words):
     """Return a sentence's natural log-probability, the sum over its words and its end; -inf where it cannot occur."""
-    told = [*words, END]
+    told = [*words, END_ID]
     each = (
         probability(model, history_of(model, told[:index]), word) for index, word in enumerate(told)
     )
@@ -208,7 +208,7 @@ def sample(model, random, max_words=30):
         cumulated = distribution(model, history_of(model, words)).cumsum()
         # What was read from a file sums to one no closer than it was written.
         word = int(np.searchsorted(cumulated, random.random() * cumulated[-1], side="right"))
-        if word == END:
+        if word == END_ID:
             break
         words.append(word)
     return words
@@ -229,7 +229,7 @@ def next_word(model, cached=1024):
     def ask(histories):
         return np.stack(
             [
-                log_probabilities(tuple(words[max(0, words.count(START) - 1) :]))
+                log_probabilities(tuple(words[max(0, words.count(START_ID) - 1) :]))
                 for words in histories.tolist()
             ]
         )

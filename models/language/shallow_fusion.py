@@ -4,13 +4,13 @@ import numpy as np
 
 from picaption.device.bundle.bundle import Encoded, log_softmax
 from picaption.device.bundle.metadata import Metadata
-from picaption.device.bundle.vocabulary import UNKNOWN
+from picaption.device.bundle.vocabulary import UNKNOWN_ID
 from picaption.device.errors import PicaptionError
 
 from .ngram import next_word
 
 
-class ImageFree:
+class CountedModel:
     """Counted n-grams behind the interface of picaption.device.bundle.bundle.Bundle: the yardstick that says the same of every picture.
 
     counted, vocabulary: as picaption.models.language.arpa.read_arpa gives them.
@@ -30,8 +30,8 @@ class ImageFree:
         return self._counted(history)
 
 
-class WithPrior:
-    """A model (a bundle, or picaption.models.run_folder.KerasModel) whose next word also depends on counted n-grams, log-linearly:
+class ShallowFusion:
+    """A model (a bundle, or picaption.models.run_folder.FloatModel) whose next word also depends on counted n-grams, log-linearly:
 
         P(w | h, image) = P_model(w | h, image) * P_counted(w | h) ** weight / Z
 
@@ -44,7 +44,7 @@ class WithPrior:
             raise PicaptionError("this model has no captioner that a prior could help")
         self._model, self._counted, self._weight = model, next_word(counted), np.float32(weight)
         self._numbers = np.array(
-            [vocabulary.numbers.get(word, UNKNOWN) for word in model.vocabulary.words]
+            [vocabulary.word_ids.get(word, UNKNOWN_ID) for word in model.vocabulary.words]
         )
 
     def __getattr__(self, name):

@@ -7,7 +7,7 @@ classifier (picaption.device.recognition.classifier) it is where the words' weig
 
 import numpy as np
 
-from picaption.device.recognition.classifier import logistic, name_prior
+from picaption.device.recognition.classifier import fit_logistic_regression, name_prior
 
 from ..data.readers import label_matrix
 from ..data.tokenizer import tokenize
@@ -19,8 +19,8 @@ PENALTY = 10
 TRUST = 0.18
 
 
-def text_prior(records, classes, vocabulary):
-    """Return a prior for picaption.device.recognition.classifier.fit_head, float32 [V, C], learned from picaption.models.data.readers.Record with captions and labels.
+def word_prior(records, classes, vocabulary):
+    """Return a prior for picaption.device.recognition.classifier.fit_classifier, float32 [V, C], learned from picaption.models.data.readers.Record with captions and labels.
 
     A class that no record has, and every class where there are no records, gets the prior of its name.
     """
@@ -32,5 +32,5 @@ def text_prior(records, classes, vocabulary):
         for caption in record.captions:
             row[vocabulary.encode(tokenize(caption))] = 1
     truth = label_matrix(records, classes)
-    weights, _ = logistic(told, truth, True, PENALTY)
+    weights, _ = fit_logistic_regression(told, truth, True, PENALTY)
     return np.where(truth.any(0), weights * np.float32(TRUST), names)

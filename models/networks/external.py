@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from picaption.device.errors import PicaptionError
-from picaption.device.recognition.classifier import Head
+from picaption.device.recognition.classifier import Classifier
 
 from ..data.readers import read_names
 from ..settings import PIXELS
@@ -32,17 +32,17 @@ BIASED, PRODUCTS = ("BiasAdd", "AddV2", "Add"), ("MatMul", "Conv2D")
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ExternalNetwork:
     """A network of others' as an encoder (picaption.models.networks.captioner.build_encoder), and the classes that it tells beside, where it is
-    asked for them: their names and the Head that gives their logits, of the kind `kind` (picaption.device.bundle.metadata.HEADS)."""
+    asked for them: their names and the Head that gives their logits, of the kind `kind` (picaption.device.bundle.metadata.HEAD_TYPES)."""
 
     encoder: keras.Model
     labels: tuple[str, ...] = ()
-    head: Head | None = None
+    head: Classifier | None = None
     kind: str = "single-label"
 
 
-def load_foreign(settings, root):
+def load_external(settings, root):
     """Return the Foreign that `settings` name, paths relative to `root`.
 
     Raises PicaptionError where there is no such network or layer, it takes other pictures than the settings tell, or `names`
@@ -77,9 +77,9 @@ def load_foreign(settings, root):
         keras.Model(image, layer(image)), settings.pooling == "attention", PIXELS[settings.pixels]
     )
     if not settings.names:
-        return Foreign(encoder)
+        return ExternalNetwork(encoder)
     labels = read_names(Path(root, settings.names))
-    head, kind = head_behind(seen, scores)
+    head, kind = final_classifier(seen, scores)
     if head is None:
         raise PicaptionError(
             f"names: the classes of {path.name} cannot be kept: their scores are not one dense layer of the features, "
@@ -89,7 +89,7 @@ def load_foreign(settings, root):
         raise PicaptionError(
             f"names: {len(labels)} names for {len(head.bias)} scores; give one for each score, in their order"
         )
-    return Foreign(encoder, labels, head, kind)
+    return ExternalNetwork(encoder, labels, head, kind)
 
 
 def load(path, size=None):
@@ -163,7 +163,7 @@ def trace(path, features, size):
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     seen, scores = frozen.outputs[0], frozen.outputs[-1]
     if not features:
-        seen = product_of(scores)[0]
+        seen = final_dense_layer(scores)[0]
         if seen is None:
             raise PicaptionError(
                 f"{path}: it does not end in one dense layer: name the layer to take features from, with the setting "
@@ -252,7 +252,7 @@ def constant(tensor):
     return tf.make_ndarray(operator.get_attr("value")) if operator.type == "Const" else None
 
 
-def product_of(scores):
+def final_dense_layer(scores):
     """Return (what goes into the product that gives `scores`, its weights [F, C], its bias [C], the kind of head), or four None
     where more than a bias and what makes probabilities stands between."""
     bias, kind, operator = 0, "single-label", scores.op
@@ -281,10 +281,10 @@ def product_of(scores):
     )
 
 
-def head_behind(seen, scores):
+def final_classifier(seen, scores):
     """Return (the Head that gives the logits of `scores` from the features `seen`, its kind), or (None, None) where these are
     not one product of them or of their mean over the grid."""
-    given, weights, bias, kind = product_of(scores)
+    given, weights, bias, kind = final_dense_layer(scores)
     if given is None or len(weights) != seen.shape[-1]:
         return None, None
     start, operator = source(seen), source(given)
@@ -293,4 +293,4 @@ def head_behind(seen, scores):
         *(["Mean"] if len(seen.shape) == 4 else []),
     ):
         operator = operator.inputs[0].op
-    return (Head(weights, None, bias, raw=True), kind) if operator is start else (None, None)
+    return (Classifier(weights, None, bias, raw=True), kind) if operator is start else (None, None)

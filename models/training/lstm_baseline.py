@@ -20,7 +20,7 @@ import numpy as np
 from keras import layers, ops
 
 from picaption.device.bundle.bundle import log_softmax
-from picaption.device.bundle.vocabulary import END, START
+from picaption.device.bundle.vocabulary import END_ID, START_ID
 
 from ..data.batches import Batches
 from . import fit
@@ -98,7 +98,7 @@ class Captions(Batches):
     def __getitem__(self, index):
         rows = self.parts[index]
         owners, captions = zip(*self.drawn(rows))
-        padded = np.full((len(captions), self.steps), START, np.int32)
+        padded = np.full((len(captions), self.steps), START_ID, np.int32)
         for line, caption in zip(padded, captions):
             line[1 : len(caption) + 1] = caption
         lengths = np.array([len(caption) + 1 for caption in captions])
@@ -109,7 +109,7 @@ class Captions(Batches):
             "place": np.flatnonzero(np.arange(self.steps) < lengths[:, None]).astype(np.int32),
         }
         return inputs, {
-            "words": np.concatenate([[*caption, END] for caption in captions]).astype(np.int32)
+            "words": np.concatenate([[*caption, END_ID] for caption in captions]).astype(np.int32)
         }
 
 
@@ -174,7 +174,7 @@ def stateful(step, context):
     states = {(): (np.tanh(context[0]), np.zeros_like(context[0]))}
 
     def next_word(history):
-        read = [(START, *row[row != START].tolist()) for row in history]
+        read = [(START_ID, *row[row != START_ID].tolist()) for row in history]
         h, c = (np.stack(rows) for rows in zip(*(states[words[:-1]] for words in read)))
         logits, h, c = step(np.array([words[-1] for words in read], np.int32), h, c, context)
         states.update(zip(read, zip(h, c)))

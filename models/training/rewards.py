@@ -6,7 +6,7 @@ They are rewards. What is reported is measured by the reference implementations 
 import math
 from collections import Counter
 
-from picaption.device.bundle.vocabulary import END
+from picaption.device.bundle.vocabulary import END_ID
 
 SIGMA = 6.0  # Of the length penalty, as in the paper.
 LONGEST = 4
@@ -34,7 +34,7 @@ class CiderD:
     """
 
     def __init__(self, captions):
-        told = [[list(caption) + [END] for caption in each] for each in captions]
+        told = [[list(caption) + [END_ID] for caption in each] for each in captions]
         self.frequency = Counter(
             gram for each in told for gram in set().union(*(grams(caption) for caption in each))
         )
@@ -56,7 +56,7 @@ class CiderD:
 
     def score(self, picture, words):
         """Return CIDEr-D of a caption's `words` (without end) against those of picture number `picture`."""
-        words = list(words) + [END]
+        words = list(words) + [END_ID]
         weights, norms = self._vector(words)
         total = 0.0
         for (reference, reference_norms), length in self.references[picture]:
@@ -83,13 +83,13 @@ class Bleu4:
     """
 
     def __init__(self, captions):
-        told = [[list(caption) + [END] for caption in each] for each in captions]
+        told = [[list(caption) + [END_ID] for caption in each] for each in captions]
         self.most = [_most(grams(caption) for caption in each) for each in told]
         self.lengths = [[len(caption) for caption in each] for each in told]
 
     def score(self, picture, words):
         """Return BLEU-4 of a caption's `words` (without end) against those of picture number `picture`."""
-        counts, most = grams([*words, END]), self.most[picture]
+        counts, most = grams([*words, END_ID]), self.most[picture]
         matched, total = [0.0] + 3 * [0.1], [0.0] + 3 * [0.1]
         for gram, count in counts.items():
             matched[len(gram) - 1] += min(count, most[gram])

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from picaption.device.bundle.vocabulary import END, START, UNKNOWN
+from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
 from ..data.batches import windows
 from . import fit
@@ -29,7 +29,7 @@ def draw(captioner, contexts, order, longest, random=None):
     Words are sampled from the model's distribution with `random`, or the likeliest is taken without.
     """
     count = len(contexts)
-    history = np.full((count, order - 1), START, np.int32)
+    history = np.full((count, order - 1), START_ID, np.int32)
     words, open_rows = [[] for _ in range(count)], np.arange(count)
     for _ in range(longest):
         logits = np.array(
@@ -37,15 +37,15 @@ def draw(captioner, contexts, order, longest, random=None):
                 captioner.next_word([history[open_rows], contexts[open_rows]])
             )
         )
-        logits[:, (START, UNKNOWN)] = -np.inf
+        logits[:, (START_ID, UNKNOWN_ID)] = -np.inf
         if random is not None:
             logits += random.gumbel(size=logits.shape).astype(np.float32)
         chosen = logits.argmax(1)
         history[open_rows] = np.concatenate([history[open_rows, 1:], chosen[:, None]], 1)
         for row, number in zip(open_rows, chosen):
-            if number != END:
+            if number != END_ID:
                 words[row].append(int(number))
-        open_rows = open_rows[chosen != END]
+        open_rows = open_rows[chosen != END_ID]
         if not len(open_rows):
             break
     return words

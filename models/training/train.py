@@ -15,32 +15,32 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device.bundle.metadata import Beam, Input, Metadata
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
-from picaption.device.bundle.word_evidence import evidence_of
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.bundle.word_evidence import compute_word_evidence
 from picaption.device.errors import PicaptionError
-from picaption.device.recognition.classifier import fit_calibrated, squash
+from picaption.device.recognition.classifier import fit_calibrated, probabilities
 
 from ..data.batches import Batches, Pictures, join
 from ..data.dataset import (
-    Data,
+    TrainingData,
     examples,
     learn_prompts,
     learn_tags,
     learn_vocabulary,
     load_data,
-    with_borrowed,
+    with_transferred_captions,
 )
 from ..data.readers import label_matrix, read_text_captions
 from ..data.tokenizer import STOP_WORDS
 from ..files import read_lines, save_array, write_lines, write_text
 from ..language import ngram
 from ..language.arpa import write_arpa
-from ..language.word_prior import text_prior
+from ..language.word_prior import word_prior
 from ..networks.backbones import backbone, load_applications, load_folded
 from ..networks.captioner import build_captioner, build_encoder, classic_cnn, pooled
 from ..run_folder import (
     PARTS,
-    KerasModel,
+    FloatModel,
     load_captioner,
     load_head,
     load_model,
@@ -79,16 +79,18 @@ def train(settings, data_folder, folder):
         return
     foreign = None
     if settings.network not in NETWORKS:
-        from ..networks.external import load_foreign  # TensorFlow, which Keras may do without.
+        from ..networks.external import load_external  # TensorFlow, which Keras may do without.
 
-        foreign = load_foreign(settings, data_folder)
+        foreign = load_external(settings, data_folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "settings.json", text)
     keras.utils.set_random_seed(settings.seed)
 
     data = load_data(settings, Path(data_folder))
     if settings.text:
-        data = with_borrowed(data, settings, Path(data_folder), folder / "borrowed.token.txt")
+        data = with_transferred_captions(
+            data, settings, Path(data_folder), folder / "borrowed.token.txt"
+        )
     vocabulary, tags, prompts = None, (), ()
     if data.captions:
         told = data.captions.records + (data.labels.records if settings.text else ())
@@ -213,7 +215,7 @@ def build_network(settings, data_root):
 
 def features_of(encoder, data, folder):
     """Return the Data of the features of `data`'s pictures, computed or as they were kept in `folder`."""
-    return Data(
+    return TrainingData(
         *(
             cached_features(encoder, split, folder / f"{name}.npy")
             for name, split in vars(data).items()
@@ -237,7 +239,7 @@ def cached_features(encoder, split, path):
 
 
 def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags, foreign=None):
-    """Leave the encoder in `folder`: a picaption.models.networks.external.Foreign's, as the weights give it, or tuned on all there is to learn
+    """Leave the encoder in `folder`: a picaption.models.networks.external.ExternalNetwork's, as the weights give it, or tuned on all there is to learn
     from."""
     if (folder / "encoder.keras").exists():
         return
@@ -418,9 +420,9 @@ def train_classifier(settings, data_root, folder, features, data):
     pictures, where there are some, else on pictures held out in turn."""
     if (folder / "classifier.npz").exists():
         return
-    captioner = KerasModel(folder, whole=False) if data.captions else None
+    captioner = FloatModel(folder, whole=False) if data.captions else None
     texts = read_text_captions(data_root / settings.text) if settings.text else ()
-    prior = captioner and text_prior(texts, data.labels.classes, captioner.vocabulary)
+    prior = captioner and word_prior(texts, data.labels.classes, captioner.vocabulary)
     fitted, dev = (
         split
         and (
@@ -444,7 +446,7 @@ def class_inputs(model, features, path):
     if path.exists():
         return pooled(features), np.load(path, allow_pickle=False)
     rows = (
-        evidence_of(model, model.describe(row[None]).context)
+        compute_word_evidence(model, model.describe(row[None]).context)
         for row in tqdm(features, path.stem, disable=None)
     )
     evidence = np.stack(list(rows))
@@ -456,19 +458,21 @@ def with_thresholds(metadata, folder, features, data):
     """Return `metadata` with the thresholds that serve best on the dev pictures, where there are such."""
     if data.captions_dev:
         said = examples(
-            data.captions_dev, features.captions_dev, Vocabulary(SPECIAL), metadata.tags
+            data.captions_dev, features.captions_dev, Vocabulary(SPECIAL_WORDS), metadata.tags
         ).tags
         captioner = load_captioner(folder)
         logits = captioner.tagger.predict_on_batch(
             captioner.context.predict_on_batch(features.captions_dev)
         )
         metadata = dataclasses.replace(
-            metadata, tag_threshold=best_threshold(squash(logits, multi_label=True), said)
+            metadata, tag_threshold=best_threshold(probabilities(logits, multi_label=True), said)
         )
     if data.labels_dev and metadata.head == "multi-label":
-        model = KerasModel(folder) if data.captions else None
+        model = FloatModel(folder) if data.captions else None
         inputs = class_inputs(model, features.labels_dev, folder / "evidence_labels_dev.npy")
-        scores = squash(load_head(folder / "classifier.npz").logits(*inputs), multi_label=True)
+        scores = probabilities(
+            load_head(folder / "classifier.npz").logits(*inputs), multi_label=True
+        )
         threshold = best_threshold(
             scores, label_matrix(data.labels_dev.records, data.labels_dev.classes)
         )

@@ -10,12 +10,12 @@ from picaption.convert import RUNTIMES, convert
 from picaption.convert.tflite.operators import KINDS, signatures
 from picaption.device import Bundle, PicaptionError, Recognizer
 from picaption.device.bundle.bundle import read_bundle
-from picaption.device.images import write_picture
-from picaption.models.run_folder import KerasModel
+from picaption.device.images import write_image
+from picaption.models.run_folder import FloatModel
 
 
 def test_int8_bundle_agrees_with_the_float_models(run, bundle, photos):
-    model, found = KerasModel(run), Bundle(bundle)
+    model, found = FloatModel(run), Bundle(bundle)
     for image in photos.values():
         picture = Recognizer(found).prepare(image)
         exact, quantized = model.encode(picture), found.encode(picture)
@@ -146,7 +146,7 @@ def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
     assert agreement.classes < 5e-3  # The classifier's weights have 8 bits here too.
     # Words come as floating point, and are looked up as exactly as numbers are; for any beam width.
     history = np.array([[0, 0], [0, 5], [5, 9], [9, 1]], np.int32)
-    exact, found = KerasModel(run), Bundle(path)
+    exact, found = FloatModel(run), Bundle(path)
     context = exact.encode(np.zeros((64, 64, 3), np.uint8)).context
     np.testing.assert_allclose(
         found.next_word(history, context), exact.next_word(history, context), atol=0.1
@@ -169,7 +169,7 @@ def test_a_captioner_of_a_low_rank_with_attention_converts(data, settings, tmp_p
     train(looking, data, tmp_path / "run")
     agreement = convert.convert(tmp_path / "run", tmp_path / "looks.tflite", data / "images")
     assert agreement.words < 0.05
-    model, bundle = KerasModel(tmp_path / "run"), Bundle(tmp_path / "looks.tflite")
+    model, bundle = FloatModel(tmp_path / "run"), Bundle(tmp_path / "looks.tflite")
     assert model.captioner.next_word.get_layer("query").get_weights()[0].any()
     picture = Recognizer(bundle).prepare(photos["cat"])
     assert bundle.encode(picture).context.shape == (1, 4, 32)  # 64 / 32 places squared
@@ -198,7 +198,7 @@ def test_disagreement_beyond_the_bound_writes_nothing(run, data, tmp_path, monke
 
 
 def test_too_few_representative_pictures(run, tmp_path, photos):
-    write_picture(tmp_path / "one.jpg", photos["cat"])
+    write_image(tmp_path / "one.jpg", photos["cat"])
     with pytest.raises(PicaptionError, match="1 pictures are too few for a representative dataset"):
         convert.convert(run, tmp_path / "out.tflite", tmp_path)
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from picaption.convert import convert
-from picaption.convert.tflite.export import freeze, name_graph
+from picaption.convert.tflite.export import convert_with_layer_names, freeze
 from picaption.convert.tflite.layer_names import layer_name
 from picaption.device import PicaptionError, cli
 from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
@@ -78,7 +78,7 @@ def test_an_operator_that_tflite_does_not_have_is_named_with_its_layer(tmp_path,
     with pytest.raises(
         PicaptionError, match=r"^TFLite has no operator for Erfinv \(in layer erfinv\): build"
     ) as error:
-        name_graph(functions, precision, examples)
+        convert_with_layer_names(functions, precision, examples)
     assert "\n" not in str(error.value)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picaption.convert.commands import convert as command
-from picaption.convert.import_keras import convert_foreign
+from picaption.convert.commands import convert_command as command
+from picaption.convert.import_keras import convert_keras
 from picaption.device import PicaptionError, Recognizer, cli
 
 LABELS = ("ash", "birch", "cedar", "oak")
@@ -37,7 +37,7 @@ def saved(model, folder, kind):
 @pytest.mark.parametrize("precision, off", (("float32", 1e-5), ("int8", 0.02)))
 def test_the_bundle_says_what_the_model_says(data, photos, tmp_path, kind, precision, off):
     model = network()
-    same, difference = convert_foreign(
+    same, difference = convert_keras(
         saved(model, tmp_path, kind),
         tmp_path / "out.tflite",
         LABELS,
@@ -59,7 +59,7 @@ def test_the_bundle_says_what_the_model_says(data, photos, tmp_path, kind, preci
 
 def test_logits_and_a_size_of_ones_own(data, photos, tmp_path):
     path = saved(network(None, last=None), tmp_path, ".keras")
-    convert_foreign(
+    convert_keras(
         path, tmp_path / "out.tflite", LABELS, "0..1", data / "images", size=40, head="multi-label"
     )
     recognizer = Recognizer(tmp_path / "out.tflite")
@@ -72,7 +72,7 @@ def test_logits_and_a_size_of_ones_own(data, photos, tmp_path):
 def test_the_same_model_gives_the_same_bytes(data, tmp_path):
     path = saved(network(), tmp_path, ".keras")
     for name in ("one", "two"):
-        convert_foreign(path, tmp_path / name, LABELS, "0..1", data / "images")
+        convert_keras(path, tmp_path / name, LABELS, "0..1", data / "images")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -89,7 +89,7 @@ def test_an_operator_that_tflite_lacks_is_named_with_its_layer(data, tmp_path):
         PicaptionError,
         match=r"TFLite has no operator for Betainc \(in layer peculiar\): build the model without it",
     ):
-        convert_foreign(path, tmp_path / "out.tflite", LABELS, "0..1", data / "images")
+        convert_keras(path, tmp_path / "out.tflite", LABELS, "0..1", data / "images")
     assert not list(tmp_path.glob("out*"))
 
 
@@ -121,7 +121,7 @@ def test_an_operator_that_tflite_lacks_is_named_with_its_layer(data, tmp_path):
 def test_what_cannot_be_converted_is_told(data, tmp_path, model, labels, pixels, message):
     path = saved(model(), tmp_path, ".keras")
     with pytest.raises(PicaptionError) as raised:
-        convert_foreign(path, tmp_path / "out.tflite", labels, pixels, data / "images")
+        convert_keras(path, tmp_path / "out.tflite", labels, pixels, data / "images")
     assert message in str(raised.value) and not list(tmp_path.glob("out*"))
 
 
@@ -137,7 +137,7 @@ def test_disagreement_writes_nothing(data, tmp_path, monkeypatch):
     with pytest.raises(
         PicaptionError, match="is not written: its probabilities differ from the float model"
     ):
-        convert_foreign(
+        convert_keras(
             saved(network(), tmp_path, ".keras"),
             tmp_path / "out.tflite",
             LABELS,

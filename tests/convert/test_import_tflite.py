@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picaption.convert.commands import convert as command
+from picaption.convert.commands import convert_command as command
 from picaption.convert.import_tflite import wrap
 from picaption.device import Bundle, PicaptionError, Recognizer, cli
 from picaption.device.bundle.bundle import write_bundle

@@ -8,31 +8,29 @@ import pytest
 import tensorflow as tf
 
 from picaption.convert.convert import convert, opened
-from picaption.convert.import_keras import convert_foreign
+from picaption.convert.import_keras import convert_keras
 from picaption.convert.qat import (
     Candidate,
+    finetune_encoder,
     keep_better,
     one_scale,
     round_activations,
     round_weights,
-    tuned_encode,
 )
-from picaption.convert.tflite.export import freeze, name_graph
-from picaption.convert.tflite.to_tensorflow import Retraced
+from picaption.convert.tflite.export import convert_with_layer_names, freeze
+from picaption.convert.tflite.to_tensorflow import TFLiteFunction
 from picaption.device import Bundle, PicaptionError, Recognizer
 from picaption.device.bundle.bundle import read_bundle
 from picaption.device.bundle.runtime import make_interpreter
-from picaption.device.images import list_pictures, read_picture, resize
+from picaption.device.images import list_images, read_image, resize
 from picaption.models.data.readers import read_folders, read_labels
 from picaption.models.evaluation.evaluate import evaluate_classes
-from picaption.models.run_folder import KerasModel
+from picaption.models.run_folder import FloatModel
 
 
 def pictures_of(data, size=32):
     """Return the pictures of `data`, uint8 [size, size, 3]."""
-    return [
-        resize(read_picture(path), size, size, "squash") for path in list_pictures(data / "images")
-    ]
+    return [resize(read_image(path), size, size, "squash") for path in list_images(data / "images")]
 
 
 def graph_of(model, precision="float32", pictures=(), **options):
@@ -41,7 +39,7 @@ def graph_of(model, precision="float32", pictures=(), **options):
         lambda image: {"features": model(tf.cast(image, tf.float32) / 255)},
         tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8, "image"),
     )
-    return name_graph(
+    return convert_with_layer_names(
         {"encode": function},
         precision,
         [("encode", {"image": picture[None]}) for picture in pictures],
@@ -77,7 +75,7 @@ def test_a_graph_retraced_gives_what_the_graph_gives(data):
     graph, pictures = graph_of(many_operators()), np.stack(pictures_of(data)[:3])
     runner = make_interpreter(graph).get_signature_runner("encode")
     expected = np.concatenate([runner(image=picture[None])["features"] for picture in pictures])
-    retraced = Retraced(graph, "encode")
+    retraced = TFLiteFunction(graph, "encode")
     np.testing.assert_allclose(retraced({"image": pictures})["features"], expected, atol=1e-5)
     again = {number: weight * 0 for number, weight in retraced.weights.items()}
     np.testing.assert_array_equal(
@@ -94,7 +92,7 @@ def test_an_operator_that_is_not_known_is_named():
         PicaptionError,
         match="the layer .* is a LEAKY_RELU, which cannot be tuned: convert without --max-loss",
     ):
-        Retraced(graph_of(model), "encode")
+        TFLiteFunction(graph_of(model), "encode")
 
 
 def test_rounding_by_hand():
@@ -142,7 +140,7 @@ def test_tuned_weights_bear_one_scale_a_tensor(data):
             make_interpreter(graph).get_signature_runner("encode")
             for graph in (
                 exact,
-                name_graph({"encode": function}, "int8", examples, per_tensor=True),
+                convert_with_layer_names({"encode": function}, "int8", examples, per_tensor=True),
             )
         ]
         one, other = (
@@ -156,7 +154,7 @@ def test_tuned_weights_bear_one_scale_a_tensor(data):
         tf.TensorSpec((1, 32, 32, 3), tf.uint8, "image"),
     )
     tuned = [
-        tuned_encode(exact, pictures, one_scale(True, "ai-edge-litert"), epochs=20)
+        finetune_encoder(exact, pictures, one_scale(True, "ai-edge-litert"), epochs=20)
         for _ in range(2)
     ]
     assert lost(tuned[0]) < 0.75 * lost(plain)
@@ -218,7 +216,7 @@ def test_a_run_is_tuned_and_says_so(run, data, tmp_path):
     assert measured["float32"]["mAP"] - measured["bundle"]["mAP"] == pytest.approx(
         better, abs=0.011
     )
-    assert found[0]["agreement"]["features"] < 0.05 and KerasModel(run).labels == bundle.labels
+    assert found[0]["agreement"]["features"] < 0.05 and FloatModel(run).labels == bundle.labels
 
 
 def test_a_classifier_of_others_is_tuned_and_says_so(data, tmp_path):
@@ -229,7 +227,7 @@ def test_a_classifier_of_others_is_tuned_and_says_so(data, tmp_path):
         {"astronaut": ["a"], "cat": ["b", "c"], "coffee": ["d"]},
     )
     folders = read_folders(data / "folders")
-    convert_foreign(
+    convert_keras(
         path,
         tmp_path / "tuned.tflite",
         names,
@@ -241,7 +239,7 @@ def test_a_classifier_of_others_is_tuned_and_says_so(data, tmp_path):
         mapping=mapping,
     )
     tuned = Bundle(tmp_path / "tuned.tflite").metadata.provenance["tuned"]
-    convert_foreign(
+    convert_keras(
         path, tmp_path / "exact.tflite", names, "0..1", data / "images", precision="float32"
     )
     before, after = (

@@ -21,7 +21,7 @@ import pytest
 from picaption.device import cli, commands
 from picaption.device.bundle.metadata import Metadata
 from picaption.device.errors import PicaptionError
-from picaption.device.images import read_picture, write_picture
+from picaption.device.images import read_image, write_image
 from picaption.device.outputs.overlay import annotate
 from picaption.device.sources.sources import DEMO_PICTURES
 from tests.device.fakes.standins import Counter, recognition
@@ -31,11 +31,11 @@ CAT = DEMO_PICTURES / "cat.jpg"
 #: A fresh process that has the device's commands, whether picaption is installed or not.
 PROGRAM = """
 from types import SimpleNamespace
-from device import cli
+from picaption.device import cli
 def entry(name):
     def load():
-        from device import commands
-        return getattr(commands, name)
+        from picaption.device import commands
+        return getattr(commands, f"{name}_command")
     return SimpleNamespace(load=load)
 cli.find_commands = lambda: {name: entry(name) for name in ("image", "live")}
 cli.main()
@@ -78,9 +78,9 @@ def call(monkeypatch, capfd):
         cli,
         "find_commands",
         lambda: {
-            "image": entry(commands.image),
-            "live": entry(commands.live),
-            "config": entry(commands.config),
+            "image": entry(commands.image_command),
+            "live": entry(commands.live_command),
+            "config": entry(commands.config_command),
         },
     )
 
@@ -146,7 +146,7 @@ def test_a_command_whose_packages_are_missing_says_what_to_install(call, monkeyp
     def load():
         raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
 
-    loading(monkeypatch, train=load, image=lambda: commands.image)
+    loading(monkeypatch, train=load, image=lambda: commands.image_command)
     code, out, err = call("train", "--epochs", 3, "somewhere")
     assert (code, out) == (2, "")
     assert err == "picaption: this command needs tensorflow; pip install 'picaption[convert]'\n"
@@ -283,7 +283,7 @@ def test_a_bad_picture_among_good_ones_is_named_and_the_rest_done(call, tmp_path
 def test_save_writes_the_annotated_picture(call, tmp_path):
     assert call("image", CAT, "--save", tmp_path / "cat.png")[0] == 0
     np.testing.assert_array_equal(
-        read_picture(tmp_path / "cat.png"), annotate(read_picture(CAT), recognition())
+        read_image(tmp_path / "cat.png"), annotate(read_image(CAT), recognition())
     )
 
 
@@ -299,13 +299,13 @@ def test_save_writes_several_pictures_into_a_folder_that_it_makes(call, tmp_path
 
 
 def test_save_never_overwrites_what_it_was_given(call, tmp_path):
-    write_picture(tmp_path / "one.png", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "one.png", np.zeros((8, 8, 3), np.uint8))
     before = (tmp_path / "one.png").read_bytes()
     code, _, err = call("image", tmp_path / "one.png", "--save", tmp_path / "one.png")
     assert code == 2 and "would overwrite the picture itself" in err
     assert call("image", tmp_path / "one.png", "--save", tmp_path)[0] == 0
     assert (tmp_path / "one.png").read_bytes() == before
-    write_picture(tmp_path / "one.jpg", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "one.jpg", np.zeros((8, 8, 3), np.uint8))
     code, out, err = call(
         "image", tmp_path / "one.png", tmp_path / "one.jpg", "--save", tmp_path / "out"
     )
@@ -448,7 +448,7 @@ def test_the_shipped_bundle_sees_the_cat(tmp_path):
         len(said["caption"]["words"]) >= 4
         and " ".join(said["caption"]["words"]) == said["caption"]["text"]
     )
-    assert read_picture(tmp_path / "cat.jpg").shape[1] >= 451
+    assert read_image(tmp_path / "cat.jpg").shape[1] >= 451
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

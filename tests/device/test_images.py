@@ -13,12 +13,12 @@ import pytest
 
 from picaption.device.errors import PicaptionError
 from picaption.device.images import (
-    encode_picture,
-    list_pictures,
-    read_picture,
+    encode_image,
+    list_images,
+    read_image,
     resize,
-    shrunk,
-    write_picture,
+    shrink_to_fit,
+    write_image,
 )
 
 RED, GREEN = (220, 30, 40), (20, 200, 90)
@@ -63,24 +63,24 @@ def check_two_colours(image, tolerance=3):
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".tif"])
 def test_lossless_formats_are_read_exactly(tmp_path, two_colours, suffix):
     path = tmp_path / f"two{suffix}"
-    write_picture(path, two_colours)
-    np.testing.assert_array_equal(read_picture(path), two_colours)
-    np.testing.assert_array_equal(read_picture(str(path)), two_colours)
+    write_image(path, two_colours)
+    np.testing.assert_array_equal(read_image(path), two_colours)
+    np.testing.assert_array_equal(read_image(str(path)), two_colours)
     assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 65, 129])
 def test_channels_are_exchanged_at_any_width(tmp_path, width):
     image = np.random.default_rng(width).integers(0, 256, (5, width, 3), np.uint8)
-    write_picture(tmp_path / "any.png", image)
-    np.testing.assert_array_equal(read_picture(tmp_path / "any.png"), image)
+    write_image(tmp_path / "any.png", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "any.png"), image)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
 def test_lossy_formats_keep_the_colours(tmp_path, two_colours, suffix):
     path = tmp_path / f"zwei Farben ü{suffix}"
-    write_picture(path, two_colours)
-    image = read_picture(path)
+    write_image(path, two_colours)
+    image = read_image(path)
     np.testing.assert_allclose(image[4, 1].astype(int), RED, atol=12)
     np.testing.assert_allclose(image[4, 14].astype(int), GREEN, atol=12)
 
@@ -91,38 +91,38 @@ def test_lossy_formats_keep_the_colours(tmp_path, two_colours, suffix):
 )
 def test_cmyk_and_the_first_frame_of_an_animation(tmp_path, data, name):
     (tmp_path / name).write_bytes(data)
-    check_two_colours(read_picture(tmp_path / name), tolerance=8)
+    check_two_colours(read_image(tmp_path / name), tolerance=8)
 
 
 def test_grey_becomes_three_equal_channels(tmp_path):
     grey = np.arange(128, dtype=np.uint8).reshape(8, 16)
     (tmp_path / "grey.png").write_bytes(encoded(".png", grey))
-    np.testing.assert_array_equal(read_picture(tmp_path / "grey.png"), np.stack([grey] * 3, axis=2))
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.stack([grey] * 3, axis=2))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path, two_colours, suffix):
     deep = two_colours[..., ::-1].astype(np.uint16) * 257
     (tmp_path / f"deep{suffix}").write_bytes(encoded(suffix, deep))
-    check_two_colours(read_picture(tmp_path / f"deep{suffix}"), tolerance=1)
+    check_two_colours(read_image(tmp_path / f"deep{suffix}"), tolerance=1)
     (tmp_path / f"night{suffix}").write_bytes(
         encoded(suffix, np.full((8, 16), 40 * 256, np.uint16))
     )
-    assert set(read_picture(tmp_path / f"night{suffix}").ravel()) == {40}
+    assert set(read_image(tmp_path / f"night{suffix}").ravel()) == {40}
 
 
 def test_alpha_is_dropped(tmp_path, two_colours):
     (tmp_path / "alpha.png").write_bytes(
         encoded(".png", np.dstack([two_colours[..., ::-1], np.full((8, 16), 128)]))
     )
-    check_two_colours(read_picture(tmp_path / "alpha.png"), tolerance=0)
+    check_two_colours(read_image(tmp_path / "alpha.png"), tolerance=0)
 
 
 def test_exif_orientation_is_applied(tmp_path, two_colours):
     jpeg = encoded(".jpg", two_colours[..., ::-1])
     segment = b"\xff\xe1" + struct.pack(">H", len(EXIF_TURN_RIGHT) + 2) + EXIF_TURN_RIGHT
     (tmp_path / "turned.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
-    image = read_picture(tmp_path / "turned.jpg")
+    image = read_image(tmp_path / "turned.jpg")
     assert image.shape == (16, 8, 3)
     np.testing.assert_allclose(image[1, 4].astype(int), RED, atol=12)
     np.testing.assert_allclose(image[14, 4].astype(int), GREEN, atol=12)
@@ -142,7 +142,7 @@ def test_what_is_no_picture_is_one_line(tmp_path, capfd, name, data, message):
     if data is not None:
         (tmp_path / name).write_bytes(data)
     with pytest.raises(PicaptionError, match=message) as error:
-        read_picture(tmp_path / name)
+        read_image(tmp_path / name)
     assert name in str(error.value) and "\n" not in str(error.value)
     assert capfd.readouterr() == ("", "")
 
@@ -155,7 +155,7 @@ def test_a_picture_cut_short_is_refused(tmp_path, capfd, suffix, missing_bytes):
     cut = missing_bytes if missing_bytes > 1 else int(missing_bytes * len(data))
     (tmp_path / f"cut{suffix}").write_bytes(data[: len(data) - cut])
     with pytest.raises(PicaptionError, match="is cut short or damaged"):
-        read_picture(tmp_path / f"cut{suffix}")
+        read_image(tmp_path / f"cut{suffix}")
     assert capfd.readouterr() == ("", "")
 
 
@@ -164,13 +164,13 @@ def test_a_progressive_jpeg_cut_short_is_refused(tmp_path):
     data = encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
     (tmp_path / "cut.jpg").write_bytes(data[: -len(data) // 4])
     with pytest.raises(PicaptionError, match="is cut short or damaged"):
-        read_picture(tmp_path / "cut.jpg")
+        read_image(tmp_path / "cut.jpg")
 
 
 def test_a_folder_and_a_device_are_no_pictures(tmp_path):
     for path in (tmp_path, "/dev/zero"):
         with pytest.raises(PicaptionError, match="is not a file"):
-            read_picture(path)
+            read_image(path)
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
@@ -187,7 +187,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
         + chunk(b"IEND", b"")
     )
     # OpenCV takes its limit when it is loaded, so this needs a fresh process.
-    program = f"from picaption.device.images import read_picture; read_picture({str(tmp_path / 'bomb.png')!r})"
+    program = f"from picaption.device.images import read_image; read_image({str(tmp_path / 'bomb.png')!r})"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 1
     assert "bomb.png has more than 100 million pixels" in result.stderr.splitlines()[-1]
@@ -196,38 +196,38 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
 def test_write_picture_leaves_nothing_half_written(tmp_path, two_colours):
     for name in ("two.txt", "two", "absent/two.png"):
         with pytest.raises(PicaptionError, match=name):
-            write_picture(tmp_path / name, two_colours)
+            write_image(tmp_path / name, two_colours)
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(PicaptionError, match="cannot be written"):
-        write_picture(tmp_path / "folder.png", two_colours)
+        write_image(tmp_path / "folder.png", two_colours)
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
 def test_a_picture_of_lower_quality_takes_fewer_bytes(two_colours):
-    low, high = (encode_picture(two_colours, ".jpg", quality) for quality in (20, 95))
+    low, high = (encode_image(two_colours, ".jpg", quality) for quality in (20, 95))
     assert low[:2] == high[:2] == b"\xff\xd8" and len(low) < len(high)
-    assert encode_picture(two_colours, ".jpg") == high
+    assert encode_image(two_colours, ".jpg") == high
 
 
 def test_write_picture_replaces_the_file(tmp_path, two_colours):
     path = tmp_path / "two.png"
     path.write_bytes(b"old")
-    write_picture(path, two_colours)
-    np.testing.assert_array_equal(read_picture(path), two_colours)
+    write_image(path, two_colours)
+    np.testing.assert_array_equal(read_image(path), two_colours)
 
 
 def test_list_pictures_sorts_and_leaves_other_files_out(tmp_path):
     for name in ("b.PNG", "a.jpg", "c.jpeg", "notes.txt", ".hidden.jpg"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.jpg").mkdir()
-    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b.PNG", "c.jpeg"]
+    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.jpeg"]
 
 
 def test_list_pictures_without_pictures(tmp_path):
     with pytest.raises(PicaptionError, match="holds no pictures"):
-        list_pictures(tmp_path)
+        list_images(tmp_path)
     with pytest.raises(PicaptionError, match="there is no folder"):
-        list_pictures(tmp_path / "absent")
+        list_images(tmp_path / "absent")
 
 
 def test_resize_returns_the_very_array_where_the_size_fits(two_colours):
@@ -293,5 +293,9 @@ def test_resize_refuses_an_unknown_rule(two_colours):
 
 def test_shrunk_keeps_the_shape_and_leaves_small_pictures_alone():
     picture = np.full((240, 480, 3), 90, np.uint8)
-    assert shrunk(picture, 480) is picture and shrunk(picture, 100).shape == (50, 100, 3)
-    assert shrunk(np.zeros((2, 4000, 3), np.uint8), 100).shape == (1, 100, 3)
+    assert shrink_to_fit(picture, 480) is picture and shrink_to_fit(picture, 100).shape == (
+        50,
+        100,
+        3,
+    )
+    assert shrink_to_fit(np.zeros((2, 4000, 3), np.uint8), 100).shape == (1, 100, 3)

@@ -73,7 +73,7 @@ def test_a_line_is_not_repeated_for_a_minute(lines, monkeypatch):
 
 
 def test_what_is_remembered_is_bounded(lines):
-    seldom = log.Seldom()
+    seldom = log.RateLimitFilter()
     for number in range(3 * log.REMEMBERED):
         assert seldom.filter(
             logging.LogRecord("picaption", logging.INFO, "", 0, f"line {number}", (), None)
@@ -134,7 +134,7 @@ def test_arguments_that_do_not_fit_end_nothing(lines):
 
 def test_threads_may_log_at_once(lines, monkeypatch):
     monkeypatch.setattr(log, "REMEMBERED", 20)
-    interval, seldom, failures = sys.getswitchinterval(), log.Seldom(), []
+    interval, seldom, failures = sys.getswitchinterval(), log.RateLimitFilter(), []
 
     def talk(name):
         try:

@@ -16,7 +16,7 @@ from picaption.convert.benchmarks.lstm_baseline import (
 from picaption.device import PicaptionError
 from picaption.device.bundle.bundle import log_softmax
 from picaption.device.bundle.metadata import Beam
-from picaption.models.run_folder import KerasModel
+from picaption.models.run_folder import FloatModel
 from picaption.models.training.lstm_baseline import build_lstm, keras_step
 
 
@@ -67,7 +67,7 @@ def test_the_command_measures_a_run(run, data, bundle, tmp_path, capsys):
     }
     assert figures["pictures"] == 6 and figures["beam"] == 2
     assert figures["weights"]["lstm"] == pytest.approx(figures["weights"]["ngram"], rel=0.05)
-    assert 1 < figures["perplexity"] < len(KerasModel(run).vocabulary)
+    assert 1 < figures["perplexity"] < len(FloatModel(run).vocabulary)
     assert {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr"} <= set(figures["float"]) == set(figures["int8"])
     assert abs(figures["float"]["BLEU-1"] - figures["int8"]["BLEU-1"]) < 20
     assert figures["megabytes"] == pytest.approx(
@@ -77,7 +77,7 @@ def test_the_command_measures_a_run(run, data, bundle, tmp_path, capsys):
 
 
 def test_a_run_reads_its_own_captions_only(run, data):
-    model = KerasModel(run)
+    model = FloatModel(run)
     settings, train, dev, records = read_run(Path(run), data, model.vocabulary)
     assert settings.text and len(train.captions) == 18 and len(dev.captions) == len(records) == 6
     assert [len(captions) for captions in train.captions] == [2] * 18
@@ -99,7 +99,7 @@ def test_data_of_another_run_is_refused(run, data, tmp_path):
     with pytest.raises(
         PicaptionError, match="1 pictures with captions where the run has features of 18"
     ):
-        read_run(Path(run), tmp_path, KerasModel(run).vocabulary)
+        read_run(Path(run), tmp_path, FloatModel(run).vocabulary)
 
 
 def test_a_folder_that_is_no_run_gives_one_line(data, bundle, tmp_path, capsys):

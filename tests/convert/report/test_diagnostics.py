@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from picaption.convert.report.diagnostics import advice
+from picaption.convert.report.diagnostics import diagnose
 
 FINE = {
     "precision": "int8",
@@ -23,7 +23,7 @@ FINE = {
 
 
 def test_nothing_is_off():
-    assert advice(FINE) == []
+    assert diagnose(FINE) == []
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_nothing_is_off():
     ],
 )
 def test_a_symptom_has_a_fix(change, symptom, fix):
-    found = advice(copy.deepcopy(FINE) | change)
+    found = diagnose(copy.deepcopy(FINE) | change)
     assert len(found) == 1 and symptom in found[0]["symptom"] and fix in found[0]["fix"]
 
 
 def test_what_is_small_is_not_told():
     assert (
-        advice(
+        diagnose(
             FINE
             | {
                 "evaluation": {"float32": {"CIDEr": 54.0}, "bundle": {"CIDEr": 53.5}},

@@ -13,7 +13,7 @@ from picaption.convert.report.layer_snr import compare_layers, decibels
 from picaption.convert.tflite.operators import multiply_adds
 from picaption.device import Bundle, PicaptionError
 from picaption.models.data.readers import add_labels, read_captions, read_labels
-from picaption.models.run_folder import KerasModel
+from picaption.models.run_folder import FloatModel
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_multiply_adds_by_hand(kind, inputs, output, expected):
 def test_multiply_adds_are_those_of_the_layers(reported, run):
     import keras
 
-    model, counted = KerasModel(run), reported[1]["multiply_adds"]
+    model, counted = FloatModel(run), reported[1]["multiply_adds"]
     layers = [
         layer
         for layer in model.encoder._flatten_layers()
@@ -91,9 +91,9 @@ def test_the_parts_add_up_to_the_file(reported):
 
 
 def test_a_layers_decibels_are_those_of_its_outputs(run, data, reported):
-    from picaption.convert.tflite.export import name_graph, signature_functions
+    from picaption.convert.tflite.export import convert_with_layer_names, signature_functions
 
-    model = KerasModel(run)
+    model = FloatModel(run)
     functions = signature_functions(model, model.metadata.beam.width)
     pictures = [
         picture
@@ -102,7 +102,10 @@ def test_a_layers_decibels_are_those_of_its_outputs(run, data, reported):
         )
     ]
     examples = convert.representative_examples(model, pictures)
-    exact, rough = name_graph(functions, "float32"), name_graph(functions, "int8", examples)
+    exact, rough = (
+        convert_with_layer_names(functions, "float32"),
+        convert_with_layer_names(functions, "int8", examples),
+    )
     assert {layer.decibels for layer in compare_layers(exact, exact, examples)} == {120.0}
     found = {layer.name: layer for layer in compare_layers(exact, rough, examples)}
     from picaption.device.bundle.runtime import make_interpreter
@@ -120,7 +123,7 @@ def test_a_layers_decibels_are_those_of_its_outputs(run, data, reported):
 
 
 def test_layers_have_the_names_of_the_run(reported, run):
-    names = {layer.name for layer in KerasModel(run).encoder._flatten_layers()}
+    names = {layer.name for layer in FloatModel(run).encoder._flatten_layers()}
     told = [
         layer
         for layer in reported[1]["layers"]
@@ -130,9 +133,9 @@ def test_layers_have_the_names_of_the_run(reported, run):
 
 
 def test_one_scale_a_tensor_is_worse_where_channels_differ(run, data, tmp_path):
-    from picaption.convert.tflite.export import name_graph, signature_functions
+    from picaption.convert.tflite.export import convert_with_layer_names, signature_functions
 
-    model = KerasModel(run)
+    model = FloatModel(run)
     layer = next(
         layer for layer in model.encoder._flatten_layers() if type(layer).__name__ == "Conv2D"
     )
@@ -153,11 +156,13 @@ def test_one_scale_a_tensor_is_worse_where_channels_differ(run, data, tmp_path):
             {"history": np.zeros((2, 2), np.int32), "context": np.ones((1, 32), np.float32)},
         )
     ]
-    exact = name_graph(functions, "float32")
+    exact = convert_with_layer_names(functions, "float32")
 
     def after(per_tensor):
         layers = compare_layers(
-            exact, name_graph(functions, "int8", examples, per_tensor=per_tensor), examples
+            exact,
+            convert_with_layer_names(functions, "int8", examples, per_tensor=per_tensor),
+            examples,
         )
         return next(each.decibels for each in layers if each.name == "features")
 

@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from picaption.convert.tflite.export import freeze, name_graph
-from picaption.convert.tflite.stable_means import MARGIN, distance, steady_means, steady_scale
+from picaption.convert.tflite.export import convert_with_layer_names, freeze
+from picaption.convert.tflite.stable_means import MARGIN, distance, stabilize_means, steady_scale
 from picaption.device import default_bundle
 from picaption.device.bundle.bundle import read_bundle
-from picaption.device.bundle.flatbuffer import pack
+from picaption.device.bundle.flatbuffer import pack_model
 
 
 def means(graph):
@@ -50,7 +50,7 @@ def little():
         tf.TensorSpec((1, 9, 9, 3), tf.uint8, "image"),
     )
     pictures = random.integers(0, 256, (20, 1, 9, 9, 3)).astype(np.uint8)
-    return name_graph(
+    return convert_with_layer_names(
         {"encode": encode}, "int8", [("encode", {"image": picture}) for picture in pictures]
     )
 
@@ -100,8 +100,8 @@ def test_a_mean_with_sums_on_edges_gets_another_scale_and_nothing_else_changes(l
     mean.quantization.scale = taken.quantization.scale * np.float32(
         2 / number
     )  # Each unit of a sum counts for half a step.
-    before = pack(model, named=True)
-    after, [(steady_taken, steady, steady_bias)] = means(steady_means(before))
+    before = pack_model(model, named=True)
+    after, [(steady_taken, steady, steady_bias)] = means(stabilize_means(before))
     assert near(taken, mean) < MARGIN <= near(steady_taken, steady)
     factor = steady.quantization.scale / mean.quantization.scale
     assert 0 < abs(factor - 1) <= 0.01 and (bias is None) == shipped
@@ -111,7 +111,7 @@ def test_a_mean_with_sums_on_edges_gets_another_scale_and_nothing_else_changes(l
         )
         steady_bias.quantization.scale = bias.quantization.scale
     steady.quantization.scale = mean.quantization.scale
-    assert pack(after, named=True) == before
+    assert pack_model(after, named=True) == before
 
 
 def test_what_runs_is_the_mean_all_the_same(little):
@@ -123,7 +123,7 @@ def test_what_runs_is_the_mean_all_the_same(little):
     for scale in (mean.quantization.scale, mean.quantization.scale * np.float32(1.01)):
         factor = scale / mean.quantization.scale
         mean.quantization.scale, bias.quantization.scale = scale, bias.quantization.scale * factor
-        run = make_interpreter(pack(model), 1).get_signature_runner("encode")
+        run = make_interpreter(pack_model(model), 1).get_signature_runner("encode")
         said.append(run(image=picture)["features"])
     np.testing.assert_allclose(said[0], said[1], atol=0.05)
 
@@ -134,13 +134,13 @@ def test_a_mean_that_something_else_reads_or_that_is_given_stays():
     subgraph = next(each for each in model.subgraphs if mean in each.tensors)
     place = subgraph.tensors.index(mean)
     subgraph.outputs = np.array([*subgraph.outputs, place], np.int32)
-    before = pack(model, named=True)
-    assert steady_means(before) == before
+    before = pack_model(model, named=True)
+    assert stabilize_means(before) == before
     subgraph.outputs = subgraph.outputs[:-1]
     reader = next(each for each in subgraph.operators if place in each.inputs)
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU
     model.operatorCodes.append(code)
     reader.opcodeIndex = len(model.operatorCodes) - 1
-    before = pack(model, named=True)
-    assert steady_means(before) == before
+    before = pack_model(model, named=True)
+    assert stabilize_means(before) == before

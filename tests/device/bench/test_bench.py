@@ -20,7 +20,7 @@ from picaption.device.bench.bench import (
 )
 from picaption.device.bench.steps import Plan
 from picaption.device.bundle.bundle import default_bundle
-from picaption.device.commands import bench as command
+from picaption.device.commands import bench_command as command
 from picaption.device.errors import CameraError, PicaptionError
 from picaption.device.sources.sources import DEMO_PICTURES
 

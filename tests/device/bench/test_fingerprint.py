@@ -20,9 +20,9 @@ from picaption.device.bench.fingerprint import (
     sha256,
 )
 from picaption.device.bundle.bundle import read_bundle, write_bundle
-from picaption.device.bundle.word_evidence import evidence_of
-from picaption.device.images import read_picture, write_picture
-from picaption.device.recognition.recognizer import describe
+from picaption.device.bundle.word_evidence import compute_word_evidence
+from picaption.device.images import read_image, write_image
+from picaption.device.recognition.recognizer import best_caption
 from picaption.device.sources.sources import DEMO_PICTURES
 
 DEMO = DEMO_PICTURES
@@ -72,7 +72,7 @@ def test_an_arrays_hash_is_that_of_its_bytes():
 
 def test_a_fingerprint_is_of_what_the_bundle_gives(recognizer, cat):
     plain = Recognizer(Bundle(default_bundle(), threads=1))
-    image = read_picture(CAT)
+    image = read_image(CAT)
     recognition, encoded = plain.recognize(image)
     assert (cat["picture"], cat["decoded"]) == (
         "cat.jpg",
@@ -93,13 +93,13 @@ def test_a_fingerprint_is_of_what_the_bundle_gives(recognizer, cat):
 def test_logits_are_all_that_the_captioner_was_asked_for(cat):
     bundle = Bundle(default_bundle(), threads=1)
     runner, total = bundle.interpreter.get_signature_runner("next_word"), hashlib.sha256()
-    encoded = bundle.encode(Recognizer(bundle).prepare(read_picture(CAT)))
+    encoded = bundle.encode(Recognizer(bundle).prepare(read_image(CAT)))
     asked = []
     bundle.next_word = lambda history, context, known=bundle.next_word: (
         asked.append(history.copy()) or known(history, context)
     )
-    describe(bundle, encoded)
-    evidence_of(bundle, encoded.context)
+    best_caption(bundle, encoded)
+    compute_word_evidence(bundle, encoded.context)
     for history in asked:
         total.update(runner(history=history, context=encoded.context)["logits"].tobytes())
     assert len(asked) > 5 and cat["logits"] == total.hexdigest()
@@ -125,9 +125,9 @@ def test_a_picture_made_ready_is_what_the_encoder_got(recognizer, cat, tmp_path)
 
 
 def test_a_bit_of_the_input_changes_all_that_follows(recognizer, cat, tmp_path):
-    image = recognizer.prepare(read_picture(CAT)).copy()
+    image = recognizer.prepare(read_image(CAT)).copy()
     image[100:110, 100:110] ^= 64
-    write_picture(tmp_path / "cat.jpg.png", image)
+    write_image(tmp_path / "cat.jpg.png", image)
     other = fingerprint(recognizer, tmp_path / "cat.jpg.png")
     lines, equal = compare(
         [MACHINE, cat], [MACHINE, other | {"picture": "cat.jpg", "decoded": cat["decoded"]}]

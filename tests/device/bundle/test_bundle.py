@@ -13,13 +13,13 @@ from picaption.device.bundle.bundle import (
     MEMBERS,
     Bundle,
     Contents,
-    digest,
+    content_hash,
     read_bundle,
     write_bundle,
 )
 from picaption.device.bundle.metadata import Beam, Input, Metadata, from_json, to_json
 from picaption.device.bundle.runtime import make_interpreter
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.errors import PicaptionError
 
 #: A graph by its first bytes only.
@@ -39,7 +39,9 @@ METADATA = Metadata(
     {"pictures": 3},
     {"CIDEr": 0.5},
 )
-CONTENTS = Contents(GRAPH, METADATA, ("cat", "großer Hund"), Vocabulary((*SPECIAL, "a", "cat")))
+CONTENTS = Contents(
+    GRAPH, METADATA, ("cat", "großer Hund"), Vocabulary((*SPECIAL_WORDS, "a", "cat"))
+)
 CUT = "the bundle is cut short or damaged; copy it again"
 ALTERED = "the bundle was altered: its content does not match its hash; copy it again"
 NO_GRAPH = "not a bundle: it does not begin as a .tflite file does"
@@ -58,7 +60,7 @@ def rewrite(path, changes, fitting_hash=True):
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()} | changes
     if fitting_hash:
-        members[HASH] = digest(
+        members[HASH] = content_hash(
             GRAPH, {name: members[name] for name in MEMBERS if members[name] is not None}
         )
     file = io.BytesIO(GRAPH)

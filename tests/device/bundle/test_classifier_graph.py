@@ -9,7 +9,7 @@ from picaption.device import Recognizer
 from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
 from picaption.device.bundle.classifier_graph import with_classify
 from picaption.device.bundle.runtime import make_interpreter
-from picaption.device.recognition.classifier import Head, squash
+from picaption.device.recognition.classifier import Classifier, probabilities
 
 
 def some_head(inputs, words, classes, seed=0):
@@ -19,7 +19,9 @@ def some_head(inputs, words, classes, seed=0):
     def normal(*shape):
         return random.normal(size=shape).astype(np.float32)
 
-    head = Head(3 * normal(inputs, classes), words and normal(words, classes) / 4, normal(classes))
+    head = Classifier(
+        3 * normal(inputs, classes), words and normal(words, classes) / 4, normal(classes)
+    )
     return head, np.abs(normal(1, inputs)), words and np.abs(normal(words))
 
 
@@ -29,7 +31,7 @@ def test_the_graph_computes_the_head(bundle, tmp_path, photos, multi_label):
     features = before.encode(np.zeros((64, 64, 3), np.uint8)).features.shape[1]
     labels = tuple(f"class {number}" for number in range(7))
     head, seen, evidence = some_head(features, len(contents.vocabulary), 7)
-    expected = squash(head.logits(seen, evidence[None])[0], multi_label)
+    expected = probabilities(head.logits(seen, evidence[None])[0], multi_label)
     for quantized, off in ((True, 0.03), (False, 1e-5)):
         graph = with_classify(contents.graph, head, multi_label, quantized)
         write_bundle(tmp_path / "new.tflite", replace(contents, graph=graph, labels=labels))
@@ -53,7 +55,7 @@ def test_a_raw_head_beside_a_captioner_takes_features_as_they_are(bundle, tmp_pa
         replace(contents, graph=graph, labels=("ash", "birch", "cedar", "oak")),
     )
     after = Bundle(tmp_path / "raw.tflite")
-    expected = squash((seen @ head.features + head.bias)[0], False)
+    expected = probabilities((seen @ head.features + head.bias)[0], False)
     np.testing.assert_allclose(
         after.classify(seen, np.ones(len(contents.vocabulary), np.float32)), expected, atol=0.03
     )
@@ -68,5 +70,5 @@ def test_a_graph_without_a_captioner_or_classes_is_given_some(bundle):
     runner = interpreter.get_signature_runner("classify")
     assert list(runner.get_input_details()) == ["features"]
     np.testing.assert_allclose(
-        runner(features=seen)["scores"][0], squash(head.logits(seen)[0], False), atol=0.03
+        runner(features=seen)["scores"][0], probabilities(head.logits(seen)[0], False), atol=0.03
     )

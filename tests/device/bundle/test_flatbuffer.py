@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from picaption.device import Recognizer, default_bundle
 from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
-from picaption.device.bundle.flatbuffer import ALIGNMENT, compact
+from picaption.device.bundle.flatbuffer import ALIGNMENT, compact_graph
 from picaption.device.bundle.runtime import make_interpreter
 
 
@@ -41,7 +41,7 @@ def twice(weight, padding):
 def test_equal_vectors_stand_once_and_weights_stay_aligned():
     weight = bytes(range(1, 201))
     for padding in range(1, 6):
-        graph = compact(twice(weight, padding))
+        graph = compact_graph(twice(weight, padding))
         assert graph.count(weight) == 1 and twice(weight, padding).count(weight) == 2
         assert graph.index(weight) % ALIGNMENT == 0
         model = schema.ModelT.InitFromPackedBuf(graph, 0)
@@ -57,7 +57,7 @@ def test_a_bundle_says_the_very_same_in_fewer_bytes(tmp_path, photos):
         schema.ModelT.InitFromPackedBuf(contents.graph, 0).Pack(builder), file_identifier=b"TFL3"
     )
     large = bytes(builder.Output())
-    small = compact(large)
+    small = compact_graph(large)
     assert len(small) < len(large) - 200_000
     assert (
         make_interpreter(small).get_signature_list() == make_interpreter(large).get_signature_list()

@@ -8,12 +8,12 @@ import pytest
 
 from picaption.device import Bundle, cli, default_bundle
 from picaption.device.bundle.bundle import read_bundle
-from picaption.device.bundle.summary import inspect, table
+from picaption.device.bundle.summary import summarize, table
 
 
 @pytest.fixture(scope="module")
 def found():
-    return inspect(default_bundle())
+    return summarize(default_bundle())
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_constants_are_most_of_the_graph(found):
 def test_a_tflite_file_that_is_no_bundle_is_told_too(tmp_path, found):
     graph = read_bundle(default_bundle()).graph
     (tmp_path / "plain.tflite").write_bytes(graph)
-    plain = inspect(tmp_path / "plain.tflite")
+    plain = summarize(tmp_path / "plain.tflite")
     assert plain["signatures"] == found["signatures"] and "metadata" not in plain
     assert table(plain)[0].endswith("plain.tflite: 5.19 MB, of which the graph is 5.19")
 

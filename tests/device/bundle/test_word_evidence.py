@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from picaption.device.bundle.metadata import Metadata
-from picaption.device.bundle.prompts import prompts
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
-from picaption.device.bundle.word_evidence import CERTAIN, evidence_of
+from picaption.device.bundle.prompts import encode_prompts
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE, compute_word_evidence
 
-VOCABULARY = Vocabulary((*SPECIAL, "on", "a", "dog"))
+VOCABULARY = Vocabulary((*SPECIAL_WORDS, "on", "a", "dog"))
 
 
 def test_prompts_are_histories_that_end_with_their_words():
-    found = prompts(VOCABULARY, ("on a", "a", ""), 4)
+    found = encode_prompts(VOCABULARY, ("on a", "a", ""), 4)
     assert found.dtype == np.int32 and found.tolist() == [[0, 3, 4], [0, 0, 4], [0, 0, 0]]
-    assert prompts(VOCABULARY, ("on a", "a", ""), 4) is found
+    assert encode_prompts(VOCABULARY, ("on a", "a", ""), 4) is found
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_prompts_are_histories_that_end_with_their_words():
 )
 def test_a_prompt_that_cannot_be_asked_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
-        prompts(VOCABULARY, (text,), 3)
+        encode_prompts(VOCABULARY, (text,), 3)
 
 
 def test_evidence_is_the_mean_over_prompts():
@@ -45,7 +45,7 @@ def test_evidence_is_the_mean_over_prompts():
         metadata=Metadata("asked", order=3, prompts=("a", "on a")),
         next_word=next_word,
     )
-    evidence = evidence_of(model, "seen")
+    evidence = compute_word_evidence(model, "seen")
     assert evidence.dtype == np.float32
     by_hand = [
         0,
@@ -56,4 +56,4 @@ def test_evidence_is_the_mean_over_prompts():
         (np.log(500) + np.log(991)) / 2,
     ]
     np.testing.assert_allclose(evidence, by_hand, atol=1e-5)
-    assert evidence.max() < CERTAIN == pytest.approx(np.log(1001))
+    assert evidence.max() < MAX_WORD_EVIDENCE == pytest.approx(np.log(1001))

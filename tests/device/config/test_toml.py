@@ -9,7 +9,13 @@ import pytest
 from picaption.device.config import toml
 from picaption.device.config.options import options
 from picaption.device.config.settings import Config, Event, option_name
-from picaption.device.config.toml import effective, find_file, is_loopback, plain_toml, to_toml
+from picaption.device.config.toml import (
+    find_config_file,
+    is_loopback,
+    load_config,
+    plain_toml,
+    to_toml,
+)
 from picaption.device.errors import PicaptionError
 
 
@@ -39,7 +45,7 @@ def told(*arguments):
 
 
 def test_the_defaults_are_sound(write):
-    found = effective(told())
+    found = load_config(told())
     assert (
         found.config == Config()
         and found.path is None
@@ -49,7 +55,7 @@ def test_the_defaults_are_sound(write):
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_file(write):
     path = write('port = 1111\nmax_fps = 3\ntoken = "of the file, long enough"\n')
-    found = effective(told("--port", "2222"), None, {"PICAPTION_TOKEN": "of the environment"})
+    found = load_config(told("--port", "2222"), None, {"PICAPTION_TOKEN": "of the environment"})
     assert (found.config.port, found.config.max_fps, found.config.token) == (
         2222,
         3.0,
@@ -66,10 +72,10 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(w
 
 def test_the_file_is_looked_for_here_and_in_the_users_settings(write):
     write("port = 1", "home/picaption/picaption.toml")
-    assert find_file().parts[-3:] == ("home", "picaption", "picaption.toml")
+    assert find_config_file().parts[-3:] == ("home", "picaption", "picaption.toml")
     write("port = 2")
-    assert effective({}).config.port == 2
-    assert effective({}, write("port = 3", "other.toml")).config.port == 3
+    assert load_config({}).config.port == 2
+    assert load_config({}, write("port = 3", "other.toml")).config.port == 3
 
 
 def test_every_setting_is_an_option_and_every_option_a_setting(write):
@@ -88,7 +94,7 @@ def told_parameters():
 
 def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
     write("power_save = true\nhflip = true\n")
-    found = effective(told("--no-power-save"))
+    found = load_config(told("--no-power-save"))
     assert not found.config.power_save and found.config.hflip
 
 
@@ -139,16 +145,16 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
 def test_a_mistake_is_named_with_its_line(write, text, message):
     write(text)
     with pytest.raises(PicaptionError, match=message) as error:
-        effective(told())
+        load_config(told())
     assert "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
     with pytest.raises(PicaptionError, match="absent.toml: cannot read the settings: No such file"):
-        effective({}, tmp_path / "absent.toml")
+        load_config({}, tmp_path / "absent.toml")
     (tmp_path / "odd.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(PicaptionError, match="odd.toml: not a TOML file: it is not UTF-8"):
-        effective({}, tmp_path / "odd.toml")
+        load_config({}, tmp_path / "odd.toml")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,7 @@ def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
 )
 def test_a_mistake_on_the_command_line_is_named_by_its_option(write, arguments, message):
     with pytest.raises(PicaptionError, match=message):
-        effective(told(*arguments))
+        load_config(told(*arguments))
 
 
 def test_events_from_file_and_command_line(write):
@@ -173,8 +179,8 @@ def test_events_from_file_and_command_line(write):
         Event(word="cat", run=("echo", "{caption}")),
         Event(class_="dog", post="http://x/y", every=60.0),
     )
-    assert effective(told()).config.event == (cat, dog)
-    found = effective(
+    assert load_config(told()).config.event == (cat, dog)
+    found = load_config(
         told(
             "--event",
             'caption = true, run = ["true"]',
@@ -193,7 +199,7 @@ def test_what_is_printed_can_be_read_again_and_holds_no_secret(write):
         'source = "demo"\nmax_fps = 2.5\nmqtt_user = "anna"\nmqtt_password = "s3cret"\n'
         '[[event]]\nclass = "dog"\nrun = ["say", "a \\"dog\\""]\n'
     )
-    found = effective(
+    found = load_config(
         told("--port", "99", "--rotate", "90"), environment={"PICAPTION_TOKEN": "t0ken of sixteen"}
     )
     text = to_toml(found)
@@ -202,7 +208,7 @@ def test_what_is_printed_can_be_read_again_and_holds_no_secret(write):
     assert again.keys() == toml.FIELDS.keys() - {"token", "mqtt_password"}
     write(text)
     same = dataclasses.replace(found.config, token="", mqtt_password="")
-    assert effective(told(), environment={}).config == same
+    assert load_config(told(), environment={}).config == same
     lines = dict(line.split(" = ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert lines["port"].split() == ["99", "#", "--port"] and lines["source"].endswith(
         "# picaption.toml:1"
@@ -215,7 +221,7 @@ def test_what_is_for_another_machine_holds_the_secrets_and_no_default(write):
         'source = "demo"\nmax_fps = 2.5\nmqtt_user = "anna"\nmqtt_password = "s3cret"\n'
         '[[event]]\nclass = "dog"\nrun = ["say", "a \\"dog\\""]\n'
     )
-    found = effective(told("--web"), environment={})
+    found = load_config(told("--web"), environment={})
     text = plain_toml(found)
     assert tomllib.loads(text) == {
         "source": "demo",
@@ -226,7 +232,7 @@ def test_what_is_for_another_machine_holds_the_secrets_and_no_default(write):
         "event": [{"class": "dog", "run": ["say", 'a "dog"'], "every": 10}],
     }
     write(text)
-    assert effective(told(), environment={}).config == found.config
+    assert load_config(told(), environment={}).config == found.config
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 
 from picaption.device.errors import CameraError
 from picaption.device.recognition.result import Caption, Recognition, Score
-from picaption.device.sources.capture import InTurn, Newest
+from picaption.device.sources.capture import LatestFrameReader, SequentialReader
 
 
 def recognition(
@@ -68,7 +68,7 @@ class Keeper:
 
 def parts(source, recognize, *sinks, max_fps=0, power_save=False):
     """Return the parts of a live run over a source."""
-    reader = Newest(lambda: source) if source.live else InTurn(source)
+    reader = LatestFrameReader(lambda: source) if source.live else SequentialReader(source)
     return SimpleNamespace(
         reader=reader,
         recognize=recognize,

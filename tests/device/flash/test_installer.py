@@ -16,7 +16,7 @@ from picaption.device.flash import installer
 from picaption.device.flash.installer import (
     FILES,
     HOME,
-    Fault,
+    InstallError,
     install,
     point,
     read_manifest,
@@ -249,7 +249,7 @@ def archive(path, members, manifest=None):
     ],
 )
 def test_a_payload_reaches_nowhere_else(tmp_path, name):
-    with pytest.raises(Fault, match="its manifest names what no payload has"):
+    with pytest.raises(InstallError, match="its manifest names what no payload has"):
         read_manifest(archive(tmp_path / "a.tar", {name: b"x"}))
 
 
@@ -280,7 +280,7 @@ def link(name, kind, target):
 )
 def test_what_is_not_as_the_manifest_says(tmp_path, members, manifest, message):
     path = archive(tmp_path / "a.tar", members, manifest)
-    with pytest.raises(Fault, match=message):
+    with pytest.raises(InstallError, match=message):
         unpack(path, read_manifest(path), tmp_path / "out")
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_symlink()]
 
@@ -295,7 +295,7 @@ def test_what_is_not_as_the_manifest_says(tmp_path, members, manifest, message):
     ],
 )
 def test_a_payload_that_is_not_for_here(tmp_path, manifest, message):
-    with pytest.raises(Fault, match=message):
+    with pytest.raises(InstallError, match=message):
         install(archive(tmp_path / "a.tar", {"wheels/a.whl": b"x"}, manifest), tmp_path / "home")
     assert not (tmp_path / "home").exists()
 
@@ -309,12 +309,12 @@ def test_no_payload(tmp_path):
         ("other.tar", "not a payload"),
         ("none", "cannot be read"),
     ):
-        with pytest.raises(Fault, match=message):
+        with pytest.raises(InstallError, match=message):
             read_manifest(tmp_path / name)
 
 
 def test_a_version_that_does_not_caption_is_not_installed(tmp_path, make_payload):
-    with pytest.raises(Fault, match="failed: AssertionError: b'it does not'"):
+    with pytest.raises(InstallError, match="failed: AssertionError: b'it does not'"):
         install(make_payload("2.0", b"it does not"), tmp_path / "home")
 
 
@@ -326,7 +326,7 @@ def test_too_little_room(tmp_path, make_payload, monkeypatch):
         "disk_usage",
         lambda path: usage._replace(free=5 * payload.stat().st_size - 1),
     )
-    with pytest.raises(Fault, match="MB of free space are needed"):
+    with pytest.raises(InstallError, match="MB of free space are needed"):
         install(payload, tmp_path / "home")
 
 

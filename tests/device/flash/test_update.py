@@ -12,7 +12,7 @@ import pytest
 from picaption.device import cli, default_bundle
 from picaption.device.errors import PicaptionError
 from picaption.device.flash import update
-from picaption.device.flash.installer import FILES, UNITS, Fault, point
+from picaption.device.flash.installer import FILES, UNITS, InstallError, point
 from picaption.device.flash.update import change, install_bundle, is_bundle, take_back
 
 #: A systemd with the one service: a version with the file `works` comes up, one with `fails` fails, another one never gets ready.
@@ -178,7 +178,7 @@ def call(home, tmp_path, monkeypatch, capsys):
 
     def run(file):
         with pytest.raises(SystemExit) as exit:
-            cli.main([str(file)], update.update, "picaption update")
+            cli.main([str(file)], update.update_command, "picaption update")
         return (exit.value.code, *capsys.readouterr())
 
     return run
@@ -217,7 +217,7 @@ def test_the_command(call, home, tmp_path, monkeypatch):
 
 def test_settings_that_the_new_version_does_not_take(call, home, tmp_path, monkeypatch):
     def refuse(*command):
-        raise Fault("picaption config failed: no setting is called 'x'")
+        raise InstallError("picaption config failed: no setting is called 'x'")
 
     (tmp_path / "file").touch()
     monkeypatch.setattr(update, "install", lambda file, home: home / "versions/new")

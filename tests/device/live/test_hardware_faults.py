@@ -19,11 +19,11 @@ import pytest
 from paho.mqtt import subscribe
 
 from picaption.device import default_bundle
-from picaption.device.images import encode_picture, list_pictures, read_picture
+from picaption.device.images import encode_image, list_images, read_image
 from picaption.device.sources.sources import DEMO_PICTURES
 from tests.device.fakes.servers import Broker, free_port
 
-PROGRAM = "from picaption.device.commands import live; from picaption.device.cli import main; main(command=live, name='picaption live')"
+PROGRAM = "from picaption.device.commands import live_command; from picaption.device.cli import main; main(command=live_command, name='picaption live')"
 ROOT = Path(__file__).parents[3]
 
 
@@ -68,8 +68,8 @@ def wait_for(condition, seconds=30):
 class Camera(BaseHTTPRequestHandler):
     """Streams a cup of coffee as MJPEG; every third picture is cut short, and every fifth is no picture at all."""
 
-    coffee = next(path for path in list_pictures(DEMO_PICTURES) if path.stem == "coffee")
-    jpeg = encode_picture(read_picture(coffee), ".jpg")
+    coffee = next(path for path in list_images(DEMO_PICTURES) if path.stem == "coffee")
+    jpeg = encode_image(read_image(coffee), ".jpg")
 
     def do_GET(self):  # noqa: N802, the library's name
         self.send_response(200)

@@ -13,10 +13,10 @@ from picaption.device import default_bundle
 from picaption.device.config.settings import Config
 from picaption.device.errors import CameraError, PicaptionError
 from picaption.device.live.loop import run
-from picaption.device.live.pipeline import Parts
+from picaption.device.live.pipeline import Pipeline
 from picaption.device.recognition.recognizer import Recognizer
-from picaption.device.recognition.scene import Watcher
-from picaption.device.sources.capture import InTurn, Reopening
+from picaption.device.recognition.scene import SceneTracker
+from picaption.device.sources.capture import ReconnectingReader, SequentialReader
 from picaption.device.sources.sources import DEMO_PICTURES
 from tests.device.fakes.standins import recognition
 
@@ -30,7 +30,7 @@ def opened():
     made = []
 
     def opened(config):
-        made.append(Parts(config))
+        made.append(Pipeline(config))
         return made[-1]
 
     yield opened
@@ -43,15 +43,15 @@ def test_parts_of_a_camera_and_of_a_folder(opened, tmp_path):
         replace(DEMO, json=str(tmp_path / "said.jsonl"), max_fps=5.0, power_save=True, rotate=90)
     )
     assert (
-        isinstance(live.reader, Reopening)
-        and isinstance(live.recognize, Watcher)
+        isinstance(live.reader, ReconnectingReader)
+        and isinstance(live.recognize, SceneTracker)
         and list(live.sinks) == ["json"]
     )
     assert (live.name, live.max_fps, live.power_save) == ("demo", 5.0, True)
     assert live.reader.next(2).image.shape == (64, 48, 3)
     folder = opened(replace(DEMO, source=str(DEMO_PICTURES), quiet=False))
     assert (
-        isinstance(folder.reader, InTurn)
+        isinstance(folder.reader, SequentialReader)
         and isinstance(folder.recognize, Recognizer)
         and list(folder.sinks) == ["terminal"]
     )
@@ -73,7 +73,7 @@ def test_what_was_open_is_closed_where_a_part_cannot_be_had(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     before = threading.active_count()
     with pytest.raises(kind, match=message):
-        Parts(replace(DEMO, json=str(tmp_path / "said.jsonl"), **changes))
+        Pipeline(replace(DEMO, json=str(tmp_path / "said.jsonl"), **changes))
     assert threading.active_count() == before
 
 

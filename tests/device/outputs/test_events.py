@@ -15,7 +15,7 @@ import pytest
 from picaption.device.config.settings import Event
 from picaption.device.errors import PicaptionError
 from picaption.device.outputs import events, webhooks
-from picaption.device.outputs.events import Events, arguments
+from picaption.device.outputs.events import EventRunner, arguments
 from tests.device.fakes.servers import certificates, free_port, wait_for
 from tests.device.fakes.standins import recognition
 
@@ -44,7 +44,7 @@ def fired(monkeypatch):
     """What would have been run: each one's arguments, at once."""
     ran = []
     monkeypatch.setattr(
-        Events,
+        EventRunner,
         "_run",
         lambda self, event, recognition: ran.append(arguments(event, recognition)[1:]),
     )
@@ -55,18 +55,18 @@ def fired(monkeypatch):
 
 
 def test_a_word_is_an_event_when_it_comes_into_the_caption_and_not_while_it_stays(fired):
-    sink = Events((Event(word="Cat", run=("true", "{caption}"), every=0),), 0.5)
+    sink = EventRunner((Event(word="Cat", run=("true", "{caption}"), every=0),), 0.5)
     for text in ("a dog", "a cat", "a cat", "a big cat", "a caterpillar", None, "the cat"):
         sink.write(FRAME, recognition(text))
     assert fired == [["a cat"], ["the cat"]]
-    sink = Events((Event(word="big cat", run=("true", "{caption}"), every=0),), 0.5)
+    sink = EventRunner((Event(word="big cat", run=("true", "{caption}"), every=0),), 0.5)
     for text in ("a cat", "a big cats", "a big cat"):
         sink.write(FRAME, recognition(text))
     assert fired[2:] == [["a big cat"]]
 
 
 def test_a_class_is_an_event_when_it_becomes_certain(fired):
-    sink = Events((Event(class_="cat", run=("true", "{class} {score}"), every=0),), 0.5)
+    sink = EventRunner((Event(class_="cat", run=("true", "{class} {score}"), every=0),), 0.5)
     for classes, unsure in (
         ((("cat", 0.4),), True),
         ((("cat", 0.6),), False),
@@ -81,7 +81,7 @@ def test_a_class_is_an_event_when_it_becomes_certain(fired):
 
 
 def test_a_caption_is_an_event_when_its_text_is_another_one(fired):
-    sink = Events((Event(caption=True, run=("true", "{caption}|{class}"), every=0),), 0.5)
+    sink = EventRunner((Event(caption=True, run=("true", "{caption}|{class}"), every=0),), 0.5)
     for text in ("a cat", "a cat", "a dog", None, "a dog"):
         sink.write(FRAME, recognition(text, unsure=text == "a dog"))
     assert fired == [["a cat|cat"], ["a dog|"], ["a dog|"]]
@@ -90,7 +90,7 @@ def test_a_caption_is_an_event_when_its_text_is_another_one(fired):
 def test_between_two_of_an_event_lies_its_interval(fired, monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(events.time, "monotonic", lambda: clock[0])
-    sink = Events(
+    sink = EventRunner(
         (
             Event(caption=True, run=("true", "{caption}"), every=10),
             Event(word="cat", run=("true", "word"), every=0),
@@ -124,7 +124,7 @@ def test_a_program_gets_what_was_seen_as_it_is(tmp_path):
         "{} {0} {other} {{word}} $HOME",
         word="cat",
     )
-    sink = Events((event,), 0.5)
+    sink = EventRunner((event,), 0.5)
     sink.write(FRAME, recognition("a cat"))
     ((caption, best, twice, when, other),) = noted(path, sink)
     assert (caption, best, twice, other) == (
@@ -138,7 +138,7 @@ def test_a_program_gets_what_was_seen_as_it_is(tmp_path):
 
 def test_nothing_seen_is_more_than_one_argument_and_no_shell_reads_it(tmp_path):
     path = tmp_path / "noted"
-    sink = Events((noting(path, "{caption}", "{class}", caption=True),), 0.5)
+    sink = EventRunner((noting(path, "{caption}", "{class}", caption=True),), 0.5)
     sink.write(FRAME, recognition(HOSTILE, classes=((HOSTILE, 0.9),)))
     assert noted(path, sink) == [[HOSTILE, HOSTILE]]
 
@@ -152,11 +152,11 @@ def test_what_is_seen_does_not_choose_the_program():
 
 def test_a_program_that_cannot_be_run_is_logged_once(tmp_path, caplog):
     with pytest.raises(PicaptionError, match="no program 'nosuchprogram'; install it"):
-        Events((Event(word="cat", run=("nosuchprogram",)),), 0.5)
+        EventRunner((Event(word="cat", run=("nosuchprogram",)),), 0.5)
     program = tmp_path / "program"
     program.write_text("#!/nosuchinterpreter\n")
     program.chmod(0o755)
-    sink = Events((Event(caption=True, run=(str(program),), every=0),), 0.5)
+    sink = EventRunner((Event(caption=True, run=(str(program),), every=0),), 0.5)
     program.unlink()
     for text in ("a cat", "a dog", "a bird"):
         sink.write(FRAME, recognition(text))
@@ -167,7 +167,7 @@ def test_a_program_that_cannot_be_run_is_logged_once(tmp_path, caplog):
 
 
 def test_an_argument_that_cannot_be_one_is_no_end(caplog):
-    sink = Events((Event(caption=True, run=("true", "{caption}"), every=0),), 0.5)
+    sink = EventRunner((Event(caption=True, run=("true", "{caption}"), every=0),), 0.5)
     sink.write(FRAME, recognition("a\0cat"))
     sink.close()
     assert "cannot be run: embedded null byte" in caplog.text
@@ -175,7 +175,7 @@ def test_an_argument_that_cannot_be_one_is_no_end(caplog):
 
 def test_at_most_four_programs_run_at_once_and_none_for_too_long(tmp_path, caplog):
     sleeper = "import subprocess, sys, time; subprocess.Popen(['sleep', '100']); time.sleep(100)"
-    sink = Events(
+    sink = EventRunner(
         (Event(caption=True, run=(sys.executable, "-c", sleeper), every=0),), 0.5, seconds=0.6
     )
     for number in range(6):
@@ -195,7 +195,7 @@ def test_at_most_four_programs_run_at_once_and_none_for_too_long(tmp_path, caplo
 
 def test_close_waits_for_programs_a_moment_only(tmp_path):
     path = tmp_path / "noted"
-    sink = Events(
+    sink = EventRunner(
         (Event(word="cat", run=("sleep", "100")), noting(path, "{word}", word="cat")), 0.5
     )
     sink.write(FRAME, recognition("a cat"))
@@ -206,7 +206,7 @@ def test_close_waits_for_programs_a_moment_only(tmp_path):
 
 
 def test_finished_programs_are_reaped_by_the_next_frame():
-    sink = Events((Event(word="cat", run=("true",)),), 0.5)
+    sink = EventRunner((Event(word="cat", run=("true",)),), 0.5)
     sink.write(FRAME, recognition("a cat"))
     process = sink._running[0][0]
     assert (
@@ -266,7 +266,7 @@ def posts_threads():
 
 def test_a_post_holds_the_recognition_and_the_event(server):
     result = recognition(HOSTILE, classes=(("cat", 0.97),))
-    sink = Events(
+    sink = EventRunner(
         (
             post(f"http://{server.place}/hook?a=1#part", class_="cat"),
             post(f"http://{server.place}", caption=True),
@@ -290,7 +290,7 @@ def test_a_post_holds_the_recognition_and_the_event(server):
 def test_user_and_password_are_sent_and_nothing_but_the_host_is_logged(server, caplog):
     server.status = 403
     with caplog.at_level(logging.DEBUG):
-        sink = Events(
+        sink = EventRunner(
             (
                 post(
                     f"http://us%40er:pass%3Aword@{server.place}/hook/key?token=secret", caption=True
@@ -310,7 +310,7 @@ def test_user_and_password_are_sent_and_nothing_but_the_host_is_logged(server, c
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_redirections_are_not_followed(server, caplog, status):
     server.status, server.headers = status, {"Location": f"http://{server.place}/elsewhere"}
-    sink = Events((post(f"http://{server.place}/hook", caption=True),), 0.5)
+    sink = EventRunner((post(f"http://{server.place}/hook", caption=True),), 0.5)
     sink.write(FRAME, recognition())
     sink.close()
     assert [path for path, _, _ in server.posts] == [
@@ -333,7 +333,7 @@ def test_redirections_are_not_followed(server, caplog, status):
 )
 def test_what_is_no_address(address):
     with pytest.raises(PicaptionError, match="http:// or https:// address") as caught:
-        Events((post(address, caption=True),), 0.5)
+        EventRunner((post(address, caption=True),), 0.5)
     assert "hidden" not in str(caught.value) and not posts_threads()
 
 
@@ -345,7 +345,7 @@ def test_https_is_for_servers_with_a_trusted_certificate(server, tmp_path, monke
     for trusted in (False, True):
         if trusted:
             monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-        sink = Events((post(f"https://{server.place}/hook", caption=True),), 0.5)
+        sink = EventRunner((post(f"https://{server.place}/hook", caption=True),), 0.5)
         sink.write(FRAME, recognition())
         sink.close()
         assert len(server.posts) == trusted and len(caplog.messages) == 1
@@ -354,7 +354,7 @@ def test_https_is_for_servers_with_a_trusted_certificate(server, tmp_path, monke
 
 def test_a_server_that_hangs_holds_up_nothing(server, caplog):
     server.answer.clear()
-    sink, slowest = Events((post(f"http://{server.place}", caption=True),), 0.5), 0.0
+    sink, slowest = EventRunner((post(f"http://{server.place}", caption=True),), 0.5), 0.0
     for number in range(100):
         began = time.perf_counter()
         sink.write(FRAME, recognition(f"caption {number}"))
@@ -372,7 +372,7 @@ def test_a_server_that_hangs_holds_up_nothing(server, caplog):
 
 def test_after_a_pause_the_newest_posts_arrive(server):
     server.answer.clear()
-    sink = Events((post(f"http://{server.place}", caption=True),), 0.5)
+    sink = EventRunner((post(f"http://{server.place}", caption=True),), 0.5)
     for number in range(100):
         sink.write(FRAME, recognition(f"caption {number}"))
         if not number:
@@ -392,7 +392,7 @@ def test_after_a_pause_the_newest_posts_arrive(server):
 
 def test_a_server_that_is_away_is_logged_once(caplog):
     port = free_port()
-    sink = Events((post(f"http://127.0.0.1:{port}/key", caption=True),), 0.5)
+    sink = EventRunner((post(f"http://127.0.0.1:{port}/key", caption=True),), 0.5)
     for text in ("a cat", "a dog", "a bird"):
         sink.write(FRAME, recognition(text))
     sink.close()

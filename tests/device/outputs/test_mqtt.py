@@ -22,7 +22,7 @@ from picaption.device.config.settings import Config
 from picaption.device.errors import PicaptionError
 from picaption.device.outputs import mqtt
 from picaption.device.outputs.homeassistant import discovery
-from picaption.device.outputs.mqtt import Mqtt, parse_address
+from picaption.device.outputs.mqtt import MqttPublisher, parse_address
 from tests.device.fakes.servers import Broker, certificates, free_port, wait_for
 from tests.device.fakes.standins import recognition
 
@@ -117,20 +117,20 @@ def test_what_is_no_address(text):
     with pytest.raises(
         PicaptionError, match=r"write it as HOST, HOST:PORT, \[IPv6\]:PORT or mqtts://HOST"
     ):
-        Mqtt(Config(mqtt=text))
+        MqttPublisher(Config(mqtt=text))
 
 
 def test_settings_that_make_no_sense(tmp_path):
     with pytest.raises(PicaptionError, match="set mqtt_user and mqtt_password") as caught:
-        Mqtt(Config(mqtt=f"mqtt://me:{PASSWORD}@broker"))
+        MqttPublisher(Config(mqtt=f"mqtt://me:{PASSWORD}@broker"))
     assert PASSWORD not in str(caught.value)
     with pytest.raises(PicaptionError, match="absent.pem cannot be read: No such file"):
-        Mqtt(Config(mqtt="mqtts://broker", mqtt_ca=str(tmp_path / "absent.pem")))
+        MqttPublisher(Config(mqtt="mqtts://broker", mqtt_ca=str(tmp_path / "absent.pem")))
     (tmp_path / "empty.pem").write_text("nothing\n")
     with pytest.raises(PicaptionError, match="empty.pem holds no certificate"):
-        Mqtt(Config(mqtt="mqtts://broker", mqtt_ca=str(tmp_path / "empty.pem")))
+        MqttPublisher(Config(mqtt="mqtts://broker", mqtt_ca=str(tmp_path / "empty.pem")))
     with pytest.raises(PicaptionError, match='not encrypted; write mqtt = "mqtts://broker"'):
-        Mqtt(Config(mqtt="mqtt://broker", mqtt_ca=str(tmp_path / "empty.pem")))
+        MqttPublisher(Config(mqtt="mqtt://broker", mqtt_ca=str(tmp_path / "empty.pem")))
     assert not [thread for thread in threading.enumerate() if thread.name == "mqtt"]
 
 
@@ -138,14 +138,16 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     for missing in ("paho.mqtt", "paho.mqtt.enums"):
         monkeypatch.setitem(sys.modules, missing, None)
         with pytest.raises(PicaptionError, match=r"pip install 'picaption\[mqtt\]'"):
-            Mqtt(Config(mqtt="broker"))
+            MqttPublisher(Config(mqtt="broker"))
         monkeypatch.undo()
 
 
 def test_a_password_that_travels_openly_is_warned_of(caplog):
     for host, count in (("127.0.0.1", 0), ("localhost", 0), ("[::1]", 0), ("nosuch.invalid", 1)):
         caplog.clear()
-        Mqtt(Config(mqtt=f"{host}:{free_port()}", mqtt_user="me", mqtt_password=PASSWORD)).close()
+        MqttPublisher(
+            Config(mqtt=f"{host}:{free_port()}", mqtt_user="me", mqtt_password=PASSWORD)
+        ).close()
         assert (
             caplog.text.count("goes to nosuch.invalid unencrypted") == count
             and PASSWORD not in caplog.text
@@ -157,7 +159,7 @@ def test_a_password_that_travels_openly_is_warned_of(caplog):
 
 def test_messages_arrive_and_are_retained(broker, closing, monkeypatch):
     monkeypatch.setattr(board, "temperature", lambda: 51.5)
-    sink, result = closing(Mqtt(config(broker.port))), recognition("a cät")
+    sink, result = closing(MqttPublisher(config(broker.port))), recognition("a cät")
     sink.write(FRAME, recognition("of before"))
     time.sleep(0.05)
     sink.write(FRAME, result)
@@ -183,7 +185,7 @@ def test_a_state_is_published_when_something_changes_or_has_not_for_long(
     broker, closing, monkeypatch
 ):
     sink, listener = (
-        closing(Mqtt(config(broker.port))),
+        closing(MqttPublisher(config(broker.port))),
         closing(Listener(broker.port, "home/camera/state")),
     )
     steps = [
@@ -210,7 +212,7 @@ def test_a_state_is_published_when_something_changes_or_has_not_for_long(
 
 
 def test_a_run_of_one_frame_publishes_it(broker, closing):
-    listener, sink = closing(Listener(broker.port)), Mqtt(config(broker.port))
+    listener, sink = closing(Listener(broker.port)), MqttPublisher(config(broker.port))
     sink.write(FRAME, recognition())
     sink.close()
     assert wait_for(lambda: listener.texts("home/camera/status") == ["online", "offline"])
@@ -256,7 +258,7 @@ def guarded(tmp_path, closing):
 def test_credentials(guarded, closing, caplog, monkeypatch):
     monkeypatch.setattr(mqtt, "FIRST_WAIT", 0.1)
     caplog.set_level(logging.DEBUG)
-    right = closing(Mqtt(config(guarded.port, mqtt_user="me", mqtt_password=PASSWORD)))
+    right = closing(MqttPublisher(config(guarded.port, mqtt_user="me", mqtt_password=PASSWORD)))
     right.write(FRAME, recognition())
     listener = closing(
         Listener(guarded.port, "home/camera/state", username="me", password=PASSWORD)
@@ -268,7 +270,7 @@ def test_credentials(guarded, closing, caplog, monkeypatch):
         {},
     ):
         caplog.clear()
-        sink = Mqtt(config(guarded.port, **wrong))
+        sink = MqttPublisher(config(guarded.port, **wrong))
         assert wait_for(lambda: len(caplog.records) >= 3)
         sink.close()
         levels = [record.levelname for record in caplog.records]
@@ -294,7 +296,9 @@ def test_tls_trusts_the_right_authority_and_host_only(tmp_path, closing, caplog)
     ):
         caplog.clear()
         caplog.set_level(logging.INFO)
-        sink = closing(Mqtt(Config(mqtt=f"mqtts://{host}:{broker.port}", mqtt_ca=str(trusted))))
+        sink = closing(
+            MqttPublisher(Config(mqtt=f"mqtts://{host}:{broker.port}", mqtt_ca=str(trusted)))
+        )
         assert wait_for(lambda: caplog.messages)
         sink.close()
         assert trouble in caplog.messages[0] if trouble else "connected to" in caplog.messages[0]
@@ -317,7 +321,7 @@ def write_for(sink, seconds):
 
 def test_a_broker_that_comes_back_gets_the_newest_state(broker, closing, caplog):
     caplog.set_level(logging.INFO)
-    sink = closing(Mqtt(config(broker.port)))
+    sink = closing(MqttPublisher(config(broker.port)))
     assert wait_for(lambda: "connected" in caplog.text)
     took = write_for(sink, 0.5)
     broker.kill()
@@ -340,7 +344,7 @@ def test_a_broker_that_never_answers_costs_nothing(closing, kind, caplog):
         silent.bind(("127.0.0.1", 0))
         if kind == "silent":
             silent.listen()
-        sink = Mqtt(config(silent.getsockname()[1]))
+        sink = MqttPublisher(config(silent.getsockname()[1]))
         results, began = (
             [recognition(f"caption {number}") for number in range(1000)],
             time.perf_counter(),
@@ -361,7 +365,7 @@ def test_what_a_stopped_broker_does_not_confirm_is_kept_once(broker, closing, mo
     monkeypatch.setattr(
         paho, "Client", lambda *args, **kwargs: clients.append(new(*args, **kwargs)) or clients[-1]
     )
-    sink = closing(Mqtt(config(broker.port)))
+    sink = closing(MqttPublisher(config(broker.port)))
     monkeypatch.undo()
     assert wait_for(lambda: clients and clients[0].is_connected())
     broker._process.send_signal(signal.SIGSTOP)
@@ -377,7 +381,7 @@ def test_what_a_stopped_broker_does_not_confirm_is_kept_once(broker, closing, mo
 
 def test_failed_connections_leave_nothing_behind(monkeypatch):
     monkeypatch.setattr(mqtt, "FIRST_WAIT", 0.0)
-    sink, before = Mqtt(config(free_port())), len(os.listdir("/proc/self/fd"))
+    sink, before = MqttPublisher(config(free_port())), len(os.listdir("/proc/self/fd"))
     time.sleep(0.5)
     assert len(os.listdir("/proc/self/fd")) <= before + 4
     sink.close()
@@ -388,7 +392,7 @@ def test_failed_connections_leave_nothing_behind(monkeypatch):
 
 def test_home_assistant_is_told_of_the_sensors_and_again_when_it_asks(broker, closing):
     listener = closing(Listener(broker.port, "homeassistant/#"))
-    closing(Mqtt(config(broker.port)))
+    closing(MqttPublisher(config(broker.port)))
     topic = f"homeassistant/device/picaption_{board.identity('home/camera')}/config"
     assert wait_for(lambda: len(listener.texts(topic)) == 1)
     for word, count in (("offline", 1), ("online", 2)):
@@ -469,7 +473,7 @@ def test_the_sensors_values():
 def test_without_a_prefix_there_is_no_discovery(broker, closing):
     listener, sink = (
         closing(Listener(broker.port)),
-        closing(Mqtt(config(broker.port, mqtt_discovery=""))),
+        closing(MqttPublisher(config(broker.port, mqtt_discovery=""))),
     )
     sink.write(FRAME, recognition())
     assert wait_for(lambda: listener.texts("home/camera/caption"))

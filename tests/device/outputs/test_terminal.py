@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs import terminal
+from picaption.device.outputs import terminal, video
 from picaption.device.outputs.jsonl import JsonLines
 from picaption.device.outputs.overlay import annotate
 from picaption.device.outputs.terminal import Terminal, summary_line
@@ -215,7 +215,7 @@ def test_a_video_holds_the_annotated_frames(tmp_path, capfd, name):
 
 def test_a_live_video_lasts_as_long_as_what_it_shows(tmp_path, monkeypatch):
     clock = iter([100.0, 100.05, 100.1, 100.5, 101.0])
-    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(video, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     sink = Video(tmp_path / "said.mp4")
     for _ in range(5):
         sink.write(FRAME, recognition())
@@ -290,7 +290,7 @@ def test_a_video_ends_before_the_disk_is_full(tmp_path, monkeypatch, caplog):
     sink = Video(tmp_path / "said.mp4", rate=10)
     for _ in range(3):
         sink.write(FRAME, recognition())
-    monkeypatch.setattr(terminal, "ROOM", 1 << 60)
+    monkeypatch.setattr(video, "ROOM", 1 << 60)
     for _ in range(3):
         sink.write(FRAME, recognition())
     sink.close()

@@ -15,7 +15,7 @@ import pytest
 from picaption.device.errors import PicaptionError, TemporaryError
 from picaption.device.outputs import web
 from picaption.device.outputs.overlay import annotate
-from picaption.device.outputs.web import Web
+from picaption.device.outputs.web import WebServer
 from tests.device.fakes.browser import CHROMIUM, Browser
 from tests.device.fakes.standins import recognition
 
@@ -29,7 +29,7 @@ def serve():
     made = []
 
     def serve(host="127.0.0.1", port=0, token="", **options):
-        made.append(Web(host, port, token, **options))
+        made.append(WebServer(host, port, token, **options))
         return made[-1]
 
     yield serve
@@ -237,7 +237,7 @@ def test_a_page_that_was_away_gets_what_it_missed_once(serve):
 def test_beyond_this_computer_a_token_is_needed():
     for host in ("0.0.0.0", "::", "192.168.1.5", "", "raspberrypi"):
         with pytest.raises(PicaptionError, match="set a token"):
-            Web(host, 0, "")
+            WebServer(host, 0, "")
 
 
 def test_a_token_opens_every_route_and_nothing_else_does(serve):
@@ -322,7 +322,7 @@ def test_nothing_is_logged(serve, capfd):
 def test_a_port_in_use_is_one_line(serve):
     page = serve()
     with pytest.raises(PicaptionError, match=f"port {port_of(page)} is in use; give another one"):
-        Web("127.0.0.1", port_of(page), "")
+        WebServer("127.0.0.1", port_of(page), "")
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_port_in_use_is_one_line(serve):
 )
 def test_an_address_that_is_not_there_is_one_line(host, message):
     with pytest.raises(PicaptionError, match=message) as error:
-        Web(host, 0, TOKEN)
+        WebServer(host, 0, TOKEN)
     assert "\n" not in str(error.value)
     assert isinstance(error.value, TemporaryError) == (
         host == "192.0.2.7"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from picaption.device.bundle.metadata import Beam
-from picaption.device.bundle.vocabulary import END, START, UNKNOWN
-from picaption.device.recognition.beam_search import beam_search, greatest
+from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
+from picaption.device.recognition.beam_search import beam_search, top_candidates
 
 A, B, C, SIZE = 3, 4, 5, 6
 
@@ -39,10 +39,10 @@ def search(table, order=2, **beam):
 
 def test_a_wider_beam_finds_what_the_greedy_one_passes_over():
     table = {
-        START: {A: 0.6, B: 0.4},
-        A: {B: 0.36, C: 0.34, END: 0.3},
-        B: {END: 0.9, A: 0.1},
-        C: {END: 0.5},
+        START_ID: {A: 0.6, B: 0.4},
+        A: {B: 0.36, C: 0.34, END_ID: 0.3},
+        B: {END_ID: 0.9, A: 0.1},
+        C: {END_ID: 0.5},
     }
     # One hypothesis goes on with a, then with b, and ends; two keep b, which ends better.
     assert search(table, width=1, max_words=2) == [((A, B), 0.6 * 0.36 * 0.9)]
@@ -60,7 +60,7 @@ def test_a_wider_beam_finds_what_the_greedy_one_passes_over():
     ],
 )  # -0.458 against -0.401
 def test_the_score_is_divided_by_a_power_of_the_length(penalty, best):
-    table = {START: {A: 1}, A: {END: 0.4, B: 0.6}, B: {END: 0.5, C: 0.5}}
+    table = {START_ID: {A: 1}, A: {END_ID: 0.4, B: 0.6}, B: {END_ID: 0.5, C: 0.5}}
     found = search(table, width=4, max_words=2, length_penalty=penalty)
     assert sorted(found) == [((A,), 0.4), ((A, B), 0.3)]
     assert found[0][0] == best
@@ -76,7 +76,7 @@ def test_the_score_is_divided_by_a_power_of_the_length(penalty, best):
     ],
 )
 def test_evidence_chooses_among_the_finished_captions(weight, best):
-    table = {START: {A: 1}, A: {END: 0.4, B: 0.6}, B: {END: 0.5, C: 0.5}}
+    table = {START_ID: {A: 1}, A: {END_ID: 0.4, B: 0.6}, B: {END_ID: 0.5, C: 0.5}}
     evidence = np.zeros(SIZE, np.float32)
     evidence[[A, B, C]] = 0.1, 0.2, 9
     beam = Beam(4, 1, 2, 1.0, weight)
@@ -85,7 +85,7 @@ def test_evidence_chooses_among_the_finished_captions(weight, best):
 
 
 def test_evidence_counts_a_word_once():
-    table = {START: {A: 0.5, B: 0.3}, A: {A: 0.7, END: 0.3}, B: {END: 0.8}}
+    table = {START_ID: {A: 0.5, B: 0.3}, A: {A: 0.7, END_ID: 0.3}, B: {END_ID: 0.8}}
     evidence = np.zeros(SIZE, np.float32)
     evidence[[A, B]] = 0.5, 0.1
     # b: log 0.24 + 0.1 = -1.327; a: log 0.15 + 0.5 = -1.397; a a: log 0.105 + 0.5 = -1.754, where twice would be -1.254.
@@ -95,29 +95,29 @@ def test_evidence_counts_a_word_once():
 
 def test_a_caption_is_cut_short_only_where_none_has_ended():
     # A beam of one looks at the two best: after a b, both would go on.
-    table = {START: {A: 1}, A: {B: 0.7, END: 0.3}, B: {C: 0.6, A: 0.35, END: 0.05}}
+    table = {START_ID: {A: 1}, A: {B: 0.7, END_ID: 0.3}, B: {C: 0.6, A: 0.35, END_ID: 0.05}}
     assert search(table, width=1, max_words=2, length_penalty=4) == [((A,), 0.3)]
-    table[A] = {B: 0.7, C: 0.2, END: 0.1}
+    table[A] = {B: 0.7, C: 0.2, END_ID: 0.1}
     assert search(table, width=1, max_words=2, length_penalty=4) == [((A, B), 0.7 * 0.05)]
 
 
 def test_no_word_pair_stands_twice():
-    table = {START: {A: 1}, A: {B: 0.9, END: 0.1}, B: {A: 0.9, END: 0.1}}
+    table = {START_ID: {A: 1}, A: {B: 0.9, END_ID: 0.1}, B: {A: 0.9, END_ID: 0.1}}
     assert search(table, width=8, max_words=10) == [
         ((A,), 0.1),
         ((A, B), 0.9 * 0.1),
         ((A, B, A), 0.9**2 * 0.1),
     ]
-    stutter = {START: {A: 1}, A: {A: 0.9, END: 0.1}}
+    stutter = {START_ID: {A: 1}, A: {A: 0.9, END_ID: 0.1}}
     assert search(stutter, width=8, max_words=10) == [((A,), 0.1), ((A, A), 0.9 * 0.1)]
 
 
 def test_captions_have_as_many_words_as_they_may():
     table = {
-        START: {A: 0.9, END: 0.1},
-        A: {B: 0.9, END: 0.1},
-        B: {C: 0.9, END: 0.1},
-        C: {A: 0.9, END: 0.1},
+        START_ID: {A: 0.9, END_ID: 0.1},
+        A: {B: 0.9, END_ID: 0.1},
+        B: {C: 0.9, END_ID: 0.1},
+        C: {A: 0.9, END_ID: 0.1},
     }
     assert [words for words, _ in search(table, width=8, min_words=0, max_words=3)] == [
         (),
@@ -131,7 +131,10 @@ def test_captions_have_as_many_words_as_they_may():
     # Without a fourth word there is no caption of four.
     assert (
         search(
-            {START: {A: 1}, A: {B: 1}, B: {C: 1}, C: {END: 1}}, width=8, min_words=4, max_words=6
+            {START_ID: {A: 1}, A: {B: 1}, B: {C: 1}, C: {END_ID: 1}},
+            width=8,
+            min_words=4,
+            max_words=6,
         )
         == []
     )
@@ -139,16 +142,21 @@ def test_captions_have_as_many_words_as_they_may():
 
 def test_start_and_unknown_are_never_told():
     table = {
-        START: {START: 0.4, UNKNOWN: 0.3, A: 0.1, B: 0.2},
-        A: {UNKNOWN: 0.9, END: 0.1},
-        B: {START: 0.9, END: 0.1},
+        START_ID: {START_ID: 0.4, UNKNOWN_ID: 0.3, A: 0.1, B: 0.2},
+        A: {UNKNOWN_ID: 0.9, END_ID: 0.1},
+        B: {START_ID: 0.9, END_ID: 0.1},
     }
     assert search(table, width=4, max_words=3) == [((B,), 0.2 * 0.1), ((A,), 0.1 * 0.1)]
 
 
 def test_each_hypothesis_brings_its_own_last_words():
     table, histories = (
-        {START: {A: 0.6, B: 0.4}, A: {C: 0.9, END: 0.1}, B: {A: 0.9, END: 0.1}, C: {END: 1}},
+        {
+            START_ID: {A: 0.6, B: 0.4},
+            A: {C: 0.9, END_ID: 0.1},
+            B: {A: 0.9, END_ID: 0.1},
+            C: {END_ID: 1},
+        },
         [],
     )
 
@@ -158,10 +166,10 @@ def test_each_hypothesis_brings_its_own_last_words():
         return bigrams(table)(history)
 
     beam_search(next_word, 4, Beam(2, 3, 3, 0.0))
-    assert histories[0] == [[START] * 3] * 2
+    assert histories[0] == [[START_ID] * 3] * 2
     assert histories[1:3] == [
-        [[START, START, A], [START, START, B]],
-        [[START, A, C], [START, B, A]],
+        [[START_ID, START_ID, A], [START_ID, START_ID, B]],
+        [[START_ID, A, C], [START_ID, B, A]],
     ]
     # a c is said to its end; only b a goes on.
     assert histories[3][0] == [B, A, C]
@@ -178,7 +186,7 @@ def test_each_hypothesis_brings_its_own_last_words():
     ],
 )  # -0.181 against -0.176
 def test_the_search_ends_once_nothing_open_would_win_by_ending(penalty, best, steps):
-    table, widths = {START: {A: 1}, A: {END: 0.6, B: 0.4}, B: {C: 1}, C: {END: 1}}, []
+    table, widths = {START_ID: {A: 1}, A: {END_ID: 0.6, B: 0.4}, B: {C: 1}, C: {END_ID: 1}}, []
 
     def next_word(history):
         widths.append(len(history))
@@ -200,7 +208,7 @@ def test_a_beam_that_is_wide_enough_finds_the_best_of_all(order, minimum, penalt
     ):
         pairs = list(zip(words, words[1:]))
         if len(set(pairs)) == len(pairs):
-            told = (START,) * (order - 1) + words + (END,)
+            told = (START_ID,) * (order - 1) + words + (END_ID,)
             totals[words] = sum(float(table[told[at : at + order]]) for at in range(len(words) + 1))
     found = beam_search(
         lambda history: table[tuple(history.T)], order, Beam(3**maximum, minimum, maximum, penalty)
@@ -228,8 +236,8 @@ def test_the_greatest_are_among_few(size, count):
         np.where(random.random(size) < 0.9, -np.inf, 0),
     ):
         values = values.astype(np.float32)
-        places = greatest(values, count).tolist()
+        places = top_candidates(values, count).tolist()
         assert places == sorted(set(places))
         assert sorted(values[places])[-count:] == sorted(values)[-count:]
     values = np.arange(3789, dtype=np.float32)[random.permutation(3789)]
-    assert len(greatest(values, 6)) < 30
+    assert len(top_candidates(values, 6)) < 30

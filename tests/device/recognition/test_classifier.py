@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.recognition import classifier as heads
 from picaption.device.recognition.classifier import (
-    Head,
-    fit_head,
+    Classifier,
+    fit_classifier,
+    fit_temperature,
     held_out_logits,
+    l2_normalize,
     name_prior,
-    squash,
-    temperature,
-    unit,
+    probabilities,
 )
 
-VOCABULARY = Vocabulary((*SPECIAL, "cat", "cats", "hot", "dog", "glass", "glasses", "a"))
+VOCABULARY = Vocabulary((*SPECIAL_WORDS, "cat", "cats", "hot", "dog", "glass", "glasses", "a"))
 
 
 def test_the_words_of_a_class_name_share_its_weight():
@@ -52,7 +52,7 @@ def test_words_are_learned_as_freely_as_language_knows_the_classes():
 
 
 def test_logits_and_probabilities_by_hand():
-    head = Head(
+    head = Classifier(
         np.array([[1, 0], [2, -1]], np.float32),
         np.array([[0.5, 0]], np.float32),
         np.array([0, 1], np.float32),
@@ -61,15 +61,17 @@ def test_logits_and_probabilities_by_hand():
     np.testing.assert_allclose(
         logits, [[0.6 + 1.6 + 1, -0.8 + 1]], rtol=1e-6
     )  # (3, 4) at unit length is (0.6, 0.8).
-    np.testing.assert_allclose(squash(logits, True), 1 / (1 + np.exp([[-3.2, -0.2]])), rtol=1e-6)
     np.testing.assert_allclose(
-        squash(logits, False), [[1 / (1 + np.exp(-3)), 1 / (1 + np.exp(3))]], rtol=1e-5
+        probabilities(logits, True), 1 / (1 + np.exp([[-3.2, -0.2]])), rtol=1e-6
     )
     np.testing.assert_allclose(
-        head.cooled(2).logits(np.array([[3, 4]], np.float32), np.array([[2]])), logits / 2
+        probabilities(logits, False), [[1 / (1 + np.exp(-3)), 1 / (1 + np.exp(3))]], rtol=1e-5
     )
-    assert not unit(np.zeros((1, 3))).any()
-    raw = replace(head, words=None, raw=True).cooled(2)
+    np.testing.assert_allclose(
+        head.with_temperature(2).logits(np.array([[3, 4]], np.float32), np.array([[2]])), logits / 2
+    )
+    assert not l2_normalize(np.zeros((1, 3))).any()
+    raw = replace(head, words=None, raw=True).with_temperature(2)
     np.testing.assert_allclose(
         raw.logits(np.array([[3, 4]], np.float32)), [[(3 + 8) / 2, (-4 + 1) / 2]]
     )
@@ -84,10 +86,10 @@ def test_the_fit_is_where_the_gradient_vanishes(multi_label, count, size):
         (inputs[:, :3] + random.normal(size=(count, 3)) / 5).argmax(1)
     ]
     offset = random.normal(size=(count, 3)).astype(np.float32)
-    weights, bias = heads.logistic(inputs, truth, multi_label, heads.PENALTY, offset)
-    error = (squash(inputs @ weights + bias + offset, multi_label) - truth) / count
+    weights, bias = heads.fit_logistic_regression(inputs, truth, multi_label, heads.PENALTY, offset)
+    error = (probabilities(inputs @ weights + bias + offset, multi_label) - truth) / count
     gradient = inputs.T @ error + heads.PENALTY / count * weights
-    first = (squash(offset + bias, multi_label) - truth) / count
+    first = (probabilities(offset + bias, multi_label) - truth) / count
     assert np.abs(gradient).max() < 0.02 * np.abs(inputs.T @ first).max()
     assert np.abs(error.sum(0)).max() < 0.01
 
@@ -96,7 +98,7 @@ def called_for(classes, random):
     """Return the evidence of captions that call for the animals of those classes, 0 a cat and 1 a dog, in most cases."""
     evidence = random.uniform(0, 0.2, (len(classes), len(VOCABULARY))).astype(np.float32)
     for row, animal in zip(evidence, classes):
-        row[VOCABULARY.numbers["cat" if animal == 0 else "dog"]] += 4
+        row[VOCABULARY.word_ids["cat" if animal == 0 else "dog"]] += 4
     return evidence
 
 
@@ -111,7 +113,7 @@ def test_a_name_that_the_caption_calls_for_needs_no_pictures(multi_label):
     )
 
     def accuracy(evidence, names):
-        head = fit_head(features[:2], evidence[:2], names, truth, multi_label)
+        head = fit_classifier(features[:2], evidence[:2], names, truth, multi_label)
         return (head.logits(features[2:], evidence[2:]).argmax(1) == asked).mean()
 
     names = name_prior(("cat", "dog"), VOCABULARY)
@@ -126,28 +128,28 @@ def test_the_more_pictures_of_a_class_the_less_its_name_counts():
         (40, len(VOCABULARY)), np.float32
     )  # The same of each, so nothing is learned from it, and STEADY divides it.
     truth = np.eye(2, dtype=np.float32)[[0] * 39 + [1]]
-    words = fit_head(features, evidence, names, truth, False).words
-    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(0.4 / (1 + 39 / 8) / 0.1)
-    assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.4 / (1 + 1 / 8) / 0.1)
+    words = fit_classifier(features, evidence, names, truth, False).words
+    assert words[VOCABULARY.word_ids["cat"], 0] == pytest.approx(0.4 / (1 + 39 / 8) / 0.1)
+    assert words[VOCABULARY.word_ids["dog"], 1] == pytest.approx(0.4 / (1 + 1 / 8) / 0.1)
 
 
 def test_a_word_counts_by_how_much_its_evidence_varies():
     names, features = name_prior(("cat", "dog"), VOCABULARY), np.ones((40, 3), np.float32)
     evidence = np.zeros((40, len(VOCABULARY)), np.float32)
-    evidence[::2, VOCABULARY.numbers["cat"]] = 1.8  # A standard deviation of 0.9.
+    evidence[::2, VOCABULARY.word_ids["cat"]] = 1.8  # A standard deviation of 0.9.
     # Next to nothing is learned: the size of the evidence is tiny.
-    words = fit_head(
+    words = fit_classifier(
         features, evidence, names, np.eye(2, dtype=np.float32)[[0, 0, 1, 1] * 10], False, scale=1e-3
     ).words
-    assert words[VOCABULARY.numbers["cat"], 0] == pytest.approx(
+    assert words[VOCABULARY.word_ids["cat"], 0] == pytest.approx(
         0.4 / (1 + 20 / 8) / (0.9 + 0.1), rel=1e-3
     )
-    assert words[VOCABULARY.numbers["dog"], 1] == pytest.approx(0.4 / (1 + 20 / 8) / 0.1, rel=1e-3)
+    assert words[VOCABULARY.word_ids["dog"], 1] == pytest.approx(0.4 / (1 + 20 / 8) / 0.1, rel=1e-3)
 
 
 def test_without_a_captioner_features_alone_are_learned():
     features = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0) + 0.1
-    head = fit_head(features, None, None, np.repeat(np.eye(3), 4, axis=0), False)
+    head = fit_classifier(features, None, None, np.repeat(np.eye(3), 4, axis=0), False)
     assert (
         head.words is None
         and head.logits(features).argmax(1).tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -158,17 +160,17 @@ def test_without_a_captioner_features_alone_are_learned():
 def test_a_head_that_is_too_sure_is_cooled(multi_label):
     random = np.random.default_rng(0)
     right = random.normal(size=(4000, 3)).astype(np.float32) * 2
-    sure = squash(right, multi_label)
+    sure = probabilities(right, multi_label)
     truth = (
         random.random(sure.shape) < sure
         if multi_label
         else np.eye(3)[[random.choice(3, p=row / row.sum()) for row in sure]]
     )
-    assert 2.7 < temperature(3 * right, truth, multi_label) < 3.3
+    assert 2.7 < fit_temperature(3 * right, truth, multi_label) < 3.3
     # Pictures of which nothing is known do not count.
     unknown = np.where(np.arange(len(right))[:, None] % 2, np.nan, 3 * right)
-    assert 2.6 < temperature(unknown, truth, multi_label) < 3.4
-    assert temperature(np.full_like(right, np.nan), truth, multi_label) == 1
+    assert 2.6 < fit_temperature(unknown, truth, multi_label) < 3.4
+    assert fit_temperature(np.full_like(right, np.nan), truth, multi_label) == 1
 
 
 def test_pictures_are_held_out_in_turn():

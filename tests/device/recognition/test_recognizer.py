@@ -11,13 +11,19 @@ import pytest
 from picaption.device import Bundle, Caption, Recognition, Recognizer, Score
 from picaption.device.bundle.bundle import Encoded
 from picaption.device.bundle.metadata import Beam, Input, Metadata
-from picaption.device.bundle.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
-from picaption.device.bundle.word_evidence import CALLED
-from picaption.device.recognition.recognizer import best_scores, describe
+from picaption.device.bundle.vocabulary import (
+    END_ID,
+    SPECIAL_WORDS,
+    START_ID,
+    UNKNOWN_ID,
+    Vocabulary,
+)
+from picaption.device.bundle.word_evidence import REFERENCE_PROBABILITY
+from picaption.device.recognition.recognizer import best_caption, best_scores
 
 GREY = np.full((9, 9, 3), 60, np.uint8)
 #: What follows two words in "a man 's a dog", a being 3, man 4, 's 5 and dog 6.
-NEXT = {(START, START): 3, (START, 3): 4, (3, 4): 5, (4, 5): 3, (5, 3): 6, (3, 6): END}
+NEXT = {(START_ID, START_ID): 3, (START_ID, 3): 4, (3, 4): 5, (4, 5): 3, (5, 3): 6, (3, 6): END_ID}
 STAGES = ["preprocess", "encode", "caption", "classify"]
 
 
@@ -44,19 +50,21 @@ def stand_in(words=(), labels=("cat", "cup", "dog", "spoon")):
     def next_word(history, context):
         scores = np.full((len(history), 7), -9, np.float32)
         scores[
-            np.arange(len(history)), [NEXT.get(tuple(row), UNKNOWN) for row in history.tolist()]
+            np.arange(len(history)), [NEXT.get(tuple(row), UNKNOWN_ID) for row in history.tolist()]
         ] = -0.5
         return scores
 
     def classify(features, evidence):
-        called = 0 if evidence is None else CALLED * np.expm1(evidence[3:]).sum() / 10
+        called = (
+            0 if evidence is None else REFERENCE_PROBABILITY * np.expm1(evidence[3:]).sum() / 10
+        )
         return np.array([0.25, 0.5, features[0, 0] / 100, called], np.float32)
 
     return SimpleNamespace(
         metadata=Metadata(
             "stand-in", order=3, input=Input(4, 6), prompts=("a", "a man"), tags=("man", "cat")
         ),
-        vocabulary=Vocabulary(SPECIAL + words) if words else None,
+        vocabulary=Vocabulary(SPECIAL_WORDS + words) if words else None,
         labels=labels,
         encode=encode,
         next_word=next_word,
@@ -192,17 +200,17 @@ def test_the_tags_help_to_choose_the_caption():
     # "man" and "dog" are as likely after the start; only the tags know which of them is seen.
     model.next_word = lambda history, context: np.log(
         np.where(
-            history[:, -1:] == START,
+            history[:, -1:] == START_ID,
             [1e-9, 1e-9, 1e-9, 1e-9, 0.4, 1e-9, 0.6],
             [1e-9, 1, *[1e-9] * 5],
         )
     ).astype(np.float32)
     encoded = Encoded(None, None, np.array([0.9, 0.1], np.float32))
     model.metadata = replace(model.metadata, tags=("man", "dog"))
-    assert describe(model, encoded, Beam(2, 1, 3)).words == (6,)
+    assert best_caption(model, encoded, Beam(2, 1, 3)).words == (6,)
     # log 0.4 / 2 + 0.9 weight against log 0.6 / 2 + 0.1 weight: even at 0.253.
-    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.25)).words == (6,)
-    assert describe(model, encoded, Beam(2, 1, 3, evidence=0.26)).words == (4,)
+    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.25)).words == (6,)
+    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.26)).words == (4,)
 
 
 def test_the_classifier_hears_which_words_the_picture_calls_for():
@@ -211,7 +219,7 @@ def test_the_classifier_hears_which_words_the_picture_calls_for():
     assert found.caption == Caption("a man's a dog", ("a", "man", "'s", "a", "dog"), 6 * -0.5)
     assert found.tags == (Score("man", pytest.approx(0.9)),)
     called = (
-        CALLED
+        REFERENCE_PROBABILITY
         * np.expm1(recognizer.evidence(recognizer.model.encode(recognizer.prepare(GREY)))[3:]).sum()
         / 10
     )

@@ -10,7 +10,7 @@ import pytest
 from picaption.device import Recognizer, default_bundle
 from picaption.device.recognition import scene
 from picaption.device.recognition.result import Caption
-from picaption.device.recognition.scene import Watcher
+from picaption.device.recognition.scene import SceneTracker
 
 
 class Counting(Recognizer):
@@ -30,7 +30,7 @@ def counting():
 
 
 def test_a_scene_is_captioned_once(counting, photos):
-    watch, alone = Watcher(counting), Recognizer(counting.model)
+    watch, alone = SceneTracker(counting), Recognizer(counting.model)
     random = np.random.default_rng(0)
     noisy = np.clip(photos["cat"] + random.normal(0, 4, photos["cat"].shape), 0, 255).astype(
         np.uint8
@@ -45,7 +45,7 @@ def test_a_scene_is_captioned_once(counting, photos):
 
 
 def test_another_scene_is_captioned_anew_and_so_is_the_old_one_when_it_comes_back(counting, photos):
-    watch, alone = Watcher(counting), Recognizer(counting.model)
+    watch, alone = SceneTracker(counting), Recognizer(counting.model)
     for told, name in enumerate(("cat", "coffee", "cat"), 1):
         found, expected = watch(photos[name]), alone(photos[name])
         assert found.caption == expected.caption and counting.told == told
@@ -54,7 +54,7 @@ def test_another_scene_is_captioned_anew_and_so_is_the_old_one_when_it_comes_bac
 
 
 def test_scenes_are_counted_and_have_a_json_form(counting, photos):
-    watch = Watcher(counting)
+    watch = SceneTracker(counting)
     scenes = [watch(photos[name]).to_json()["scene"] for name in ("cat", "cat", "coffee", "cat")]
     assert json.dumps(scenes) == "[1, 1, 2, 3]"
 
@@ -62,9 +62,9 @@ def test_scenes_are_counted_and_have_a_json_form(counting, photos):
 def test_scores_are_averages_within_a_scene(counting, photos, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(scene.time, "monotonic", lambda: now[0])
-    watch, alone = Watcher(counting, smoothing=2.0), Recognizer(counting.model)
+    watch, alone = SceneTracker(counting, smoothing=2.0), Recognizer(counting.model)
     bright = np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
-    first, at_once = watch(photos["cat"]), Watcher(counting)(bright)
+    first, at_once = watch(photos["cat"]), SceneTracker(counting)(bright)
     now[0] = 102.0
     second = watch(bright)
     name, new = first.classes[0].name, 1 - math.exp(-1)
@@ -78,7 +78,7 @@ def test_scores_are_averages_within_a_scene(counting, photos, monkeypatch):
 
 
 def test_every_frame_is_classified_and_tagged_by_what_it_shows(counting, photos):
-    watch, bright = Watcher(counting), np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
+    watch, bright = SceneTracker(counting), np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
     first, second = watch(photos["cat"]), watch(bright)
     assert counting.told == 1 and second.caption is first.caption
     assert second.classes != first.classes and second.tags != first.tags
@@ -86,14 +86,14 @@ def test_every_frame_is_classified_and_tagged_by_what_it_shows(counting, photos)
 
 def test_the_threshold_is_the_bundles(counting, photos):
     counting.model.metadata = replace(counting.model.metadata, scene_threshold=2.0)
-    watch = Watcher(counting)
+    watch = SceneTracker(counting)
     assert watch(photos["coffee"]).caption is watch(photos["cat"]).caption and counting.told == 1
 
 
 def test_an_old_caption_gives_way_to_a_likelier_one_only(counting, photos, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(scene.time, "monotonic", lambda: now[0])
-    watch = Watcher(counting, every=5)
+    watch = SceneTracker(counting, every=5)
     kept = watch(photos["cat"]).caption
     now[0] = 104.9
     assert watch(photos["cat"]).caption is kept and counting.told == 1
@@ -109,7 +109,7 @@ def test_an_old_caption_gives_way_to_a_likelier_one_only(counting, photos, monke
 
 
 def test_with_nothing_between_captions_every_frame_is_captioned(counting, photos):
-    watch = Watcher(counting, every=0)
+    watch = SceneTracker(counting, every=0)
     for _ in range(3):
         watch(photos["cat"])
     assert counting.told == 3

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer, default_bundle
-from picaption.device.images import read_picture, write_picture
+from picaption.device.images import read_image, write_image
 from picaption.device.recognition import teach as teaching
-from picaption.device.recognition.teach import capture, find_pictures, teach
+from picaption.device.recognition.teach import capture, find_class_images, teach
 from tests.device.fakes.standins import Counter
 
 
@@ -124,7 +124,7 @@ def test_broken_and_double_pictures_are_left_out_and_named(bundle, folder, tmp_p
 def test_folders_that_teach_nothing_are_refused(folder, spoil, message):
     spoil(folder)
     with pytest.raises(PicaptionError, match=message):
-        find_pictures(folder)
+        find_class_images(folder)
 
 
 def test_too_few_whole_pictures_are_refused(bundle, folder, tmp_path):
@@ -146,12 +146,14 @@ def test_names_of_any_language_are_classes(bundle, folder, tmp_path):
 def test_pictures_are_taken_and_none_is_written_over(tmp_path):
     folder = tmp_path / "cup"
     folder.mkdir()
-    write_picture(folder / "0001.jpg", np.zeros((8, 8, 3), np.uint8))
+    write_image(folder / "0001.jpg", np.zeros((8, 8, 3), np.uint8))
     paths = capture(Counter(50), folder, 3, 0)
     assert [path.name for path in paths] == ["0000.jpg", "0002.jpg", "0003.jpg"]
-    assert not read_picture(folder / "0001.jpg").any() and read_picture(
-        folder / "0003.jpg"
-    ).shape == (24, 32, 3)
+    assert not read_image(folder / "0001.jpg").any() and read_image(folder / "0003.jpg").shape == (
+        24,
+        32,
+        3,
+    )
     assert len(capture(Counter(2), tmp_path / "new", 3, 0)) == 2  # The camera ended.
 
 
@@ -165,7 +167,7 @@ def test_a_picture_is_of_its_moment(tmp_path):
 
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-c", "from device import cli, commands; cli.main(None, commands.teach)"]
+COMMAND = [sys.executable, "-c", "from picaption.device import cli, commands; cli.main(None, commands.teach_command)"]
 
 
 def run(*arguments):
@@ -181,7 +183,7 @@ def test_five_classes_of_five_pictures_take_seconds_and_little_memory(photos, tm
         for part in range(5):
             height, width = image.shape[:2]
             top, left = height * part // 12, width * number // 12
-            write_picture(
+            write_image(
                 tmp_path / f"class {number}" / f"{part}.jpg",
                 image[top : top + height // 2, left : left + width // 2],
             )

@@ -8,7 +8,7 @@ import pytest
 
 from picaption.device.errors import CameraError
 from picaption.device.sources import capture
-from picaption.device.sources.capture import Newest, NoFrameYet, Reopening
+from picaption.device.sources.capture import LatestFrameReader, NoFrameYet, ReconnectingReader
 from tests.device.fakes.standins import Counter
 
 
@@ -46,7 +46,7 @@ def hasty(monkeypatch):
 
 def test_three_pictures_go_round():
     source = Counter(300, pause=0.001)
-    reader = Newest(lambda: source)
+    reader = LatestFrameReader(lambda: source)
     while (frame := reader.next(1)) is not None:
         value = frame.image[0, 0, 0]
         time.sleep(0.004)
@@ -57,7 +57,7 @@ def test_three_pictures_go_round():
 
 def test_a_frame_knows_when_it_was_taken():
     before, clock = time.time(), time.monotonic()
-    reader = Newest(lambda: Counter(1, pause=0.01))
+    reader = LatestFrameReader(lambda: Counter(1, pause=0.01))
     frame = reader.next(1)
     assert before < frame.captured_at <= time.time() and clock < frame.clock <= time.monotonic()
     reader.close()
@@ -66,7 +66,7 @@ def test_a_frame_knows_when_it_was_taken():
 def test_a_camera_that_is_unplugged_and_comes_back_goes_on(hasty, caplog):
     cameras = [Failing(5), Failing(5), Counter(10**9, pause=0.005)]
     opened = iter(cameras[1:])
-    reader = Reopening(cameras[0], lambda: next(opened), stall=1)
+    reader = ReconnectingReader(cameras[0], lambda: next(opened), stall=1)
     got = frames(reader, 5, most=30)
     reader.close()
     assert got == sorted(set(got)) and got[-1] > 12
@@ -78,7 +78,7 @@ def test_a_camera_that_is_unplugged_and_comes_back_goes_on(hasty, caplog):
 
 def test_a_camera_that_blocks_is_left_alone_and_opened_anew(hasty):
     stuck, fresh = Failing(3, hang=1.5), Counter(10**9, pause=0.005)
-    reader = Reopening(stuck, lambda: fresh, stall=0.3)
+    reader = ReconnectingReader(stuck, lambda: fresh, stall=0.3)
     start = time.monotonic()
     got = frames(reader, 3, most=20)
     assert len(got) == 20 and time.monotonic() - start < 1.4
@@ -95,7 +95,7 @@ def test_a_camera_that_does_not_come_back_is_given_up(hasty):
         tried.append(time.monotonic())
         raise CameraError("there is no camera")
 
-    reader = Reopening(Failing(2), opening, stall=0.5, retries=3)
+    reader = ReconnectingReader(Failing(2), opening, stall=0.5, retries=3)
     with pytest.raises(CameraError, match="there is no camera; given up after 4 failures in a row"):
         frames(reader, 5)
     assert len(tried) == 3
@@ -104,15 +104,15 @@ def test_a_camera_that_does_not_come_back_is_given_up(hasty):
 
 def test_pauses_double_up_to_the_longest(monkeypatch, caplog):
     monkeypatch.setattr(capture, "LONGEST_PAUSE", 5.0)
-    reader = Reopening(Counter(0), None, retries=9)
+    reader = ReconnectingReader(Counter(0), None, retries=9)
     for _ in range(4):
         reader._fail(CameraError("gone"))
-        reader._reader = Newest(lambda: Counter(0))
+        reader._reader = LatestFrameReader(lambda: Counter(0))
     assert [record.args[1] for record in caplog.records] == [1, 2, 4, 5]
 
 
 def test_a_frame_ends_a_row_of_failures(hasty):
-    reader = Reopening(Failing(1), lambda: Failing(1), stall=1, retries=1)
+    reader = ReconnectingReader(Failing(1), lambda: Failing(1), stall=1, retries=1)
     assert len(frames(reader, 5, most=6)) == 6
     reader.close()
 
@@ -122,7 +122,7 @@ def test_an_error_that_is_not_the_cameras_is_raised():
         def read(self, into=None):
             raise np.exceptions.AxisError("a mistake")
 
-    reader = Reopening(Broken(1), None)
+    reader = ReconnectingReader(Broken(1), None)
     with pytest.raises(np.exceptions.AxisError, match="a mistake"):
         frames(reader, 2)
 
@@ -130,7 +130,7 @@ def test_an_error_that_is_not_the_cameras_is_raised():
 def test_no_thread_is_left():
     before = threading.active_count()
     for _ in range(3):
-        reader = Reopening(Counter(10**9, pause=0.001), None)
+        reader = ReconnectingReader(Counter(10**9, pause=0.001), None)
         reader.next(1)
         reader.close()
     assert threading.active_count() == before

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.images import list_pictures, read_picture, write_picture
+from picaption.device.images import list_images, read_image, write_image
 from picaption.device.sources import sources
-from picaption.device.sources.sources import DEMO_PICTURES, Demo, Turned, open_source
+from picaption.device.sources.sources import DEMO_PICTURES, Demo, RotatedSource, open_source
 from tests.device.fakes.standins import Counter
 
 
@@ -26,13 +26,13 @@ def write_video(path, codec, frames, rate=12):
 
 def test_demo_photographs_are_small_and_named_with_their_licence():
     table = (DEMO_PICTURES / "SOURCES.md").read_text()
-    paths = list_pictures(DEMO_PICTURES)
+    paths = list_images(DEMO_PICTURES)
     assert len(paths) >= 4
     for path in paths:
         row = next(line for line in table.splitlines() if f"`{path.name}`" in line)
         assert row.rstrip(" |").endswith(("CC0", "public domain"))
         assert path.stat().st_size < 80_000
-        assert read_picture(path).std() > 20
+        assert read_image(path).std() > 20
 
 
 def test_a_demo_frame_depends_on_its_number_alone():
@@ -51,12 +51,12 @@ def test_the_demo_moves_smoothly_and_shows_every_photograph():
     assert np.abs(frames[-1] - frames[0]).mean() > 25 and 0 < min(steps) and max(steps) < 4
     shots = {demo.frame(number * length).tobytes() for number in range(12)}
     assert (
-        len(shots) == len(list_pictures(DEMO_PICTURES)) * 2
+        len(shots) == len(list_images(DEMO_PICTURES)) * 2
     )  # forwards, then, their number being odd, backwards
 
 
 def test_the_demo_starts_with_the_whole_width_of_a_square_photograph():
-    first = read_picture(list_pictures(DEMO_PICTURES)[0])
+    first = read_image(list_images(DEMO_PICTURES)[0])
     assert first.shape == (512, 512, 3)
     np.testing.assert_array_equal(Demo((512, 384)).frame(0), first[:384])
 
@@ -81,7 +81,7 @@ def test_the_demo_keeps_its_pace():
 
 def test_a_folder_gives_each_picture_once_in_order(tmp_path):
     for name, level in (("b.png", 20), ("a.png", 10), ("c.png", 30)):
-        write_picture(tmp_path / name, np.full((4, 6, 3), level, np.uint8))
+        write_image(tmp_path / name, np.full((4, 6, 3), level, np.uint8))
     (tmp_path / "notes.txt").write_text("no picture")
     source = open_source(tmp_path)
     assert not source.live
@@ -94,7 +94,7 @@ def test_a_pattern_of_names_gives_the_pictures_that_fit(tmp_path):
         if name.endswith("txt"):
             (tmp_path / name).write_text("no picture")
         else:
-            write_picture(tmp_path / name, np.full((4, 6, 3), level, np.uint8))
+            write_image(tmp_path / name, np.full((4, 6, 3), level, np.uint8))
     source = open_source(f"{tmp_path}/?1.*")
     assert [source.read()[0, 0, 0] for _ in range(2)] == [10, 20] and source.read() is None
     with pytest.raises(PicaptionError, match=r"there is no source .*/c\*.png"):
@@ -102,9 +102,9 @@ def test_a_pattern_of_names_gives_the_pictures_that_fit(tmp_path):
 
 
 def test_a_broken_picture_is_told_of_and_left_out(tmp_path, caplog):
-    write_picture(tmp_path / "a.png", np.full((4, 6, 3), 10, np.uint8))
+    write_image(tmp_path / "a.png", np.full((4, 6, 3), 10, np.uint8))
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
-    write_picture(tmp_path / "c.png", np.full((4, 6, 3), 30, np.uint8))
+    write_image(tmp_path / "c.png", np.full((4, 6, 3), 30, np.uint8))
     source = open_source(tmp_path)
     assert [source.read()[0, 0, 0] for _ in range(2)] == [10, 30] and source.read() is None
     assert [record.message for record in caplog.records] == [
@@ -190,7 +190,7 @@ def test_frames_turned_by_hand(rotate, hflip, vflip, expected):
                 frame[..., 0] = [[1, 2], [3, 4]]
             return frame
 
-    source = Turned(Four(2, shape=(2, 2)), rotate, hflip, vflip)
+    source = RotatedSource(Four(2, shape=(2, 2)), rotate, hflip, vflip)
     first = source.read()
     assert first[..., 0].tolist() == expected
     assert source.read(first) is first and first[..., 0].tolist() == expected
@@ -199,6 +199,6 @@ def test_frames_turned_by_hand(rotate, hflip, vflip, expected):
 
 
 def test_a_frame_on_its_side_is_higher_than_wide():
-    source = Turned(Demo((64, 48)), rotate=270)
+    source = RotatedSource(Demo((64, 48)), rotate=270)
     np.testing.assert_array_equal(source.read(), np.rot90(Demo((64, 48)).frame(0)))
     assert source.live and source.rate == 25 and source.metadata is None

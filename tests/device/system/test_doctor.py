@@ -17,7 +17,7 @@ def found(name):
 
 def test_this_machine(capsys):
     with pytest.raises(SystemExit) as exit:
-        cli.main(["--json"], doctor.doctor, "picaption doctor")
+        cli.main(["--json"], doctor.doctor_command, "picaption doctor")
     findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [finding["name"] for finding in findings] == [
         "board",
@@ -48,7 +48,7 @@ def test_a_problem_is_told_with_what_mends_it(capsys, monkeypatch):
     monkeypatch.setattr(doctor, "check_disk", broken)
     monkeypatch.setattr(board, "throttled", lambda: (("under-voltage",), ("under-voltage",)))
     with pytest.raises(SystemExit) as exit:
-        cli.main([], doctor.doctor, "picaption doctor")
+        cli.main([], doctor.doctor_command, "picaption doctor")
     lines = capsys.readouterr().out.splitlines()
     assert exit.value.code == 1
     assert "problem  disk       cannot be checked: no such thing" in lines

@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from picaption.device.bundle.vocabulary import END, START
+from picaption.device.bundle.vocabulary import END_ID, START_ID
 from picaption.models.data.batches import PADDED, Batches, Examples, augment, join, windows
 
 
 def test_windows_are_every_ngram_with_padding_and_end():
     history, following = windows([7, 8, 9], 3)
-    assert history.tolist() == [[START, START], [START, 7], [7, 8], [8, 9]]
-    assert following.tolist() == [7, 8, 9, END]
+    assert history.tolist() == [[START_ID, START_ID], [START_ID, 7], [7, 8], [8, 9]]
+    assert following.tolist() == [7, 8, 9, END_ID]
 
 
 def test_an_empty_caption_only_ends():
     history, following = windows([], 2)
-    assert history.tolist() == [[START]]
-    assert following.tolist() == [END]
+    assert history.tolist() == [[START_ID]]
+    assert following.tolist() == [END_ID]
 
 
 def captioned(count):
@@ -36,11 +36,11 @@ def test_every_picture_comes_once_an_epoch_and_rows_point_at_it():
         given = weights["words"] > 0
         pictures = inputs["image"][:, 0].astype(int)
         seen += pictures.tolist()
-        words = [number for number in targets["words"][given].tolist() if number != END]
+        words = [number for number in targets["words"][given].tolist() if number != END_ID]
         told = [
             int(pictures[row])
             for row, number in zip(inputs["row"], targets["words"][given])
-            if number != END
+            if number != END_ID
         ]
         assert [number % 10 for number in words] == told
     assert sorted(seen) == list(range(7))

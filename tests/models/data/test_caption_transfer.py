@@ -7,9 +7,9 @@ import pytest
 from picaption.models.data.caption_transfer import (
     KEPT,
     NEIGHBOURS,
-    borrow,
     consensus,
     grams,
+    transfer_captions,
     unit,
 )
 from picaption.models.data.readers import Record
@@ -25,7 +25,7 @@ def test_captions_come_from_the_nearest_labels():
         for label in ("cat", "dog", "horse")
         for number in range(NEIGHBOURS + 1)
     ]
-    cat, rider = borrow(
+    cat, rider = transfer_captions(
         (Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"), (), ("horse", "person"))),
         told,
     )
@@ -43,13 +43,13 @@ def test_what_most_say_comes_first():
         text("3", ["cat"], "my aunt was late again"),
         text("4", ["dog"], "dogs"),
     ]
-    (found,) = borrow((Record("x", Path("x"), (), ("cat",)),), told)
+    (found,) = transfer_captions((Record("x", Path("x"), (), ("cat",)),), told)
     assert set(found.captions[:2]) == {"a cat sleeps on a bed", "a cat on a bed"}
     assert found.captions[2] == "my aunt was late again"
 
 
 def test_a_picture_that_shares_no_label_borrows_nothing():
-    found = borrow(
+    found = transfer_captions(
         (Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"))),
         [text("1", ["dog"], "a dog")],
     )
@@ -61,7 +61,11 @@ def test_the_same_seed_borrows_the_same():
         text(str(number), ["cat"], f"a cat number {number}") for number in range(3 * NEIGHBOURS)
     ]
     records = (Record("x", Path("x"), (), ("cat",)),)
-    assert borrow(records, told, 1) == borrow(records, told, 1) != borrow(records, told, 2)
+    assert (
+        transfer_captions(records, told, 1)
+        == transfer_captions(records, told, 1)
+        != transfer_captions(records, told, 2)
+    )
 
 
 def test_consensus_by_hand():

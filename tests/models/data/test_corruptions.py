@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from picaption.models.data.corruptions import SPOILED, low_light, motion_blur, sensor_noise
+from picaption.models.data.corruptions import CORRUPTIONS, low_light, motion_blur, sensor_noise
 
 
-@pytest.mark.parametrize("name", SPOILED)
+@pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_frame_stays_a_frame_and_the_seed_decides(name, photos):
     before = photos["cat"].copy()
-    first, again = (SPOILED[name](photos["cat"], np.random.default_rng(4)) for _ in range(2))
+    first, again = (CORRUPTIONS[name](photos["cat"], np.random.default_rng(4)) for _ in range(2))
     assert first.shape == before.shape and first.dtype == np.uint8
     assert (first == again).all() and (photos["cat"] == before).all()
     assert 1 < np.abs(first.astype(int) - before).mean() < 130

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.images import resize, write_picture
+from picaption.device.images import resize, write_image
 from picaption.models.data.readers import (
-    load_pictures,
+    load_images,
     read_captions,
     read_folders,
     read_labels,
@@ -38,7 +38,7 @@ def images(tmp_path):
     """A folder with the pictures a.jpg and b.jpg, 8 x 8 pixels of one grey each."""
     (tmp_path / "images").mkdir()
     for grey, name in ((40, "a.jpg"), (200, "b.jpg")):
-        write_picture(tmp_path / "images" / name, np.full((8, 8, 3), grey, np.uint8))
+        write_image(tmp_path / "images" / name, np.full((8, 8, 3), grey, np.uint8))
     return tmp_path / "images"
 
 
@@ -62,7 +62,7 @@ def test_every_layout_gives_the_same_records(images, file, text, line_end, start
 
 def test_picture_names_may_hold_marks_and_folders(images, file):
     (images / "sub").mkdir()
-    write_picture(images / "sub" / "c#1.jpg", np.zeros((8, 8, 3), np.uint8))
+    write_image(images / "sub" / "c#1.jpg", np.zeros((8, 8, 3), np.uint8))
     file.write_text("sub/c#1.jpg#0\tA night.\n")
     (record,) = read_captions(file, images).records
     assert (record.name, record.path, record.captions) == (
@@ -129,7 +129,7 @@ def test_pictures_and_captions_without_each_other_are_named_and_left_out(images,
     content["images"] += [{"id": 1, "file_name": "none.jpg"}, {"id": 2, "file_name": "quiet.jpg"}]
     content["annotations"].append({"image_id": 1, "caption": "Gone."})
     file.write_text(json.dumps(content))
-    write_picture(images / "quiet.jpg", np.zeros((8, 8, 3), np.uint8))
+    write_image(images / "quiet.jpg", np.zeros((8, 8, 3), np.uint8))
     found = read_captions(file, images)
     assert {record.name: record.captions for record in found.records} == TOLD
     assert found.skipped == (
@@ -171,7 +171,7 @@ def test_nothing_left_is_an_error(images, file, tmp_path):
 
 @pytest.mark.parametrize("name", ["../x.jpg", "/etc/passwd", "sub/../../x.jpg"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(images, file, tmp_path, name):
-    write_picture(tmp_path / "x.jpg", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "x.jpg", np.zeros((8, 8, 3), np.uint8))
     file.write_text(FLICKR8K + f"{name}#0\tA secret.\n")
     with pytest.raises(PicaptionError, match=f"told: the picture name '{name}' leads out of"):
         read_captions(file, images)
@@ -253,7 +253,7 @@ def test_a_classifier_needs_two_class_folders(tmp_path):
 
 
 def test_broken_pictures_are_named_and_left_out(images, file, photos):
-    write_picture(images / "cat.jpg", photos["cat"])
+    write_image(images / "cat.jpg", photos["cat"])
     (images / "cut.jpg").write_bytes((images / "cat.jpg").read_bytes()[:9000])
     (images / "zero.jpg").write_bytes(b"")
     file.write_text(
@@ -261,7 +261,7 @@ def test_broken_pictures_are_named_and_left_out(images, file, photos):
         + FLICKR8K
         + "zero.jpg#0\tA cat.\nnone.jpg#0\tA cat.\ncat.jpg#0\tA cat.\n"
     )
-    dataset, pictures = load_pictures(read_captions(file, images), 4, 6, "squash")
+    dataset, pictures = load_images(read_captions(file, images), 4, 6, "squash")
     assert [record.name for record in dataset.records] == ["a.jpg", "b.jpg", "cat.jpg"]
     assert pictures.shape == (3, 4, 6, 3) and pictures.dtype == np.uint8
     assert pictures[0].max() < 50 and pictures[1].min() > 190
@@ -282,7 +282,7 @@ def test_only_broken_pictures_are_an_error(images, file):
     with pytest.raises(
         PicaptionError, match="none of 2 pictures can be read; the first: a.jpg: .*a.jpg is empty"
     ):
-        load_pictures(read_captions(file, images), 8, 8, "crop")
+        load_images(read_captions(file, images), 8, 8, "crop")
 
 
 def test_a_quote_that_is_not_closed_swallows_no_other_lines(images, file):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from picaption.device import PicaptionError, Recognizer
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
-from picaption.device.images import read_picture
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.images import read_image
 from picaption.models.data.corruptions import low_light
 from picaption.models.data.readers import Record, read_folders
 from picaption.models.evaluation import caption_study, plots
@@ -80,7 +80,7 @@ def test_captions_of_people_are_the_ceiling_where_the_captioner_says_nothing():
 
 
 def test_what_people_told_is_surely_called_for():
-    vocabulary = Vocabulary((*SPECIAL, "cat", "sleeps"))
+    vocabulary = Vocabulary((*SPECIAL_WORDS, "cat", "sleeps"))
     told = [Record("a", "a", ("A cat.", "The cat sleeps")), Record("b", "b", ("Nothing",))]
     sure = np.log(1001)
     found = human_evidence(told, vocabulary)[:, -2:]
@@ -227,7 +227,7 @@ def test_the_command_compares_on_a_bundle(bundle, data, tmp_path, capsys):
         "captioned",
     ]
     assert rows[6]["fused"] > 60 and rows[-1]["human"] > 60
-    assert min(read_picture(tmp_path / "study.png").shape[:2]) > 300
+    assert min(read_image(tmp_path / "study.png").shape[:2]) > 300
 
 
 def test_captioned_pictures_that_are_others_are_tried_together_with_the_dev_pictures(
@@ -270,7 +270,7 @@ def test_features_may_be_another_networks(bundle, class_run, data):
         for each in (None, eye)
     )
     np.testing.assert_array_equal(own.evidence, others.evidence)
-    image = read_picture(dataset.records[0].path)
+    image = read_image(dataset.records[0].path)
     np.testing.assert_allclose(
         others.features[0], eye.model.encode(eye.prepare(image)).features[0], rtol=1e-5
     )

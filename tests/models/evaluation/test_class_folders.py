@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from picaption.device import PicaptionError, Recognizer, default_bundle
-from picaption.device.images import list_pictures, read_picture, write_picture
+from picaption.device.images import list_images, read_image, write_image
 from picaption.models import commands
 from picaption.models.evaluation.class_folders import (
     convert_classes,
@@ -28,17 +28,17 @@ def folder(data, tmp_path):
 def dev(folder, tmp_path):
     """Class folders of two pictures each, taken out of `folder`, and one more that is none of its."""
     for path in (
-        path for name in ("astronaut", "cat", "coffee") for path in list_pictures(folder / name)[:2]
+        path for name in ("astronaut", "cat", "coffee") for path in list_images(folder / name)[:2]
     ):
         (tmp_path / "dev" / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.move(path, tmp_path / "dev" / path.parent.name)
     for number, kind in enumerate((tmp_path / "dev").iterdir()):
-        write_picture(kind / "grey.jpg", np.full((40, 40, 3), 90 + number, np.uint8))
+        write_image(kind / "grey.jpg", np.full((40, 40, 3), 90 + number, np.uint8))
     return tmp_path / "dev"
 
 
 def train(*arguments):
-    return commands.train.main([str(argument) for argument in arguments], standalone_mode=False)
+    return commands.train_command.main([str(argument) for argument in arguments], standalone_mode=False)
 
 
 def test_class_folders_make_a_bundle_and_a_report(folder, tmp_path, photos, capsys):
@@ -48,9 +48,9 @@ def test_class_folders_make_a_bundle_and_a_report(folder, tmp_path, photos, caps
     assert "make a bundle of it with: picaption convert" in told and "24 pictures:" in told
     figures = json.loads((out / "report.json").read_text())
     assert figures["pictures"] == 24 and figures["top_1"] > 80
-    assert min(read_picture(out / "confusion.png").shape[:2]) > 300
+    assert min(read_image(out / "confusion.png").shape[:2]) > 300
     assert "What was taken for what" in (out / "mistakes.html").read_text()
-    from picaption.convert.commands import convert
+    from picaption.convert.commands import convert_command as convert
 
     convert.main([str(out), "--output", str(output)], standalone_mode=False)
     recognizer, base = Recognizer(output), Recognizer(default_bundle())

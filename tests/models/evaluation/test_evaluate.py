@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer, cli
-from picaption.device.images import read_picture
+from picaption.device.images import read_image
 from picaption.models.data.readers import (
     add_labels,
     read_captions,
@@ -101,7 +101,7 @@ def test_tags_are_held_against_the_words_of_the_captions(bundle, data):
     found = evaluate.evaluate_captions(recognizer, dataset)["tags"]
     tags, precision, recall = recognizer.model.metadata.tags, [], []
     for record in dataset.records:
-        scores = recognizer.recognize(read_picture(record.path))[1].tags
+        scores = recognizer.recognize(read_image(record.path))[1].tags
         best = {
             tags[index] for index in sorted(range(len(tags)), key=lambda index: -scores[index])[:5]
         }
@@ -131,7 +131,7 @@ def test_predictions_are_what_is_said_on_the_device(bundle, data):
         [],
     )
     found = evaluate.evaluate_captions(recognizer, dataset, told)
-    said = recognizer(read_picture(data / "images" / "cat_3.jpg")).to_json()
+    said = recognizer(read_image(data / "images" / "cat_3.jpg")).to_json()
     told = {each["image"]: each for each in told}
     assert told["cat_3.jpg"] == {
         "image": "cat_3.jpg",

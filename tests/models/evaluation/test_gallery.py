@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.images import write_picture
+from picaption.device.images import write_image
 from picaption.models.data.readers import Record
 from picaption.models.evaluation import gallery
 
@@ -55,7 +55,7 @@ def make(tmp_path):
         records, predictions = [], []
         for number in range(count):
             path = tmp_path / f"{number}.png"
-            write_picture(path, np.full((*size, 3), (200, 100, number), np.uint8))
+            write_image(path, np.full((*size, 3), (200, 100, number), np.uint8))
             records.append(Record(path.name, path, (f"Seen in {number}.", "Seen."), ("cat",)))
             predictions.append(
                 {

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from picaption.device import PicaptionError
-from picaption.device.bundle.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, START_ID, UNKNOWN_ID, Vocabulary
 from picaption.models.language.arpa import read_arpa, write_arpa
 from picaption.models.language.ngram import (
     distribution,
@@ -15,8 +15,8 @@ from picaption.models.language.ngram import (
     perplexity,
 )
 
-WORDS = Vocabulary((*SPECIAL, "a", "b", "c", "été"))
-TOLD = [[3, 4], [3, 4], [3, 5], [4, 3], [], [UNKNOWN, 4, 4]]
+WORDS = Vocabulary((*SPECIAL_WORDS, "a", "b", "c", "été"))
+TOLD = [[3, 4], [3, 4], [3, 5], [4, 3], [], [UNKNOWN_ID, 4, 4]]
 
 #: Written by hand, as toolkits differ: a comment, <s> with a probability, spaces for tabs, no <unk>.
 FILE = """\
@@ -91,12 +91,12 @@ def test_what_is_written_is_arpa(tmp_path):
 def test_a_file_of_another_toolkit_is_read(tmp_path):
     (tmp_path / "model.arpa").write_text(FILE)
     model, vocabulary = read_arpa(tmp_path / "model.arpa")
-    assert vocabulary.words == (*SPECIAL, "a", "b")
-    assert distribution(model, (START,)) == pytest.approx(
+    assert vocabulary.words == (*SPECIAL_WORDS, "a", "b")
+    assert distribution(model, (START_ID,)) == pytest.approx(
         [0, 10**-0.5 / 2, 0, 10**-0.1, 0.1], rel=1e-5
     )
     assert log_probability(model, [3, 4]) == pytest.approx(math.log(10) * (-0.1 - 0.2 - 0.5))
-    assert log_probability(model, [UNKNOWN]) == -math.inf
+    assert log_probability(model, [UNKNOWN_ID]) == -math.inf
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_words_that_the_format_cannot_hold_are_refused(tmp_path):
     model = maximum_likelihood([[3]], 2, 4)
     for word in ("", "ice cream", "a\tb"):
         with pytest.raises(PicaptionError, match="take it out of the vocabulary"):
-            write_arpa(tmp_path / "model.arpa", model, Vocabulary((*SPECIAL, word)))
+            write_arpa(tmp_path / "model.arpa", model, Vocabulary((*SPECIAL_WORDS, word)))
     with pytest.raises(ValueError, match="of 4 words, the vocabulary of 7"):
         write_arpa(tmp_path / "model.arpa", model, WORDS)
     assert not list(tmp_path.iterdir())

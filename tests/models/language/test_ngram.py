@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from picaption.device.bundle.metadata import Beam
-from picaption.device.bundle.vocabulary import END, START, UNKNOWN
+from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 from picaption.device.recognition.beam_search import beam_search
 from picaption.models.language.ngram import (
     FALLBACK,
@@ -33,7 +33,7 @@ ESTIMATES = maximum_likelihood, kneser_ney
 
 def test_maximum_likelihood_is_a_ratio_of_counts():
     model = maximum_likelihood(TOLD, 2, SIZE)
-    assert distribution(model, (START,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
+    assert distribution(model, (START_ID,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
     assert distribution(model, (A,)).tolist() == [
         0,
         1 / 4,
@@ -47,11 +47,11 @@ def test_maximum_likelihood_is_a_ratio_of_counts():
 
 def test_a_longer_history_is_a_longer_ratio():
     model = maximum_likelihood(TOLD, 3, SIZE)
-    assert history_of(model, []) == (START,)
-    assert history_of(model, [A]) == (START, A)
+    assert history_of(model, []) == (START_ID,)
+    assert history_of(model, [A]) == (START_ID, A)
     assert history_of(model, [A, B]) == (A, B)
-    assert probability(model, (START, A), B) == 2 / 3
-    assert probability(model, (B, A), END) == 1
+    assert probability(model, (START_ID, A), B) == 2 / 3
+    assert probability(model, (B, A), END_ID) == 1
 
 
 def test_without_history_words_are_as_frequent_as_they_are():
@@ -62,7 +62,7 @@ def test_without_history_words_are_as_frequent_as_they_are():
 
 def test_what_never_occurred_is_impossible_without_smoothing():
     model = maximum_likelihood(TOLD, 2, SIZE)
-    assert probability(model, (A,), A) == probability(model, (A,), UNKNOWN) == 0
+    assert probability(model, (A,), A) == probability(model, (A,), UNKNOWN_ID) == 0
     assert log_probability(model, [C, C]) == -math.inf
     assert perplexity(model, [[A, B], [C, C]]) == math.inf
 
@@ -70,7 +70,7 @@ def test_what_never_occurred_is_impossible_without_smoothing():
 def test_after_an_unseen_history_the_end_of_it_that_was_seen_answers():
     model = maximum_likelihood(TOLD, 3, SIZE)
     assert distribution(model, (C, A)).tolist() == distribution(model, (A,)).tolist()
-    assert distribution(model, (A, UNKNOWN)).tolist() == distribution(model, ()).tolist()
+    assert distribution(model, (A, UNKNOWN_ID)).tolist() == distribution(model, ()).tolist()
 
 
 def test_perplexity_is_the_inverse_geometric_mean():
@@ -110,12 +110,12 @@ def test_kneser_ney_by_hand():
     one, two, more = 1 - 2 * y * 2 / 1, 2 - 3 * y * 1 / 2, 3
     base = (one + 2 * two + more) / 8 * 1 / 5  # what the discounts leave, spread over five words
     unigram = {
-        END: (3 - more) / 8 + base,
+        END_ID: (3 - more) / 8 + base,
         A: (2 - two) / 8 + base,
         B: (2 - two) / 8 + base,
         C: (1 - one) / 8 + base,
-        UNKNOWN: base,
-        START: 0,
+        UNKNOWN_ID: base,
+        START_ID: 0,
     }
     assert distribution(model, ()).tolist() == pytest.approx(
         [unigram[word] for word in range(SIZE)]
@@ -126,8 +126,8 @@ def test_kneser_ney_by_hand():
     left = (one + one + two) / 4
     assert probability(model, (A,), B) == pytest.approx((2 - two) / 4 + left * unigram[B])
     assert probability(model, (A,), C) == pytest.approx((1 - one) / 4 + left * unigram[C])
-    assert probability(model, (A,), UNKNOWN) == pytest.approx(left * unigram[UNKNOWN])
-    assert probability(model, (START,), A) == pytest.approx(
+    assert probability(model, (A,), UNKNOWN_ID) == pytest.approx(left * unigram[UNKNOWN_ID])
+    assert probability(model, (START_ID,), A) == pytest.approx(
         (3 - more) / 4 + (one + more) / 4 * unigram[A]
     )
 
@@ -136,16 +136,16 @@ def test_kneser_ney_keeps_the_counts_of_sentence_starts():
     model = kneser_ney(
         TOLD, 3, SIZE, [(0, 0, 0)] * 3
     )  # undiscounted, so that the adjusted counts show
-    assert distribution(model, (START,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
+    assert distribution(model, (START_ID,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
     # a b occurs twice, but only behind <s>
     assert distribution(model, (A,)).tolist() == pytest.approx([0, 1 / 3, 0, 0, 1 / 3, 1 / 3])
 
 
 def test_unknown_words_are_a_word_and_unseen_ones_are_not_impossible():
-    model = kneser_ney([[A, UNKNOWN], [UNKNOWN, B]], 2, SIZE)
-    assert probability(model, (START,), UNKNOWN) > probability(model, (START,), C) > 0
+    model = kneser_ney([[A, UNKNOWN_ID], [UNKNOWN_ID, B]], 2, SIZE)
+    assert probability(model, (START_ID,), UNKNOWN_ID) > probability(model, (START_ID,), C) > 0
     assert probability(model, (C,), C) == probability(model, (), C) > 0
-    assert probability(maximum_likelihood([[A, UNKNOWN]], 2, SIZE), (A,), UNKNOWN) == 1
+    assert probability(maximum_likelihood([[A, UNKNOWN_ID]], 2, SIZE), (A,), UNKNOWN_ID) == 1
 
 
 def captions_of(order):
@@ -157,11 +157,11 @@ def captions_of(order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_distribution_sums_to_one(order, estimate):
     model = estimate(captions_of(order), order, 14)
-    unseen = [(UNKNOWN,) * (order - 1), (13, 4, 5, 6)[: order - 1], (3, 13, 4, 5)[: order - 1]]
+    unseen = [(UNKNOWN_ID,) * (order - 1), (13, 4, 5, 6)[: order - 1], (3, 13, 4, 5)[: order - 1]]
     for history in [*model.seen, *unseen]:
         found = distribution(model, history)
         assert found.sum() == pytest.approx(1)
-        assert found.min() >= found[START] == 0
+        assert found.min() >= found[START_ID] == 0
         assert found.tolist() == pytest.approx(
             [probability(model, history, word) for word in range(14)]
         )
@@ -217,11 +217,15 @@ def test_beam_search_tells_a_caption_without_a_picture(order, estimate):
 def test_next_words_take_histories_padded_with_start():
     model = kneser_ney(TOLD, 4, SIZE)
     ask = next_word(model, cached=1)
-    asked = np.array([[START, START, START], [START, START, A], [START, A, B], [A, B, A]], np.int32)
+    asked = np.array(
+        [[START_ID, START_ID, START_ID], [START_ID, START_ID, A], [START_ID, A, B], [A, B, A]],
+        np.int32,
+    )
     found = ask(asked)
     assert found.dtype == np.float32
     expected = [
-        distribution(model, history) for history in ((START,), (START, A), (START, A, B), (A, B, A))
+        distribution(model, history)
+        for history in ((START_ID,), (START_ID, A), (START_ID, A, B), (A, B, A))
     ]
     assert np.exp(found) == pytest.approx(np.array(expected), rel=1e-5)
     found[:] = 0  # The search writes into what it was given.
@@ -234,7 +238,7 @@ def test_what_cannot_be_counted_is_refused(estimate):
         estimate(TOLD, 0, SIZE)
     with pytest.raises(ValueError, match="no captions"):
         estimate([], 2, SIZE)
-    for word in (START, END, SIZE, -1):
+    for word in (START_ID, END_ID, SIZE, -1):
         with pytest.raises(
             ValueError, match=f"{word} is not the number of a word: they are 2 to 5"
         ):

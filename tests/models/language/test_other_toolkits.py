@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picaption.device.bundle.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
+from picaption.device.bundle.vocabulary import (
+    END_ID,
+    SPECIAL_WORDS,
+    START_ID,
+    UNKNOWN_ID,
+    Vocabulary,
+)
 from picaption.models.language.arpa import read_arpa, write_arpa
 from picaption.models.language.ngram import (
     history_of,
@@ -28,7 +34,7 @@ TRAIN, NEW = TEXT[:120], TEXT[120:]  # NEW has words that TRAIN has not.
 def counted(sentences):
     """Return (vocabulary of `sentences`, their word numbers)."""
     vocabulary = Vocabulary(
-        (*SPECIAL, *dict.fromkeys(word for words in sentences for word in words))
+        (*SPECIAL_WORDS, *dict.fromkeys(word for words in sentences for word in words))
     )
     return vocabulary, [vocabulary.encode(words) for words in sentences]
 
@@ -65,7 +71,9 @@ def kenlm():
 def test_kenlm_scores_what_we_write_as_we_do(kenlm, tmp_path, order, estimate):
     vocabulary, train = counted(TRAIN)
     new = [vocabulary.encode(words) for words in NEW]
-    train.append(next(words for words in new if UNKNOWN in words))  # <unk> counted like a word, too
+    train.append(
+        next(words for words in new if UNKNOWN_ID in words)
+    )  # <unk> counted like a word, too
     model = estimate(train, order, len(vocabulary))
     write_arpa(tmp_path / "model.arpa", model, vocabulary)
     theirs = kenlm.Model(str(tmp_path / "model.arpa"))
@@ -109,7 +117,7 @@ def nltk_perplexity(model, ours, vocabulary, captions):
         [
             (*vocabulary.decode(history_of(ours, words[:index])), vocabulary.words[word])
             for words in captions
-            for index, word in enumerate([*words, END])
+            for index, word in enumerate([*words, END_ID])
         ]
     )
 
@@ -120,7 +128,7 @@ def test_nltk_has_the_same_maximum_likelihood(lm, order):
     ours, theirs = maximum_likelihood(train, order, len(vocabulary)), fitted(lm.MLE(order), order)
     for history in ours.seen:
         context = vocabulary.decode(history)
-        for word in (*ours.seen[history], UNKNOWN, 3):
+        for word in (*ours.seen[history], UNKNOWN_ID, 3):
             assert probability(ours, history, word) == pytest.approx(
                 theirs.score(vocabulary.words[word], context)
             )
@@ -139,17 +147,20 @@ def test_nltk_has_the_same_kneser_ney_with_one_discount(lm, order):
     whole = [
         history
         for history in ours.seen
-        if len(history) == order - 1 and (order == 2 or history[0] != START)
+        if len(history) == order - 1 and (order == 2 or history[0] != START_ID)
     ]
     for index in random.choice(len(whole), 20, replace=False):
         context = vocabulary.decode(whole[index])
-        for word in (*ours.seen[whole[index]], *random.integers(END, len(vocabulary), 5).tolist()):
-            if word != UNKNOWN:
+        for word in (
+            *ours.seen[whole[index]],
+            *random.integers(END_ID, len(vocabulary), 5).tolist(),
+        ):
+            if word != UNKNOWN_ID:
                 assert probability(ours, whole[index], word) == pytest.approx(
                     theirs.score(vocabulary.words[word], context)
                 )
     if order == 2:
-        seen = [words for words in map(vocabulary.encode, NEW) if UNKNOWN not in words]
+        seen = [words for words in map(vocabulary.encode, NEW) if UNKNOWN_ID not in words]
         assert perplexity(ours, seen) == pytest.approx(
             nltk_perplexity(theirs, ours, vocabulary, seen), rel=1e-6
         )

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.models.language.ngram import kneser_ney, maximum_likelihood
-from picaption.models.language.shallow_fusion import ImageFree, WithPrior
+from picaption.models.language.shallow_fusion import CountedModel, ShallowFusion
 
 
 class Captioner:
     """Says a word of three by fixed odds, whatever came before."""
 
-    vocabulary = Vocabulary((*SPECIAL, "cat", "dog", "axolotl"))
+    vocabulary = Vocabulary((*SPECIAL_WORDS, "cat", "dog", "axolotl"))
 
     def next_word(self, history, context):
         return np.log(
@@ -21,26 +21,28 @@ class Captioner:
 
 
 def test_probabilities_multiply_and_unknown_words_count_as_such():
-    told = Vocabulary((*SPECIAL, "dog", "cat"))  # other numbers, and no axolotl
+    told = Vocabulary((*SPECIAL_WORDS, "dog", "cat"))  # other numbers, and no axolotl
     dog, cat = 3, 4
     counted = maximum_likelihood(
         [[dog], [dog], [dog], [cat], [2]], 2, len(told)
     )  # 2 is the unknown word
     found = np.exp(
-        WithPrior(Captioner(), counted, told, 2.0).next_word(np.zeros((1, 1), np.int32), None)[0]
+        ShallowFusion(Captioner(), counted, told, 2.0).next_word(np.zeros((1, 1), np.int32), None)[
+            0
+        ]
     )
     odds = np.array([0, 0, 0.2 * 0.2**2, 0.2 * 0.2**2, 0.2 * 0.6**2, 0.2 * 0.2**2])
     np.testing.assert_allclose(found, odds / odds.sum(), atol=1e-6)
     without = np.exp(
-        WithPrior(Captioner(), counted, told, 0.5).next_word(np.array([[4]], np.int32), None)[0]
+        ShallowFusion(Captioner(), counted, told, 0.5).next_word(np.array([[4]], np.int32), None)[0]
     )
     assert without[1] == pytest.approx(1)  # after dog, number 4 there, the sentence ends
 
 
 def test_counted_n_grams_alone_say_the_same_of_every_picture(photos):
-    vocabulary = Vocabulary((*SPECIAL, "a", "cat", "dog", "sleeps", "here"))
+    vocabulary = Vocabulary((*SPECIAL_WORDS, "a", "cat", "dog", "sleeps", "here"))
     counted = maximum_likelihood([[3, 4, 6, 7], [3, 4, 6, 7], [3, 5, 6, 7]], 2, len(vocabulary))
-    recognizer = Recognizer(ImageFree(counted, vocabulary))
+    recognizer = Recognizer(CountedModel(counted, vocabulary))
     assert [recognizer(photo).caption.text for photo in photos.values()] == 3 * [
         "a cat sleeps here"
     ]
@@ -53,7 +55,7 @@ def test_counted_n_grams_alone_say_the_same_of_every_picture(photos):
 def test_all_else_is_the_models_own(bundle, photos):
     model = Bundle(bundle)
     counted = kneser_ney([[3, 4]], 2, len(model.vocabulary))
-    prior = WithPrior(model, counted, model.vocabulary, 0.1)
+    prior = ShallowFusion(model, counted, model.vocabulary, 0.1)
     assert prior.metadata is model.metadata and prior.labels is model.labels
     assert Recognizer(prior)(photos["cat"]).classes
 
@@ -63,4 +65,6 @@ def test_a_model_without_captioner_is_refused():
         vocabulary = None
 
     with pytest.raises(PicaptionError, match="no captioner that a prior could help"):
-        WithPrior(Silent(), maximum_likelihood([[3]], 2, 4), Vocabulary((*SPECIAL, "cat")), 0.2)
+        ShallowFusion(
+            Silent(), maximum_likelihood([[3]], 2, 4), Vocabulary((*SPECIAL_WORDS, "cat")), 0.2
+        )

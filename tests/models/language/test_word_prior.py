@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.recognition.classifier import name_prior
 from picaption.models.data.readers import Record
-from picaption.models.language.word_prior import text_prior
+from picaption.models.language.word_prior import word_prior
 
-VOCABULARY = Vocabulary((*SPECIAL, "desk", "keyboard", "grass", "a", "dog"))
+VOCABULARY = Vocabulary((*SPECIAL_WORDS, "desk", "keyboard", "grass", "a", "dog"))
 
 
 def told(caption, *labels):
@@ -21,7 +21,7 @@ def test_words_that_go_with_a_class_speak_for_it():
         told("a dog on grass"),
         told("a desk"),
     ]
-    prior = text_prior(records, ("mouse", "dog"), VOCABULARY)
+    prior = word_prior(records, ("mouse", "dog"), VOCABULARY)
     words = dict(zip(VOCABULARY.words, prior[:, 0]))
     assert prior.shape == (len(VOCABULARY), 2) and prior.dtype == np.float32
     assert (

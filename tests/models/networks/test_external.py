@@ -12,8 +12,8 @@ if keras.backend.backend() != "tensorflow":
 from picaption.convert.convert import convert
 from picaption.device import Bundle, PicaptionError, Recognizer
 from picaption.device.images import resize
-from picaption.models.networks.external import load_foreign
-from picaption.models.run_folder import KerasModel, load_model, save_model
+from picaption.models.networks.external import load_external
+from picaption.models.run_folder import FloatModel, load_model, save_model
 from picaption.models.settings import read_settings
 from picaption.models.training.train import train
 
@@ -99,7 +99,7 @@ def test_the_encoder_gives_what_the_layer_gives(root, asked, seen, tmp_path, nam
     picture, _, features, scores = seen
     if layer == "stem_1" and name == "./trees":
         layer = "stem_1_1"  # Its graph calls the layer `stem` of the model inside stem_1.
-    found = load_foreign(dataclasses.replace(asked, network=name, features=layer), root)
+    found = load_external(dataclasses.replace(asked, network=name, features=layer), root)
     save_model(found.encoder, tmp_path / "encoder.keras")
     for encoder in (found.encoder, load_model(tmp_path / "encoder.keras")):
         np.testing.assert_allclose(
@@ -115,9 +115,9 @@ def test_the_encoder_gives_what_the_layer_gives(root, asked, seen, tmp_path, nam
 
 def test_a_layer_of_a_model_inside_and_places_to_look_at(root, asked, seen):
     picture, grid, *_ = seen
-    inside = load_foreign(dataclasses.replace(asked, features="open", names=""), root)
+    inside = load_external(dataclasses.replace(asked, features="open", names=""), root)
     assert inside.encoder.output_shape == (None, 8) and inside.head is None
-    places = load_foreign(dataclasses.replace(asked, features="stem_1", pooling="attention"), root)
+    places = load_external(dataclasses.replace(asked, features="stem_1", pooling="attention"), root)
     np.testing.assert_allclose(
         places.encoder.predict_on_batch(picture[None].astype(np.float32)),
         grid.reshape(1, -1, 12),
@@ -131,7 +131,7 @@ def test_a_run_captions_and_keeps_the_classes(root, asked, seen, photos, tmp_pat
     picture, _, features, scores = seen
     train(asked, root, tmp_path / "run")
     convert(tmp_path / "run", tmp_path / "trees.tflite", root / "images")
-    model, bundle = KerasModel(tmp_path / "run"), Bundle(tmp_path / "trees.tflite")
+    model, bundle = FloatModel(tmp_path / "run"), Bundle(tmp_path / "trees.tflite")
     for each in (model, bundle):
         found = each.encode(picture)
         np.testing.assert_allclose(found.features, features, atol=0.02 * np.abs(features).max())
@@ -153,7 +153,7 @@ def test_its_features_teach_classes_of_class_folders(root, asked, photos, tmp_pa
         root,
         tmp_path / "run",
     )
-    model = Recognizer(KerasModel(tmp_path / "run"))
+    model = Recognizer(FloatModel(tmp_path / "run"))
     assert [model(photos[name]).classes[0].name for name in ("astronaut", "cat", "coffee")] == [
         "astronaut",
         "cat",

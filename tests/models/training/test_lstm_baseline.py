@@ -7,7 +7,7 @@ import pytest
 
 from picaption.device.bundle.bundle import log_softmax
 from picaption.device.bundle.metadata import Beam
-from picaption.device.bundle.vocabulary import END, START
+from picaption.device.bundle.vocabulary import END_ID, START_ID
 from picaption.device.recognition.beam_search import beam_search
 from picaption.models.data.batches import Examples
 from picaption.models.networks.captioner import build_captioner
@@ -73,7 +73,7 @@ def test_word_by_word_is_the_sequence_model(decoder):
     examples, words = told(), [5, 3, 3, 6]
     context = np.asarray(decoder.context(examples.inputs[:1]))
     h, c, logits = np.tanh(context), np.zeros_like(context), []
-    for word in (START, *words):
+    for word in (START_ID, *words):
         row, h, c = keras_step(decoder)(np.array([word], np.int32), h, c, context)
         logits.append(row[0])
     np.testing.assert_allclose(logits, sequence_logits(decoder, examples, words), atol=1e-5)
@@ -92,11 +92,13 @@ def test_a_state_that_is_kept_is_as_good_as_reading_the_caption_again(decoder):
     best = beam_search(recorded, beam.max_words + 1, beam)[0]
     assert 4 <= len(best.words) <= 6
     for history, found in asked:
-        again = log_softmax(sequence_logits(decoder, examples, history[history != START].tolist()))
+        again = log_softmax(
+            sequence_logits(decoder, examples, history[history != START_ID].tolist())
+        )
         np.testing.assert_allclose(found, again[-1], atol=1e-5)
     whole = log_softmax(sequence_logits(decoder, examples, list(best.words)))
     assert best.log_probability == pytest.approx(
-        whole[range(len(whole)), [*best.words, END]].sum(), abs=1e-4
+        whole[range(len(whole)), [*best.words, END_ID]].sum(), abs=1e-4
     )
 
 
@@ -116,14 +118,19 @@ def test_batches_by_hand():
     inputs, targets = Captions(told(), batch=2, training=False)[0]
     np.testing.assert_array_equal(
         inputs["caption"],
-        [[START, 3, 4, 0, 0], [START, 5, 0, 0, 0], [START, 4, 4, 3, 0], [START, 6, 5, 4, 3]],
+        [
+            [START_ID, 3, 4, 0, 0],
+            [START_ID, 5, 0, 0, 0],
+            [START_ID, 4, 4, 3, 0],
+            [START_ID, 6, 5, 4, 3],
+        ],
     )
     np.testing.assert_array_equal(inputs["row"], [0, 0, 1, 1])
     np.testing.assert_array_equal(
         inputs["place"], [0, 1, 2, 5, 6, 10, 11, 12, 13, 15, 16, 17, 18, 19]
     )
     np.testing.assert_array_equal(
-        targets["words"], [3, 4, END, 5, END, 4, 4, 3, END, 6, 5, 4, 3, END]
+        targets["words"], [3, 4, END_ID, 5, END_ID, 4, 4, 3, END_ID, 6, 5, 4, 3, END_ID]
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from picaption.device.bundle.vocabulary import END
+from picaption.device.bundle.vocabulary import END_ID
 from picaption.models.training.rewards import Bleu4, CiderD, Meteor, Reward
 
 TOLD = [
@@ -16,7 +16,7 @@ TOLD = [
 def test_equal_to_pycocoevalcap_with_the_end_as_a_word():
     scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
     said = [["a", "dog", "runs"], ["a", "cat", "on", "the", "sofa"], ["a", "a", "a"]]
-    end = str(END)
+    end = str(END_ID)
     _, expected = scorer.compute_score(
         {
             row: [" ".join([*caption, end]) for caption in captions]

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer
-from picaption.device.bundle.vocabulary import SPECIAL, Vocabulary
-from picaption.device.recognition.classifier import squash
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.recognition.classifier import probabilities
 from picaption.models.data import dataset as reading
 from picaption.models.data.batches import Examples
 from picaption.models.data.readers import Record
 from picaption.models.networks.captioner import build_captioner
-from picaption.models.run_folder import KerasModel, load_model
+from picaption.models.run_folder import FloatModel, load_model
 from picaption.models.settings import Settings
 from picaption.models.training import train as training
 
 
 def test_a_run_says_what_its_bundle_says(run, bundle, photos):
-    in_training, on_device = Recognizer(KerasModel(run)), Recognizer(bundle)
+    in_training, on_device = Recognizer(FloatModel(run)), Recognizer(bundle)
     same = [
         in_training(image).caption.text == on_device(image).caption.text
         for image in photos.values()
@@ -55,12 +55,12 @@ def test_an_interrupted_run_goes_on_with_the_stage_that_is_missing(run, data, se
 def test_a_share_of_the_labelled_pictures_borrows(data, settings, tmp_path):
     some = dataclasses.replace(settings, text_share=0.5)
     loaded, path = reading.load_data(some, data), tmp_path / "borrowed.token.txt"
-    found = reading.with_borrowed(loaded, some, data, path)
+    found = reading.with_transferred_captions(loaded, some, data, path)
     told = [record for record in found.labels.records if record.captions]
     assert len(told) == round(len(found.labels.records) / 2)
     # What is kept is taken as it is.
     path.write_text(f"{told[0].name}#0\tA kept caption.\n")
-    again = reading.with_borrowed(loaded, some, data, path).labels.records
+    again = reading.with_transferred_captions(loaded, some, data, path).labels.records
     assert [record.captions for record in again if record.captions] == [("A kept caption.",)]
 
 
@@ -88,7 +88,7 @@ def test_vocabulary_and_tags_are_the_frequent_words(data):
 
     records = read_captions(data / "captions.token.txt", data / "images").records
     vocabulary = reading.learn_vocabulary(records, 16)
-    assert "a" in vocabulary.numbers and "spoon" not in vocabulary.numbers
+    assert "a" in vocabulary.word_ids and "spoon" not in vocabulary.word_ids
     assert reading.learn_tags(records, reading.learn_vocabulary(records, 1), 3) == (
         "camera",
         "astronaut",
@@ -104,7 +104,7 @@ def test_prompts_are_frequent_words_that_much_can_follow(monkeypatch):
         record("a dog on a mat", "a dog on a mat", "a cat on a sofa"),
         record("a dog on a bed", "a pig in a car"),
     ]
-    vocabulary = Vocabulary((*SPECIAL, *"a dog on mat cat sofa bed pig in car".split()))
+    vocabulary = Vocabulary((*SPECIAL_WORDS, *"a dog on mat cat sofa bed pig in car".split()))
     # After "a" at the start dog stands three times, cat and pig once; after "on a" mat twice, sofa and bed once: of a higher entropy,
     # 1.04 against 0.95. After "a dog", and in the other places, one thing follows.
     monkeypatch.setattr(reading, "PROMPTS", 2)
@@ -113,7 +113,7 @@ def test_prompts_are_frequent_words_that_much_can_follow(monkeypatch):
     monkeypatch.setattr(reading, "FREQUENT", 2)
     assert reading.learn_prompts(records, vocabulary, 3) == ("a", "")
     # A word that the vocabulary lacks can follow a prompt, but not be in one.
-    assert reading.learn_prompts(records, Vocabulary((*SPECIAL, "a", "dog")), 3) == ("a", "")
+    assert reading.learn_prompts(records, Vocabulary((*SPECIAL_WORDS, "a", "dog")), 3) == ("a", "")
     assert reading.entropy(Counter("aab")) == pytest.approx(np.log(3) - 2 / 3 * np.log(2))
 
 
@@ -169,7 +169,7 @@ def test_the_tagger_learns_a_context_that_has_changed():
     train = Examples(inputs, [[[3]], [[3]], [[4]], [[4]], [], [], [], []], tags, np.zeros(8, bool))
     captioner = build_captioner((4,), words=9, tags=2, order=3, embedding=4, hidden=32, dropout=0.0)
     training.train_tagger(captioner, Settings(captions="x", batch=2, learning_rate=0.3), train)
-    scores = squash(
+    scores = probabilities(
         captioner.tagger.predict_on_batch(captioner.context.predict_on_batch(inputs)), True
     )
     assert ((scores[:4] > 0.5) == tags[:4]).all()
@@ -181,6 +181,6 @@ def test_best_threshold_by_hand():
 
 
 def test_bundle_has_the_words_of_its_run(run, bundle):
-    model, found = KerasModel(run), Bundle(bundle)
+    model, found = FloatModel(run), Bundle(bundle)
     assert found.labels == model.labels and found.vocabulary.words == model.vocabulary.words
     assert found.metadata == model.metadata
