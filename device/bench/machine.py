@@ -3,13 +3,12 @@
 import os
 import platform
 import re
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 from .. import board
-from ..system.doctor import HOT, read_text
+from ..board import HOT, read_text, throttled, vcgencmd
 
 #: Cores of Raspberry Pis by the part number that Arm's own have in /proc/cpuinfo.
 CORES = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
@@ -56,21 +55,11 @@ def power():
     """Return the watts that the board's power chip measures on its rails, as a Pi 5 tells them, or None."""
     rails = {}
     for name, kind, value in re.findall(
-        r"(\w+)_[AV] (current|volt)\(\d+\)=([\d.]+)[AV]", _vcgencmd("pmic_read_adc")
+        r"(\w+)_[AV] (current|volt)\(\d+\)=([\d.]+)[AV]", vcgencmd("pmic_read_adc")
     ):
         rails.setdefault(name, {})[kind] = float(value)
     watts = [rail["current"] * rail["volt"] for rail in rails.values() if len(rail) == 2]
     return sum(watts) if watts else None
-
-
-def throttled():
-    """Return what board.throttled() does, asking the firmware where the kernel has no file of it."""
-    found = board.throttled()
-    if found is None and (
-        bits := re.search(r"throttled=0x([0-9a-f]+)", _vcgencmd("get_throttled"))
-    ):
-        found = board.names_of(int(bits[1], 16))
-    return found
 
 
 def peak_megabytes():
@@ -176,15 +165,6 @@ def _busy():
     # user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in these.
     ticks = [int(text) for text in first[1:9]]
     return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
-
-
-def _vcgencmd(*arguments):
-    try:
-        return subprocess.run(
-            ["vcgencmd", *arguments], capture_output=True, text=True, timeout=5
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def _fields(text):

@@ -14,10 +14,11 @@ from pathlib import Path
 import click
 
 from .. import board
+from ..board import HOT, read_text
 from ..errors import PicaptionError
 
-#: Megabytes of memory and disk below which something is wrong; degrees Celsius at which a Pi begins to slow down.
-MEMORY, DISK, HOT = 150, 200, 80
+#: Megabytes of memory and disk below which something is wrong.
+MEMORY, DISK = 150, 200
 #: What extras bring, beside the board's own needs.
 EXTRAS = {"paho.mqtt.client": "mqtt", "starlette": "web", "uvicorn": "web"}
 
@@ -345,14 +346,6 @@ def check_extras():
         if lacking
         else "",
     )
-
-
-def read_text(path):
-    """Return the text of the file at `path`, or none of it where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 @click.command("doctor")

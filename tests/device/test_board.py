@@ -1,5 +1,7 @@
 """What boards say of themselves, as the files of real ones have it."""
 
+import os
+
 import pytest
 
 from picaption.device import board
@@ -11,6 +13,20 @@ def files(tmp_path, monkeypatch):
     for name in ("_MODEL", "_TEMPERATURE", "_THROTTLED", "_GOVERNOR"):
         monkeypatch.setattr(board, name, tmp_path / name)
     return lambda name, text: (tmp_path / name).write_text(text)
+
+
+@pytest.fixture
+def vcgencmd(tmp_path, monkeypatch):
+    """Puts a vcgencmd on the path that prints `text` for the argument `name`, and fails else."""
+
+    def install(name, text):
+        program = tmp_path / "bin" / "vcgencmd"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n[ \"$1\" = {name} ] || exit 1\ncat <<'END'\n{text}END\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+    return install
 
 
 def test_a_pi_5(files):
@@ -36,8 +52,23 @@ def test_what_holds_a_board_back(files, text, now, since):
     assert board.throttled() == (now, since)
 
 
-def test_a_machine_that_tells_nothing(files):
-    assert board.model() is board.temperature() is board.throttled() is board.governor() is None
+def test_the_firmware_is_asked_without_a_file_of_the_kernel(files, vcgencmd):
+    vcgencmd("get_throttled", "throttled=0x50001\n")
+    throttling = board.throttled()
+    assert throttling == (("under-voltage",), ("under-voltage", "throttled"))
+    assert throttling.now == ("under-voltage",)
+    assert throttling.since_start == ("under-voltage", "throttled")
+
+
+def test_a_firmware_that_does_not_answer(files, vcgencmd):
+    vcgencmd("measure_temp", "temp=48.0'C\n")
+    assert board.throttled() is None and board.vcgencmd("get_throttled") == ""
+
+
+def test_a_machine_that_reports_nothing(files, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert board.model() is board.temperature() is board.governor() is None
+    assert board.throttled() is None and board.vcgencmd("get_throttled") == ""
     files("_TEMPERATURE", "N/A")
     files("_THROTTLED", "error")
     assert board.temperature() is board.throttled() is None

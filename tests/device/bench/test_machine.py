@@ -15,7 +15,6 @@ from picaption.device.bench.machine import (
     machine,
     peak_megabytes,
     power,
-    throttled,
 )
 
 #: A part of what `vcgencmd pmic_read_adc` prints on a Pi 5: 1.5 A at 0.8 V, 0.5 A at 3.0 V, and the input's voltage alone.
@@ -91,7 +90,7 @@ def test_a_pc_tells_its_clock_elsewhere(files):
 
 def test_a_machine_that_tells_nothing(files, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert clock() is power() is throttled() is None
+    assert clock() is power() is None
     assert Watch().figures() == CALM and doubts(CALM) == []
     with Power() as measured:
         pass
@@ -105,11 +104,6 @@ def test_the_power_is_that_of_the_rails(vcgencmd, monkeypatch):
     with Power() as measured:
         time.sleep(0.2)
     assert measured.watts == pytest.approx(2.7)
-
-
-def test_the_firmware_is_asked_where_the_kernel_has_no_file(files, vcgencmd):
-    vcgencmd("get_throttled", "throttled=0x50001\n")
-    assert throttled() == (("under-voltage",), ("under-voltage", "throttled"))
 
 
 def test_a_watch_tells_what_happened_meanwhile(files, monkeypatch):
