@@ -1,9 +1,19 @@
 """The commands `picaption train` and `picaption evaluate`."""
 
+from pathlib import Path
+
 import click
 
-FILE = click.Path(dir_okay=False)
-FOLDER = click.Path(file_okay=False)
+from .options import (
+    FILE,
+    FOLDER,
+    SELECTION,
+    TRAINING,
+    DataSelection,
+    check_selection,
+    data_options,
+    read_selection,
+)
 
 
 @click.command("train")
@@ -39,82 +49,72 @@ FOLDER = click.Path(file_okay=False)
     "--bundle", type=FILE, help="The bundle that --classes stands on.  [default: the shipped one]"
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of its runtime.")
-def train_command(recipe, data, out, overrides, classes, classes_dev, bundle, threads):
-    """Train captioner and classifier as the TOML file RECIPE says, or a classifier of --classes.
+def train_command(
+    recipe: Path | None,
+    data: Path | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    classes: Path | None,
+    classes_dev: Path | None,
+    bundle: Path | None,
+    threads: int | None,
+) -> None:
+    """Train a captioner and classifier.
 
-    See models/settings.py for every setting of a recipe. Call it again after an interruption, and the run goes on where
-    it stopped; picaption convert makes a bundle of its folder.
+    RECIPE is a TOML file; models/settings.py lists every setting of one. Call the command again
+    after an interruption, and the run continues where it stopped; picaption convert makes a bundle
+    of its folder.
 
-    With --classes, a bundle keeps its encoder and captioner and gets a classifier for classes of your own: a folder of
-    pictures for each, three or more. In --out are then report.json, confusion.png and mistakes.html too.
+    With --classes, a bundle keeps its encoder and captioner and gets a classifier for classes of
+    your own: a folder of pictures for each, three or more. In --out are then report.json,
+    confusion.png and mistakes.html too.
     """
     import logging
 
     from picaption.device.errors import PicaptionError
 
-    from .backend import load_keras
-
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if not classes:
-        if classes_dev or bundle or threads:
-            raise PicaptionError("--classes-dev, --bundle and --threads go with --classes")
-        from .settings import read_settings
-
-        settings = read_settings(recipe, overrides)
-        load_keras()
-        from .training.train import train
-
-        train(settings, data or ".", out)
+    if classes:
+        if recipe or overrides or data:
+            raise PicaptionError(
+                "a recipe, --set and --data do not go with --classes: give one or the other"
+            )
+        _train_classes(classes, classes_dev, bundle, out, threads)
         return
-    if recipe or overrides or data:
-        raise PicaptionError(
-            "a recipe, --set and --data do not go with --classes: give one or the other"
-        )
+    if classes_dev or bundle or threads:
+        raise PicaptionError("--classes-dev, --bundle and --threads go with --classes")
+    from .backend import load_keras
+    from .settings import read_settings
+
+    settings = read_settings(recipe, overrides)
     load_keras()
+    from .training.train import train
+
+    train(settings, data or Path("."), out)
+
+
+def _train_classes(
+    classes: Path, classes_dev: Path | None, bundle: Path | None, out: Path, threads: int | None
+) -> None:
+    """Fit a classifier to class folders and print how good it is."""
     from picaption.device.bundle.bundle import default_bundle
 
+    from .backend import load_keras
+
+    load_keras()
     from .evaluation.class_folders import table, train_classes
 
+    figures = train_classes(classes, bundle or default_bundle(), out, classes_dev, threads)
+    click.echo("\n".join(table(figures)))
     click.echo(
-        "\n".join(
-            table(train_classes(classes, bundle or default_bundle(), out, classes_dev, threads))
-        )
-    )
-    click.echo(
-        f"{out}: see mistakes.html there; make a bundle of it with: picaption convert {out} --output mine.tflite"
+        f"{out}: see mistakes.html there; make a bundle of it with: "
+        f"picaption convert {out} --output mine.tflite"
     )
 
 
 @click.command("evaluate")
 @click.argument("model", type=click.Path())
-@click.option(
-    "--captions",
-    type=FILE,
-    help="Captions file: Flickr8k.token.txt, Kaggle's captions.txt or COCO's JSON.",
-)
-@click.option("--labels", type=FILE, help="Multi-label list: picture, tab, label,label.")
-@click.option("--folders", type=FOLDER, help="Class folders: one folder of pictures a class.")
-@click.option(
-    "--images", type=FOLDER, help="Folder of the pictures that --captions or --labels name."
-)
-@click.option("--split", type=FILE, help="Only the pictures listed in this file, one a line.")
-@click.option("--classes", type=FILE, help="The class names of --labels, one a line.")
-@click.option(
-    "--mapping", type=FILE, help="Which labels of MODEL each class folder is: folder, tab, label."
-)
-@click.option(
-    "--training",
-    type=FILE,
-    help="Captions file of the training pictures: tells how many captions are new and what copying scores.",
-)
-@click.option(
-    "--training-split",
-    type=FILE,
-    help="The training pictures, one a line.  [default: all of --training that are not evaluated]",
-)
-@click.option(
-    "--training-images", type=FOLDER, help="Folder of the training pictures.  [default: --images]"
-)
+@data_options(*SELECTION, *TRAINING)
 @click.option(
     "--beam",
     type=click.IntRange(1, 64),
@@ -133,7 +133,6 @@ def train_command(recipe, data, out, overrides, classes, classes_dev, bundle, th
     help="How much by.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @click.option(
     "--json",
     "json_file",
@@ -145,8 +144,9 @@ def train_command(recipe, data, out, overrides, classes, classes_dev, bundle, th
 )
 @click.option(
     "--predictions",
+    "predictions_file",
     type=FILE,
-    help="Write what was said of each picture to this file, a JSON line each.",
+    help="Write the caption, tags and classes of each picture to this file, one JSON line each.",
 )
 @click.option(
     "--gallery",
@@ -154,22 +154,22 @@ def train_command(recipe, data, out, overrides, classes, classes_dev, bundle, th
     help="Write an HTML page to this file: the best, the worst and random pictures.",
 )
 def evaluate_command(
-    model,
-    beam,
-    prior,
-    prior_weight,
-    threads,
-    json_file,
-    record,
-    predictions,
-    gallery,
-    mapping,
-    **data,
-):
-    """Measure how good MODEL is, a bundle or the folder of a training run.
+    model: str,
+    data: DataSelection,
+    beam: int | None,
+    prior: Path | None,
+    prior_weight: float,
+    threads: int | None,
+    json_file: str | None,
+    record: str | None,
+    predictions_file: Path | None,
+    gallery: Path | None,
+) -> None:
+    """Measure how good MODEL is.
 
-    Give the data by one of --captions, --labels and --folders; or by --captions and --labels, to see besides
-    how many captions name an object that their picture shows.
+    MODEL is a bundle or the folder of a training run. Give the data by one of --captions, --labels
+    and --folders; or by --captions and --labels, to see besides how many captions name an object
+    that their picture shows.
     """
     import dataclasses
     import json
@@ -179,27 +179,25 @@ def evaluate_command(
 
     from .files import need_folder, write_text
 
-    need_data(gallery=gallery, **data)
-    if mapping and not data["folders"]:
-        raise PicaptionError("--mapping goes with --folders")
-    if record and os.path.isdir(model):
+    check_selection(data, with_gallery=bool(gallery))
+    if record and Path(model).is_dir():
         raise PicaptionError("--record stores figures in a bundle; this is a folder")
-    for path in (json_file, predictions, gallery):
+    for path in (json_file, predictions_file, gallery):
         if path:
             need_folder(path)
     from .data import readers
     from .evaluation import evaluate
 
-    mapping = mapping and readers.read_mapping(mapping)
-    dataset, training = read_data(**data)
+    mapping = readers.read_mapping(data.mapping) if data.mapping else None
+    dataset, training = read_selection(data)
     recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)
     if beam:
         recognizer.beam = dataclasses.replace(recognizer.beam, width=beam)
-    told = [] if predictions or gallery else None
-    if data["captions"]:
-        measured = evaluate.evaluate_captions(recognizer, dataset, told, training)
+    predictions: list[dict] = []
+    if data.captions:
+        measured = evaluate.evaluate_captions(recognizer, dataset, predictions, training)
     else:
-        measured = evaluate.evaluate_classes(recognizer, dataset, told, mapping)
+        measured = evaluate.evaluate_classes(recognizer, dataset, predictions, mapping)
     figures = {"model": model, "beam": recognizer.beam.width, **measured}
     for line in figures["skipped"]:
         click.echo(f"left out {line}", err=True)
@@ -207,87 +205,25 @@ def evaluate_command(
         click.echo("\n".join(evaluate.table(figures)))
     if json_file:
         text = json.dumps(figures, indent=1) + "\n"
-        click.echo(text, nl=False) if json_file == "-" else write_text(json_file, text)
+        if json_file == "-":
+            click.echo(text, nl=False)
+        else:
+            write_text(json_file, text)
     if record:
         evaluate.record(model, record, figures)
-    if predictions:
-        write_text(predictions, "".join(json.dumps(each) + "\n" for each in told))
+    if predictions_file:
+        lines = [json.dumps(prediction) + "\n" for prediction in predictions]
+        write_text(predictions_file, "".join(lines))
     if gallery:
         from .evaluation.gallery import write_gallery
 
         title = f"What {os.path.basename(os.path.normpath(model))} says"
-        write_gallery(gallery, title, evaluate.rows(figures), told, dataset.records)
+        write_gallery(gallery, title, evaluate.rows(figures), predictions, dataset.records)
 
 
-def need_data(
-    captions,
-    labels,
-    folders,
-    images,
-    split,
-    classes,
-    training,
-    training_split,
-    training_images,
-    gallery,
-    limit,
-):
-    """Raise PicaptionError where these options of `picaption evaluate` do not go together."""
-    from picaption.device.errors import PicaptionError
-
-    if bool(folders) == bool(captions or labels):
-        raise PicaptionError(
-            "give the data by one of --captions, --labels and --folders, or by --captions and "
-            "--labels"
-        )
-    if folders and (images or split or classes):
-        raise PicaptionError(
-            "--images, --split and --classes go with --captions or --labels: "
-            "folders need none of them"
-        )
-    if not folders and not images:
-        raise PicaptionError("give the folder of the pictures with --images")
-    if (training or gallery) and not captions:
-        raise PicaptionError("--training and --gallery are about captions: give --captions")
-    if (training_split or training_images) and not training:
-        raise PicaptionError(
-            "--training-split and --training-images go with --training: give the captions file there"
-        )
+def need_data(gallery, **data):
+    check_selection(DataSelection(**data), bool(gallery))
 
 
-def read_data(
-    captions,
-    labels,
-    folders,
-    images,
-    split,
-    classes,
-    training,
-    training_split,
-    training_images,
-    limit,
-):
-    """Return the Dataset that these options of `picaption evaluate` ask for, and that of --training or None."""
-    import dataclasses
-
-    from .data import readers
-    from .evaluation import evaluate
-
-    learnt = None
-    if captions:
-        dataset = readers.read_captions(captions, images, split)
-        if labels:
-            dataset = readers.add_labels(
-                dataset, readers.read_labels(labels, images, None, classes)
-            )
-        if training:
-            learnt = evaluate.read_training(
-                training, training_images or images, training_split, dataset
-            )
-    elif labels:
-        dataset = readers.read_labels(labels, images, split, classes)
-    else:
-        dataset = readers.read_folders(folders)
-    if limit:
-        dataset = dataclasses.replace(dataset, records=dataset.records[:limit])
-    return dataset, learnt
+def read_data(**data):
+    return read_selection(DataSelection(**data))
