@@ -15,6 +15,14 @@ from . import PRECISIONS, RUNTIMES
 REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
 
 
+def _resize_rule(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return the rule's present name, with a warning for its old one."""
+    if value != "squash":
+        return value
+    click.echo("picaption: --resize squash is called stretch now; write that", err=True)
+    return "stretch"
+
+
 @click.command("convert")
 @click.argument("model", type=click.Path(exists=True))
 @click.option(
@@ -110,9 +118,11 @@ REPRESENTATIVE = "give --representative, a folder of pictures like those the dev
 )
 @click.option(
     "--resize",
-    default="squash",
+    default="stretch",
     show_default=True,
-    type=click.Choice(RESIZE_RULES),
+    type=click.Choice((*RESIZE_RULES, "squash")),
+    metavar=f"[{'|'.join(RESIZE_RULES)}]",
+    callback=_resize_rule,
     help="How pictures are brought to its size.",
 )
 @click.option(

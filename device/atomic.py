@@ -1,17 +1,50 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all.
+
+A file is written beside its place under a name of its own and renamed once it is complete, so
+that a reader, or the next start after a power cut, finds the old file or the new one.
+"""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
+def partial_path(path: str | os.PathLike[str]) -> Path:
+    """Return where the file `path` stands until it is complete: ".said.partial.mp4" of "said.mp4".
+
+    The name is hidden, so that no list of images holds it, and keeps the suffix, which chooses
+    the format of some files.
+    """
+    path = Path(path)
+    return path.parent / f".{path.stem}.partial{path.suffix}"
+
+
 @contextmanager
-def atomic_write(path):
-    """Give the path of a file that is to be written, which takes the place of `path` once the context ends without an error,
-    and is gone in any case."""
-    partial = Path(f"{path}.partial")
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the path to write to; it replaces `path` once the context ends without an error.
+
+    Whatever happens, nothing is left at the path that was yielded.
+
+    Example:
+        with atomic_write("figures.json") as partial:
+            partial.write_text("{}")
+    """
+    partial = partial_path(path)
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
+    """Write `data` to `path`, completely or not at all."""
+    with atomic_write(path) as partial:
+        partial.write_bytes(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` to `path` as UTF-8, completely or not at all."""
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")

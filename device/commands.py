@@ -289,10 +289,13 @@ def bench_command(bundle, threads, beam, seconds, count, source, accuracy, json_
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def inspect_command(bundle, graph, as_json):
     """Tell what BUNDLE holds, or any .tflite file: signatures, tensors, metadata, labels, sizes, a hash of its content."""
-    from .bundle.summary import summarize, table
+    from .bundle.summary import summarize, summary_lines
 
-    found = summarize(bundle)
-    print(json.dumps(found, indent=1) if as_json else "\n".join(table(found, graph)))
+    summary = summarize(bundle)
+    if as_json:
+        print(json.dumps(summary.to_json(), indent=1))
+    else:
+        print("\n".join(summary_lines(summary, graph)))
 
 
 @click.command("teach")

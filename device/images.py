@@ -115,7 +115,7 @@ def list_images(folder):
 def resize(image, height, width, rule, kept=None):
     """Return uint8 RGB [height, width, 3]: the whole of `image` squashed to the shape, or its centre cropped to it.
 
-    `rule` is "squash" or "crop". Shrinking averages areas, enlarging interpolates linearly. An `image`
+    `rule` is "stretch" or "crop". Shrinking averages areas, enlarging interpolates linearly. An `image`
     of that size already is returned itself, not a copy. kept: a dict, which keeps the memory of the result, and of what it
     takes, for the next call with that dict; the result is overwritten then.
     """
@@ -130,8 +130,8 @@ def resize(image, height, width, rule, kept=None):
         )
         top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
         image = image[top : top + kept_rows, left : left + kept_columns]
-    elif rule != "squash":
-        raise ValueError(f"the resize rule is 'squash' or 'crop', not {rule!r}")
+    elif rule != "stretch":
+        raise ValueError(f"the resize rule is 'stretch' or 'crop', not {rule!r}")
     # First whole numbers of pixels are averaged, then what is left, less than twice, is interpolated: nearly as even as
     # averaging all at once, and eight times as fast.
     kept = {} if kept is None else kept

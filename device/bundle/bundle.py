@@ -1,16 +1,17 @@
-"""The bundle: one .tflite file that holds everything picaption needs to say what a picture shows.
+"""The bundle: one .tflite file that holds everything picaption needs to describe an image.
 
 A TFLite flatbuffer with up to three signatures,
 
-    encode    image uint8 [1, H, W, 3]                        -> features [1, F], context [1, C], tags [1, T]
-    next_word history int32 [beam, order-1], context [1, C]   -> logits [beam, V]
-    classify  features [1, F], caption [1, V]                 -> scores [1, classes]
+    encode     image uint8 [1, H, W, 3]            -> features [1, F], context [1, C], tags [1, T]
+    next_word  history int32 [N, order-1], context -> logits [N, V]
+    classify   features [1, F], caption [1, V]     -> scores [1, classes]
 
-with a zip archive behind it: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter opens
-the file as a graph, and `unzip -l` as an archive. With attention over G places of the picture, the context is
-[1, G, C]; the classifier's caption is the words' evidence (picaption.device.bundle.word_evidence); with activations of 16 bits,
-the history is float32. Without a captioner there is no `next_word`, `encode` gives features alone and `classify` takes
-them alone, as others' classifiers do beside a captioner; without labels there is no `classify`.
+and behind it a zip archive: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter
+opens the file as a graph, and `unzip -l` as an archive. With attention over G regions of the
+image, the context is [1, G, C]; the classifier's caption is the word evidence
+(picaption.device.bundle.word_evidence); with 16-bit activations, the history is float32. Without a
+captioner there is no `next_word`, `encode` returns features alone and `classify` takes them alone,
+as imported classifiers do beside a captioner; without labels there is no `classify`.
 """
 
 import hashlib
@@ -18,13 +19,16 @@ import importlib.util
 import io
 import os
 import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..atomic import atomic_write
+from ..atomic import write_bytes
 from ..errors import PicaptionError
 from .metadata import Metadata, from_json, to_json
 from .prompts import encode_prompts
@@ -34,15 +38,34 @@ from .vocabulary import Vocabulary
 MEMBERS = ("metadata.json", "labels.txt", "vocabulary.txt")
 HASH = "sha256.txt"
 #: No archive member of an honest bundle is larger.
-MAX_MEMBER = 4 << 20
+MAX_MEMBER_BYTES = 4 << 20
 #: The first bytes of an archive member, and the flatbuffer's own file identifier.
-ZIP_MAGIC, GRAPH_MAGIC = b"PK\x03\x04", b"TFL3"
+ZIP_MAGIC = b"PK\x03\x04"
+GRAPH_MAGIC = b"TFL3"
+
+#: The archive's dates, so that equal contents make equal files.
+_DATE = (1980, 1, 1, 0, 0, 0)
+#: What zipfile raises for an archive that is cut short, altered or absent.
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    KeyError,
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What `encode` gives for one picture: float32 features [1, F], the captioner's context and the
-    tags' probabilities [T]; the last two are None without a captioner."""
+    """What `encode` returns for an image.
+
+    Attributes:
+        features: float32 [1, F].
+        context: What the captioner takes, float32 [1, C] or [1, G, C]; None without a captioner.
+        tags: The tags' probabilities, float32 [T]; None without a captioner.
+    """
 
     features: np.ndarray
     context: np.ndarray | None
@@ -51,7 +74,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Contents:
-    """A bundle's parts as stored; vocabulary is None without a captioner."""
+    """A bundle's parts as stored; the vocabulary is None without a captioner."""
 
     graph: bytes
     metadata: Metadata
@@ -59,111 +82,102 @@ class Contents:
     vocabulary: Vocabulary | None
 
 
-def log_softmax(logits):
+def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Turn logits, float32 [..., V], into log-probabilities in place, and return them."""
     logits -= logits.max(axis=-1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     return logits
 
 
-def default_bundle():
-    """Return the path of the shipped bundle; raises PicaptionError where it is not installed."""
-    package = importlib.util.find_spec(
-        "picaption.models"
-    )  # Located, not imported: models needs TensorFlow.
-    for folder in package.submodule_search_locations if package else ():
-        path = Path(folder, "pretrained", "everyday.tflite")
-        if path.is_file():
-            return path
+def default_bundle() -> Path:
+    """Return the path of the shipped bundle.
+
+    Raises:
+        PicaptionError: It is not installed.
+    """
+    # Located, not imported: picaption.models needs TensorFlow.
+    package = importlib.util.find_spec("picaption.models")
+    if package is not None:
+        for folder in package.submodule_search_locations or ():
+            path = Path(folder, "pretrained", "everyday.tflite")
+            if path.is_file():
+                return path
     raise PicaptionError(
         "the shipped bundle is not installed: reinstall picaption, or name a bundle with --bundle"
     )
 
 
-def content_hash(graph, members):
-    """Return the SHA-256 of a bundle's graph and of its members' names and bytes, in hexadecimal."""
+# --- the file
+
+
+def content_hash(graph: bytes, members: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 of a bundle's graph and of its members' names and bytes, as hex digits."""
     total = hashlib.sha256(graph)
     for name in sorted(members):
         total.update(f"\0{name}\0{len(members[name])}\0".encode() + members[name])
     return total.hexdigest()
 
 
-def archive_members(contents):
-    """Return the archive's members of Contents as bytes by name, but for their hash."""
-    words = contents.vocabulary.words if contents.vocabulary else ()
-    return {
-        "metadata.json": to_json(contents.metadata).encode(),
-        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
-        "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
-    }
+def write_bundle(path: str | Path, contents: Contents) -> None:
+    """Write a bundle, completely or not at all; equal contents make equal files.
+
+    Raises:
+        PicaptionError: The file cannot be written.
+    """
+    with _write_errors(path):
+        write_bytes(path, _to_bytes(contents))
 
 
-def write_bundle(path, contents):
-    """Write Contents to `path`, whole or not at all; equal contents give equal bytes."""
-    with _writing(path):
-        _write(path, contents)
+def write_checked(
+    path: str | Path, contents: Contents, check: "Callable[[Bundle], None] | None" = None
+) -> None:
+    """Write a bundle once it has been opened and checked.
 
+    Args:
+        path: Where to write it.
+        contents: What to write.
+        check: Raises an error, which ends this, if the opened Bundle is not what it should be.
 
-@contextmanager
-def _writing(path):
-    """A context in which what the system refuses becomes a PicaptionError about the bundle at `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
-
-
-def _write(path, contents):
-    members = archive_members(contents)
-    file = io.BytesIO(contents.graph)
-    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in (
-            members | {HASH: content_hash(contents.graph, members).encode()}
-        ).items():
-            archive.writestr(
-                zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED
-            )
-    with atomic_write(path) as partial:
-        partial.write_bytes(file.getbuffer())
-
-
-def write_checked(path, contents, check=None):
-    """Write Contents to `path` as write_bundle does, once they have been opened as a Bundle and `check`, given it, raised
-    nothing."""
+    Raises:
+        PicaptionError: The file cannot be written, or the bundle contradicts itself.
+    """
     unchecked = Path(f"{path}.unchecked")
     try:
-        with _writing(path):
-            _write(unchecked, contents)
+        with _write_errors(path):
+            write_bytes(unchecked, _to_bytes(contents))
         bundle = Bundle(unchecked)
-        if check:
+        if check is not None:
             check(bundle)
-        with _writing(path):
+        with _write_errors(path):
             os.replace(unchecked, path)
     finally:
         unchecked.unlink(missing_ok=True)
 
 
-def read_bundle(path):
-    """Return the Contents of the bundle at `path`; raises PicaptionError where it is not whole and unaltered."""
-    path = Path(path)
-    data = read_bytes(path, "the bundle")
+def read_bundle(path: str | Path) -> Contents:
+    """Return the contents of a bundle.
+
+    Raises:
+        PicaptionError: It cannot be read, or is not a complete and unaltered bundle.
+    """
+    return parse_bundle(read_bytes(path, "the bundle"), path)
+
+
+def parse_bundle(data: bytes, path: str | Path) -> Contents:
+    """Return the contents of a bundle's bytes; errors begin with `path`.
+
+    Raises:
+        PicaptionError: They are not a complete and unaltered bundle.
+    """
     if data[4:8] != GRAPH_MAGIC:
         raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
     try:
         graph, members = _split(data)
-    except (
-        zipfile.BadZipFile,
-        KeyError,
-        ValueError,
-        OSError,
-        EOFError,
-        RuntimeError,
-        zipfile.zlib.error,
-    ):
+    except _ARCHIVE_ERRORS:
         if ZIP_MAGIC not in data:
             raise PicaptionError(
-                f"{path}: a .tflite file, but no bundle, or one cut short: copy it again, or make one "
-                "with picaption convert"
+                f"{path}: a .tflite file, but no bundle, or one cut short: copy it again, or make "
+                "one with picaption convert"
             ) from None
         raise PicaptionError(f"{path}: the bundle is cut short or damaged; copy it again") from None
     # The version comes first: a newer format may hash otherwise.
@@ -173,148 +187,248 @@ def read_bundle(path):
             f"{path}: the bundle was altered: its content does not match its hash; copy it again"
         )
     try:
-        words, labels = (
-            split_lines(members[name].decode()) for name in ("vocabulary.txt", "labels.txt")
-        )
+        words = split_lines(members["vocabulary.txt"].decode())
+        labels = split_lines(members["labels.txt"].decode())
         vocabulary = Vocabulary(words) if words else None
-    except ValueError as error:  # UnicodeDecodeError is one
+    except ValueError as error:  # UnicodeDecodeError is one.
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
     return Contents(graph, metadata, labels, vocabulary)
 
 
-def read_bytes(path, what="it"):
-    """Return the bytes of the file at `path`; raises PicaptionError where `what` cannot be read."""
+def stored_hash(data: bytes) -> str:
+    """Return the hash that stands in a bundle's bytes, which parse_bundle has accepted."""
+    return _split(data)[1][HASH].decode("ascii").strip()
+
+
+def read_bytes(path: str | Path, description: str = "it") -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        PicaptionError: It cannot be read; the error calls it by its `description`.
+    """
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise PicaptionError(
-            f"{path}: cannot read {what}: {error.strerror}; check the path"
+            f"{path}: cannot read {description}: {error.strerror}; check the path"
         ) from None
 
 
-def split_lines(text):
-    """Return the lines of a text as a tuple; only a line feed ends one."""
-    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+def split_lines(text: str) -> tuple[str, ...]:
+    """Return the lines of a text; only a line feed ends one."""
+    if not text:
+        return ()
+    return tuple(text.removesuffix("\n").split("\n"))
 
 
-def _split(data):
-    """Return a bundle's graph and its archive's members as bytes."""
+@contextmanager
+def _write_errors(path: str | Path) -> Iterator[None]:
+    """Raise an OSError as a PicaptionError about the bundle at `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
+
+
+def _to_bytes(contents: Contents) -> bytes:
+    words = contents.vocabulary.words if contents.vocabulary else ()
+    members = {
+        "metadata.json": to_json(contents.metadata).encode(),
+        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
+        "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
+    }
+    members[HASH] = content_hash(contents.graph, members).encode()
+    file = io.BytesIO(contents.graph)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def _split(data: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """Return a bundle's graph and its archive's members."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = {name: archive.getinfo(name) for name in (*MEMBERS, HASH)}
-        if any(info.file_size > MAX_MEMBER for info in infos.values()):
+        if any(info.file_size > MAX_MEMBER_BYTES for info in infos.values()):
             raise ValueError("a member is too large")
         start = min(info.header_offset for info in archive.infolist())
         return data[:start], {name: archive.read(info) for name, info in infos.items()}
 
 
-class Bundle:
-    """A bundle, opened and checked: its metadata, labels and vocabulary, and its signatures as methods.
+# --- the bundle, opened
 
-    Raises PicaptionError where the file is not a whole, unaltered bundle of a format that is known here, or
-    its graph does not fit its words.
+
+class Bundle:
+    """A bundle, opened and checked, with its signatures as methods.
+
+    Args:
+        path: The path of the file.
+        threads: How many threads the runtime computes with; None: its own choice.
+
+    Attributes:
+        path: The path of the file.
+        metadata: Its Metadata.
+        labels: The names of the classes.
+        vocabulary: The captioner's words; None without a captioner.
+        interpreter: The runtime's interpreter.
+
+    Raises:
+        PicaptionError: The file is not a complete, unaltered bundle of a format that is read here,
+            or its graph does not fit its words.
+
+    Example:
+        bundle = Bundle("everyday.tflite")
+        features = bundle.encode(np.zeros((224, 224, 3), np.uint8)).features
     """
 
-    def __init__(self, path, threads=None):
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
         contents = read_bundle(path)
-        self.path, self.metadata = Path(path), contents.metadata
-        self.labels, self.vocabulary = contents.labels, contents.vocabulary
+        self.path = Path(path)
+        self.metadata = contents.metadata
+        self.labels = contents.labels
+        self.vocabulary = contents.vocabulary
         try:
             self.interpreter = make_interpreter(contents.graph, threads)
             names = self.interpreter.get_signature_list()
             self._runners = {name: self.interpreter.get_signature_runner(name) for name in names}
         except (ValueError, RuntimeError) as error:
-            raise PicaptionError(
-                f"{path}: its graph cannot be used here: {str(error).partition(chr(10))[0]}"
-            ) from None
+            reason = str(error).partition("\n")[0]
+            raise PicaptionError(f"{path}: its graph cannot be used here: {reason}") from None
+        self._history_dtype: Any = np.int32
         history = self._tensor("next_word", "history")
-        self._numbers = np.float32 if history and history["dtype"] == np.float32 else np.int32
-        self._listens = self._tensor("classify", "caption") is not None
+        if history is not None and history["dtype"] == np.float32:
+            self._history_dtype = np.float32
+        self._takes_words = self._tensor("classify", "caption") is not None
         self._check()
 
-    def encode(self, image):
-        """Return the Encoded of one picture, uint8 [height, width, 3] of the shape in the metadata."""
+    def encode(self, image: np.ndarray) -> Encoded:
+        """Encode an image.
+
+        Args:
+            image: uint8 RGB [H, W, 3] of the shape in the metadata.
+        """
         outputs = self._runners["encode"](image=image[None])
         tags = outputs.get("tags")
-        return Encoded(
-            outputs["features"], outputs.get("context"), tags if tags is None else tags[0]
-        )
+        if tags is not None:
+            tags = tags[0]
+        return Encoded(outputs["features"], outputs.get("context"), tags)
 
-    def next_word(self, history, context):
-        """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
-        history = history.astype(self._numbers, copy=False)
+    def next_word(self, history: np.ndarray, context: np.ndarray) -> np.ndarray:
+        """Return the log-probabilities of the word after each history.
+
+        Args:
+            history: Word ids, int32 [N, order-1].
+            context: The image's context, as `encode` returns it.
+
+        Returns:
+            float32 [N, V].
+        """
+        history = history.astype(self._history_dtype, copy=False)
+        logits = self._runners["next_word"](history=history, context=context)["logits"]
         # Not in the graph: there, int8 log-probabilities would come in steps of 1/16.
-        return log_softmax(self._runners["next_word"](history=history, context=context)["logits"])
+        return log_softmax(logits)
 
-    def classify(self, features, evidence):
-        """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
-        picaption.device.bundle.word_evidence, or None without a captioner."""
-        said = {"caption": evidence[None]} if self._listens else {}
-        return self._runners["classify"](features=features, **said)["scores"][0]
+    def classify(self, features: np.ndarray, word_evidence: np.ndarray | None) -> np.ndarray:
+        """Return the classes' probabilities.
 
-    def _check(self):
-        """Raise PicaptionError where signatures, shapes or dtypes are not what metadata and words promise."""
-        wanted = self.metadata.input
-        shapes = {
-            "encode": {
-                "image": (np.uint8, (1, wanted.height, wanted.width, 3)),
-                "features": (np.float32, None),
-            }
-        }
-        if self.vocabulary:
-            words = len(self.vocabulary)
-            shapes["encode"] |= {
-                "context": (np.float32, None),
-                "tags": (np.float32, (1, len(self.metadata.tags))),
-            }
-            shapes["next_word"] = {
-                "history": (self._numbers, (None, self.metadata.order - 1)),
-                "context": (np.float32, self._shape("encode", "context")),
-                "logits": (np.float32, (None, words)),
-            }
-        if self.labels:
-            shapes["classify"] = {
-                "features": (np.float32, self._shape("encode", "features")),
-                "scores": (np.float32, (1, len(self.labels))),
-            }
-            if self.vocabulary and self._listens:
-                shapes["classify"]["caption"] = (np.float32, (1, words))
+        Args:
+            features: float32 [1, F].
+            word_evidence: float32 [V], or None without a captioner
+                (picaption.device.bundle.word_evidence).
+
+        Returns:
+            float32 [classes].
+        """
+        inputs = {"features": features}
+        if self._takes_words:
+            assert word_evidence is not None
+            inputs["caption"] = word_evidence[None]
+        return self._runners["classify"](**inputs)["scores"][0]
+
+    def _check(self) -> None:
+        """Raise PicaptionError unless the graph is what metadata and words promise."""
         self._need(
             bool(self.vocabulary) == ("next_word" in self._runners),
             "it has a vocabulary without a captioner, or a captioner without a vocabulary",
         )
-        for signature, tensors in shapes.items():
+        for signature, tensors in self._promised_tensors().items():
             for name, (dtype, shape) in tensors.items():
-                found = self._tensor(signature, name)
-                self._need(found is not None, f"its graph has no {name} in a signature {signature}")
-                actual = tuple(found["shape_signature"].tolist())
-                fits = (
-                    shape is None
-                    or len(actual) == len(shape)
-                    and all(expected in (None, size) for size, expected in zip(actual, shape))
-                )
-                self._need(
-                    found["dtype"] == dtype and fits,
-                    f"{signature}'s {name} is {np.dtype(found['dtype']).name} {list(actual)}, its metadata, "
-                    f"labels and vocabulary promise {np.dtype(dtype).name} {list(shape or ())}",
-                )
-
+                self._check_tensor(signature, name, dtype, shape)
         if self.vocabulary:
             try:
                 encode_prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)
             except ValueError as error:
                 self._need(False, str(error))
-            self._need(self.metadata.prompts, "it has a captioner, and no prompts to ask it by")
-
-    def _need(self, condition, what):
-        if not condition:
-            raise PicaptionError(
-                f"{self.path}: the bundle contradicts itself: {what}; convert it again"
+            self._need(
+                bool(self.metadata.prompts), "it has a captioner, and no prompts to ask it by"
             )
 
-    def _tensor(self, signature, name):
-        runner = self._runners.get(signature)
-        return runner and (runner.get_input_details() | runner.get_output_details()).get(name)
+    def _promised_tensors(self) -> dict[str, dict[str, tuple[Any, tuple | None]]]:
+        """Return dtype and shape of the tensors of every signature; None is any shape, or size."""
+        image = self.metadata.input
+        tensors: dict[str, dict[str, tuple[Any, tuple | None]]] = {
+            "encode": {
+                "image": (np.uint8, (1, image.height, image.width, 3)),
+                "features": (np.float32, None),
+            }
+        }
+        if self.vocabulary:
+            tensors["encode"]["context"] = (np.float32, None)
+            tensors["encode"]["tags"] = (np.float32, (1, len(self.metadata.tags)))
+            tensors["next_word"] = {
+                "history": (self._history_dtype, (None, self.metadata.order - 1)),
+                "context": (np.float32, self._shape("encode", "context")),
+                "logits": (np.float32, (None, len(self.vocabulary))),
+            }
+        if self.labels:
+            tensors["classify"] = {
+                "features": (np.float32, self._shape("encode", "features")),
+                "scores": (np.float32, (1, len(self.labels))),
+            }
+            if self.vocabulary and self._takes_words:
+                tensors["classify"]["caption"] = (np.float32, (1, len(self.vocabulary)))
+        return tensors
 
-    def _shape(self, signature, name):
-        found = self._tensor(signature, name)
-        return found and tuple(found["shape_signature"].tolist())
+    def _check_tensor(self, signature: str, name: str, dtype: Any, shape: tuple | None) -> None:
+        """Raise PicaptionError unless the graph has this tensor."""
+        tensor = self._tensor(signature, name)
+        if tensor is None:
+            self._need(False, f"its graph has no {name} in a signature {signature}")
+            return
+        actual_shape = tuple(tensor["shape_signature"].tolist())
+        fits = tensor["dtype"] == dtype and _shape_fits(actual_shape, shape)
+        actual = f"{np.dtype(tensor['dtype']).name} {list(actual_shape)}"
+        promised = f"{np.dtype(dtype).name} {list(shape or ())}"
+        self._need(
+            fits,
+            f"{signature}'s {name} is {actual}, its metadata, labels and vocabulary promise "
+            f"{promised}",
+        )
+
+    def _need(self, condition: bool, contradiction: str) -> None:
+        if not condition:
+            raise PicaptionError(
+                f"{self.path}: the bundle contradicts itself: {contradiction}; convert it again"
+            )
+
+    def _tensor(self, signature: str, name: str) -> dict[str, Any] | None:
+        """Return the runtime's details of a signature's tensor, or None without such a one."""
+        runner = self._runners.get(signature)
+        if runner is None:
+            return None
+        return (runner.get_input_details() | runner.get_output_details()).get(name)
+
+    def _shape(self, signature: str, name: str) -> tuple[int, ...] | None:
+        tensor = self._tensor(signature, name)
+        if tensor is None:
+            return None
+        return tuple(tensor["shape_signature"].tolist())
+
+
+def _shape_fits(actual: tuple[int, ...], promised: tuple[int | None, ...] | None) -> bool:
+    """Return whether a shape is the promised one; None is any shape, or any size in one."""
+    if promised is None:
+        return True
+    if len(actual) != len(promised):
+        return False
+    return all(expected in (None, size) for size, expected in zip(actual, promised))

@@ -1,94 +1,150 @@
-"""The signature `classify`, written into a TFLite graph without TensorFlow: how the device learns new classes.
+"""The signature `classify`, written into a TFLite graph without TensorFlow.
 
-features are brought to unit length, but for a raw head; both products have weights of 8 bits (their inputs are quantized as they
-come, with the range that they have), and what follows is floating point:
+So a device adds classes that it has learned. Features are brought to unit length, unless the
+classifier takes them raw; both products have weights of 8 bits, what follows is floating point:
 
-    scores = squash(L2(features) . W + caption . V + b)
+    scores = activation(L2(features) . W + caption . V + b)
 
-Weights have one scale a matrix: tflite-runtime 2.14 reads no other with inputs in floating point.
+with a sigmoid or a softmax as activation. Weights have a single scale per matrix: tflite-runtime
+2.14 reads no others beside floating-point inputs.
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from .flatbuffer import pack_model
 
-OPERATORS, OPTIONS, TYPES = schema.BuiltinOperator, schema.BuiltinOptions, schema.TensorType
+OPERATORS = schema.BuiltinOperator
+OPTIONS = schema.BuiltinOptions
+TYPES = schema.TensorType
 NAME = "classify"
-#: The version of a fully connected operator that takes weights of 8 bits beside inputs in floating point.
-HYBRID = 3
+#: The version of a fully connected operator that takes weights of 8 bits and floating-point inputs.
+HYBRID_VERSION = 3
+
+_MIN_SCALE = 1e-12
 
 
-def with_classify(graph, head, multi_label, quantized=True):
-    """Return the TFLite flatbuffer `graph`, bytes, with a signature `classify` that computes `head`
-    (picaption.device.recognition.classifier.Classifier) in place of the one that it may have; unless `quantized`, with weights in floating point."""
+class ClassifierWeights(Protocol):
+    """The weights of picaption.device.recognition.classifier.Classifier, float32."""
+
+    @property
+    def features(self) -> np.ndarray:
+        """Weights of the features, [F, C]."""
+        ...
+
+    @property
+    def words(self) -> np.ndarray | None:
+        """Weights of the word evidence, [V, C], or None."""
+        ...
+
+    @property
+    def bias(self) -> np.ndarray:
+        """Bias of the classes, [C]."""
+        ...
+
+    @property
+    def raw(self) -> bool:
+        """Whether features are taken as they are, not at unit length."""
+        ...
+
+
+def with_classify(
+    graph: bytes, weights: ClassifierWeights, multi_label: bool, quantized: bool = True
+) -> bytes:
+    """Return a graph with the signature `classify`, in place of the one it may have.
+
+    Args:
+        graph: A TFLite flatbuffer.
+        weights: What `classify` computes.
+        multi_label: Scores are sigmoids, otherwise a softmax.
+        quantized: Weights have 8 bits, otherwise they are floating point.
+
+    Returns:
+        The new flatbuffer; all other signatures compute what they did.
+    """
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
     _remove(model, NAME)
     subgraph = Subgraph(model, NAME)
-    inputs = {"features": subgraph.tensor((1, head.features.shape[0]), "features")}
-    seen = inputs["features"]
-    if not head.raw:
-        seen = subgraph.operator(
-            OPERATORS.L2_NORMALIZATION, [seen], head.features.shape[:1], schema.L2NormOptionsT()
+    feature_count, class_count = weights.features.shape
+    inputs = {"features": subgraph.tensor((1, feature_count), "features")}
+    features = inputs["features"]
+    if not weights.raw:
+        features = subgraph.operator(
+            OPERATORS.L2_NORMALIZATION, [features], (feature_count,), schema.L2NormOptionsT()
         )
-    logits = subgraph.product(seen, head.features, head.bias, quantized)
-    if head.words is not None:
-        inputs["caption"] = subgraph.tensor((1, head.words.shape[0]), "caption")
-        told = subgraph.product(inputs["caption"], head.words, None, quantized)
+    logits = subgraph.product(features, weights.features, weights.bias, quantized)
+    if weights.words is not None:
+        inputs["caption"] = subgraph.tensor((1, weights.words.shape[0]), "caption")
+        word_logits = subgraph.product(inputs["caption"], weights.words, None, quantized)
         logits = subgraph.operator(
-            OPERATORS.ADD, [logits, told], head.bias.shape, schema.AddOptionsT()
+            OPERATORS.ADD, [logits, word_logits], (class_count,), schema.AddOptionsT()
         )
     if multi_label:
-        scores = subgraph.operator(OPERATORS.LOGISTIC, [logits], head.bias.shape, name="scores")
+        scores = subgraph.operator(OPERATORS.LOGISTIC, [logits], (class_count,), name="scores")
     else:
         scores = subgraph.operator(
-            OPERATORS.SOFTMAX, [logits], head.bias.shape, schema.SoftmaxOptionsT(beta=1.0), "scores"
+            OPERATORS.SOFTMAX, [logits], (class_count,), schema.SoftmaxOptionsT(beta=1.0), "scores"
         )
     subgraph.finish(inputs, {"scores": scores})
     return pack_model(model)
 
 
-def _remove(model, name):
-    """Take the signature `name`, its subgraph and what only that one uses out of a ModelT."""
-    kept = [
-        signature
-        for signature in model.signatureDefs or ()
-        if signature.signatureKey != name.encode()
-    ]
-    gone = {signature.subgraphIndex for signature in model.signatureDefs or ()} - {
-        each.subgraphIndex for each in kept
-    }
-    places = [index for index in range(len(model.subgraphs)) if index not in gone]
-    for signature in kept:
-        signature.subgraphIndex = places.index(signature.subgraphIndex)
-    model.signatureDefs, model.subgraphs = kept, [model.subgraphs[index] for index in places]
+def _remove(model: Any, name: str) -> None:
+    """Remove the signature `name`, its subgraph and what only that one uses from a ModelT."""
+    signatures = model.signatureDefs or []
+    remaining = [signature for signature in signatures if signature.signatureKey != name.encode()]
+    before = {signature.subgraphIndex for signature in signatures}
+    removed = before - {signature.subgraphIndex for signature in remaining}
+    indices = [index for index in range(len(model.subgraphs)) if index not in removed]
+    for signature in remaining:
+        signature.subgraphIndex = indices.index(signature.subgraphIndex)
+    model.signatureDefs = remaining
+    model.subgraphs = [model.subgraphs[index] for index in indices]
     drop_unused_buffers(model)
 
 
-def drop_unused_buffers(model):
-    """Take the buffers that no tensor uses out of a ModelT."""
-    owners = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors] + list(
-        model.metadata or ()
-    )
-    used = sorted(
-        {0} | {owner.buffer for owner in owners}
-    )  # The first is empty, by the format's rule.
+def drop_unused_buffers(model: Any) -> None:
+    """Remove the buffers that no tensor uses from a schema.ModelT."""
+    owners = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors]
+    owners += model.metadata or []
+    # The first buffer is empty, by the format's rule.
+    used = sorted({0} | {owner.buffer for owner in owners})
     model.buffers = [model.buffers[index] for index in used]
-    numbers = {before: after for after, before in enumerate(used)}
+    new_indices = {before: after for after, before in enumerate(used)}
     for owner in owners:
-        owner.buffer = numbers[owner.buffer]
+        owner.buffer = new_indices[owner.buffer]
 
 
 class Subgraph:
-    """A subgraph of a ModelT that is being written: what makes a tensor or an operator returns its tensor's number."""
+    """A subgraph of a ModelT while it is written; methods that add a tensor return its index.
 
-    def __init__(self, model, name):
-        self.model, self.name = model, name
+    Args:
+        model: The schema.ModelT, which gets the subgraph's buffers and, from `finish`, itself.
+        name: The name of the subgraph and of its signature.
+
+    Attributes:
+        graph: The schema.SubGraphT.
+    """
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model = model
+        self.name = name
         self.graph = schema.SubGraphT(name=name, tensors=[], operators=[])
 
-    def tensor(self, shape, name=None, kind=TYPES.FLOAT32, data=None, scale=None, zero_point=0):
-        """Return a new tensor, constant where it has `data`, quantized where it has a `scale`."""
-        tensor = schema.TensorT(shape=np.array(shape, np.int32), type=kind, name=name, buffer=0)
+    def tensor(
+        self,
+        shape: Sequence[int] | np.ndarray,
+        name: str | None = None,
+        dtype: int = TYPES.FLOAT32,
+        data: np.ndarray | np.generic | None = None,
+        scale: float | None = None,
+        zero_point: int = 0,
+    ) -> int:
+        """Add a tensor, constant if it has `data`, quantized if it has a `scale`."""
+        tensor = schema.TensorT(shape=np.array(shape, np.int32), type=dtype, name=name, buffer=0)
         if data is not None:
             tensor.buffer = len(self.model.buffers)
             self.model.buffers.append(schema.BufferT(data=np.frombuffer(data.tobytes(), np.uint8)))
@@ -99,63 +155,79 @@ class Subgraph:
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
-    def operator(self, code, inputs, shape, options=None, name=None, version=1):
-        """Return the tensor [1, *shape], float32, that the operator gives."""
+    def operator(
+        self,
+        code: int,
+        inputs: Sequence[int],
+        shape: Sequence[int],
+        options: Any = None,
+        name: str | None = None,
+        version: int = 1,
+    ) -> int:
+        """Add an operator with a new output, float32 [1, *shape], and return that tensor."""
         return self.add(code, inputs, self.tensor((1, *shape), name), options, version)
 
-    def add(self, code, inputs, output, options=None, version=1):
-        """Return the tensor `output`, which the operator gives from now on."""
-        kind = (
-            getattr(OPTIONS, type(options).__name__.removesuffix("T")) if options else OPTIONS.NONE
-        )
+    def add(
+        self, code: int, inputs: Sequence[int], output: int, options: Any = None, version: int = 1
+    ) -> int:
+        """Add an operator that computes the tensor `output`, and return that tensor."""
+        options_type = OPTIONS.NONE
+        if options:
+            options_type = getattr(OPTIONS, type(options).__name__.removesuffix("T"))
         self.graph.operators.append(
             schema.OperatorT(
                 opcodeIndex=self._opcode(code, version),
                 inputs=np.array(inputs, np.int32),
                 outputs=np.array([output], np.int32),
-                builtinOptionsType=kind,
+                builtinOptionsType=options_type,
                 builtinOptions=options,
             )
         )
         return output
 
-    def product(self, rows, weights, bias, quantized):
-        """Return the tensor rows . weights + bias, weights float32 [inputs, outputs], bias [outputs] or None."""
-        kind, scale, data = TYPES.FLOAT32, None, np.ascontiguousarray(weights.T, np.float32)
+    def product(
+        self, rows: int, weights: np.ndarray, bias: np.ndarray | None, quantized: bool
+    ) -> int:
+        """Add rows . weights + bias, with weights float32 [inputs, outputs], bias [outputs]."""
+        data = np.ascontiguousarray(weights.T, np.float32)
         if quantized:
-            kind, scale = TYPES.INT8, max(float(np.abs(data).max()) / 127, 1e-12)
+            scale = max(float(np.abs(data).max()) / 127, _MIN_SCALE)
             data = np.round(data / scale).astype(np.int8)
-        inputs = [rows, self.tensor(data.shape, None, kind, data, scale)]
-        inputs.append(-1 if bias is None else self.tensor(bias.shape, data=bias.astype(np.float32)))
+            matrix = self.tensor(data.shape, None, TYPES.INT8, data, scale)
+            version = HYBRID_VERSION
+        else:
+            matrix = self.tensor(data.shape, None, TYPES.FLOAT32, data)
+            version = 1
+        offset = -1
+        if bias is not None:
+            offset = self.tensor(bias.shape, data=bias.astype(np.float32))
         return self.operator(
             OPERATORS.FULLY_CONNECTED,
-            inputs,
+            [rows, matrix, offset],
             weights.shape[1:],
             schema.FullyConnectedOptionsT(),
-            version=HYBRID if quantized else 1,
+            version=version,
         )
 
-    def finish(self, inputs, outputs):
+    def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
         """Add the subgraph to the model, with a signature of these tensors by name."""
-        self.graph.inputs, self.graph.outputs = (
-            np.array([*named.values()], np.int32) for named in (inputs, outputs)
-        )
+        self.graph.inputs = np.array([*inputs.values()], np.int32)
+        self.graph.outputs = np.array([*outputs.values()], np.int32)
         self.model.subgraphs.append(self.graph)
         self.model.signatureDefs.append(
             schema.SignatureDefT(
-                *(
-                    [schema.TensorMapT(name, number) for name, number in named.items()]
-                    for named in (inputs, outputs)
-                ),
-                self.name,
-                len(self.model.subgraphs) - 1,
+                inputs=[schema.TensorMapT(name, index) for name, index in inputs.items()],
+                outputs=[schema.TensorMapT(name, index) for name, index in outputs.items()],
+                signatureKey=self.name,
+                subgraphIndex=len(self.model.subgraphs) - 1,
             )
         )
 
-    def _opcode(self, code, version):
+    def _opcode(self, code: int, version: int) -> int:
+        """Return the index of an operator's code in the model, which it is added to if new."""
         codes = self.model.operatorCodes
-        for index, known in enumerate(codes):
-            if known.builtinCode == code and known.version >= version:
+        for index, operator_code in enumerate(codes):
+            if operator_code.builtinCode == code and operator_code.version >= version:
                 return index
         codes.append(
             schema.OperatorCodeT(deprecatedBuiltinCode=code, version=version, builtinCode=code)

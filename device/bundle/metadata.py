@@ -1,47 +1,82 @@
-"""What a bundle says of itself: metadata.json as frozen values, checked when read."""
+"""What a bundle says of itself: metadata.json as frozen values, checked when it is read."""
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 from ..errors import PicaptionError
 
-#: Version of the bundle format; a reader refuses any other. Since 3, the captioner's prompts give the words' evidence.
-FORMAT_VERSION = 3
+#: Version of the bundle format that is written.
+FORMAT_VERSION = 4
+#: The oldest version that is read. Since 3, the captioner's prompts yield the word evidence.
+OLDEST_VERSION = 3
 HEAD_TYPES = ("multi-label", "single-label")
-RESIZE_RULES = ("squash", "crop")
+RESIZE_RULES = ("stretch", "crop")
+
+_MAX_SIDE = 4096
+_MAX_PROMPTS = 256
+
+Values = TypeVar("Values")
 
 
 @dataclass(frozen=True)
 class Input:
-    """The picture that `encode` takes: RGB uint8, brought to its shape by the rule it was trained with."""
+    """The image that `encode` takes: RGB uint8, brought to its shape as in training.
+
+    Attributes:
+        height: Rows of pixels.
+        width: Columns of pixels.
+        resize: How an image of another shape gets there, one of RESIZE_RULES
+            (picaption.device.images.resize).
+    """
 
     height: int = 224
     width: int = 224
-    resize: str = "squash"
+    resize: str = "stretch"
 
 
 @dataclass(frozen=True)
 class Beam:
-    """Beam search: hypotheses kept, words in a caption, the power of its length that divides its score, and how much the
-    tags weigh when one of the finished captions is chosen (see picaption.device.recognition.beam_search)."""
+    """Settings of the beam search (picaption.device.recognition.beam_search).
+
+    Attributes:
+        width: Hypotheses that go on after each word.
+        min_words: The fewest words of a caption.
+        max_words: The most words of a caption.
+        length_penalty: The power of a caption's length that divides its score.
+        tag_weight: How much the tags in a caption count when one of the finished captions is
+            chosen; 0 ignores them.
+    """
 
     width: int = 3
     min_words: int = 4
     max_words: int = 18
     length_penalty: float = 1.0
-    evidence: float = 0.0
+    tag_weight: float = 0.0
 
 
 @dataclass(frozen=True)
 class Metadata:
     """Everything about a bundle but its graph, labels and vocabulary.
 
-    head: "multi-label" (a sigmoid each) or "single-label" (softmax); order: of the n-grams, 0 where there
-    is no captioner; prompts: the starts of sentences after which it is asked for words (picaption.device.bundle.word_evidence); tags: the words that
-    `encode` scores, in its order; thresholds are scores, 0 to 1, and no class is certain below label_threshold; scene_threshold: a
-    live picture whose features are further than this from those of the last caption, by cosine distance, is captioned anew;
-    provenance and measured are free for what it was trained on and how good it was found.
+    Attributes:
+        name: What the bundle is called.
+        licence: Under which terms it may be used.
+        head: "multi-label" (a sigmoid for each class) or "single-label" (a softmax).
+        input: The image that `encode` takes.
+        order: The captioner's n-gram order, 0 without a captioner.
+        beam: Settings of the beam search.
+        prompts: Beginnings of sentences after which the captioner is asked for words
+            (picaption.device.bundle.word_evidence).
+        tags: The words that `encode` scores, in its order.
+        label_threshold: Below this score, 0 to 1, no class is certain.
+        tag_threshold: Below this score, 0 to 1, no tag is named.
+        scene_threshold: A live frame is captioned again if its features are further than this,
+            by cosine distance, from those of the last caption.
+        provenance: Free text by name: what it was trained on.
+        measured: Free values by name: how good it was.
     """
 
     name: str
@@ -59,83 +94,111 @@ class Metadata:
     measured: dict = field(default_factory=dict)
 
 
-def to_json(metadata):
-    """Return metadata.json's text."""
+def to_json(metadata: Metadata) -> str:
+    """Return the text of metadata.json."""
     values = {"format_version": FORMAT_VERSION} | dataclasses.asdict(metadata)
     return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
 
-def from_json(text, where):
-    """Return the Metadata that `text` holds; raises PicaptionError, which begins with `where`."""
+def from_json(text: str | bytes, where: str | Path) -> Metadata:
+    """Read the text of metadata.json.
 
-    def need(condition, what):
-        if not condition:
-            raise PicaptionError(f"{where}: its metadata is not valid: {what}")
+    Args:
+        text: The file's content.
+        where: What an error begins with, such as the path of the bundle.
 
+    Returns:
+        The Metadata, checked; one of format 3 as format 4 has it.
+
+    Raises:
+        PicaptionError: It is not valid, or of a format that is not read here.
+    """
     try:
         values = json.loads(text)
+        _need(isinstance(values, dict), "it is not a JSON object")
+        version = values.pop("format_version", None)
+        _need(type(version) is int and version >= 1, "it has no format version")
+        _check_version(version, where)
+        if version == 3:
+            values = _migrate_from_3(values)
+        _need(bool(values.get("name")), "it has no name")
+        metadata = _fill(Metadata, values)
+        metadata = dataclasses.replace(
+            metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts)
+        )
+        _check(metadata)
     except (ValueError, RecursionError) as error:
-        need(False, str(error))
-    need(isinstance(values, dict), "it is not a JSON object")
-    version = values.pop("format_version", None)
-    need(type(version) is int and version >= 1, "it has no format version")
-    if version > FORMAT_VERSION:
-        raise PicaptionError(
-            f"{where}: bundle format {version} is newer than this picaption reads ({FORMAT_VERSION}); "
-            "update picaption"
-        )
-    if version < FORMAT_VERSION:
-        raise PicaptionError(
-            f"{where}: bundle format {version} is older than this picaption reads ({FORMAT_VERSION}); "
-            "train and convert it again"
-        )
-    need(values.get("name"), "it has no name")
-    metadata = _fill(Metadata, values, need)
-    metadata = dataclasses.replace(
-        metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts)
-    )
-    need(metadata.head in HEAD_TYPES, f"head is {metadata.head!r}")
-    need(metadata.input.resize in RESIZE_RULES, f"the resize rule is {metadata.input.resize!r}")
-    need(
-        all(1 <= side <= 4096 for side in (metadata.input.height, metadata.input.width)),
-        "the input size is absurd",
-    )
-    need(metadata.order == 0 or 2 <= metadata.order <= 16, f"order is {metadata.order}")
-    need(all(type(tag) is str for tag in metadata.tags), "tags are not words")
-    need(all(type(text) is str for text in metadata.prompts), "prompts are not texts")
-    need(len(metadata.prompts) <= 256, f"there are {len(metadata.prompts)} prompts")
-    beam = metadata.beam
-    need(
-        1 <= beam.width <= 64 and 0 <= beam.min_words <= beam.max_words <= 128,
-        "the beam's settings are absurd",
-    )
-    need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
-    need(0 <= beam.evidence <= 100, f"the weight of the evidence is {beam.evidence}")
-    need(
-        all(
-            0 <= threshold <= 1 for threshold in (metadata.label_threshold, metadata.tag_threshold)
-        ),
-        "a threshold is not from 0 to 1",
-    )
-    need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
+        raise PicaptionError(f"{where}: its metadata is not valid: {error}") from None
     return metadata
 
 
-def _fill(kind, values, need):
-    """Return the dataclass `kind` from a dict, with every name and type checked."""
-    need(isinstance(values, dict), f"{kind.__name__.lower()} is not an object")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+def _need(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _check_version(version: int, where: str | Path) -> None:
+    """Raise PicaptionError for a format that is not read here."""
+    if version > FORMAT_VERSION:
+        raise PicaptionError(
+            f"{where}: bundle format {version} is newer than this picaption reads "
+            f"({FORMAT_VERSION}); update picaption"
+        )
+    if version < OLDEST_VERSION:
+        raise PicaptionError(
+            f"{where}: bundle format {version} is older than this picaption reads "
+            f"({OLDEST_VERSION}); train and convert it again"
+        )
+
+
+def _migrate_from_3(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of format 3 by the names of format 4."""
+    values = dict(values)
+    if isinstance(values.get("input"), dict) and values["input"].get("resize") == "squash":
+        values["input"] = values["input"] | {"resize": "stretch"}
+    if isinstance(values.get("beam"), dict) and "evidence" in values["beam"]:
+        beam = dict(values["beam"])
+        beam["tag_weight"] = beam.pop("evidence")
+        values["beam"] = beam
+    return values
+
+
+def _fill(cls: type[Values], values: Any) -> Values:
+    """Return the dataclass `cls` from a dict; raise ValueError for a wrong name or type."""
+    _need(isinstance(values, dict), f"{cls.__name__.lower()} is not an object")
+    types = {field.name: field.type for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     filled = {}
     for name, value in values.items():
-        need(name in fields, f"unknown entry {name!r}")
-        expected = fields[name].type
-        if dataclasses.is_dataclass(expected):
-            value = _fill(expected, value, need)
+        _need(name in types, f"unknown entry {name!r}")
+        expected = types[name]
+        if isinstance(expected, type) and dataclasses.is_dataclass(expected):
+            value = _fill(expected, value)
         elif expected in (int, str, dict):
-            need(type(value) is expected, f"{name} is {value!r}")
+            _need(type(value) is expected, f"{name} is {value!r}")
         elif expected is float:
-            need(type(value) in (int, float), f"{name} is {value!r}")
+            _need(type(value) in (int, float), f"{name} is {value!r}")
         else:
-            need(type(value) in (list, tuple), f"{name} is {value!r}")
+            _need(type(value) in (list, tuple), f"{name} is {value!r}")
         filled[name] = value
-    return kind(**filled)
+    return cls(**filled)
+
+
+def _check(metadata: Metadata) -> None:
+    """Raise ValueError if a value is out of its range."""
+    image = metadata.input
+    beam = metadata.beam
+    _need(metadata.head in HEAD_TYPES, f"head is {metadata.head!r}")
+    _need(image.resize in RESIZE_RULES, f"the resize rule is {image.resize!r}")
+    sides_fit = all(1 <= side <= _MAX_SIDE for side in (image.height, image.width))
+    _need(sides_fit, "the input size is absurd")
+    _need(metadata.order == 0 or 2 <= metadata.order <= 16, f"order is {metadata.order}")
+    _need(all(type(tag) is str for tag in metadata.tags), "tags are not words")
+    _need(all(type(prompt) is str for prompt in metadata.prompts), "prompts are not texts")
+    _need(len(metadata.prompts) <= _MAX_PROMPTS, f"there are {len(metadata.prompts)} prompts")
+    _need(1 <= beam.width <= 64, "the beam's settings are absurd")
+    _need(0 <= beam.min_words <= beam.max_words <= 128, "the beam's settings are absurd")
+    _need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
+    _need(0 <= beam.tag_weight <= 100, f"the weight of the tags is {beam.tag_weight}")
+    for threshold in (metadata.label_threshold, metadata.tag_threshold):
+        _need(0 <= threshold <= 1, "a threshold is not from 0 to 1")
+    _need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")

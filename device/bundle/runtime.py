@@ -1,10 +1,11 @@
-"""The TFLite runtime: ai-edge-litert where it is installed, else tflite-runtime."""
+"""The TFLite runtime: ai-edge-litert if it is installed, else tflite-runtime."""
 
 import importlib
 import importlib.metadata
 import importlib.util
 import os
 import sys
+from typing import Any
 
 from ..errors import PicaptionError
 from ..images import quiet_stderr
@@ -14,17 +15,24 @@ RUNTIMES = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
 )
+#: The most threads that an interpreter gets by default.
+MAX_DEFAULT_THREADS = 4
 
 
-def load_runtime():
-    """Return (Interpreter class, its name and version); raises PicaptionError where there is no runtime."""
+def load_runtime() -> tuple[Any, str]:
+    """Return the best runtime's Interpreter class, and its name and version.
+
+    Raises:
+        PicaptionError: No runtime is installed, or none loads.
+    """
     failures = []
     for module, distribution in RUNTIMES:
         try:
             interpreter = importlib.import_module(module).Interpreter
         except (ImportError, AttributeError) as error:
             if importlib.util.find_spec(module.partition(".")[0]):
-                failures.append(f"{distribution} does not load: {str(error).partition(chr(10))[0]}")
+                reason = str(error).partition("\n")[0]
+                failures.append(f"{distribution} does not load: {reason}")
             continue
         return interpreter, f"{distribution} {importlib.metadata.version(distribution)}"
     if sys.maxsize <= 2**32:
@@ -36,19 +44,24 @@ def load_runtime():
     )
 
 
-def runtime_name():
+def runtime_name() -> str:
     """Return the name and version of the runtime in use, such as "ai-edge-litert 2.3.0"."""
     return load_runtime()[1]
 
 
-def make_interpreter(graph, threads=None):
-    """Return an interpreter over `graph`, a TFLite flatbuffer's bytes, with `threads` threads (default: up to 4).
+def make_interpreter(graph: bytes, threads: int | None = None) -> Any:
+    """Return an interpreter, ready to run.
 
-    Raises ValueError where the bytes are no TFLite graph.
+    Args:
+        graph: The bytes of a TFLite flatbuffer.
+        threads: How many threads it computes with; up to MAX_DEFAULT_THREADS by default.
+
+    Raises:
+        ValueError: The bytes are not a TFLite graph.
     """
-    interpreter = load_runtime()[0](
-        model_content=graph, num_threads=threads or min(4, os.cpu_count() or 1)
-    )
-    with quiet_stderr():  # LiteRT tells there of its delegate.
+    interpreter_class = load_runtime()[0]
+    threads = threads or min(MAX_DEFAULT_THREADS, os.cpu_count() or 1)
+    interpreter = interpreter_class(model_content=graph, num_threads=threads)
+    with quiet_stderr():  # LiteRT announces its delegate there.
         interpreter.allocate_tensors()
     return interpreter

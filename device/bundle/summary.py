@@ -1,23 +1,139 @@
-"""What a bundle holds, or any .tflite file: signatures, tensors and their quantization, words, sizes, operators."""
+"""What a bundle, or any .tflite file, holds: signatures, tensors, words, sizes, operators."""
 
 import struct
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import PicaptionError
-from .bundle import GRAPH_MAGIC, archive_members, content_hash, read_bundle, read_bytes
+from .bundle import GRAPH_MAGIC, Contents, parse_bundle, read_bytes, stored_hash
 
-#: How many labels and words are shown of all.
+#: How many labels, words, tags and prompts are shown of all.
 SHOWN = 5
 
+#: What the schema raises for a graph that is cut short or damaged.
+_GRAPH_ERRORS = (struct.error, IndexError, TypeError, AttributeError, ValueError, MemoryError)
 
-def summarize(path):
-    """Return what the bundle or .tflite file at `path` holds, as a dict of plain values.
 
-    `signatures`: by name, their `inputs` and `outputs`, the bytes of their constants and their `operators`; a tensor has name,
-    shape, dtype, and scale and zero point, where it is floating point those of the 8 bits that it is quantized to inside. Of a bundle
-    there are metadata, labels, words and the `sha256` of its content too. Raises PicaptionError where the file is neither,
-    or damaged.
+@dataclass(frozen=True)
+class TensorSummary:
+    """A tensor of a graph.
+
+    Attributes:
+        name: Its name, "" without one.
+        shape: Its shape.
+        dtype: Its type, such as "float32".
+        scale: Its first scale; None if it is not quantized. A floating-point input or output has
+            the one of the 8 bits that it is quantized to inside.
+        zero_point: Its first zero point.
+        channels: How many scales it has.
+    """
+
+    name: str
+    shape: list[int]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+    channels: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name, but for those of a quantization that there is not."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def __str__(self) -> str:
+        text = f"{self.name} {self.dtype} {self.shape}".strip()
+        if self.channels is None:
+            return text
+        if self.channels > 1:
+            return f"{text} {self.channels} scales"
+        return f"{text} {self.scale:.6g} ({self.zero_point:+d})"
+
+
+@dataclass(frozen=True)
+class OperatorSummary:
+    """An operator of a graph: its name, such as "conv_2d", its version and its tensors."""
+
+    operator: str
+    version: int
+    inputs: list[TensorSummary]
+    outputs: list[TensorSummary]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {
+            "operator": self.operator,
+            "version": self.version,
+            "inputs": [tensor.to_json() for tensor in self.inputs],
+            "outputs": [tensor.to_json() for tensor in self.outputs],
+        }
+
+    def __str__(self) -> str:
+        inputs = ", ".join(map(str, self.inputs))
+        outputs = ", ".join(map(str, self.outputs))
+        return f"{self.operator}.{self.version}  {inputs} -> {outputs}"
+
+
+@dataclass(frozen=True)
+class SignatureSummary:
+    """A signature of a graph: its tensors, the size of its constants, and its operators."""
+
+    inputs: list[TensorSummary]
+    outputs: list[TensorSummary]
+    constant_bytes: int
+    operators: list[OperatorSummary]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {
+            "inputs": [tensor.to_json() for tensor in self.inputs],
+            "outputs": [tensor.to_json() for tensor in self.outputs],
+            "constant_bytes": self.constant_bytes,
+            "operators": [operator.to_json() for operator in self.operators],
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a file holds.
+
+    Attributes:
+        path: The path of the file.
+        contents: A bundle's Contents; None for another .tflite file.
+        sha256: The hash of a bundle's content, "" for another .tflite file.
+        file_bytes: The size of the file.
+        graph_bytes: The size of its graph.
+        signatures: Its signatures by name; a graph without any is one called "graph".
+    """
+
+    path: str
+    contents: Contents | None
+    sha256: str
+    file_bytes: int
+    graph_bytes: int
+    signatures: dict[str, SignatureSummary]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        values: dict[str, Any] = {"path": self.path}
+        if self.contents is not None:
+            values["metadata"] = asdict(self.contents.metadata)
+            values["labels"] = list(self.contents.labels)
+            values["words"] = list(_words(self.contents))
+            values["sha256"] = self.sha256
+        values["bytes"] = self.file_bytes
+        values["graph_bytes"] = self.graph_bytes
+        values["signatures"] = {
+            name: signature.to_json() for name, signature in self.signatures.items()
+        }
+        return values
+
+
+def summarize(path: str | Path) -> Summary:
+    """Return what a bundle or another .tflite file holds.
+
+    Raises:
+        PicaptionError: The file is neither, or is damaged.
     """
     try:
         from ai_edge_litert import schema_py_generated as schema
@@ -26,167 +142,178 @@ def summarize(path):
             "reading a graph takes the schema that ai-edge-litert has: pip install ai-edge-litert"
         ) from None
     path = Path(path)
-    found, data = {"path": str(path)}, read_bytes(path)
-    if data[4:8] == GRAPH_MAGIC and b"metadata.json" not in data:
-        graph = data  # Others' files have no metadata of ours behind the graph.
-    else:
-        contents = read_bundle(path)
+    data = read_bytes(path)
+    contents = None
+    sha256 = ""
+    graph = data
+    # Other programs' files have no metadata of ours behind the graph.
+    if data[4:8] != GRAPH_MAGIC or b"metadata.json" in data:
+        contents = parse_bundle(data, path)
+        sha256 = stored_hash(data)
         graph = contents.graph
-        words = contents.vocabulary.words if contents.vocabulary else ()
-        found |= {
-            "metadata": asdict(contents.metadata),
-            "labels": list(contents.labels),
-            "words": list(words),
-            "sha256": content_hash(graph, archive_members(contents)),
-        }
     try:
-        model = schema.ModelT.InitFromPackedBuf(graph, 0)
-        signatures = _signatures(model, schema)
-    except (struct.error, IndexError, TypeError, AttributeError, ValueError, MemoryError):
+        signatures = _Graph(schema.ModelT.InitFromPackedBuf(graph, 0), schema).signatures()
+    except _GRAPH_ERRORS:
         raise PicaptionError(f"{path}: the file is cut short or damaged; copy it again") from None
-    return found | {"bytes": len(data), "graph_bytes": len(graph), "signatures": signatures}
+    return Summary(str(path), contents, sha256, len(data), len(graph), signatures)
 
 
-def _signatures(model, schema):
-    """Return {name: what `inspect` tells of it} of a schema.ModelT; a graph without signatures is one called "graph"."""
-    operators, types = (
-        {number: name.lower() for name, number in vars(kind).items() if not name.startswith("_")}
-        for kind in (schema.BuiltinOperator, schema.TensorType)
-    )
-    codes = [
-        operators[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes
-    ]
+class _Graph:
+    """Reads the signatures of a schema.ModelT."""
 
-    def describe(subgraph, number, name=None, inside=None):
-        tensor = subgraph.tensors[number]
-        quantized = subgraph.tensors[number if inside is None else inside].quantization
-        each = {
-            "name": name or (tensor.name or b"").decode(),
-            "shape": [] if tensor.shape is None else tensor.shape.tolist(),
-            "dtype": types[tensor.type],
-        }
-        if quantized and quantized.scale is not None and len(quantized.scale):
-            each |= {
-                "scale": round(float(quantized.scale[0]), 9),
-                "zero_point": int(quantized.zeroPoint[0]),
-                "channels": len(quantized.scale),
-            }
-        return each
+    def __init__(self, model: Any, schema: Any) -> None:
+        self._model = model
+        self._types = _names_by_value(schema.TensorType)
+        operators = _names_by_value(schema.BuiltinOperator)
+        self._codes = [
+            operators[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            for code in model.operatorCodes
+        ]
 
-    def part(subgraph, inputs, outputs):
-        inside, steps = {}, []
-        for each in subgraph.operators:
-            code = codes[each.opcodeIndex]
-            if code == "quantize":
-                inside[int(each.inputs[0])] = int(each.outputs[0])
-            if code == "dequantize":
-                inside[int(each.outputs[0])] = int(each.inputs[0])
-            steps.append(
-                {
-                    "operator": code,
-                    "version": model.operatorCodes[each.opcodeIndex].version,
-                    "inputs": [
-                        describe(subgraph, int(number)) for number in each.inputs if number >= 0
-                    ],
-                    "outputs": [describe(subgraph, int(number)) for number in each.outputs],
-                }
+    def signatures(self) -> dict[str, SignatureSummary]:
+        """Return the signatures by name; a graph without any is one called "graph"."""
+        if not self._model.signatureDefs:
+            subgraph = self._model.subgraphs[0]
+            inputs = [(int(index), None) for index in subgraph.inputs]
+            outputs = [(int(index), None) for index in subgraph.outputs]
+            return {"graph": self._signature(subgraph, inputs, outputs)}
+        return {
+            signature.signatureKey.decode(): self._signature(
+                self._model.subgraphs[signature.subgraphIndex],
+                _named_tensors(signature.inputs),
+                _named_tensors(signature.outputs),
             )
+            for signature in self._model.signatureDefs
+        }
+
+    def _signature(
+        self,
+        subgraph: Any,
+        inputs: Sequence[tuple[int, str | None]],
+        outputs: Sequence[tuple[int, str | None]],
+    ) -> SignatureSummary:
+        """Return a signature whose inputs and outputs are tensors' indices and names."""
+        quantized = self._quantized_ends(subgraph)
         constants = {
-            tensor.buffer: model.buffers[tensor.buffer].data for tensor in subgraph.tensors
+            tensor.buffer: self._model.buffers[tensor.buffer].data for tensor in subgraph.tensors
         }
-        return {
-            "inputs": [
-                describe(subgraph, number, name, inside.get(number)) for number, name in inputs
-            ],
-            "outputs": [
-                describe(subgraph, number, name, inside.get(number)) for number, name in outputs
-            ],
-            "constant_bytes": sum(len(data) for data in constants.values() if data is not None),
-            "operators": steps,
-        }
-
-    def named(ends):
-        return [(int(each.tensorIndex), each.name.decode()) for each in ends]
-
-    if not model.signatureDefs:
-        graph = model.subgraphs[0]
-        return {
-            "graph": part(
-                graph,
-                *(
-                    [(int(number), None) for number in ends]
-                    for ends in (graph.inputs, graph.outputs)
-                ),
-            )
-        }
-    return {
-        each.signatureKey.decode(): part(
-            model.subgraphs[each.subgraphIndex], named(each.inputs), named(each.outputs)
+        return SignatureSummary(
+            [self._tensor(subgraph, *end, quantized.get(end[0])) for end in inputs],
+            [self._tensor(subgraph, *end, quantized.get(end[0])) for end in outputs],
+            sum(len(data) for data in constants.values() if data is not None),
+            [self._operator(subgraph, operator) for operator in subgraph.operators],
         )
-        for each in model.signatureDefs
-    }
+
+    def _quantized_ends(self, subgraph: Any) -> dict[int, int]:
+        """Return the quantized tensor of each floating-point one that is quantized inside."""
+        quantized = {}
+        for operator in subgraph.operators:
+            code = self._codes[operator.opcodeIndex]
+            if code == "quantize":
+                quantized[int(operator.inputs[0])] = int(operator.outputs[0])
+            if code == "dequantize":
+                quantized[int(operator.outputs[0])] = int(operator.inputs[0])
+        return quantized
+
+    def _operator(self, subgraph: Any, operator: Any) -> OperatorSummary:
+        return OperatorSummary(
+            self._codes[operator.opcodeIndex],
+            self._model.operatorCodes[operator.opcodeIndex].version,
+            [self._tensor(subgraph, int(index)) for index in operator.inputs if index >= 0],
+            [self._tensor(subgraph, int(index)) for index in operator.outputs],
+        )
+
+    def _tensor(
+        self, subgraph: Any, index: int, name: str | None = None, quantized: int | None = None
+    ) -> TensorSummary:
+        """Return a tensor by its index, with the scale of the tensor `quantized`."""
+        tensor = subgraph.tensors[index]
+        name = name or (tensor.name or b"").decode()
+        shape = [] if tensor.shape is None else tensor.shape.tolist()
+        dtype = self._types[tensor.type]
+        quantization = subgraph.tensors[index if quantized is None else quantized].quantization
+        if not quantization or quantization.scale is None or not len(quantization.scale):
+            return TensorSummary(name, shape, dtype)
+        return TensorSummary(
+            name,
+            shape,
+            dtype,
+            round(float(quantization.scale[0]), 9),
+            int(quantization.zeroPoint[0]),
+            len(quantization.scale),
+        )
 
 
-def table(found, graph=False):
-    """Return what `inspect` found as lines of text; `graph`: with the operators."""
+def _names_by_value(enumeration: Any) -> dict[int, str]:
+    """Return the lower-case names of one of the schema's enumerations."""
+    return {value: name.lower() for name, value in vars(enumeration).items() if name[:1] != "_"}
+
+
+def _named_tensors(tensors: Any) -> list[tuple[int, str | None]]:
+    return [(int(tensor.tensorIndex), tensor.name.decode()) for tensor in tensors]
+
+
+def summary_lines(summary: Summary, operators: bool = False) -> list[str]:
+    """Return a Summary as lines of text, with every operator if `operators`."""
     lines = [
-        f"{found['path']}: {found['bytes'] / 1e6:.2f} MB, of which the graph is {found['graph_bytes'] / 1e6:.2f}"
+        f"{summary.path}: {summary.file_bytes / 1e6:.2f} MB, of which the graph is "
+        f"{summary.graph_bytes / 1e6:.2f}"
     ]
-    if "metadata" in found:
-        metadata = found["metadata"]
-        shape = metadata["input"]
-        lines += [
-            f"sha256      {found['sha256']}",
-            f"name        {metadata['name']}, licence {metadata['licence']}",
-            f"picture     {shape['height']}x{shape['width']}, {shape['resize']}",
-            f"classes     {_some(found['labels'])}, {metadata['head']}, certain from {metadata['label_threshold']:.2f}",
-            f"words       {_some(found['words'])}"
-            + (f"; order {metadata['order']}" if found["words"] else ""),
-        ]
-        if found["words"]:
-            lines += [
-                f"tags        {_some(metadata['tags'])}",
-                f"prompts     {_some(metadata['prompts'])}",
-                "beam        "
-                + ", ".join(f"{name} {value}" for name, value in metadata["beam"].items()),
-            ]
-        lines += [
-            f"{part:12}{name}: {value}"
-            for part in ("provenance", "measured")
-            for name, value in metadata[part].items()
-        ]
-    for name, signature in found["signatures"].items():
-        lines.append(
-            f"{name}: {len(signature['operators'])} operators, {signature['constant_bytes'] / 1e6:.2f} MB of constants"
-        )
-        lines += [
-            f"  {way:6}    {_tensor(each)}"
-            for way in ("inputs", "outputs")
-            for each in signature[way]
-        ]
-        if graph:
-            lines += [
-                f"  {number:4} {each['operator']}.{each['version']}  {', '.join(map(_tensor, each['inputs']))} -> "
-                f"{', '.join(map(_tensor, each['outputs']))}"
-                for number, each in enumerate(signature["operators"])
-            ]
-        kinds = [each["operator"] for each in signature["operators"]]
-        counts = sorted(set(kinds), key=lambda kind: (-kinds.count(kind), kind))
-        lines.append("  " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in counts))
+    if summary.contents is not None:
+        lines += _contents_lines(summary.contents, summary.sha256)
+    for name, signature in summary.signatures.items():
+        lines += _signature_lines(name, signature, operators)
     return lines
 
 
-def _some(names):
-    shown = ", ".join(names[:SHOWN])
-    return f"{len(names)}: {shown}{', ...' if len(names) > SHOWN else ''}" if names else "none"
+def _contents_lines(contents: Contents, sha256: str) -> list[str]:
+    metadata = contents.metadata
+    image = metadata.input
+    words = _words(contents)
+    lines = [
+        f"sha256      {sha256}",
+        f"name        {metadata.name}, licence {metadata.licence}",
+        f"picture     {image.height}x{image.width}, {image.resize}",
+        f"classes     {_first(contents.labels)}, {metadata.head}, "
+        f"certain from {metadata.label_threshold:.2f}",
+    ]
+    if words:
+        beam = ", ".join(f"{name} {value}" for name, value in vars(metadata.beam).items())
+        lines += [
+            f"words       {_first(words)}; order {metadata.order}",
+            f"tags        {_first(metadata.tags)}",
+            f"prompts     {_first(metadata.prompts)}",
+            f"beam        {beam}",
+        ]
+    else:
+        lines.append(f"words       {_first(words)}")
+    lines += [f"provenance  {name}: {value}" for name, value in metadata.provenance.items()]
+    lines += [f"measured    {name}: {value}" for name, value in metadata.measured.items()]
+    return lines
 
 
-def _tensor(each):
-    text = f"{each['name']} {each['dtype']} {each['shape']}".strip()
-    if "scale" in each:
-        text += (
-            f" {each['channels']} scales"
-            if each["channels"] > 1
-            else f" {each['scale']:.6g} ({each['zero_point']:+d})"
-        )
-    return text
+def _signature_lines(name: str, signature: SignatureSummary, operators: bool) -> list[str]:
+    lines = [
+        f"{name}: {len(signature.operators)} operators, "
+        f"{signature.constant_bytes / 1e6:.2f} MB of constants"
+    ]
+    lines += [f"  inputs    {tensor}" for tensor in signature.inputs]
+    lines += [f"  outputs    {tensor}" for tensor in signature.outputs]
+    if operators:
+        lines += [f"  {index:4} {operator}" for index, operator in enumerate(signature.operators)]
+    codes = [operator.operator for operator in signature.operators]
+    most_first = sorted(set(codes), key=lambda code: (-codes.count(code), code))
+    lines.append("  " + ", ".join(f"{codes.count(code)} {code}" for code in most_first))
+    return lines
+
+
+def _words(contents: Contents) -> tuple[str, ...]:
+    return contents.vocabulary.words if contents.vocabulary else ()
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return how many names there are, and the first ones."""
+    if not names:
+        return "none"
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN])}{more}"

@@ -1,36 +1,46 @@
-"""The words that a captioner knows, and their numbers."""
+"""The words that a captioner knows, and their ids."""
 
-#: Word numbers with a meaning of their own: sentence start (also what pads a short history), sentence end, unknown.
-START_ID, END_ID, UNKNOWN_ID = 0, 1, 2
+from collections.abc import Iterable
+
+#: Ids with a meaning of their own: the sentence's start (it also pads a short history), its end,
+#: and any unknown word.
+START_ID = 0
+END_ID = 1
+UNKNOWN_ID = 2
 SPECIAL_WORDS = ("<s>", "</s>", "<unk>")
 
 
 class Vocabulary:
-    """Words by number: `words[number]`, with the three special ones first.
+    """Words by id, `words[word_id]`, with SPECIAL_WORDS first.
 
-    Raises ValueError where the special words are missing or a word stands twice.
+    Attributes:
+        words: All words, in the order of their ids.
+        word_ids: The id of every word.
+
+    Raises:
+        ValueError: The special words are missing, or a word occurs twice.
     """
 
-    def __init__(self, words):
+    def __init__(self, words: Iterable[str]) -> None:
         self.words = tuple(words)
-        self.word_ids = {word: number for number, word in enumerate(self.words)}
+        self.word_ids = {word: word_id for word_id, word in enumerate(self.words)}
         if self.words[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
             raise ValueError(f"a vocabulary starts with {' '.join(SPECIAL_WORDS)}")
         if len(self.word_ids) != len(self.words):
             raise ValueError("a word stands twice in the vocabulary")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.words)
 
-    def encode(self, words):
-        """Return the numbers of `words`, UNKNOWN for those that are not in the vocabulary."""
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """Return the ids of `words`, UNKNOWN_ID for those that are not in the vocabulary."""
         return [self.word_ids.get(word, UNKNOWN_ID) for word in words]
 
-    def decode(self, numbers):
-        """Return the words of `numbers` as a tuple."""
-        return tuple(self.words[number] for number in numbers)
+    def decode(self, word_ids: Iterable[int]) -> tuple[str, ...]:
+        """Return the words of `word_ids`."""
+        return tuple(self.words[word_id] for word_id in word_ids)
 
 
-def sentence(words):
-    """Return `words` as a person writes them: spaces between, possessives joined to their noun."""
+def sentence(words: Iterable[str]) -> str:
+    """Return `words` as a person writes them: with spaces, possessives joined to their noun."""
     return " ".join(words).replace(" 's", "'s")

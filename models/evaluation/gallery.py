@@ -108,5 +108,5 @@ def data_uri(path, side=SIDE):
     image = read_image(path)
     scale = min(1, side / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    jpeg = encode_image(resize(image, height, width, "squash"), ".jpg", QUALITY)
+    jpeg = encode_image(resize(image, height, width, "stretch"), ".jpg", QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

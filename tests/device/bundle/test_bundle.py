@@ -9,7 +9,7 @@ import pytest
 
 from picaption.device.bundle.bundle import (
     HASH,
-    MAX_MEMBER,
+    MAX_MEMBER_BYTES,
     MEMBERS,
     Bundle,
     Contents,
@@ -202,9 +202,9 @@ def test_a_member_that_does_not_fit_the_hash_is_refused(path, name, data):
 
 @pytest.mark.parametrize("fitting_hash", [True, False])
 def test_a_newer_format_is_refused(path, fitting_hash):
-    newer = json.loads(to_json(METADATA)) | {"format_version": 4, "colour": "green"}
+    newer = json.loads(to_json(METADATA)) | {"format_version": 5, "colour": "green"}
     rewrite(path, {"metadata.json": json.dumps(newer).encode()}, fitting_hash)
-    refused(path, r"bundle format 4 is newer than this picaption reads \(3\); update picaption")
+    refused(path, r"bundle format 5 is newer than this picaption reads \(4\); update picaption")
 
 
 def test_an_older_format_is_refused(path):
@@ -225,7 +225,7 @@ def test_an_older_format_is_refused(path):
 @pytest.mark.parametrize(
     "name, data, message",
     [
-        ("labels.txt", b"x" * (MAX_MEMBER + 1), CUT),
+        ("labels.txt", b"x" * (MAX_MEMBER_BYTES + 1), CUT),
         ("labels.txt", None, CUT),
         (HASH, None, CUT),
         ("metadata.json", b"{}", "its metadata is not valid: it has no format version"),
@@ -345,7 +345,9 @@ def test_text_that_is_no_metadata_is_refused(text, message):
         ({"beam": {"min_words": 5, "max_words": 4}}, "the beam's settings are absurd"),
         ({"beam": {"length_penalty": "1"}}, "length_penalty is '1'"),
         ({"beam": {"length_penalty": float("inf")}}, "the length penalty is inf"),
-        ({"beam": {"evidence": -1}}, "the weight of the evidence is -1"),
+        ({"beam": {"tag_weight": -1}}, "the weight of the tags is -1"),
+        ({"beam": {"evidence": 0.4}}, "unknown entry 'evidence'"),
+        ({"input": {"resize": "squash"}}, "the resize rule is 'squash'"),
         ({"tags": "cat"}, "tags is 'cat'"),
         ({"tags": ["cat", 1]}, "tags are not words"),
         ({"tag_threshold": False}, "tag_threshold is False"),

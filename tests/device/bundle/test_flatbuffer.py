@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from picaption.device import Recognizer, default_bundle
 from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
-from picaption.device.bundle.flatbuffer import ALIGNMENT, compact_graph
+from picaption.device.bundle.flatbuffer import ALIGNMENT_BYTES, compact_graph
 from picaption.device.bundle.runtime import make_interpreter
 
 
@@ -43,7 +43,7 @@ def test_equal_vectors_stand_once_and_weights_stay_aligned():
     for padding in range(1, 6):
         graph = compact_graph(twice(weight, padding))
         assert graph.count(weight) == 1 and twice(weight, padding).count(weight) == 2
-        assert graph.index(weight) % ALIGNMENT == 0
+        assert graph.index(weight) % ALIGNMENT_BYTES == 0
         model = schema.ModelT.InitFromPackedBuf(graph, 0)
         assert [bytes(buffer.data) for buffer in model.buffers] == [weight, weight]
         assert model.description == b"x" * padding
