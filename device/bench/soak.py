@@ -117,14 +117,14 @@ class Records:
         self._usage = {}
         self._start = self._invoked = 0.0
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Note what the frame cost."""
         self._count += 1
         if self._count == WARM_UP:
             self._start, self._invoked = time.perf_counter(), self._seconds()
         if self._count in (SETTLED, self._frames):
             self._usage[self._count] = usage()
-        timings = recognition.timings
+        timings = recognized.recognition.timings
         self._times[(self._count - 1) % len(self._times)] = (
             timings["total"],
             timings["waited"] + timings["total"],

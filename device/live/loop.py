@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..outputs.sink import RecognizedFrame
 from ..sources.capture import NoFrameYet
 
 log = logging.getLogger("picaption")
@@ -24,7 +25,8 @@ CALM, IDLE = 10.0, 1.0
 @dataclass(frozen=True)
 class Summary:
     """What a live run did: frames recognised, seconds, milliseconds from each frame's capture to its result, and those of its
-    stages, by name, as many."""
+    stages, by name, as many.
+    """
 
     frames: int
     seconds: float
@@ -86,8 +88,9 @@ def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
             )
             records.add((told - frame.clock) * 1e3, timings)
             count += 1
+            recognized = RecognizedFrame(frame.image, recognition)
             for sink in parts.sinks.values():
-                sink.write(frame.image, recognition)
+                sink.write(recognized)
             outputs = (time.monotonic() - told) * 1e3
             pace.next(taken, recognition.scene, parts.max_fps, parts.power_save)
         elapsed = time.monotonic() - start

@@ -41,8 +41,9 @@ class EventRunner:
         posts = [event.post for event in events if event.post]
         self._poster = WebhookPoster(posts) if posts else None
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Do what is due; programs and servers are not waited for."""
+        recognition = recognized.recognition
         self._reap()
         for number, event in enumerate(self._events):
             there = _there(event, recognition, self._threshold)
@@ -52,9 +53,7 @@ class EventRunner:
                 if event.run:
                     self._run(event, recognition)
                 else:
-                    self._poster.put(
-                        event.post, recognition.to_json() | {"event": _described(event)}
-                    )
+                    self._poster.put(event.post, recognized.json() | {"event": _described(event)})
 
     def close(self):
         """Give what is under way a moment, then end it."""

@@ -13,7 +13,8 @@ log = logging.getLogger("picaption")
 
 def _mend(path):
     """End the last line of the file at `path` where a power cut has left it without an end: zeros, room that the file had been
-    given and that was not written to in time, are taken off."""
+    given and that was not written to in time, are taken off.
+    """
     if not os.path.isfile(path):
         return
     with open(path, "rb+") as file:
@@ -52,9 +53,9 @@ class JsonLines:
         self._size = os.fstat(file.fileno()).st_size
         return file
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Write one line."""
-        line = json.dumps(recognition.to_json()) + "\n"
+        line = json.dumps(recognized.json()) + "\n"
         if self._standard:
             self._file.write(line)
             self._file.flush()

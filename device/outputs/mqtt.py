@@ -88,11 +88,11 @@ class MqttPublisher:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Take the recognition as the newest; the thread publishes it."""
         self._times.append(time.monotonic())
         seconds = self._times[-1] - self._times[0]
-        self._newest = recognition, round((len(self._times) - 1) / seconds, 2) if seconds else None
+        self._newest = recognized, round((len(self._times) - 1) / seconds, 2) if seconds else None
 
     def close(self):
         """Publish the newest state and "offline", which takes at most two seconds; where they cannot be, the will tells."""
@@ -111,7 +111,7 @@ class MqttPublisher:
                 level, told = logging.DEBUG if str(error) == told else logging.WARNING, str(error)
                 _log.log(level, "mqtt: %s:%d: %s; trying again", self._host, self._port, error)
             if self._closing.wait(wait):
-                return
+                return None
             wait = min(2 * wait, LONGEST_WAIT)
 
     def _session(self):
@@ -131,11 +131,11 @@ class MqttPublisher:
                 where, payload = discovery(prefix, topic, self._identity)
                 self._publish(client, where, json.dumps(payload))
             if newest is not sent and (state is None or state.is_published()):
-                recognition, fps = newest
-                says, now = _said(recognition), time.monotonic()
+                recognized, fps = newest
+                says, now = _said(recognized.recognition), time.monotonic()
                 if sent is None or says != said or now - at >= HEARTBEAT:
                     payload = {
-                        **recognition.to_json(),
+                        **recognized.json(),
                         "fps": fps,
                         "temperature": board.temperature(),
                     }

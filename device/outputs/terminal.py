@@ -20,8 +20,9 @@ class Terminal:
         self._in_place = self._stream.isatty()
         self._said, self._last, self._interval = None, None, None
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Show caption, best class, frames per second and milliseconds a frame."""
+        recognition = recognized.recognition
         now = time.monotonic()
         if self._last is not None:
             interval = now - self._last

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..errors import PicaptionError
 from ..images import quiet_stderr
-from .overlay import annotate
 
 log = logging.getLogger("picaption")
 
@@ -51,7 +50,7 @@ class Video:
         self._writer = self._size = self._start = None
         self._written = 0
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Add the annotated frame."""
         if self._ended:
             return
@@ -62,7 +61,7 @@ class Video:
             repeats = int((now - self._start) * LIVE_RATE) + 1 - self._written
             if repeats < 1:
                 return
-        picture = annotate(frame, recognition)
+        picture = recognized.annotated()
         if self._writer is None:
             self._open(picture)
         picture = cv2.cvtColor(fit(picture, *self._size), cv2.COLOR_RGB2BGR)

@@ -34,7 +34,6 @@ from .. import board
 from ..config.toml import is_loopback
 from ..errors import PicaptionError, TemporaryError
 from ..images import encode_image, shrink_to_fit
-from .overlay import annotate
 
 #: Pictures and events a second at most, how many streams of them are open at once (a page takes two), and connections.
 MAX_RATE, MAX_STREAMS, MAX_CONNECTIONS = 15, 8, 64
@@ -111,10 +110,11 @@ class WebServer:
         )
         self._thread.start()
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Take the newest frame; copy it if someone is watching. Raises what making the page's data of an earlier one raised."""
         if self._publisher.done():
             self._publisher.result()
+        recognition = recognized.recognition
         now, latency = (
             time.monotonic(),
             recognition.timings.get("waited", 0.0) + recognition.timings["total"],
@@ -136,11 +136,13 @@ class WebServer:
         said = (recognition.scene, recognition.caption and recognition.caption.text)
         if said != self._said:
             self._said = said
-            thumbnail = encode_image(shrink_to_fit(frame, THUMBNAIL_SIDE), ".jpg", 80)
+            thumbnail = encode_image(shrink_to_fit(recognized.image, THUMBNAIL_SIDE), ".jpg", 80)
             self._loop.call_soon_threadsafe(self._remember, recognition, thumbnail)
         if self._asked:
             self._asked = False
-            self._newest = (frame.copy() if self._open["picture"] else None, recognition, latency)
+            if wanted := bool(self._open["picture"]):
+                recognized.retain_image()
+            self._newest = wanted, recognized, latency
             self._loop.call_soon_threadsafe(self._arrived.set)
 
     def close(self):
@@ -183,21 +185,21 @@ class WebServer:
             self._asked = True
             await self._arrived.wait()
             start = time.monotonic()
-            (frame, recognition, latency), self._newest = self._newest, None
+            (wanted, recognized, latency), self._newest = self._newest, None
             if start - looked >= BOARD_EVERY:
                 figures, looked = (
                     {"temperature": board.temperature(), "throttled": board.throttled()},
                     start,
                 )
             self._event = json.dumps(
-                recognition.to_json()
+                recognized.json()
                 | {"fps": self._fps and round(self._fps, 2), "latency_ms": round(latency, 1)}
                 | figures
             )
             self._picture = None
-            if frame is not None:
+            if wanted:
                 self._picture = encode_image(
-                    annotate(shrink_to_fit(frame, PICTURE_SIDE), recognition), ".jpg", 80
+                    shrink_to_fit(recognized.annotated(), PICTURE_SIDE), ".jpg", 80
                 )
             self._published += 1
             self._changed.set()

@@ -6,7 +6,6 @@ import signal
 import cv2
 
 from ..errors import PicaptionError
-from .overlay import annotate
 
 
 class Window:
@@ -30,9 +29,9 @@ class Window:
             ) from None
         self._shown = False
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Show the annotated frame."""
-        picture = annotate(frame, recognition)
+        picture = recognized.annotated()
         if not self._shown:
             cv2.resizeWindow(self.NAME, picture.shape[1], picture.shape[0])
         cv2.imshow(self.NAME, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -50,12 +50,12 @@ class Watchdog:
 
 
 class Ready:
-    """An output of the live loop (see picaption.device.outputs.terminal) that tells systemd of the first result: the service is up from then on."""
+    """An output of the live loop (see picaption.device.outputs.sink) that tells systemd of the first result: the service is up from then on."""
 
     def __init__(self):
         self._told = False
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         """Tell it, where this is the first."""
         if not self._told:
             self._told = True

@@ -13,6 +13,7 @@ import cuts  # noqa: E402
 import guest  # noqa: E402
 
 from picaption.device.outputs.jsonl import JsonLines  # noqa: E402
+from picaption.device.outputs.sink import RecognizedFrame  # noqa: E402
 from picaption.device.recognition.result import Caption, Recognition  # noqa: E402
 
 FLUSH, DISCARD = 1, 4
@@ -112,7 +113,8 @@ class Here:
         look()
         lines = JsonLines(self.path)
         look()
-        lines.write(None, Recognition(Caption("a cat", ("a", "cat"), -1.0), (), (), {}))
+        recognition = Recognition(Caption("a cat", ("a", "cat"), -1.0), (), (), {})
+        lines.write(RecognizedFrame(None, recognition))
         look()
         lines.close()
         return self.seconds

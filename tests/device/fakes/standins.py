@@ -6,8 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 
 from picaption.device.errors import CameraError
+from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.recognition.result import Caption, Recognition, Score
 from picaption.device.sources.capture import LatestFrameReader, SequentialReader
+
+#: Red, and large enough for the outputs.
+FRAME = np.full((240, 480, 3), (200, 10, 20), np.uint8)
 
 
 def recognition(
@@ -25,6 +29,11 @@ def recognition(
         tuple(Score(*score) for score in classes),
         **(values | changes),
     )
+
+
+def recognized(*args, image=FRAME, **changes):
+    """Return a RecognizedFrame of `image`, with the `recognition` of the rest."""
+    return RecognizedFrame(image, recognition(*args, **changes))
 
 
 class Counter:
@@ -58,9 +67,9 @@ class Keeper:
     def __init__(self):
         self.got, self.closed = [], 0
 
-    def write(self, frame, recognition):
+    def write(self, recognized):
         assert not self.closed
-        self.got.append((int(frame[0, 0, 0]), recognition))
+        self.got.append((int(recognized.image[0, 0, 0]), recognized.recognition))
 
     def close(self):
         self.closed += 1

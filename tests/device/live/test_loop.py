@@ -54,9 +54,9 @@ def test_every_sink_gets_the_same_recognition():
 
 def test_what_adds_to_the_latency_is_told():
     class Slow(Keeper):
-        def write(self, frame, recognition):
+        def write(self, recognized):
             time.sleep(0.02)
-            super().write(frame, recognition)
+            super().write(recognized)
 
     sink = Slow()
     summary = run(parts(Counter(10**9, pause=0.001), recognizer(0.01), sink), frames=4)
@@ -142,7 +142,7 @@ def test_an_error_of_the_source_is_raised_after_what_came_before(alive):
 
 def test_an_error_of_the_recognizer_or_a_sink_is_raised():
     class Full(Keeper):
-        def write(self, frame, recognition):
+        def write(self, recognized):
             raise PicaptionError("the disk is full")
 
     def broken(*_):

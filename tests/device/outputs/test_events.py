@@ -9,17 +9,16 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import numpy as np
 import pytest
 
 from picaption.device.config.settings import Event
 from picaption.device.errors import PicaptionError
 from picaption.device.outputs import events, webhooks
 from picaption.device.outputs.events import EventRunner, arguments
+from picaption.device.outputs.sink import RecognizedFrame
 from tests.device.fakes.servers import certificates, free_port, wait_for
-from tests.device.fakes.standins import recognition
+from tests.device.fakes.standins import FRAME, recognition, recognized
 
-FRAME = np.zeros((24, 32, 3), np.uint8)
 HOSTILE = "; rm -rf $(x) `y` 'quotes' \"more\" \n{class} {caption} %s && é"
 #: A program that adds its arguments, as a line of JSON, to a file.
 NOTE = "import json, os, sys; open(sys.argv[1], 'a').write(json.dumps([*sys.argv[2:], os.isatty(0), sys.stdin.read()]) + '\\n')"
@@ -57,11 +56,11 @@ def fired(monkeypatch):
 def test_a_word_is_an_event_when_it_comes_into_the_caption_and_not_while_it_stays(fired):
     sink = EventRunner((Event(word="Cat", run=("true", "{caption}"), every=0),), 0.5)
     for text in ("a dog", "a cat", "a cat", "a big cat", "a caterpillar", None, "the cat"):
-        sink.write(FRAME, recognition(text))
+        sink.write(recognized(text))
     assert fired == [["a cat"], ["the cat"]]
     sink = EventRunner((Event(word="big cat", run=("true", "{caption}"), every=0),), 0.5)
     for text in ("a cat", "a big cats", "a big cat"):
-        sink.write(FRAME, recognition(text))
+        sink.write(recognized(text))
     assert fired[2:] == [["a big cat"]]
 
 
@@ -76,14 +75,14 @@ def test_a_class_is_an_event_when_it_becomes_certain(fired):
         ((("dog", 0.9), ("cat", 0.5)), False),
         ((), False),
     ):
-        sink.write(FRAME, recognition(classes=classes, unsure=unsure))
+        sink.write(recognized(classes=classes, unsure=unsure))
     assert fired == [["cat 0.60"], ["cat 0.50"]]
 
 
 def test_a_caption_is_an_event_when_its_text_is_another_one(fired):
     sink = EventRunner((Event(caption=True, run=("true", "{caption}|{class}"), every=0),), 0.5)
     for text in ("a cat", "a cat", "a dog", None, "a dog"):
-        sink.write(FRAME, recognition(text, unsure=text == "a dog"))
+        sink.write(recognized(text, unsure=text == "a dog"))
     assert fired == [["a cat|cat"], ["a dog|"], ["a dog|"]]
 
 
@@ -106,7 +105,7 @@ def test_between_two_of_an_event_lies_its_interval(fired, monkeypatch):
         (21, "a dog"),
     ):
         clock[0] = 1000.0 + at
-        sink.write(FRAME, recognition(text))
+        sink.write(recognized(text))
     assert fired == [["a cat"], ["word"], ["a cat"], ["word"], ["a dog"]]
 
 
@@ -125,7 +124,7 @@ def test_a_program_gets_what_was_seen_as_it_is(tmp_path):
         word="cat",
     )
     sink = EventRunner((event,), 0.5)
-    sink.write(FRAME, recognition("a cat"))
+    sink.write(recognized("a cat"))
     ((caption, best, twice, when, other),) = noted(path, sink)
     assert (caption, best, twice, other) == (
         "a cat",
@@ -139,7 +138,7 @@ def test_a_program_gets_what_was_seen_as_it_is(tmp_path):
 def test_nothing_seen_is_more_than_one_argument_and_no_shell_reads_it(tmp_path):
     path = tmp_path / "noted"
     sink = EventRunner((noting(path, "{caption}", "{class}", caption=True),), 0.5)
-    sink.write(FRAME, recognition(HOSTILE, classes=((HOSTILE, 0.9),)))
+    sink.write(recognized(HOSTILE, classes=((HOSTILE, 0.9),)))
     assert noted(path, sink) == [[HOSTILE, HOSTILE]]
 
 
@@ -159,7 +158,7 @@ def test_a_program_that_cannot_be_run_is_logged_once(tmp_path, caplog):
     sink = EventRunner((Event(caption=True, run=(str(program),), every=0),), 0.5)
     program.unlink()
     for text in ("a cat", "a dog", "a bird"):
-        sink.write(FRAME, recognition(text))
+        sink.write(recognized(text))
     sink.close()
     assert [record.message for record in caplog.records] == [
         f"event: {program} cannot be run: [Errno 2] No such file or directory: '{program}'"
@@ -168,7 +167,7 @@ def test_a_program_that_cannot_be_run_is_logged_once(tmp_path, caplog):
 
 def test_an_argument_that_cannot_be_one_is_no_end(caplog):
     sink = EventRunner((Event(caption=True, run=("true", "{caption}"), every=0),), 0.5)
-    sink.write(FRAME, recognition("a\0cat"))
+    sink.write(recognized("a\0cat"))
     sink.close()
     assert "cannot be run: embedded null byte" in caplog.text
 
@@ -179,11 +178,11 @@ def test_at_most_four_programs_run_at_once_and_none_for_too_long(tmp_path, caplo
         (Event(caption=True, run=(sys.executable, "-c", sleeper), every=0),), 0.5, seconds=0.6
     )
     for number in range(6):
-        sink.write(FRAME, recognition(f"caption {number}"))
+        sink.write(recognized(f"caption {number}"))
     running = [process for process, _ in sink._running]
     assert len(running) == 4 and caplog.text.count("4 programs are running still") == 2
     time.sleep(0.7)
-    assert wait_for(lambda: sink.write(FRAME, recognition("caption 5")) or not sink._running)
+    assert wait_for(lambda: sink.write(recognized("caption 5")) or not sink._running)
     assert [process.returncode for process in running] == [-9] * 4 and caplog.text.count(
         "has run for 0.6 seconds"
     ) == 4
@@ -198,7 +197,7 @@ def test_close_waits_for_programs_a_moment_only(tmp_path):
     sink = EventRunner(
         (Event(word="cat", run=("sleep", "100")), noting(path, "{word}", word="cat")), 0.5
     )
-    sink.write(FRAME, recognition("a cat"))
+    sink.write(recognized("a cat"))
     assert wait_for(lambda: path.exists() and path.read_text())
     processes, began = [process for process, _ in sink._running], time.monotonic()
     sink.close()
@@ -207,10 +206,10 @@ def test_close_waits_for_programs_a_moment_only(tmp_path):
 
 def test_finished_programs_are_reaped_by_the_next_frame():
     sink = EventRunner((Event(word="cat", run=("true",)),), 0.5)
-    sink.write(FRAME, recognition("a cat"))
+    sink.write(recognized("a cat"))
     process = sink._running[0][0]
     assert (
-        wait_for(lambda: sink.write(FRAME, recognition("a cat")) or not sink._running)
+        wait_for(lambda: sink.write(recognized("a cat")) or not sink._running)
         and process.returncode == 0
     )
     with pytest.raises(ChildProcessError):
@@ -274,7 +273,7 @@ def test_a_post_holds_the_recognition_and_the_event(server):
         ),
         0.5,
     )
-    sink.write(FRAME, result)
+    sink.write(RecognizedFrame(FRAME, result))
     sink.close()
     assert [(path, body["event"]) for path, _, body in server.posts] == [
         ("/hook?a=1", {"class": "cat"}),
@@ -299,7 +298,7 @@ def test_user_and_password_are_sent_and_nothing_but_the_host_is_logged(server, c
             0.5,
         )
         for text in ("a cat", "a dog"):
-            sink.write(FRAME, recognition(text))
+            sink.write(recognized(text))
         sink.close()
     assert [headers["Authorization"] for _, headers, _ in server.posts] == [
         "Basic dXNAZXI6cGFzczp3b3Jk"
@@ -311,7 +310,7 @@ def test_user_and_password_are_sent_and_nothing_but_the_host_is_logged(server, c
 def test_redirections_are_not_followed(server, caplog, status):
     server.status, server.headers = status, {"Location": f"http://{server.place}/elsewhere"}
     sink = EventRunner((post(f"http://{server.place}/hook", caption=True),), 0.5)
-    sink.write(FRAME, recognition())
+    sink.write(recognized())
     sink.close()
     assert [path for path, _, _ in server.posts] == [
         "/hook"
@@ -346,7 +345,7 @@ def test_https_is_for_servers_with_a_trusted_certificate(server, tmp_path, monke
         if trusted:
             monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         sink = EventRunner((post(f"https://{server.place}/hook", caption=True),), 0.5)
-        sink.write(FRAME, recognition())
+        sink.write(recognized())
         sink.close()
         assert len(server.posts) == trusted and len(caplog.messages) == 1
     assert "certificate verify failed" in caplog.text
@@ -357,7 +356,7 @@ def test_a_server_that_hangs_holds_up_nothing(server, caplog):
     sink, slowest = EventRunner((post(f"http://{server.place}", caption=True),), 0.5), 0.0
     for number in range(100):
         began = time.perf_counter()
-        sink.write(FRAME, recognition(f"caption {number}"))
+        sink.write(recognized(f"caption {number}"))
         slowest = max(slowest, time.perf_counter() - began)
     assert (
         slowest < 0.05
@@ -374,7 +373,7 @@ def test_after_a_pause_the_newest_posts_arrive(server):
     server.answer.clear()
     sink = EventRunner((post(f"http://{server.place}", caption=True),), 0.5)
     for number in range(100):
-        sink.write(FRAME, recognition(f"caption {number}"))
+        sink.write(recognized(f"caption {number}"))
         if not number:
             assert wait_for(lambda: server.posts)
     server.answer.set()
@@ -394,7 +393,7 @@ def test_a_server_that_is_away_is_logged_once(caplog):
     port = free_port()
     sink = EventRunner((post(f"http://127.0.0.1:{port}/key", caption=True),), 0.5)
     for text in ("a cat", "a dog", "a bird"):
-        sink.write(FRAME, recognition(text))
+        sink.write(recognized(text))
     sink.close()
     assert (
         caplog.messages == [f"event: no post to 127.0.0.1:{port}: [Errno 111] Connection refused"]

@@ -23,10 +23,10 @@ from picaption.device.errors import PicaptionError
 from picaption.device.outputs import mqtt
 from picaption.device.outputs.homeassistant import discovery
 from picaption.device.outputs.mqtt import MqttPublisher, parse_address
+from picaption.device.outputs.sink import RecognizedFrame
 from tests.device.fakes.servers import Broker, certificates, free_port, wait_for
-from tests.device.fakes.standins import recognition
+from tests.device.fakes.standins import FRAME, recognition, recognized
 
-FRAME = np.zeros((24, 32, 3), np.uint8)
 PASSWORD = "not-for-the-log"
 
 
@@ -160,9 +160,9 @@ def test_a_password_that_travels_openly_is_warned_of(caplog):
 def test_messages_arrive_and_are_retained(broker, closing, monkeypatch):
     monkeypatch.setattr(board, "temperature", lambda: 51.5)
     sink, result = closing(MqttPublisher(config(broker.port))), recognition("a cät")
-    sink.write(FRAME, recognition("of before"))
+    sink.write(recognized("of before"))
     time.sleep(0.05)
-    sink.write(FRAME, result)
+    sink.write(RecognizedFrame(FRAME, result))
     early = closing(Listener(broker.port))
     assert wait_for(lambda: "a cät" in early.texts("home/camera/caption"))
     late = closing(Listener(broker.port))
@@ -200,12 +200,12 @@ def test_a_state_is_published_when_something_changes_or_has_not_for_long(
         ({"text": None, "scene": 1}, 5),
     ]
     for changes, count in steps:
-        sink.write(FRAME, recognition(**changes))
+        sink.write(recognized(**changes))
         assert wait_for(lambda: len(listener.got) >= count)
         assert not wait_for(lambda: len(listener.got) > count, 0.3)
     monkeypatch.setattr(mqtt, "HEARTBEAT", 0.5)
     assert not wait_for(lambda: len(listener.got) > 5, 0.8)  # No frame, no news.
-    sink.write(FRAME, recognition(None, scene=1))
+    sink.write(recognized(None, scene=1))
     assert wait_for(lambda: len(listener.got) == 6)
     last = closing(Listener(broker.port, "home/camera/caption"))
     assert not wait_for(lambda: last.got, 0.3)  # Where there is no caption, none is retained.
@@ -213,7 +213,7 @@ def test_a_state_is_published_when_something_changes_or_has_not_for_long(
 
 def test_a_run_of_one_frame_publishes_it(broker, closing):
     listener, sink = closing(Listener(broker.port)), MqttPublisher(config(broker.port))
-    sink.write(FRAME, recognition())
+    sink.write(recognized())
     sink.close()
     assert wait_for(lambda: listener.texts("home/camera/status") == ["online", "offline"])
     assert len(listener.texts("home/camera/state")) == 1
@@ -221,9 +221,9 @@ def test_a_run_of_one_frame_publishes_it(broker, closing):
 
 PROGRAM = """
 import sys, time
-from picaption.device.config.toml import Config
-from picaption.device.outputs.mqtt import Mqtt
-sink = Mqtt(Config(mqtt=sys.argv[1], mqtt_topic="home/camera"))
+from picaption.device.config.settings import Config
+from picaption.device.outputs.mqtt import MqttPublisher
+sink = MqttPublisher(Config(mqtt=sys.argv[1], mqtt_topic="home/camera"))
 time.sleep(60)
 """
 
@@ -259,7 +259,7 @@ def test_credentials(guarded, closing, caplog, monkeypatch):
     monkeypatch.setattr(mqtt, "FIRST_WAIT", 0.1)
     caplog.set_level(logging.DEBUG)
     right = closing(MqttPublisher(config(guarded.port, mqtt_user="me", mqtt_password=PASSWORD)))
-    right.write(FRAME, recognition())
+    right.write(recognized())
     listener = closing(
         Listener(guarded.port, "home/camera/state", username="me", password=PASSWORD)
     )
@@ -313,7 +313,7 @@ def write_for(sink, seconds):
     while time.monotonic() < end:
         result = recognition(f"caption {len(took)}")
         began = time.perf_counter()
-        sink.write(FRAME, result)
+        sink.write(RecognizedFrame(FRAME, result))
         took.append(time.perf_counter() - began)
         time.sleep(0.002)
     return took
@@ -326,7 +326,7 @@ def test_a_broker_that_comes_back_gets_the_newest_state(broker, closing, caplog)
     took = write_for(sink, 0.5)
     broker.kill()
     took += write_for(sink, 1.5)
-    sink.write(FRAME, recognition("the newest"))
+    sink.write(recognized("the newest"))
     broker.start()
     listener = closing(Listener(broker.port))
     assert wait_for(lambda: len(listener.got) == 4)
@@ -346,11 +346,11 @@ def test_a_broker_that_never_answers_costs_nothing(closing, kind, caplog):
             silent.listen()
         sink = MqttPublisher(config(silent.getsockname()[1]))
         results, began = (
-            [recognition(f"caption {number}") for number in range(1000)],
+            [recognized(f"caption {number}") for number in range(1000)],
             time.perf_counter(),
         )
         for result in results:
-            sink.write(FRAME, result)
+            sink.write(result)
         assert time.perf_counter() - began < 0.1
         assert sink._newest[0] is results[-1]
         began = time.monotonic()
@@ -375,7 +375,7 @@ def test_what_a_stopped_broker_does_not_confirm_is_kept_once(broker, closing, mo
     finally:
         broker._process.send_signal(signal.SIGCONT)
     listener = closing(Listener(broker.port, "home/camera/caption"))
-    sink.write(FRAME, recognition("the newest"))
+    sink.write(recognized("the newest"))
     assert wait_for(lambda: listener.texts("home/camera/caption")[-1:] == ["the newest"])
 
 
@@ -475,7 +475,7 @@ def test_without_a_prefix_there_is_no_discovery(broker, closing):
         closing(Listener(broker.port)),
         closing(MqttPublisher(config(broker.port, mqtt_discovery=""))),
     )
-    sink.write(FRAME, recognition())
+    sink.write(recognized())
     assert wait_for(lambda: listener.texts("home/camera/caption"))
     assert {topic.partition("/")[0] for topic, _, _ in listener.got} == {"home"}
 

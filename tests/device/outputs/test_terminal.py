@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs import terminal, video
+from picaption.device.outputs import video
 from picaption.device.outputs.jsonl import JsonLines
 from picaption.device.outputs.overlay import annotate
+from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.outputs.terminal import Terminal, summary_line
 from picaption.device.outputs.video import Video, fit
 from picaption.device.outputs.window import Window
-from tests.device.fakes.standins import recognition
-
-FRAME = np.full((240, 480, 3), (200, 10, 20), np.uint8)
+from tests.device.fakes.standins import FRAME, recognition, recognized
 
 
 class Screen(io.StringIO):
@@ -50,7 +49,7 @@ def test_without_a_terminal_a_line_is_printed_when_something_changes():
         recognition("a dog"),
         recognition("a dog", classes=(("dog", 0.9),)),
     ):
-        sink.write(FRAME, result)
+        sink.write(RecognizedFrame(FRAME, result))
     sink.close()
     lines = stream.getvalue().splitlines()
     assert [line.split(" | ")[:2] for line in lines] == [
@@ -66,7 +65,7 @@ def test_on_a_terminal_one_line_is_rewritten_in_place(monkeypatch):
     stream = Screen()
     sink = Terminal(stream)
     for text in ("a cat with green eyes", "a dog " * 30, "a dog"):
-        sink.write(FRAME, recognition(text))
+        sink.write(recognized(text))
     sink.close()
     assert stream.getvalue().count("\n") == 1 and stream.getvalue().endswith("\n")
     rewrites = stream.getvalue().rstrip("\n").split("\r")[1:]
@@ -99,7 +98,7 @@ def test_each_json_line_is_written_at_once_behind_those_of_an_earlier_run(tmp_pa
     sink = JsonLines(path)
     results = [recognition(frame=number) for number in range(3)]
     for number, result in enumerate(results):
-        sink.write(FRAME, result)
+        sink.write(RecognizedFrame(FRAME, result))
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         assert lines == [
             "of an earlier run",
@@ -112,7 +111,7 @@ def test_a_file_that_grows_too_large_begins_anew_and_the_last_ones_are_kept(tmp_
     line = len(json.dumps(recognition(frame=10).to_json())) + 1
     sink = JsonLines(tmp_path / "said.jsonl", most=2 * line, kept=2)
     for number in range(10, 19):
-        sink.write(FRAME, recognition(frame=number))
+        sink.write(recognized(frame=number))
     sink.close()
     kept = {
         path.name: [json.loads(line)["frame"] for line in path.read_text().splitlines()]
@@ -120,8 +119,8 @@ def test_a_file_that_grows_too_large_begins_anew_and_the_last_ones_are_kept(tmp_
     }
     assert kept == {"said.jsonl": [18], "said.jsonl.1": [16, 17], "said.jsonl.2": [14, 15]}
     again = JsonLines(tmp_path / "said.jsonl", most=2 * line, kept=2)
-    again.write(FRAME, recognition(frame=19))
-    again.write(FRAME, recognition(frame=20))
+    again.write(recognized(frame=19))
+    again.write(recognized(frame=20))
     again.close()
     assert [
         json.loads(line)["frame"] for line in (tmp_path / "said.jsonl").read_text().splitlines()
@@ -141,7 +140,7 @@ def test_a_file_that_grows_too_large_begins_anew_and_the_last_ones_are_kept(tmp_
 def test_what_a_power_cut_has_left_of_a_line_does_not_spoil_the_next(tmp_path, left, kept):
     (tmp_path / "said.jsonl").write_bytes(left)
     sink = JsonLines(tmp_path / "said.jsonl")
-    sink.write(FRAME, recognition())
+    sink.write(recognized())
     sink.close()
     data = (tmp_path / "said.jsonl").read_bytes()
     assert data.startswith(kept)
@@ -151,17 +150,17 @@ def test_what_a_power_cut_has_left_of_a_line_does_not_spoil_the_next(tmp_path, l
 def test_a_full_disk_leaves_lines_out_but_none_half_written(tmp_path, caplog):
     path = tmp_path / "said.jsonl"
     sink = JsonLines(path)
-    sink.write(FRAME, recognition(frame=10))
+    sink.write(recognized(frame=10))
     line, soft = path.stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:  # A limit on the file's size cuts a write short as a full disk does.
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 * line + 10, soft[1]))
         for number in range(11, 15):
-            sink.write(FRAME, recognition(frame=number))
+            sink.write(recognized(frame=number))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, soft)
         signal.signal(signal.SIGXFSZ, ignored)
-    sink.write(FRAME, recognition(frame=15))
+    sink.write(recognized(frame=15))
     sink.close()
     assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [10, 11, 15]
     assert (
@@ -173,14 +172,14 @@ def test_a_full_disk_leaves_lines_out_but_none_half_written(tmp_path, caplog):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
 def test_a_disk_that_was_full_from_the_start(caplog):
     sink = JsonLines("/dev/full")
-    sink.write(FRAME, recognition())
+    sink.write(recognized())
     sink.close()
     assert "/dev/full: No space left on device" in caplog.text
 
 
 def test_json_lines_to_standard_output_leave_it_open(capsys):
     sink = JsonLines("-")
-    sink.write(FRAME, recognition())
+    sink.write(recognized())
     sink.close()
     print("still open")
     first, second = capsys.readouterr().out.splitlines()
@@ -200,7 +199,7 @@ def test_json_lines_into_a_folder_that_is_not_there(tmp_path):
 def test_a_video_holds_the_annotated_frames(tmp_path, capfd, name):
     sink = Video(tmp_path / name, rate=12)
     for _ in range(4):
-        sink.write(FRAME, recognition())
+        sink.write(recognized())
         assert not (tmp_path / name).exists()
     sink.close()
     assert os.listdir(tmp_path) == [name]
@@ -218,7 +217,7 @@ def test_a_live_video_lasts_as_long_as_what_it_shows(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     sink = Video(tmp_path / "said.mp4")
     for _ in range(5):
-        sink.write(FRAME, recognition())
+        sink.write(recognized())
     sink.close()
     # Ten frames a second: number 0 at 0 s, none at 0.05 s, 1 at 0.1 s, up to 5 at 0.5 s, up to 10 at 1 s.
     assert len(read_video(tmp_path / "said.mp4")) == 11
@@ -227,7 +226,7 @@ def test_a_live_video_lasts_as_long_as_what_it_shows(tmp_path, monkeypatch):
 def test_frames_of_another_size_are_fitted_into_the_first(tmp_path):
     sink = Video(tmp_path / "said.avi", rate=5)
     for shape in ((241, 481), (480, 480), (30, 20), (1080, 1920)):
-        sink.write(np.full((*shape, 3), 90, np.uint8), recognition())
+        sink.write(recognized(image=np.full((*shape, 3), 90, np.uint8)))
     sink.close()
     assert [frame.shape for frame in read_video(tmp_path / "said.avi")] == [(240, 480, 3)] * 4
 
@@ -259,7 +258,7 @@ def test_a_video_that_cannot_be_written(tmp_path):
 
 def test_a_video_that_is_not_whole_does_not_get_its_name(tmp_path):
     sink = Video(tmp_path / "said.mp4", rate=10)
-    sink.write(FRAME, recognition())
+    sink.write(recognized())
     release = sink._writer
 
     class Full:  # a writer on a full disk: what it wrote is no video
@@ -277,7 +276,7 @@ def test_a_video_ends_once_it_is_as_large_as_it_may_be(tmp_path, caplog):
     random = np.random.default_rng(0)
     sink = Video(tmp_path / "said.avi", rate=10, most=200_000)
     for _ in range(30):
-        sink.write(random.integers(0, 255, FRAME.shape, np.uint8), recognition())
+        sink.write(recognized(image=random.integers(0, 255, FRAME.shape, np.uint8)))
     sink.close()
     assert 200_000 <= (tmp_path / "said.avi").stat().st_size < 500_000
     assert 1 <= len(read_video(tmp_path / "said.avi")) < 30 and os.listdir(tmp_path) == ["said.avi"]
@@ -289,10 +288,10 @@ def test_a_video_ends_once_it_is_as_large_as_it_may_be(tmp_path, caplog):
 def test_a_video_ends_before_the_disk_is_full(tmp_path, monkeypatch, caplog):
     sink = Video(tmp_path / "said.mp4", rate=10)
     for _ in range(3):
-        sink.write(FRAME, recognition())
+        sink.write(recognized())
     monkeypatch.setattr(video, "ROOM", 1 << 60)
     for _ in range(3):
-        sink.write(FRAME, recognition())
+        sink.write(recognized())
     sink.close()
     assert len(read_video(tmp_path / "said.mp4")) == 4 and "the disk is nearly full" in caplog.text
 

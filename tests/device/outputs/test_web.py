@@ -15,11 +15,11 @@ import pytest
 from picaption.device.errors import PicaptionError, TemporaryError
 from picaption.device.outputs import web
 from picaption.device.outputs.overlay import annotate
+from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.outputs.web import WebServer
 from tests.device.fakes.browser import CHROMIUM, Browser
-from tests.device.fakes.standins import recognition
+from tests.device.fakes.standins import FRAME, recognition, recognized
 
-FRAME = np.full((240, 480, 3), (200, 10, 20), np.uint8)
 TOKEN = "a-token-of-more-than-16"
 
 
@@ -44,7 +44,7 @@ def feeding(page, frame=FRAME, **changes):
 
     def feed():
         while not done.wait(0.01):
-            page.write(frame, recognition(captured_at=time.time(), **changes))
+            page.write(recognized(image=frame, captured_at=time.time(), **changes))
 
     thread = threading.Thread(target=feed)
     thread.start()
@@ -112,7 +112,7 @@ def cost(page, frames=500, **changes):
     result, took = recognition(**changes), []
     for _ in range(frames):
         start = time.perf_counter()
-        page.write(FRAME, result)
+        page.write(RecognizedFrame(FRAME, result))
         took.append(time.perf_counter() - start)
     return np.median(took)
 
@@ -193,7 +193,7 @@ def test_a_frame_is_copied_for_it_changes_after_write(serve):
     page, frame = serve(), FRAME.copy()
     with stream(page, "/picture.mjpeg") as (_, file):
         until(lambda: page._asked)
-        page.write(frame, recognition())
+        page.write(recognized(image=frame))
         frame[:] = 0
         assert next(pictures_of(file))[0, 0].tolist() == pytest.approx([200, 10, 20], abs=6)
 
@@ -201,7 +201,7 @@ def test_a_frame_is_copied_for_it_changes_after_write(serve):
 def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
     page = serve()
     for scene, text in ((1, "a cat"), (1, "a cat"), (1, "a dog"), (2, "a dog"), (2, None)):
-        page.write(FRAME, recognition(text, scene=scene))
+        page.write(recognized(text, scene=scene))
     with stream(page, "/events") as (_, file):
         name, entries = next(events_of(file))
     assert name == "history" and [entry["text"] for entry in entries] == [
@@ -214,7 +214,7 @@ def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
     assert status == 200 and headers["Content-Type"] == "image/jpeg" and len(body) < 20_000
     assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == (96, 192, 3)
     for scene in range(100):
-        page.write(FRAME, recognition(scene=scene))
+        page.write(recognized(scene=scene))
     with stream(page, "/events") as (_, file):
         assert len(next(events_of(file))[1]) == web.MAX_HISTORY == len(page._history)
     assert ask(page, f"/thumbnails/{entries[0]['number']}.jpg")[0] == 404
@@ -222,11 +222,11 @@ def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
 
 def test_a_page_that_was_away_gets_what_it_missed_once(serve):
     page = serve()
-    page.write(FRAME, recognition("a cat"))
+    page.write(recognized("a cat"))
     with stream(page, "/events") as (_, file):
         events = events_of(file)
         assert [entry["text"] for entry in next(events)[1]] == ["a cat"]
-        page.write(FRAME, recognition("a dog"))
+        page.write(recognized("a dog"))
         entries = [data for name, data in [next(events)] if name == "history"]
         assert [entry["text"] for entry in entries[0]] == ["a dog"]
 
@@ -383,7 +383,7 @@ def test_a_client_that_reads_nothing_costs_the_loop_nothing(serve):
         took, pictures, result = [], pictures_of(file), recognition()
         for _ in range(500):
             start = time.perf_counter()
-            page.write(noise, result)
+            page.write(RecognizedFrame(noise, result))
             took.append(time.perf_counter() - start)
             time.sleep(0.002)
         with feeding(page):
@@ -411,10 +411,10 @@ def test_what_fails_behind_the_page_is_raised_by_write(serve):
     page = serve()
     with stream(page, "/events"):
         until(lambda: page._asked)
-        page.write(FRAME, recognition(camera={"Lux": object()}))
+        page.write(recognized(camera={"Lux": object()}))
         until(page._publisher.done)
         with pytest.raises(TypeError, match="not JSON serializable"):
-            page.write(FRAME, recognition())
+            page.write(recognized())
 
 
 def test_so_many_streams_and_no_more(serve):
@@ -445,7 +445,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(serve):
             visit()
         assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
     until(lambda: page._open == {"picture": 0, "events": 0})
-    page.write(FRAME, recognition())
+    page.write(recognized())
     assert page._newest is None or page._newest[0] is None
 
 

@@ -84,6 +84,6 @@ def test_the_first_result_is_told_and_no_other(heard):
     ready = Ready()
     assert heard() == []
     for _ in range(3):
-        ready.write(None, None)
+        ready.write(None)
     ready.close()
     assert heard() == ["READY=1"]

@@ -1,0 +1,66 @@
+"""What an output of the live loop is, and what the loop hands to every one of them."""
+
+import threading
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..recognition.result import Recognition
+from .overlay import annotate
+
+
+class RecognizedFrame:
+    """A frame and its Recognition; what several sinks make of them is made once.
+
+    Attributes:
+        image: uint8 RGB [height, width, 3], to be read only. The loop reuses its memory once every
+            sink's `write` has returned, unless one of them has called `retain_image`.
+        recognition: The frame's Recognition.
+    """
+
+    def __init__(self, image: np.ndarray, recognition: Recognition) -> None:
+        self.image = image
+        self.recognition = recognition
+        # Sinks ask from their own threads too.
+        self._lock = threading.Lock()
+        self._json: dict[str, Any] | None = None
+        self._annotated: np.ndarray | None = None
+        self._retained = False
+
+    def json(self) -> dict[str, Any]:
+        """Return the recognition's JSON form, which all sinks share: copy it before you change it."""
+        with self._lock:
+            if self._json is None:
+                self._json = self.recognition.to_json()
+            return self._json
+
+    def annotated(self) -> np.ndarray:
+        """Return the image with caption, classes and tags drawn into it, which all sinks share.
+
+        Returns:
+            uint8 RGB [height, width, 3] (see picaption.device.outputs.overlay.annotate).
+        """
+        with self._lock:
+            if self._annotated is None:
+                self._annotated = annotate(self.image, self.recognition)
+            return self._annotated
+
+    def retain_image(self) -> None:
+        """Copy the image, at most once, so that it lasts beyond `write`."""
+        with self._lock:
+            if not self._retained:
+                self.image = self.image.copy()
+                self._retained = True
+
+
+class Sink(Protocol):
+    """An output of the live loop. The loop calls it from one thread, and waits for it."""
+
+    def write(self, recognized: RecognizedFrame) -> None:
+        """Take the next frame and its recognition.
+
+        What it raises ends the run, so a sink that can go on logs its trouble instead.
+        """
+
+    def close(self) -> None:
+        """Finish what was written and free everything; called once, also after an error."""
