@@ -1,302 +1,433 @@
-"""Everything that a training run can be told, in one place; a TOML file fills it."""
+"""Every setting of a training run, in one place; a TOML file fills it."""
 
 import dataclasses
+import json
+import logging
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from picaption.device.bundle.metadata import RESIZE_RULES
 from picaption.device.errors import PicaptionError
 
+logger = logging.getLogger(__name__)
+
 NETWORKS = ("mobilenet_v2", "efficientnet_lite0", "classic")
-#: The ranges of pixels that a network may take: what brings 0 to 255 there, a factor and what is added then.
+#: The ranges of pixels that a network may take: the factor and the offset that bring 0..255 there.
 PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+#: Settings that were renamed, by their old names, which work for one version more.
+OLD_NAMES = {
+    "each": "captions_per_image",
+    "tune_epochs": "finetune_epochs",
+    "tune_from": "finetune_from",
+    "tune_batch": "finetune_batch",
+    "tune_learning_rate": "finetune_learning_rate",
+    "tunings": "finetune_runs",
+    "tune_share": "finetune_share",
+    "reward_epochs": "scst_epochs",
+    "reward_share": "scst_share",
+    "reward_learning_rate": "scst_learning_rate",
+    "reward_samples": "scst_samples",
+    "text_share": "transfer_share",
+    "names": "class_names",
+    "evidence": "tag_weight",
+}
+#: Values that were renamed with them, by setting.
+OLD_VALUES = {"resize": {"squash": "stretch"}}
+
+_TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of `picaption train`; paths are relative to its --data folder, an empty one means: not used."""
+    """Settings of `picaption train`.
+
+    Paths are relative to its --data folder; an empty one is not used.
+    """
 
     name: str = "picaption"
     licence: str = "unstated"
     seed: int = 1
 
-    # Captioned pictures: captions file (Flickr8k, Kaggle or COCO layout), picture folder, split lists; without
-    # `train`, all are for training that are not in `dev`.
+    # Captioned images: a captions file (Flickr8k, Kaggle or COCO layout), the folder of images and
+    # split lists. Without `train`, all that are not in `dev` are for training.
     captions: str = ""
     images: str = ""
     train: str = ""
     dev: str = ""
-    # Classes: either a multi-label list with its pictures and splits, or folders of one class each.
+    # Classes: either a multi-label list with its images and splits, or folders of one class each.
     labels: str = ""
     label_images: str = ""
     label_train: str = ""
     label_dev: str = ""
     label_classes: str = ""
-    # Captions of pictures that are not there, with their labels: a share of the labelled pictures borrow from them.
+    # Captions with labels, without their images: a share of the labelled images borrows from them.
     text: str = ""
-    text_share: float = 1.0
+    transfer_share: float = 1.0
     folders: str = ""
     folders_dev: str = ""
 
-    # The convolutional network: "mobilenet_v2", "efficientnet_lite0" or "classic". Weights: an .npz of folded ones
-    # (models/networks/import_efficientnet.py makes one), "imagenet" (MobileNetV2's, downloaded by keras.applications), or none for training
-    # from scratch.
+    # The convolutional network: "mobilenet_v2", "efficientnet_lite0" or "classic". Weights: an .npz
+    # of folded ones (models/networks/import_efficientnet.py writes one), "imagenet" (MobileNetV2's,
+    # downloaded by keras.applications), or none to train from scratch.
     network: str = "mobilenet_v2"
     weights: str = ""
     size: int = 224
     alpha: float = 1.0
-    resize: str = "squash"
-    # Or the path of a network that others trained, a .keras or .h5 file or a SavedModel's folder (./NAME); it stays as it is. The
-    # layer that gives its features, a feature map or a vector, without which they are what goes into its last layer; the range of
-    # pixels that it was trained with, of PIXELS; and a file of its class names, one a line, to keep its own classifier.
+    resize: str = "stretch"
+    # Or the path of an external network, a .keras or .h5 file or a SavedModel's folder (./NAME),
+    # which is not trained further. Features: the layer that outputs them, a feature map or a
+    # vector; without it, the input of the last layer. Pixels: the range that the network was
+    # trained with, of PIXELS. Class names: a file of them, one a line, to keep the network's own
+    # classifier.
     features: str = ""
     pixels: str = ""
-    names: str = ""
+    class_names: str = ""
 
-    # Words: those told at least min_count times; tags: the most frequent ones that say something.
+    # Words: those that captions use at least min_count times. Tags: the most frequent of those
+    # that say something of an image.
     min_count: int = 5
     tags: int = 300
 
-    # The captioner, an n-gram model of this order. It sees the "mean" of the feature map, or looks at its places by
-    # "attention".
+    # The captioner, an n-gram model of this order. Its image input is the "mean" of the feature
+    # map, or a sum over the grid weighted by "attention" (see models/networks/captioner.py).
     order: int = 5
     pooling: str = "mean"
     embedding: int = 112
     hidden: int = 448
-    # Of the matrices from features to hidden layer and from there to words and tags; 0 for full ones.
+    # Of the matrices from features to hidden layer and from there to words and tags; 0: full rank.
     rank: int = 0
     dropout: float = 0.4
     smoothing: float = 0.1
     batch: int = 64
-    # Captions a picture in an epoch, drawn anew for each.
-    each: int = 3
+    # Captions of an image in an epoch, drawn again in each.
+    captions_per_image: int = 3
     epochs: int = 15
     patience: int = 3
     learning_rate: float = 1e-3
 
-    # Fine-tuning of the network, on captions, tags and labels together; none with 0 epochs. The network's
-    # blocks before tune_from stay as they are: they see edges and colours, and cost half the time. A captioner
-    # on the untuned features comes first, so that gradients that reach the network mean something.
+    # Fine-tuning of the network on captions, tags and labels together; none with 0 epochs. Blocks
+    # before finetune_from are not trained: they detect edges and colours, and would cost half the
+    # time. A captioner is trained on the features first (warm_up_epochs), so that the gradients
+    # that reach the network mean something.
     warm_up_epochs: int = 6
-    tune_epochs: int = 0
-    tune_from: int = 6
-    tune_batch: int = 64
-    tune_learning_rate: float = 1e-4
-    # It is done `tunings` times, each with a seed of its own, and their mean is averaged with the weights before it,
-    # tune_share of the new ones. All passes count then; where it is 1, the one that dev pictures like best.
-    tunings: int = 1
-    tune_share: float = 1.0
+    finetune_epochs: int = 0
+    finetune_from: int = 6
+    finetune_batch: int = 64
+    finetune_learning_rate: float = 1e-4
+    # The mean of finetune_runs runs, each with its own seed, is averaged with the weights before
+    # them, finetune_share of the new ones. A run then ends with its last epoch; with a share of 1,
+    # with the epoch that is best on the dev images.
+    finetune_runs: int = 1
+    finetune_share: float = 1.0
 
-    # Self-critical training of the captioner; none with 0 epochs. Its weights are then averaged with those before
-    # it, reward_share of the new ones.
-    reward_epochs: int = 0
-    reward_share: float = 0.4
-    reward_learning_rate: float = 5e-4
-    reward_samples: int = 5
+    # Self-critical sequence training of the captioner (SCST); none with 0 epochs. Its weights are
+    # then averaged with those before it, scst_share of the new ones.
+    scst_epochs: int = 0
+    scst_share: float = 0.4
+    scst_learning_rate: float = 5e-4
+    scst_samples: int = 5
 
     # How the bundle decodes (picaption.device.bundle.metadata.Beam).
     beam_width: int = 3
     min_words: int = 4
     max_words: int = 18
     length_penalty: float = 1.0
-    evidence: float = 0.0
+    tag_weight: float = 0.0
 
 
-def read_settings(path, overrides=()):
-    """Return the Settings that the TOML file `path` (None: the defaults) and `key=value` overrides make.
+_TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Settings)}
 
-    A file may name another, by its path from there, as its `base`, whose settings hold where it has none of its own.
-    Raises PicaptionError on a missing or malformed file, an unknown setting and a value of the wrong type.
+
+def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
+    """Read a recipe and override some of its settings.
+
+    A recipe may name another, by its path from there, as its `base`, whose settings hold unless it
+    sets them itself.
+
+    Args:
+        path: The TOML file; None for the defaults.
+        overrides: `name=value` texts.
+
+    Returns:
+        The settings, checked.
+
+    Raises:
+        PicaptionError: A file is missing or malformed, a setting is unknown, a value has the wrong
+            type, or settings contradict each other.
     """
-    values, told = _read(path) if path else {}, {}
-    file, seen = Path(path or ""), set()
-    while base := values.pop("base", None):
-        seen.add(file.resolve())
-        file = file.parent / str(base)
-        if file.resolve() in seen:
-            raise PicaptionError(f"{path}: it stands on itself: base leads back to {file}")
-        values = _read(file) | values
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise PicaptionError(
-                f"--set {override}: write it as name=value, such as --set epochs=5"
-            )
-        told[key.strip()] = text.strip()
-    known = {field.name: field.type for field in dataclasses.fields(Settings)}
-    for source, names in ((path, values), ("--set", told)):
+    values = _read_recipe(Path(path)) if path else {}
+    texts = _split_overrides(overrides)
+    for source, names in ((path, values), ("--set", texts)):
         for name in names:
-            if name not in known:
+            if name not in _TYPES:
                 raise PicaptionError(
-                    f"{source}: no setting is called {name!r}; there are: {', '.join(known)}"
+                    f"{source}: no setting is called {name!r}; there are: {', '.join(_TYPES)}"
                 )
-    values |= {name: _parse(text, known[name]) for name, text in told.items()}
+    parsed = {name: _parse(text, _TYPES[name]) for name, text in texts.items()}
+    values |= _rename_values(parsed, "--set")
     settings = Settings(
-        **{name: _checked(name, value, known[name]) for name, value in values.items()}
+        **{name: _convert(name, value, _TYPES[name]) for name, value in values.items()}
     )
     check(settings)
     return settings
 
 
-def _read(path):
-    """Return the table that the TOML file at `path` holds."""
+def read_saved_settings(path: Path) -> Settings | None:
+    """Read the settings.json of a run's folder; None where it is not one of this version."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Settings(**_rename_values(_rename_settings(values, path), path))
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    """Return the settings of a recipe and its bases."""
+    values = _read_toml(path)
+    file = path
+    visited = set()
+    while base := values.pop("base", None):
+        visited.add(file.resolve())
+        file = file.parent / str(base)
+        if file.resolve() in visited:
+            raise PicaptionError(f"{path}: it stands on itself: base leads back to {file}")
+        values = _read_toml(file) | values
+    return values
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """Return the table of a TOML file, its old names renamed."""
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            values = tomllib.load(file)
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PicaptionError(f"{path}: not a TOML file: {error}") from None
+    return _rename_values(_rename_settings(values, path), path)
 
 
-def _parse(text, kind):
-    """Return an override's text as a value of `kind`, or as a text where it is none."""
+def _split_overrides(overrides: Sequence[str]) -> dict[str, str]:
+    """Return {name: text} of `name=value` overrides, old names renamed."""
+    texts = {}
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals:
+            raise PicaptionError(
+                f"--set {override}: write it as name=value, such as --set epochs=5"
+            )
+        texts[name.strip()] = text.strip()
+    return _rename_settings(texts, "--set")
+
+
+def _rename_settings(values: Mapping[str, Any], source: str | Path) -> dict[str, Any]:
+    """Return settings by their new names; warn of each old one."""
+    renamed = {}
+    for name, value in values.items():
+        if name in OLD_NAMES:
+            logger.warning("%s: the setting %s is called %s now", source, name, OLD_NAMES[name])
+        renamed[OLD_NAMES.get(name, name)] = value
+    return renamed
+
+
+def _rename_values(values: Mapping[str, Any], source: str | Path) -> dict[str, Any]:
+    """Return settings with their new values; warn of each old one."""
+    renamed = dict(values)
+    for name, new_values in OLD_VALUES.items():
+        value = values.get(name)
+        if isinstance(value, str) and value in new_values:
+            logger.warning('%s: %s = "%s" is "%s" now', source, name, value, new_values[value])
+            renamed[name] = new_values[value]
+    return renamed
+
+
+def _parse(text: str, setting_type: type) -> Any:
+    """Return an override's text as a value of the type, or unchanged where it is none."""
+    if setting_type is str:
+        return text.strip("\"'")
     try:
-        return kind(text) if kind is not str else text.strip("\"'")
+        return setting_type(text)
     except ValueError:
         return text
 
 
-def _checked(name, value, kind):
-    if kind is float and type(value) is int:
+def _convert(name: str, value: Any, setting_type: type) -> Any:
+    """Return a setting's value in its type, or raise PicaptionError."""
+    if setting_type is float and type(value) is int:
         return float(value)
-    if type(value) is not kind:
-        wanted = "a text" if kind is str else "a whole number" if kind is int else "a number"
-        raise PicaptionError(f"the setting {name} takes {wanted}, not {value!r}")
+    if type(value) is not setting_type:
+        raise PicaptionError(f"the setting {name} takes {_TYPE_NAMES[setting_type]}, not {value!r}")
     return value
 
 
-def check(settings):
+def check(settings: Settings) -> None:
     """Raise PicaptionError where settings contradict each other or make no sense."""
+    _check_network(settings)
+    _check_data(settings)
+    _check_ranges(settings)
+    _need(
+        settings.network != "classic" or bool(settings.finetune_epochs or settings.weights),
+        "the classic network starts from nothing: set finetune_epochs to train it",
+    )
 
-    def need(condition, text):
-        if not condition:
-            raise PicaptionError(text)
 
-    own = settings.network in NETWORKS
-    need(
-        own or "/" in settings.network or settings.network.endswith((".keras", ".h5")),
-        f"network = {settings.network!r}: it is one of {', '.join(NETWORKS)}, or the path of a .keras or .h5 file or a SavedModel, "
-        "such as ./mine",
+def _need(condition: bool, message: str) -> None:
+    if not condition:
+        raise PicaptionError(message)
+
+
+def _check_network(settings: Settings) -> None:
+    """Check the settings of the convolutional network and what it takes."""
+    network = settings.network
+    is_external = network not in NETWORKS
+    _need(
+        not is_external or "/" in network or network.endswith((".keras", ".h5")),
+        f"network = {network!r}: it is one of {', '.join(NETWORKS)}, or the path of a .keras or "
+        ".h5 file or a SavedModel, such as ./mine",
     )
-    need(
-        not own or not (settings.features or settings.pixels or settings.names),
-        "features, pixels and names are about a network of others': set network to its path",
+    if is_external:
+        _check_external(settings)
+    else:
+        _need(
+            not (settings.features or settings.pixels or settings.class_names),
+            "features, pixels and class_names are about a network of others': set network to its "
+            "path",
+        )
+    _need(
+        not settings.class_names or not (settings.labels or settings.folders),
+        "class_names keep the network's own classes, labels and folders teach others: give one or "
+        "the other",
     )
-    need(
-        own or settings.pixels in PIXELS,
-        f"pixels = {settings.pixels!r}: tell the range that {settings.network} was trained with, one of {', '.join(PIXELS)}",
+    _need(
+        settings.weights != "imagenet" or network == "mobilenet_v2",
+        f'weights = "imagenet" are those of mobilenet_v2; for {network} give an .npz',
     )
-    need(
-        own or not (settings.weights or settings.tune_epochs),
-        f"{settings.network} has its weights and stays as it is: leave out weights and tune_epochs",
+    _need(
+        settings.resize in RESIZE_RULES,
+        f'resize = {settings.resize!r}: it is "stretch" or "crop"',
     )
-    need(
-        not settings.names or not (settings.labels or settings.folders),
-        "names keep the network's own classes, labels and folders teach others: give one or the other",
-    )
-    need(
-        settings.weights != "imagenet" or settings.network == "mobilenet_v2",
-        f'weights = "imagenet" are those of mobilenet_v2; for {settings.network} give an .npz',
-    )
-    need(
-        settings.resize in ("squash", "crop"),
-        f'resize = {settings.resize!r}: it is "squash" or "crop"',
-    )
-    need(
+    _need(
         settings.pooling in ("mean", "attention"),
         f'pooling = {settings.pooling!r}: it is "mean" or "attention"',
     )
-    need(
-        settings.pooling == "mean" or settings.network != "classic" and settings.captions,
-        'pooling = "attention" is for captions by a network that has a feature map, which classic has not',
+    _need(
+        settings.pooling == "mean" or (network != "classic" and bool(settings.captions)),
+        'pooling = "attention" is for captions by a network that has a feature map, which classic '
+        "has not",
     )
-    need(
-        32 <= settings.size <= 512 and (settings.size % 32 == 0 or not own),
-        f"size = {settings.size}: it is a multiple of 32 from 32 to 512"
-        if own
-        else f"size = {settings.size}: it is 32 to 512",
+    if is_external:
+        _need(32 <= settings.size <= 512, f"size = {settings.size}: it is 32 to 512")
+    else:
+        _need(
+            32 <= settings.size <= 512 and settings.size % 32 == 0,
+            f"size = {settings.size}: it is a multiple of 32 from 32 to 512",
+        )
+    _need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")
+    _need(0 < settings.alpha <= 2, f"alpha = {settings.alpha}: it is above 0 and at most 2")
+
+
+def _check_external(settings: Settings) -> None:
+    """Check the settings that a network of others needs or excludes."""
+    _need(
+        settings.pixels in PIXELS,
+        f"pixels = {settings.pixels!r}: tell the range that {settings.network} was trained with, "
+        f"one of {', '.join(PIXELS)}",
     )
-    need(2 <= settings.order <= 8, f"order = {settings.order}: it is 2 to 8")
-    need(0 < settings.alpha <= 2, f"alpha = {settings.alpha}: it is above 0 and at most 2")
-    need(
+    _need(
+        not (settings.weights or settings.finetune_epochs),
+        f"{settings.network} has its weights and stays as it is: leave out weights and "
+        "finetune_epochs",
+    )
+
+
+def _check_data(settings: Settings) -> None:
+    """Check that the data is there that other data needs."""
+    _need(
         not (settings.labels and settings.folders),
         "give either labels or folders, not both: a bundle has one kind of head",
     )
-    need(
-        settings.captions or settings.labels or settings.folders,
+    _need(
+        bool(settings.captions or settings.labels or settings.folders),
         "nothing to learn from: set captions, labels or folders",
     )
-    need(
-        not settings.captions or settings.images,
+    _need(
+        not settings.captions or bool(settings.images),
         "captions need the folder of their pictures: set images",
     )
-    need(
-        not settings.text or settings.labels and settings.captions,
-        "text is for labelled pictures beside captioned ones to borrow from: set labels and captions too",
+    _need(
+        not settings.text or bool(settings.labels and settings.captions),
+        "text is for labelled pictures beside captioned ones to borrow from: set labels and "
+        "captions too",
     )
-    need(
-        not settings.labels or settings.label_images,
+    _need(
+        not settings.labels or bool(settings.label_images),
         "labels need the folder of their pictures: set label_images",
     )
-    for name in (
+
+
+#: Settings by their lower bound.
+_AT_LEAST = {
+    1: (
         "batch",
-        "each",
-        "tune_batch",
-        "tunings",
+        "captions_per_image",
+        "finetune_batch",
+        "finetune_runs",
         "hidden",
         "embedding",
         "tags",
         "min_count",
         "beam_width",
         "max_words",
-    ):
-        need(getattr(settings, name) >= 1, f"{name} = {getattr(settings, name)}: it is at least 1")
-    for name in (
+    ),
+    0: (
         "warm_up_epochs",
         "epochs",
         "patience",
-        "tune_epochs",
-        "tune_from",
+        "finetune_epochs",
+        "finetune_from",
         "rank",
-        "reward_epochs",
+        "scst_epochs",
         "seed",
-    ):
-        need(getattr(settings, name) >= 0, f"{name} = {getattr(settings, name)}: it is at least 0")
+    ),
+}
+
+
+def _check_ranges(settings: Settings) -> None:
+    """Check that numbers are in their ranges."""
+    for least, names in _AT_LEAST.items():
+        for name in names:
+            value = getattr(settings, name)
+            _need(value >= least, f"{name} = {value}: it is at least {least}")
     for name in ("dropout", "smoothing"):
-        need(
-            0 <= getattr(settings, name) < 1,
-            f"{name} = {getattr(settings, name)}: it is from 0 to below 1",
-        )
-    for name in ("learning_rate", "tune_learning_rate", "reward_learning_rate"):
-        need(
-            0 < getattr(settings, name) < 1,
-            f"{name} = {getattr(settings, name)}: it is between 0 and 1",
-        )
-    need(
-        0 < settings.text_share <= 1,
-        f"text_share = {settings.text_share}: it is above 0 and at most 1",
+        value = getattr(settings, name)
+        _need(0 <= value < 1, f"{name} = {value}: it is from 0 to below 1")
+    for name in ("learning_rate", "finetune_learning_rate", "scst_learning_rate"):
+        value = getattr(settings, name)
+        _need(0 < value < 1, f"{name} = {value}: it is between 0 and 1")
+    _need(
+        0 < settings.transfer_share <= 1,
+        f"transfer_share = {settings.transfer_share}: it is above 0 and at most 1",
     )
-    for name in ("tune_share", "reward_share"):
-        need(
-            0 <= getattr(settings, name) <= 1,
-            f"{name} = {getattr(settings, name)}: it is from 0 to 1",
-        )
-    need(
-        settings.reward_samples >= 2,
-        f"reward_samples = {settings.reward_samples}: it is at least 2",
+    for name in ("finetune_share", "scst_share"):
+        value = getattr(settings, name)
+        _need(0 <= value <= 1, f"{name} = {value}: it is from 0 to 1")
+    _need(
+        settings.scst_samples >= 2,
+        f"scst_samples = {settings.scst_samples}: it is at least 2",
     )
-    need(settings.beam_width <= 64, f"beam_width = {settings.beam_width}: it is at most 64")
-    need(
+    _need(settings.beam_width <= 64, f"beam_width = {settings.beam_width}: it is at most 64")
+    _need(
         0 <= settings.min_words <= settings.max_words <= 128,
-        f"min_words = {settings.min_words}, max_words = {settings.max_words}: they are 0 to 128, in that order",
+        f"min_words = {settings.min_words}, max_words = {settings.max_words}: they are 0 to 128, "
+        "in that order",
     )
-    need(
+    _need(
         0 <= settings.length_penalty <= 10,
         f"length_penalty = {settings.length_penalty}: it is from 0 to 10",
     )
-    need(0 <= settings.evidence <= 100, f"evidence = {settings.evidence}: it is from 0 to 100")
-    need(
-        settings.network != "classic" or settings.tune_epochs or settings.weights,
-        "the classic network starts from nothing: set tune_epochs to train it",
+    _need(
+        0 <= settings.tag_weight <= 100, f"tag_weight = {settings.tag_weight}: it is from 0 to 100"
     )

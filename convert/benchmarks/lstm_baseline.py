@@ -33,13 +33,13 @@ from picaption.models.evaluation.evaluate import read_training
 from picaption.models.evaluation.metrics import caption_scores
 from picaption.models.networks.captioner import pooled
 from picaption.models.run_folder import FloatModel
-from picaption.models.settings import Settings
+from picaption.models.settings import read_saved_settings
 from picaption.models.training.lstm_baseline import (
-    Captions,
-    equal_hidden,
+    CaptionBatches,
+    matching_hidden_size,
     keras_step,
     perplexity,
-    stateful,
+    next_word_with_states,
     train_lstm,
 )
 
@@ -65,7 +65,7 @@ def compare_lstm(run, data, bundle, epochs, folder):
     folder.mkdir(parents=True, exist_ok=True)
     weights = model.captioner.context.count_params() + model.captioner.next_word.count_params()
     words, beam = len(model.vocabulary), model.metadata.beam
-    hidden = equal_hidden(weights, train.inputs.shape[1], words, settings.embedding)
+    hidden = matching_hidden_size(weights, train.inputs.shape[1], words, settings.embedding)
     decoder = train_lstm(settings, train, dev, words, hidden, epochs or settings.epochs, folder)
     drawn = np.random.default_rng(settings.seed).permutation(len(train.inputs))[:REPRESENTATIVE]
     graph = convert_lstm(decoder, beam, train.inputs[drawn])
@@ -87,7 +87,7 @@ def compare_lstm(run, data, bundle, epochs, folder):
         "beam": beam.width,
         "hidden": hidden,
         "weights": {"lstm": decoder.sequence.count_params(), "ngram": weights},
-        "perplexity": round(perplexity(decoder, Captions(dev, training=False)), 3),
+        "perplexity": round(perplexity(decoder, CaptionBatches(dev, training=False)), 3),
         "float": scores(exact),
         "int8": scores(found),
         "megabytes": round(len(graph) / 1e6, 2),
@@ -98,7 +98,9 @@ def compare_lstm(run, data, bundle, epochs, folder):
 def read_run(run, data, vocabulary):
     """Return (Settings, training Examples, dev Examples, dev Records) of a run: its own captions and kept features."""
     try:
-        settings = Settings(**json.loads((run / "settings.json").read_text(encoding="utf-8")))
+        settings = read_saved_settings(run / "settings.json")
+        if settings is None:
+            raise ValueError("its settings.json is not of this version")
         features = [
             pooled(np.load(run / f"{name}.npy", allow_pickle=False))
             for name in ("captions", "captions_dev")
@@ -168,7 +170,7 @@ def graph_signatures(graph):
 
 def said(step, context, beam):
     """Return the word numbers of the best caption for a picture's context, float32 [1, H]."""
-    return beam_search(stateful(step, context), beam.max_words + 1, beam)[0].words
+    return beam_search(next_word_with_states(step, context), beam.max_words + 1, beam)[0].words
 
 
 def say_and_time(graph, features, records, beam, recognizer):

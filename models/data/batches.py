@@ -89,9 +89,12 @@ class Batches(keras.utils.PyDataset):
     multiple of PADDED, the others having so much more.
     """
 
-    def __init__(self, examples, order, batch=64, each=3, training=True, seed=0, **workers):
+    def __init__(
+        self, examples, order, batch=64, captions_per_image=3, training=True, seed=0, **workers
+    ):
         super().__init__(**workers)
-        self.examples, self.order, self.each = examples, order, each
+        self.examples, self.order = examples, order
+        self.captions_per_image = captions_per_image
         self.training, self.seed, self.epoch = training, seed, 0
         total = len(examples.inputs)
         self.count = max(1, total // batch if training else -(-total // batch))
@@ -141,7 +144,7 @@ class Batches(keras.utils.PyDataset):
         for position, row in enumerate(rows):
             captions = self.examples.captions[row]
             chosen = (
-                self.random.permutation(len(captions))[: self.each]
+                self.random.permutation(len(captions))[: self.captions_per_image]
                 if self.training
                 else range(len(captions))
             )

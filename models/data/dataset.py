@@ -97,13 +97,13 @@ def load_data(settings, root):
 
 
 def with_transferred_captions(data, settings, root, path):
-    """Return `data` with captions for a `text_share` of its labelled pictures, borrowed from the text that the settings
+    """Return `data` with captions for a `transfer_share` of its labelled pictures, borrowed from the text that the settings
     name, or as they were kept at `path`, in Flickr8k's layout."""
     if not path.exists():
         text = readers.read_text_captions(root / settings.text)
         total = len(data.labels.records)
         drawn = np.random.default_rng(settings.seed).permutation(total)[
-            : round(settings.text_share * total)
+            : round(settings.transfer_share * total)
         ]
         found = transfer_captions(
             [data.labels.records[index] for index in sorted(drawn)], text, settings.seed

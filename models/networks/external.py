@@ -76,18 +76,18 @@ def load_external(settings, root):
     encoder = build_encoder(
         keras.Model(image, layer(image)), settings.pooling == "attention", PIXELS[settings.pixels]
     )
-    if not settings.names:
+    if not settings.class_names:
         return ExternalNetwork(encoder)
-    labels = read_names(Path(root, settings.names))
+    labels = read_names(Path(root, settings.class_names))
     head, kind = final_classifier(seen, scores)
     if head is None:
         raise PicaptionError(
-            f"names: the classes of {path.name} cannot be kept: their scores are not one dense layer of the features, "
-            "at most pooled; name the layer before the last as features, or leave out names"
+            f"class_names: the classes of {path.name} cannot be kept: their scores are not one dense layer of the features, "
+            "at most pooled; name the layer before the last as features, or leave out class_names"
         )
     if len(labels) != len(head.bias):
         raise PicaptionError(
-            f"names: {len(labels)} names for {len(head.bias)} scores; give one for each score, in their order"
+            f"class_names: {len(labels)} names for {len(head.bias)} scores; give one for each score, in their order"
         )
     return ExternalNetwork(encoder, labels, head, kind)
 

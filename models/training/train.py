@@ -49,9 +49,9 @@ from ..run_folder import (
     save_model,
     save_words,
 )
-from ..settings import NETWORKS
+from ..settings import NETWORKS, read_saved_settings
 from . import fit
-from .self_critical import train_on_reward
+from .self_critical import train_self_critical
 
 log = logging.getLogger("picaption")
 
@@ -66,9 +66,8 @@ def train(settings, data_folder, folder):
     """
     folder = Path(folder)
     text = json.dumps(dataclasses.asdict(settings), indent=1) + "\n"
-    if (folder / "settings.json").exists() and (folder / "settings.json").read_text(
-        encoding="utf-8"
-    ) != text:
+    saved = folder / "settings.json"
+    if saved.exists() and read_saved_settings(saved) != settings:
         raise PicaptionError(
             f"{folder} holds a run of other settings: give another --out, or remove it to start anew"
         )
@@ -109,7 +108,7 @@ def train(settings, data_folder, folder):
         data.labels.classes if data.labels else (),
         "multi-label" if settings.labels else "single-label",
     )
-    if settings.names:
+    if settings.class_names:
         classes, head = foreign.labels, foreign.kind
         save_head(foreign.head, folder / "classifier.npz")
     metadata = Metadata(
@@ -125,7 +124,7 @@ def train(settings, data_folder, folder):
             settings.min_words,
             settings.max_words,
             settings.length_penalty,
-            settings.evidence,
+            settings.tag_weight,
         ),
         provenance={
             "settings": dataclasses.asdict(settings),
@@ -137,7 +136,7 @@ def train(settings, data_folder, folder):
     features = features_of(encoder, data, folder)
     if data.captions:
         captions, captions_dev = told_examples(settings, data, features, vocabulary, tags)
-        start = folder / "tuned" if settings.tune_epochs else None
+        start = folder / "tuned" if settings.finetune_epochs else None
         train_captioner(
             settings,
             folder / "worded",
@@ -149,9 +148,9 @@ def train(settings, data_folder, folder):
         )
         if not (folder / "tagger.keras").exists():
             captioner = load_captioner(folder / "worded")
-            if settings.reward_epochs:
+            if settings.scst_epochs:
                 function_words = frozenset(vocabulary.encode(STOP_WORDS))
-                train_on_reward(
+                train_self_critical(
                     captioner, settings, captions, captions_dev, function_words, folder / "rewarded"
                 )
                 worded = load_captioner(folder / "worded")
@@ -159,7 +158,7 @@ def train(settings, data_folder, folder):
                     average(
                         getattr(captioner, part),
                         getattr(worded, part).get_weights(),
-                        settings.reward_share,
+                        settings.scst_share,
                     )
                 train_tagger(captioner, settings, captions)
             save_captioner(captioner, folder)
@@ -205,7 +204,7 @@ def build_network(settings, data_root):
             load_folded(network, path)
         except (OSError, ValueError, KeyError) as error:
             raise PicaptionError(f"{path}: cannot load these weights: {error}") from None
-    first = f"block_{settings.tune_from:02}_"
+    first = f"block_{settings.finetune_from:02}_"
     for layer in network.layers:
         if layer.name.startswith(first):
             break
@@ -244,9 +243,9 @@ def build_encoder_stage(settings, data_root, folder, data, vocabulary, tags, for
     if (folder / "encoder.keras").exists():
         return
     encoder = foreign.encoder if foreign else build_network(settings, data_root)
-    if settings.tune_epochs and data.captions:
+    if settings.finetune_epochs and data.captions:
         encoder = tune(settings, folder, encoder, data, vocabulary, tags)
-    elif settings.tune_epochs:
+    elif settings.finetune_epochs:
         train_on_labels(settings, folder, encoder, data)
     save_model(encoder, folder / "encoder.keras")
 
@@ -272,7 +271,11 @@ def train_captioner(settings, folder, train, dev, words, epochs, start=None):
     )
     model = fit.joint_model(captioner)
     batches = Batches(
-        train, settings.order, batch=settings.batch, each=settings.each, seed=settings.seed
+        train,
+        settings.order,
+        batch=settings.batch,
+        captions_per_image=settings.captions_per_image,
+        seed=settings.seed,
     )
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, epochs * len(batches))
     fit.compile_joint(model, rate, settings.smoothing)
@@ -331,7 +334,7 @@ def tune(settings, folder, encoder, data, vocabulary, tags):
     )
     start = encoder.get_weights()
     tuned = []
-    for number in range(settings.tunings):
+    for number in range(settings.finetune_runs):
         place = folder / ("tuned" if not number else f"tuned_{number + 1}")
         if not (place / "encoder.keras").exists():
             encoder.set_weights(start)
@@ -347,7 +350,7 @@ def tune(settings, folder, encoder, data, vocabulary, tags):
             )
         tuned.append(load_model(place / "encoder.keras").get_weights())
     encoder.set_weights([np.mean(parts, 0) for parts in zip(*tuned)])
-    average(encoder, start, settings.tune_share)
+    average(encoder, start, settings.finetune_share)
     return encoder
 
 
@@ -358,7 +361,7 @@ def tune_once(settings, seed, encoder, captioner, data, vocabulary, tags, folder
     keras.utils.set_random_seed(seed)
     watched = (
         (data.captions_dev, data.labels_dev)
-        if data.captions_dev and settings.tune_share == 1
+        if data.captions_dev and settings.finetune_share == 1
         else ()
     )
     train, dev = (
@@ -366,21 +369,23 @@ def tune_once(settings, seed, encoder, captioner, data, vocabulary, tags, folder
         for each in ((data.captions, data.labels), watched)
     )
     model = fit.joint_model(captioner, encoder, train.labels.shape[1] if data.labels else 0)
-    batches = Batches(train, settings.order, settings.tune_batch, settings.each, seed=seed)
+    batches = Batches(
+        train, settings.order, settings.finetune_batch, settings.captions_per_image, seed=seed
+    )
     rate = keras.optimizers.schedules.CosineDecay(
-        settings.tune_learning_rate / 10,
-        settings.tune_epochs * len(batches),
+        settings.finetune_learning_rate / 10,
+        settings.finetune_epochs * len(batches),
         alpha=0.02,
-        warmup_target=settings.tune_learning_rate,
+        warmup_target=settings.finetune_learning_rate,
         warmup_steps=len(batches) // 4,
     )
     fit.compile_joint(model, rate, settings.smoothing, bool(data.labels))
     fit.fit(
         model,
         batches,
-        dev and Batches(dev, settings.order, settings.tune_batch, training=False),
-        settings.tune_epochs,
-        settings.tune_epochs,
+        dev and Batches(dev, settings.order, settings.finetune_batch, training=False),
+        settings.finetune_epochs,
+        settings.finetune_epochs,
         folder,
     )
     save_captioner(captioner, folder)
@@ -392,18 +397,21 @@ def train_on_labels(settings, folder, encoder, data):
     logits = keras.layers.Dense(len(data.labels.classes))(keras.layers.Dropout(0.5)(encoder.output))
     model = keras.Model(encoder.input, logits)
     model.compile(
-        keras.optimizers.Adam(settings.tune_learning_rate),
+        keras.optimizers.Adam(settings.finetune_learning_rate),
         class_loss(settings),
         jit_compile=fit.COMPILED,
     )
     train, dev = (
         split
         and Pictures(
-            split.pictures, label_matrix(split.records, split.classes), settings.tune_batch, seed
+            split.pictures,
+            label_matrix(split.records, split.classes),
+            settings.finetune_batch,
+            seed,
         )
         for split, seed in ((data.labels, settings.seed), (data.labels_dev, None))
     )
-    fit.fit(model, train, dev, settings.tune_epochs, settings.patience, folder / "tuned")
+    fit.fit(model, train, dev, settings.finetune_epochs, settings.patience, folder / "tuned")
 
 
 def class_loss(settings):

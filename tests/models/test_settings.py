@@ -1,12 +1,14 @@
 """Settings of a run: defaults, a TOML file and overrides, and what is refused."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from picaption import models
 from picaption.device.errors import PicaptionError
-from picaption.models.settings import Settings, read_settings
+from picaption.models.settings import Settings, read_saved_settings, read_settings
 
 CAPTIONS = ("captions=told.txt", "images=pictures")
 
@@ -151,7 +153,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
             ["network=efficientnet_lite0", "weights=imagenet"],
             "are those of mobilenet_v2; for efficientnet_lite0 give an .npz",
         ),
-        (["resize=letterbox"], 'resize = \'letterbox\': it is "squash" or "crop"'),
+        (["resize=letterbox"], 'resize = \'letterbox\': it is "stretch" or "crop"'),
         (["size=100"], "size = 100: it is a multiple of 32"),
         (["size=0"], "size = 0: "),
         (["size=544"], "size = 544: "),
@@ -169,21 +171,21 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["learning_rate=nan"], "learning_rate = nan: it is between"),
         (["patience=-1"], "patience = -1: it is at least 0"),
         (["seed=-3"], "seed = -3: it is at least 0"),
-        (["reward_share=1.1"], "reward_share = 1.1"),
-        (["tune_share=-0.1"], "tune_share = -0.1"),
-        (["reward_samples=1"], "reward_samples = 1"),
+        (["scst_share=1.1"], "scst_share = 1.1"),
+        (["finetune_share=-0.1"], "finetune_share = -0.1"),
+        (["scst_samples=1"], "scst_samples = 1"),
         (["beam_width=65"], "beam_width = 65: it is at most 64"),
         (["min_words=30"], "min_words = 30, max_words = 18"),
         (["max_words=129"], "max_words = 129"),
         (["length_penalty=nan"], "length_penalty = nan"),
-        (["evidence=-1"], "evidence = -1.0"),
+        (["tag_weight=-1"], "tag_weight = -1.0"),
         *(
             ([f"{name}=0"], f"{name} = 0: it is at least 1")
             for name in (
                 "batch",
-                "each",
-                "tune_batch",
-                "tunings",
+                "captions_per_image",
+                "finetune_batch",
+                "finetune_runs",
                 "hidden",
                 "embedding",
                 "tags",
@@ -204,7 +206,7 @@ def test_settings_that_contradict_each_other_are_refused(overrides, message):
     [
         ["folders=classes"],
         ["labels=list", "label_images=pictures"],
-        ["network=classic", "tune_epochs=1", *CAPTIONS],
+        ["network=classic", "finetune_epochs=1", *CAPTIONS],
         ["network=classic", "weights=kept.npz", *CAPTIONS],
         ["size=32", "alpha=2", "order=8", *CAPTIONS],
     ],
@@ -226,3 +228,99 @@ def test_every_recipe_of_the_project_can_be_read():
     assert found["classic"].network == "classic" and found["everyday"].captions.endswith(
         "Flickr8k.token.txt"
     )
+
+
+OLD = """
+each = 2
+tune_epochs = 1
+tune_from = 3
+tune_batch = 4
+tune_learning_rate = 0.25
+tunings = 5
+tune_share = 0.5
+reward_epochs = 6
+reward_share = 0.75
+reward_learning_rate = 0.125
+reward_samples = 7
+evidence = 8
+"""
+RENAMED = {
+    "captions_per_image": 2,
+    "finetune_epochs": 1,
+    "finetune_from": 3,
+    "finetune_batch": 4,
+    "finetune_learning_rate": 0.25,
+    "finetune_runs": 5,
+    "finetune_share": 0.5,
+    "scst_epochs": 6,
+    "scst_share": 0.75,
+    "scst_learning_rate": 0.125,
+    "scst_samples": 7,
+    "tag_weight": 8.0,
+}
+
+
+def test_old_names_in_a_recipe_mean_the_new_ones_and_warn(recipe, caplog):
+    recipe.write_text(recipe.read_text() + OLD)
+    assert read_settings(recipe) == Settings(
+        captions="told.txt", images="pictures", epochs=5, **RENAMED
+    )
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == len(RENAMED)
+    assert messages[0] == f"{recipe}: the setting each is called captions_per_image now"
+
+
+def test_a_recipe_overrides_its_base_by_either_name(recipe, tmp_path):
+    recipe.write_text(recipe.read_text() + "each = 2\nscst_epochs = 4\n")
+    derived = tmp_path / "derived.toml"
+    derived.write_text('base = "recipe.toml"\ncaptions_per_image = 6\nreward_epochs = 7\n')
+    settings = read_settings(derived)
+    assert (settings.captions_per_image, settings.scst_epochs) == (6, 7)
+
+
+def test_old_names_in_an_override_mean_the_new_ones_and_warn(caplog):
+    settings = read_settings(None, [*CAPTIONS, "tune_epochs=3", "evidence=0.5"])
+    assert (settings.finetune_epochs, settings.tag_weight) == (3, 0.5)
+    labels = ["labels=l", "label_images=i", "text=t"]
+    assert read_settings(None, [*CAPTIONS, *labels, "text_share=0.5"]).transfer_share == 0.5
+    network = ["network=./mine", "pixels=0..1"]
+    assert read_settings(None, [*CAPTIONS, *network, "names=n"]).class_names == "n"
+    assert [record.getMessage() for record in caplog.records] == [
+        "--set: the setting tune_epochs is called finetune_epochs now",
+        "--set: the setting evidence is called tag_weight now",
+        "--set: the setting text_share is called transfer_share now",
+        "--set: the setting names is called class_names now",
+    ]
+
+
+def test_the_old_name_of_stretching_works_and_warns(recipe, caplog):
+    assert read_settings(recipe, ["resize=squash"]).resize == "stretch"
+    recipe.write_text(recipe.read_text() + 'resize = "squash"\n')
+    assert read_settings(recipe).resize == "stretch"
+    assert [record.getMessage() for record in caplog.records] == [
+        '--set: resize = "squash" is "stretch" now',
+        f'{recipe}: resize = "squash" is "stretch" now',
+    ]
+
+
+def test_what_is_called_by_its_new_name_does_not_warn(recipe, caplog):
+    read_settings(recipe, ["captions_per_image=2", "resize=stretch", "finetune_epochs=3"])
+    assert not caplog.records
+
+
+def test_saved_settings_are_read_by_old_and_new_names(tmp_path):
+    path = tmp_path / "settings.json"
+    settings = Settings(captions="told.txt", images="pictures", captions_per_image=2)
+    values = dataclasses.asdict(settings)
+    path.write_text(json.dumps(values))
+    assert read_saved_settings(path) == settings
+    old = {"each": values.pop("captions_per_image"), "resize": "squash"}
+    path.write_text(json.dumps(values | old))
+    assert read_saved_settings(path) == settings
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"colour": 1}', "1"])
+def test_saved_settings_of_another_version_are_none(tmp_path, content):
+    path = tmp_path / "settings.json"
+    path.write_text(content)
+    assert read_saved_settings(path) is None

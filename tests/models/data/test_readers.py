@@ -261,12 +261,12 @@ def test_broken_pictures_are_named_and_left_out(images, file, photos):
         + FLICKR8K
         + "zero.jpg#0\tA cat.\nnone.jpg#0\tA cat.\ncat.jpg#0\tA cat.\n"
     )
-    dataset, pictures = load_images(read_captions(file, images), 4, 6, "squash")
+    dataset, pictures = load_images(read_captions(file, images), 4, 6, "stretch")
     assert [record.name for record in dataset.records] == ["a.jpg", "b.jpg", "cat.jpg"]
     assert pictures.shape == (3, 4, 6, 3) and pictures.dtype == np.uint8
     assert pictures[0].max() < 50 and pictures[1].min() > 190
     np.testing.assert_allclose(
-        pictures[2].astype(int), resize(photos["cat"], 4, 6, "squash"), atol=3
+        pictures[2].astype(int), resize(photos["cat"], 4, 6, "stretch"), atol=3
     )
     assert [line.split(";")[0] for line in dataset.skipped] == [
         f"none.jpg: there is no such picture in {images}",

@@ -101,7 +101,7 @@ def test_tags_are_held_against_the_words_of_the_captions(bundle, data):
     found = evaluate.evaluate_captions(recognizer, dataset)["tags"]
     tags, precision, recall = recognizer.model.metadata.tags, [], []
     for record in dataset.records:
-        scores = recognizer.recognize(read_image(record.path))[1].tags
+        scores = recognizer.encode(read_image(record.path)).tags
         best = {
             tags[index] for index in sorted(range(len(tags)), key=lambda index: -scores[index])[:5]
         }
@@ -270,7 +270,7 @@ def test_class_folders_give_accuracies(data, tmp_path):
     from picaption.models.training.train import train
 
     settings = Settings(
-        name="folders", folders="folders", network="classic", size=32, tune_epochs=1, tune_batch=8
+        name="folders", folders="folders", network="classic", size=32, finetune_epochs=1, finetune_batch=8
     )
     train(settings, data, tmp_path)
     recognizer, predictions = evaluate.load_recognizer(tmp_path), []
@@ -327,7 +327,7 @@ def test_a_single_label_models_mapped_probabilities_sum_to_one(data, tmp_path):
     from picaption.models.training.train import train
 
     settings = Settings(
-        name="folders", folders="folders", network="classic", size=32, tune_epochs=1, tune_batch=8
+        name="folders", folders="folders", network="classic", size=32, finetune_epochs=1, finetune_batch=8
     )
     train(settings, data, tmp_path / "run")
     (tmp_path / "two" / "tom").mkdir(parents=True)

@@ -65,15 +65,15 @@ def asked(settings):
         network="trees.keras",
         pixels="0..1",
         features="pool",
-        names="names.txt",
+        class_names="names.txt",
         size=40,
         labels="",
         label_images="",
         label_train="",
         label_dev="",
         text="",
-        tune_epochs=0,
-        reward_epochs=0,
+        finetune_epochs=0,
+        scst_epochs=0,
         epochs=12,
         learning_rate=0.05,
         dropout=0.0,
@@ -85,7 +85,7 @@ def asked(settings):
 def seen(photos):
     """What the network is given of a photograph, and a feature map, features and scores that it gives."""
     model = network()
-    picture = resize(photos["cat"], 40, 40, "squash")
+    picture = resize(photos["cat"], 40, 40, "stretch")
     map_ = keras.Model(model.inputs, model.get_layer("stem_1").output)
     return picture, *(
         np.array(each(picture[None] / np.float32(255)))
@@ -115,7 +115,7 @@ def test_the_encoder_gives_what_the_layer_gives(root, asked, seen, tmp_path, nam
 
 def test_a_layer_of_a_model_inside_and_places_to_look_at(root, asked, seen):
     picture, grid, *_ = seen
-    inside = load_external(dataclasses.replace(asked, features="open", names=""), root)
+    inside = load_external(dataclasses.replace(asked, features="open", class_names=""), root)
     assert inside.encoder.output_shape == (None, 8) and inside.head is None
     places = load_external(dataclasses.replace(asked, features="stem_1", pooling="attention"), root)
     np.testing.assert_allclose(
@@ -148,7 +148,7 @@ def test_a_run_captions_and_keeps_the_classes(root, asked, seen, photos, tmp_pat
 def test_its_features_teach_classes_of_class_folders(root, asked, photos, tmp_path):
     train(
         dataclasses.replace(
-            asked, captions="", images="", train="", dev="", names="", folders="folders"
+            asked, captions="", images="", train="", dev="", class_names="", folders="folders"
         ),
         root,
         tmp_path / "run",
@@ -185,8 +185,8 @@ def test_its_features_teach_classes_of_class_folders(root, asked, photos, tmp_pa
         ),
         ({"features": "open"}, "the classes of trees.keras cannot be kept"),
         ({"size": 64}, "it takes pictures of 40x40, not 64x64: set size = 40"),
-        ({"names": "dev.txt"}, "names: 6 names for 4 scores"),
-        ({"names": "no.txt"}, "no.txt: cannot read the names"),
+        ({"class_names": "dev.txt"}, "class_names: 6 names for 4 scores"),
+        ({"class_names": "no.txt"}, "no.txt: cannot read the names"),
     ],
 )
 def test_what_cannot_be_an_encoder_is_told(root, asked, tmp_path, changes, message):
@@ -207,11 +207,11 @@ def test_what_cannot_be_an_encoder_is_told(root, asked, tmp_path, changes, messa
             "pixels = '': tell the range that a.keras was trained with, one of 0..255, 0..1, -1..1",
         ),
         (
-            ["network=a.keras", "pixels=0..1", "tune_epochs=2"],
+            ["network=a.keras", "pixels=0..1", "finetune_epochs=2"],
             "a.keras has its weights and stays as it is",
         ),
         (["network=a.keras", "pixels=0..1", "size=20"], "size = 20: it is 32 to 512"),
-        (["network=a.keras", "pixels=0..1", "names=n", "folders=f"], "give one or the other"),
+        (["network=a.keras", "pixels=0..1", "class_names=n", "folders=f"], "give one or the other"),
         (["features=pool"], "are about a network of others'"),
     ],
 )

@@ -53,7 +53,7 @@ def test_an_interrupted_run_goes_on_with_the_stage_that_is_missing(run, data, se
 
 
 def test_a_share_of_the_labelled_pictures_borrows(data, settings, tmp_path):
-    some = dataclasses.replace(settings, text_share=0.5)
+    some = dataclasses.replace(settings, transfer_share=0.5)
     loaded, path = reading.load_data(some, data), tmp_path / "borrowed.token.txt"
     found = reading.with_transferred_captions(loaded, some, data, path)
     told = [record for record in found.labels.records if record.captions]
@@ -127,7 +127,7 @@ def test_average_by_hand():
 
 def test_with_no_share_of_what_was_tuned_the_encoder_stays_as_it_began(data, settings, tmp_path):
     training.train(
-        dataclasses.replace(settings, tune_share=0.0, epochs=1, reward_epochs=0), data, tmp_path
+        dataclasses.replace(settings, finetune_share=0.0, epochs=1, scst_epochs=0), data, tmp_path
     )
     keras.utils.set_random_seed(settings.seed)
     began = training.build_network(settings, data)
@@ -139,7 +139,7 @@ def test_with_no_share_of_what_was_tuned_the_encoder_stays_as_it_began(data, set
 
 def test_the_encoder_is_the_mean_of_its_tunings(data, settings, tmp_path):
     training.train(
-        dataclasses.replace(settings, tunings=2, epochs=1, reward_epochs=0), data, tmp_path
+        dataclasses.replace(settings, finetune_runs=2, epochs=1, scst_epochs=0), data, tmp_path
     )
     first, second, mean = (
         load_model(tmp_path / place / "encoder.keras").get_weights()
@@ -155,7 +155,7 @@ def test_dev_pictures_choose_a_pass_of_tuning_only_where_no_average_takes_it_bac
     data, settings, tmp_path, share
 ):
     training.train(
-        dataclasses.replace(settings, tune_share=share, epochs=1, reward_epochs=0), data, tmp_path
+        dataclasses.replace(settings, finetune_share=share, epochs=1, scst_epochs=0), data, tmp_path
     )
     with open(tmp_path / "tuned/history.csv", newline="") as file:
         (epoch,) = csv.DictReader(file)
