@@ -1,42 +1,40 @@
-"""A training run's folder: the Keras models, the words and labels, and what a bundle will say of itself.
+"""The folder that a training run leaves: its Keras models, words and labels, and metadata.
 
-The folder holds metadata.json, labels.txt and vocabulary.txt as a bundle does, and encoder.keras,
-classifier.npz, and, with a captioner, context.keras, next_word.keras and tagger.keras.
+metadata.json, labels.txt and vocabulary.txt are as in a bundle. encoder.keras, classifier.npz and,
+with a captioner, context.keras, next_word.keras and tagger.keras hold the weights.
 """
 
-import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from picaption.device.atomic import atomic_write, write_text
 from picaption.device.bundle.bundle import Encoded, log_softmax
-from picaption.device.bundle.metadata import from_json, to_json
+from picaption.device.bundle.metadata import Metadata, from_json, to_json
 from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier, probabilities
 
-from .files import read_lines, save_arrays, write_lines, write_text
-from .networks.captioner import Captioner, pooled
+from .files import read_lines, save_arrays, write_lines
+from .networks.captioner import Captioner, mean_over_grid
 from .networks.frozen_graph import FrozenGraph
 
+#: The captioner's models, each in a file of its name.
 PARTS = ("context", "next_word", "tagger")
 
 
-def save_model(model, path):
-    """Write a Keras model to `path`, which ends in .keras, whole or not at all."""
-    temporary = Path(path).with_suffix(".partial.keras")
-    model.save(temporary)
-    os.replace(temporary, path)
+def save_model(model: keras.Model, path: str | Path) -> None:
+    """Write a Keras model to `path`, which ends in .keras, completely or not at all."""
+    with atomic_write(path) as partial:
+        model.save(partial)
 
 
-def load_model(path):
-    """Read a Keras model; raises PicaptionError where it is missing or not one."""
-    if not Path(path).is_file():
-        raise PicaptionError(
-            f"{path} is missing: the folder is no finished training run; run picaption train again"
-        )
+def load_model(path: str | Path) -> keras.Model:
+    """Read a Keras model; raise PicaptionError where it is missing or not one."""
+    _need_part(path)
     try:
         return keras.saving.load_model(
             path, {"FrozenGraph": FrozenGraph}, compile=False, safe_mode=True
@@ -47,92 +45,130 @@ def load_model(path):
         ) from None
 
 
-def save_words(folder, metadata, labels, vocabulary):
+def save_words(
+    folder: str | Path,
+    metadata: Metadata,
+    labels: Sequence[str],
+    vocabulary: Vocabulary | None,
+) -> None:
     """Write a run's metadata.json, labels.txt and vocabulary.txt."""
-    write_text(Path(folder, "metadata.json"), to_json(metadata))
-    write_lines(Path(folder, "labels.txt"), labels)
-    write_lines(Path(folder, "vocabulary.txt"), vocabulary.words if vocabulary else ())
+    folder = Path(folder)
+    words = vocabulary.words if vocabulary else ()
+    write_text(folder / "metadata.json", to_json(metadata))
+    write_lines(folder / "labels.txt", labels)
+    write_lines(folder / "vocabulary.txt", words)
 
 
-def load_captioner(folder):
-    """Return a run's Captioner."""
+def load_captioner(folder: str | Path) -> Captioner:
+    """Return the Captioner in a run's folder."""
     return Captioner(*(load_model(Path(folder, f"{part}.keras")) for part in PARTS))
 
 
-def save_captioner(captioner, folder):
-    """Write a Captioner's parts into a run's folder."""
+def save_captioner(captioner: Captioner, folder: str | Path) -> None:
+    """Write the models of a Captioner into a run's folder."""
     for part in PARTS:
         save_model(getattr(captioner, part), Path(folder, f"{part}.keras"))
 
 
-def save_head(head, path):
-    """Write a picaption.device.recognition.classifier.Classifier to the .npz file `path`, whole or not at all."""
-    save_arrays(path, {name: part for name, part in vars(head).items() if part is not None})
+def save_classifier(classifier: Classifier, path: str | Path) -> None:
+    """Write a Classifier to the .npz file `path`, completely or not at all."""
+    arrays = {name: value for name, value in vars(classifier).items() if value is not None}
+    save_arrays(path, arrays)
 
 
-def load_head(path):
-    """Read a picaption.device.recognition.classifier.Classifier; raises PicaptionError where it is missing or not one."""
-    if not Path(path).is_file():
-        raise PicaptionError(
-            f"{path} is missing: the folder is no finished training run; run picaption train again"
-        )
+def load_classifier(path: str | Path) -> Classifier:
+    """Read a Classifier; raise PicaptionError where it is missing or not one."""
+    _need_part(path)
     try:
-        with np.load(path, allow_pickle=False) as parts:
+        with np.load(path, allow_pickle=False) as arrays:
             return Classifier(
-                parts["features"],
-                parts["words"] if "words" in parts else None,
-                parts["bias"],
-                "raw" in parts and bool(parts["raw"]),
+                arrays["features"],
+                arrays.get("words"),
+                arrays["bias"],
+                "raw" in arrays and bool(arrays["raw"]),
             )
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise PicaptionError(f"{path}: cannot load it as a classifier: {error}") from None
 
 
-class FloatModel:
-    """A training run behind the interface of picaption.device.bundle.bundle.Bundle, in float32.
+def _need_part(path: str | Path) -> None:
+    """Raise PicaptionError where a file of a run is missing."""
+    if not Path(path).is_file():
+        raise PicaptionError(
+            f"{path} is missing: the folder is no finished training run; run picaption train again"
+        )
 
-    `whole` is false while the run's classifier is still to be trained.
+
+class FloatModel:
+    """A training run in float32, a picaption.device.recognition.model.Model like a bundle.
+
+    Attributes:
+        metadata: What the bundle made of it will say of itself.
+        labels: The names of the classes; empty without a classifier.
+        vocabulary: The captioner's words; None without a captioner.
+        encoder: The encoder (picaption.models.networks.captioner.build_encoder).
+        classifier: None without labels, and while it is not trained yet.
+        captioner: None without a vocabulary.
     """
 
-    def __init__(self, folder, whole=True):
+    def __init__(self, folder: str | Path, with_classifier: bool = True) -> None:
+        """Load a run.
+
+        Args:
+            folder: Where `picaption train` left it.
+            with_classifier: False while the run's classifier is still to be trained.
+
+        Raises:
+            PicaptionError: The folder is no finished run.
+        """
         folder = Path(folder)
-        if not (folder / "metadata.json").is_file():
+        path = folder / "metadata.json"
+        if not path.is_file():
             raise PicaptionError(
                 f"{folder}: no metadata.json in it: it is no finished training run"
             )
-        self.metadata = from_json(
-            (folder / "metadata.json").read_text(encoding="utf-8"), folder / "metadata.json"
-        )
+        self.metadata = from_json(path.read_text(encoding="utf-8"), path)
         self.labels = read_lines(folder / "labels.txt")
         words = read_lines(folder / "vocabulary.txt")
-        self.vocabulary = Vocabulary(words) if words else None
         self.encoder = load_model(folder / "encoder.keras")
-        self.head = load_head(folder / "classifier.npz") if self.labels and whole else None
-        self.captioner = load_captioner(folder) if words else None
+        self.vocabulary: Vocabulary | None = None
+        self.captioner: Captioner | None = None
+        self.classifier: Classifier | None = None
+        if self.labels and with_classifier:
+            self.classifier = load_classifier(folder / "classifier.npz")
+        if words:
+            self.vocabulary = Vocabulary(words)
+            self.captioner = load_captioner(folder)
 
-    def encode(self, image):
-        """Return the Encoded of one picture, uint8 [height, width, 3]."""
-        return self.describe(self.encoder.predict_on_batch(image[None].astype(np.float32)))
+    def encode(self, image: np.ndarray) -> Encoded:
+        """Return the features, context and tags of a uint8 RGB image [height, width, 3]."""
+        features = self.encoder.predict_on_batch(image[None].astype(np.float32))
+        return self.encode_features(features)
 
-    def describe(self, features):
+    def encode_features(self, features: np.ndarray) -> Encoded:
         """Return the Encoded of cached features, float [1, F] or [1, G, F]."""
         if self.captioner is None:
             return Encoded(features, None, None)
         context = self.captioner.context.predict_on_batch(features)
-        return Encoded(
-            pooled(features),
-            context,
-            probabilities(self.captioner.tagger.predict_on_batch(context), multi_label=True)[0],
-        )
+        tag_logits = self.captioner.tagger.predict_on_batch(context)
+        tags = probabilities(tag_logits, multi_label=True)[0]
+        return Encoded(mean_over_grid(features), context, tags)
 
-    def next_word(self, history, context):
-        """Return log-probabilities float32 [beam, V] of the word after each history, int32 [beam, order-1]."""
+    def next_word(self, history: np.ndarray, context: np.ndarray) -> np.ndarray:
+        """Return log-probabilities float32 [beam, V] after histories int32 [beam, order-1]."""
+        assert self.captioner is not None
         contexts = np.repeat(context, len(history), axis=0)
-        return log_softmax(np.array(self.captioner.next_word.predict_on_batch([history, contexts])))
+        logits = self.captioner.next_word.predict_on_batch([history, contexts])
+        return log_softmax(np.array(logits))
 
-    def classify(self, features, evidence):
-        """Return the classes' probabilities, float32 [classes]; evidence: the words', float32 [V], of
-        picaption.device.bundle.word_evidence, or None without a captioner."""
-        return probabilities(
-            self.head.logits(features, evidence)[0], self.metadata.head == "multi-label"
-        )
+    def classify(self, features: np.ndarray, word_evidence: np.ndarray | None) -> np.ndarray:
+        """Return class probabilities, float32 [C].
+
+        Args:
+            features: float32 [1, F].
+            word_evidence: float32 [V] (picaption.device.bundle.word_evidence); None without a
+                captioner.
+        """
+        assert self.classifier is not None
+        logits = self.classifier.logits(features, word_evidence)[0]
+        return probabilities(logits, self.metadata.head == "multi-label")

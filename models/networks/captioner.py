@@ -88,7 +88,7 @@ def build_encoder(network, grid=False, scaling=(1 / 127.5, -1.0)):
     return keras.Model(image, last(seen), name="encoder")
 
 
-def pooled(features):
+def mean_over_grid(features):
     """Return the mean over the grid of features [N, G, F], float32; features [N, F] as they are."""
     return features.mean(1, dtype="float32") if features.ndim == 3 else features
 
