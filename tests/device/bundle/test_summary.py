@@ -1,4 +1,4 @@
-"""What a bundle holds is told as it is."""
+"""The summary of a bundle, or of any .tflite file."""
 
 import json
 import zipfile
@@ -8,11 +8,11 @@ import pytest
 
 from picaption.device import Bundle, cli, default_bundle
 from picaption.device.bundle.bundle import read_bundle
-from picaption.device.bundle.summary import summarize, table
+from picaption.device.bundle.summary import summarize, summary_lines
 
 
 @pytest.fixture(scope="module")
-def found():
+def summary():
     return summarize(default_bundle())
 
 
@@ -28,37 +28,38 @@ def call(capfd):
     return call
 
 
-def test_the_hash_is_the_one_in_the_file(found):
+def test_the_hash_is_the_one_in_the_file(summary):
+    values = summary.to_json()
     with zipfile.ZipFile(default_bundle()) as archive:
-        assert archive.read("sha256.txt").decode().strip() == found["sha256"]
-        assert archive.read("labels.txt").decode().split("\n")[:-1] == found["labels"]
-    assert found["metadata"]["name"] == "everyday" and len(found["words"]) == 1263
-    assert "prompts     16: in front of a, on top of a, a, the, there is a, ..." in table(found)
-    assert found["bytes"] == default_bundle().stat().st_size and found["graph_bytes"] == len(
-        read_bundle(default_bundle()).graph
+        assert archive.read("sha256.txt").decode().strip() == values["sha256"]
+        assert archive.read("labels.txt").decode().split("\n")[:-1] == values["labels"]
+    assert values["metadata"]["name"] == "everyday" and len(values["words"]) == 1263
+    assert "prompts     16: in front of a, on top of a, a, the, there is a, ..." in summary_lines(
+        summary
     )
+    assert values["bytes"] == default_bundle().stat().st_size
+    assert values["graph_bytes"] == len(read_bundle(default_bundle()).graph)
 
 
-def test_signatures_are_those_that_an_interpreter_has(found):
+def test_signatures_are_those_that_an_interpreter_has(summary):
     interpreter = Bundle(default_bundle()).interpreter
     expected = interpreter.get_signature_list()
-    told = found["signatures"]
+    signatures = summary.to_json()["signatures"]
     assert {
         name: {
-            way: sorted(each["name"] for each in signature[way]) for way in ("inputs", "outputs")
+            way: sorted(tensor["name"] for tensor in signature[way])
+            for way in ("inputs", "outputs")
         }
-        for name, signature in told.items()
+        for name, signature in signatures.items()
     } == {
         name: {way: sorted(names) for way, names in ways.items()} for name, ways in expected.items()
     }
     runner = interpreter.get_signature_runner("next_word")
-    for each in told["next_word"]["inputs"]:
-        detail = runner.get_input_details()[each["name"]]
-        assert (
-            each["shape"] == detail["shape"].tolist()
-            and each["dtype"] == np.dtype(detail["dtype"]).name
-        )
-    assert [each["operator"] for each in told["classify"]["operators"]] == [
+    for tensor in signatures["next_word"]["inputs"]:
+        detail = runner.get_input_details()[tensor["name"]]
+        assert tensor["shape"] == detail["shape"].tolist()
+        assert tensor["dtype"] == np.dtype(detail["dtype"]).name
+    assert [operator["operator"] for operator in signatures["classify"]["operators"]] == [
         "l2_normalization",
         "fully_connected",
         "fully_connected",
@@ -67,48 +68,42 @@ def test_signatures_are_those_that_an_interpreter_has(found):
     ]
 
 
-def test_features_have_the_scale_that_they_are_quantized_with_inside(found, photos):
-    features = next(
-        each for each in found["signatures"]["encode"]["outputs"] if each["name"] == "features"
-    )
-    bundle = Bundle(default_bundle())
-    seen = bundle.encode(np.zeros((224, 224, 3), np.uint8)).features
-    steps = seen / features["scale"]
+def test_features_have_the_scale_that_they_are_quantized_with_inside(summary, photos):
+    encode = summary.signatures["encode"]
+    features = next(tensor for tensor in encode.outputs if tensor.name == "features")
+    values = Bundle(default_bundle()).encode(np.zeros((224, 224, 3), np.uint8)).features
+    steps = values / features.scale
     np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
-    assert (
-        features["zero_point"] == -128 and seen.min() >= 0
-    )  # Relu's least is the lowest of 8 bits.
-    first = found["signatures"]["encode"]["operators"]
-    weights = next(each for each in first if each["operator"] == "conv_2d")["inputs"][1]
-    assert (
-        weights["dtype"] == "int8" and weights["channels"] == weights["shape"][0] == 32
-    )  # A scale for each channel.
+    # Relu's least is the lowest of 8 bits.
+    assert features.zero_point == -128 and values.min() >= 0
+    weights = next(
+        operator for operator in encode.operators if operator.operator == "conv_2d"
+    ).inputs[1]
+    # A scale for every channel.
+    assert weights.dtype == "int8" and weights.channels == weights.shape[0] == 32
 
 
-def test_constants_are_most_of_the_graph(found):
-    constants = [signature["constant_bytes"] for signature in found["signatures"].values()]
-    assert 0.9 < sum(constants) / found["graph_bytes"] < 1
+def test_constants_are_most_of_the_graph(summary):
+    constants = [signature.constant_bytes for signature in summary.signatures.values()]
+    assert 0.9 < sum(constants) / summary.graph_bytes < 1
 
 
-def test_a_tflite_file_that_is_no_bundle_is_told_too(tmp_path, found):
+def test_a_tflite_file_that_is_no_bundle_is_summarized_too(tmp_path, summary):
     graph = read_bundle(default_bundle()).graph
     (tmp_path / "plain.tflite").write_bytes(graph)
     plain = summarize(tmp_path / "plain.tflite")
-    assert plain["signatures"] == found["signatures"] and "metadata" not in plain
-    assert table(plain)[0].endswith("plain.tflite: 5.19 MB, of which the graph is 5.19")
+    assert plain.signatures == summary.signatures and "metadata" not in plain.to_json()
+    assert summary_lines(plain)[0].endswith("plain.tflite: 5.19 MB, of which the graph is 5.19")
 
 
-def test_the_command(call, bundle, found):
+def test_the_command(call, bundle, summary):
     code, out, err = call(default_bundle())
-    assert (
-        (code, err) == (0, "")
-        and "features float32 [1, 1280] 0.0225615 (-128)" in out
-        and "33 conv_2d" in out
-    )
+    assert (code, err) == (0, "")
+    assert "features float32 [1, 1280] 0.0225615 (-128)" in out and "33 conv_2d" in out
     code, out, err = call(bundle, "--graph")
     assert code == 0 and "conv_2d." in out and " scales" in out
     code, out, err = call(default_bundle(), "--json")
-    assert json.loads(out) == json.loads(json.dumps(found))
+    assert json.loads(out) == json.loads(json.dumps(summary.to_json()))
 
 
 @pytest.mark.parametrize(
