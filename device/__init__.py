@@ -1,4 +1,10 @@
-"""What runs on the Pi: `from picaption.device import Recognizer`, `Recognizer(path)(rgb_image) -> Recognition`."""
+"""What runs on the device: an image in, its caption, tags and classes out.
+
+Example:
+    from picaption.device import Recognizer, default_bundle
+
+    recognition = Recognizer(default_bundle())(rgb_image)
+"""
 
 from .bundle.bundle import Bundle, default_bundle
 from .errors import PicaptionError

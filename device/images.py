@@ -1,17 +1,18 @@
-"""Pictures: read from files, written to files, and brought to the size a network takes.
+"""Images: read from files, written to files, and brought to the size that a network takes.
 
-A picture is uint8 RGB [height, width, 3] everywhere in picaption; OpenCV's B,G,R stays in this file.
+An image is uint8 RGB [height, width, 3] everywhere in picaption; OpenCV's BGR stays in this file.
 """
 
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Pictures beyond this many pixels are refused: decoded, they would fill a small board's memory.
+#: Images beyond this many pixels are refused: decoded, they would fill a small board's memory.
 MAX_PIXELS = 100_000_000
 
-# OpenCV reads these once, when it is loaded. What it would print, picaption says in its own one line.
+# OpenCV reads these once, when it is loaded. What it would print, picaption says in one line.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -19,23 +20,27 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
+from .atomic import write_bytes  # noqa: E402
 from .errors import PicaptionError  # noqa: E402
 
-#: File names that are taken for pictures in a folder.
+#: The endings of the files in a folder that are taken for images.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
 
-#: Averaged pixels are made in bands of so many rows: what one takes, 460 kB at 640 columns, fits into a board's second cache.
-BAND = 120
+#: Averaged pixels are made in bands of so many rows: what a band takes, 460 kB at 640 columns, fits
+#: into a board's second-level cache.
+BAND_ROWS = 120
 
 _stderr_lock = threading.Lock()
 
 
-def read_image(path):
-    """Return the picture at `path` as uint8 RGB [height, width, 3].
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Return the image at `path` as uint8 RGB [height, width, 3].
 
-    Grey, CMYK and 16-bit pictures are converted (16 bits scaled to 8), an alpha channel is dropped, the
-    EXIF orientation of a JPEG or PNG is applied, and of an animation the first frame is taken. Raises
-    PicaptionError where there is no picture, or only a part of one.
+    Grey, CMYK and 16-bit images are converted (16 bits scaled to 8), an alpha channel is dropped,
+    the EXIF orientation of a JPEG or PNG is applied, and an animation yields its first frame.
+
+    Raises:
+        PicaptionError: there is no image, or only a part of one.
     """
     path = Path(path)
     try:
@@ -53,19 +58,31 @@ def read_image(path):
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def encode_image(image, suffix, quality=95):
-    """Return uint8 RGB [height, width, 3] as the bytes of a file that ends in `suffix`; quality, to 100, is a JPEG's.
+def encode_image(image: np.ndarray, suffix: str, quality: int = 95) -> bytes:
+    """Return an image as the bytes of a file.
 
-    Raises cv2.error where `suffix` is no picture's that can be written.
+    Args:
+        image: uint8 RGB [height, width, 3].
+        suffix: the ending of the file, which chooses the format.
+        quality: of a JPEG, up to 100.
+
+    Raises:
+        cv2.error: no image format that can be written has this suffix.
     """
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in (".jpg", ".jpeg") else []
+    is_jpeg = suffix.lower() in (".jpg", ".jpeg")
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if is_jpeg else []
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
 
 
-def write_image(path, image):
-    """Write uint8 RGB [height, width, 3] to `path`, whole or not at all; its ending chooses the format.
+def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Write an image, completely or not at all.
 
-    Raises PicaptionError where the ending is no picture's or the file cannot be written.
+    Args:
+        path: the file; its ending chooses the format.
+        image: uint8 RGB [height, width, 3].
+
+    Raises:
+        PicaptionError: the ending is not that of an image, or the file cannot be written.
     """
     path = Path(path)
     try:
@@ -74,21 +91,19 @@ def write_image(path, image):
         raise PicaptionError(
             f"{path} has no ending of a picture that can be written; use .jpg or .png"
         ) from None
-    partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
+        write_bytes(path, data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise PicaptionError(
             f"{path} cannot be written ({error.strerror}); check the folder"
         ) from None
 
 
-def list_images(folder):
-    """Return the paths of the pictures in `folder` (not below it), sorted by name.
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the paths of the images in `folder` (not below it), sorted by name.
 
-    Raises PicaptionError where there is no such folder or no picture in it.
+    Raises:
+        PicaptionError: there is no such folder, or no image in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -107,110 +122,140 @@ def list_images(folder):
         ) from None
     if not paths:
         raise PicaptionError(
-            f"the folder {folder} holds no pictures; put files ending in {' '.join(IMAGE_SUFFIXES)} there"
+            f"the folder {folder} holds no pictures; "
+            f"put files ending in {' '.join(IMAGE_SUFFIXES)} there"
         )
     return paths
 
 
-def resize(image, height, width, rule, kept=None):
-    """Return uint8 RGB [height, width, 3]: the whole of `image` squashed to the shape, or its centre cropped to it.
+def resize(
+    image: np.ndarray,
+    height: int,
+    width: int,
+    rule: str,
+    buffers: dict[str, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Return an image in another size.
 
-    `rule` is "stretch" or "crop". Shrinking averages areas, enlarging interpolates linearly. An `image`
-    of that size already is returned itself, not a copy. kept: a dict, which keeps the memory of the result, and of what it
-    takes, for the next call with that dict; the result is overwritten then.
+    Shrinking averages areas, enlarging interpolates linearly: first as many pixels as fit into one
+    are averaged, then what is left, less than a factor of two, is interpolated. That is nearly as
+    even as averaging all at once, and eight times as fast.
+
+    Args:
+        image: uint8 RGB [rows, columns, 3].
+        height: of the result.
+        width: of the result.
+        rule: "stretch" the image to the new shape, or "crop" its centre to it first.
+        buffers: keeps the memory of the result for the next call, which overwrites it.
+
+    Returns:
+        uint8 RGB [height, width, 3]; the very `image`, not a copy, if that is its size already.
     """
-    rows, columns = image.shape[:2]
-    if (rows, columns) == (height, width):
+    if image.shape[:2] == (height, width):
         return image
     if rule == "crop":
-        scale = max(height / rows, width / columns)
-        kept_rows, kept_columns = (
-            min(rows, round(height / scale)),
-            min(columns, round(width / scale)),
-        )
-        top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
-        image = image[top : top + kept_rows, left : left + kept_columns]
+        image = _centre(image, height, width)
     elif rule != "stretch":
         raise ValueError(f"the resize rule is 'stretch' or 'crop', not {rule!r}")
-    # First whole numbers of pixels are averaged, then what is left, less than twice, is interpolated: nearly as even as
-    # averaging all at once, and eight times as fast.
-    kept = {} if kept is None else kept
-    across, down = max(1, image.shape[1] // width), max(1, image.shape[0] // height)
+    if buffers is None:
+        buffers = {}
+    across = max(1, image.shape[1] // width)
+    down = max(1, image.shape[0] // height)
     if across > 1 or down > 1:
-        image = _averaged(image, across, down, kept)
-    # EXACT rounds alike on every CPU, which plain linear does not: a Pi sees the very pixels that training did. OpenCV writes
-    # into the array it is given where that has the right shape, and otherwise makes another.
-    kept["scaled"] = cv2.resize(
-        image, (width, height), kept.get("scaled"), interpolation=cv2.INTER_LINEAR_EXACT
+        image = _average(image, across, down, buffers)
+    # EXACT rounds alike on every CPU, which plain linear does not: a Pi gets the very pixels of
+    # training. OpenCV writes into the array it gets if the shape fits, and else makes another.
+    buffers["scaled"] = cv2.resize(
+        image, (width, height), buffers.get("scaled"), interpolation=cv2.INTER_LINEAR_EXACT
     )
-    return kept["scaled"]
+    return buffers["scaled"]
 
 
-def _averaged(image, across, down, kept):
-    """Return `image` with every `across` times `down` pixels averaged to one; see `resize` for `kept`."""
-    rows, columns = image.shape[0] // down, image.shape[1] // across
-    averaged = kept.get("averaged")
+def _centre(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the largest part in the middle of `image` with the proportions of the shape."""
+    rows, columns = image.shape[:2]
+    scale = max(height / rows, width / columns)
+    part_rows = min(rows, round(height / scale))
+    part_columns = min(columns, round(width / scale))
+    top = (rows - part_rows) // 2
+    left = (columns - part_columns) // 2
+    return image[top : top + part_rows, left : left + part_columns]
+
+
+def _average(
+    image: np.ndarray, across: int, down: int, buffers: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Return `image` with every `across` times `down` pixels averaged to a single one."""
+    rows = image.shape[0] // down
+    columns = image.shape[1] // across
+    averaged = buffers.get("averaged")
     if averaged is None or averaged.shape != (rows, columns, 3):
-        averaged = kept["averaged"] = np.empty((rows, columns, 3), np.uint8)
-    for top in range(0, rows, BAND):
-        band = image[top * down : min(rows, top + BAND) * down, : columns * across]
-        # OpenCV waits for each line of a frame that is not in the cache; read straight through first, it comes in half the time.
+        averaged = buffers["averaged"] = np.empty((rows, columns, 3), np.uint8)
+    for top in range(0, rows, BAND_ROWS):
+        band = image[top * down : min(rows, top + BAND_ROWS) * down, : columns * across]
+        # OpenCV waits for each line of a frame that is not in the cache; read straight through
+        # first, it comes in half the time.
         band.max()
         cv2.resize(
             band,
             (columns, len(band) // down),
-            averaged[top : top + BAND],
+            averaged[top : top + BAND_ROWS],
             interpolation=cv2.INTER_AREA,
         )
     return averaged
 
 
-def shrink_to_fit(image, side):
-    """Return uint8 RGB [height, width, 3] whose longer side is at most `side`; `image` itself where it is."""
+def shrink_to_fit(image: np.ndarray, side: int) -> np.ndarray:
+    """Return `image` with a longer side of at most `side`; the very `image` if it fits."""
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
-    size = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
+    rows, columns = image.shape[:2]
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def _decode(path):
-    """Return the file's picture as uint8 BGR; raise PicaptionError where it is none, damaged or too large."""
+def _decode(path: Path) -> np.ndarray:
+    """Return the file's image as uint8 BGR [height, width, 3].
+
+    Raises:
+        PicaptionError: it is not an image, or damaged, or too large.
+    """
     with open(path, "rb") as file:
-        gif = file.read(3) == b"GIF"
+        is_gif = file.read(3) == b"GIF"
+    image = None
     with quiet_stderr():
-        known = cv2.haveImageReader(str(path))
+        has_decoder = cv2.haveImageReader(str(path))
         try:
-            if known:
-                # From memory a picture cut short fails; from a file, some decoders fill it up with grey.
+            if has_decoder:
+                # From memory a file cut short fails; from disk, some decoders fill it up with grey.
                 image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-            else:
-                # OpenCV before 4.12 knows a GIF as a video only.
-                image = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()[1] if gif else None
+            elif is_gif:
+                # OpenCV before 4.12 reads a GIF only as a video.
+                image = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()[1]
         except cv2.error as error:
             if "MAX_IMAGE" in str(error):
                 raise PicaptionError(
                     f"{path} has more than {MAX_PIXELS // 10**6} million pixels; "
                     "scale it down first"
                 ) from None
-            image = None
-    if image is None and (known or gif):
+    if image is not None:
+        return image
+    if has_decoder or is_gif:
         raise PicaptionError(f"{path} is cut short or damaged; copy it again")
-    if image is None:
-        raise PicaptionError(
-            f"{path} is not a picture that can be read; give a JPEG, PNG, WebP, BMP or TIFF file"
-        )
-    return image
+    raise PicaptionError(
+        f"{path} is not a picture that can be read; give a JPEG, PNG, WebP, BMP or TIFF file"
+    )
 
 
 @contextmanager
-def quiet_stderr():
-    """Keep what libraries print from the process' standard error, which they write to directly."""
-    with _stderr_lock, open(os.devnull, "wb") as nowhere:
-        kept = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
+def quiet_stderr() -> Iterator[None]:
+    """Discard what libraries print to the process' standard error directly."""
+    with _stderr_lock, open(os.devnull, "wb") as devnull:
+        original = os.dup(2)
+        os.dup2(devnull.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(original, 2)
+            os.close(original)

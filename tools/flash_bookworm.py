@@ -36,7 +36,7 @@ NEXT, HANGING = "+next", "+hanging"
 CHANGES = {
     NEXT: {},
     HANGING: {
-        "device/live/loop.py": ("    pace, outputs,", "    time.sleep(1e6)\n    pace, outputs,")
+        "device/live/loop.py": ("    records = Records()", "    time.sleep(1e6)\n    records = Records()")
     },
 }
 

@@ -1,72 +1,129 @@
-"""What a bundle says of pictures, to the bit: two machines that run this can be held against each other.
+"""What a bundle computes for images, to the bit, so that two machines can be compared.
 
-`python -m picaption.device.bench.fingerprint BUNDLE PICTURE... > here.jsonl` prints a JSON line for the machine and one for each picture;
-`python -m picaption.device.bench.fingerprint --compare here.jsonl there.jsonl` a table of what is equal, and what has to be and is not ends it
-with 2. --ready FOLDER also writes each picture there as the encoder gets it: the same on both machines, however they resize.
+`python -m picaption.device.bench.fingerprint BUNDLE IMAGE... > here.jsonl` prints a JSON line for
+the machine and one for each image; with `--compare here.jsonl there.jsonl` a table of what is
+equal. What should be equal and is not makes the exit code 2. --ready FOLDER also writes the images
+there as the encoder gets them: the same on both machines, however they resize.
 """
 
 import hashlib
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import click
 import cv2
 import numpy as np
 
 from .. import cli
-from ..bundle.bundle import Bundle, log_softmax, read_bundle
+from ..bundle.bundle import Bundle, Runner, read_bundle
 from ..bundle.runtime import runtime_name
 from ..errors import PicaptionError
 from ..images import read_image, write_image
 from ..recognition.recognizer import TOP_CLASSES, Recognizer
 
-#: What is computed in whole numbers, or follows from it, and has to be equal on every machine: the picture as it is in the
-#: file and as the encoder gets it, what the encoder gives, all that next_word gave for caption and evidence, the caption,
-#: and the classes that are told.
+#: What is computed in whole numbers, or follows from it, and has to be equal on every machine: the
+#: image as it is in the file and as the encoder gets it, what the encoder returns, all that
+#: next_word returned for caption and word evidence, the caption, and the best classes.
 EXACT = ("decoded", "input", "features", "context", "tags", "logits", "caption", "classes")
 #: What is computed in floating point, and may differ in the last bits.
 FLOATING = ("log_probability", "scores")
 
 
-class Recorder(Bundle):
-    """A bundle that takes down what it gives for a picture: `prints`, SHA-256 in hexadecimal by name."""
+class Hash(Protocol):
+    """An open hash, as hashlib makes it."""
 
-    def encode(self, image):
-        """Return what picaption.device.bundle.bundle.Bundle does."""
-        encoded = super().encode(image)
-        self.prints = {"input": sha256(image), "features": sha256(encoded.features)}
-        self.prints |= {
-            name: sha256(values)
-            for name, values in (("context", encoded.context), ("tags", encoded.tags))
-            if values is not None
-        }
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes in."""
+
+    def hexdigest(self) -> str:
+        """Return the hash of all bytes so far, in hexadecimal."""
+
+
+class Recorder:
+    """Records what the signatures of a bundle take and return for an image.
+
+    Attributes:
+        hashes: SHA-256 in hexadecimal, by name.
+        scores: what classify returned, float32 [C].
+    """
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, str] = {}
+        self.scores = np.empty(0, np.float32)
+        self._logits: Hash = hashlib.sha256()
+
+    def wrap(self, name: str, runner: Runner) -> Runner:
+        """Return `runner` recorded; a `wrap_runner` of a Bundle."""
+
+        def recorded(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+            outputs = runner(**inputs)
+            if name == "encode":
+                self._record_encode(inputs["image"], outputs)
+            elif name == "next_word":
+                self._logits.update(outputs["logits"].tobytes())
+                self.hashes["logits"] = self._logits.hexdigest()
+            else:
+                self.scores = outputs["scores"][0].copy()
+            return outputs
+
+        return recorded
+
+    def _record_encode(self, image: np.ndarray, outputs: dict[str, np.ndarray]) -> None:
+        """Record the encoder; with it, the record of another image begins."""
+        self.hashes = {"input": sha256(image)}
+        for name in ("features", "context", "tags"):
+            if name in outputs:
+                self.hashes[name] = sha256(outputs[name])
+        self.scores = np.empty(0, np.float32)
         self._logits = hashlib.sha256()
-        return encoded
-
-    def next_word(self, history, context):
-        """Return what picaption.device.bundle.bundle.Bundle does; the graph's own logits are what is taken down."""
-        logits = self._runners["next_word"](
-            history=history.astype(self._numbers, copy=False), context=context
-        )["logits"]
-        self._logits.update(logits.tobytes())
-        self.prints["logits"] = self._logits.hexdigest()
-        return log_softmax(logits)
-
-    def classify(self, features, evidence):
-        """Return what picaption.device.bundle.bundle.Bundle does, and keep it as `scores`."""
-        self.scores = super().classify(features, evidence)
-        return self.scores
 
 
-def sha256(values):
+class Fingerprinter:
+    """Takes the fingerprints of a bundle.
+
+    Args:
+        path: of the bundle.
+        threads: how many threads the runtime uses.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        self._recorder = Recorder()
+        self.recognizer = Recognizer(Bundle(path, threads, wrap_runner=self._recorder.wrap))
+
+    def fingerprint(self, path: str | Path, ready: Path | None = None) -> dict[str, Any]:
+        """Return what the bundle computes for an image: EXACT and FLOATING, as far as it has them.
+
+        Args:
+            path: of the image.
+            ready: a folder to which the image is also written as the encoder gets it, as a PNG.
+        """
+        image = read_image(path)
+        caption = self.recognizer(image).caption
+        if ready:
+            write_image(ready / f"{Path(path).stem}.png", self.recognizer.prepare(image))
+        record: dict[str, Any] = {"picture": Path(path).name, "decoded": sha256(image)}
+        record |= self._recorder.hashes
+        if caption:
+            record["caption"] = caption.text
+            record["log_probability"] = [caption.log_probability]
+        scores = self._recorder.scores
+        best = np.argsort(-scores, kind="stable")[:TOP_CLASSES]
+        record["classes"] = [self.recognizer.model.labels[index] for index in best]
+        record["scores"] = scores.tolist()
+        return record
+
+
+def sha256(values: np.ndarray) -> str:
     """Return the SHA-256 of an array's bytes, in hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
-def machine(bundle):
-    """Return what this machine computes with, and the hash of the graph, as a dict of text."""
+def machine(bundle: str | Path) -> dict[str, str]:
+    """Return what this machine computes with, and the hash of the bundle's graph."""
     return {
         "machine": platform.machine(),
         "python": platform.python_version(),
@@ -77,70 +134,68 @@ def machine(bundle):
     }
 
 
-def fingerprint(recognizer, path, ready=None):
-    """Return what the Recognizer over a Recorder says of the picture at `path`: EXACT and FLOATING by name, those that the
-    bundle has. With `ready`, the path of a folder, the picture is written there in the encoder's shape, as a PNG."""
-    recorder, image = recognizer.model, read_image(path)
-    recorder.scores = np.empty(0, np.float32)
-    caption = recognizer(image).caption
-    if ready:
-        write_image(ready / f"{Path(path).stem}.png", recognizer.prepare(image))
-    found = {"picture": Path(path).name, "decoded": sha256(image)} | recorder.prints
-    if caption:
-        found |= {"caption": caption.text, "log_probability": [caption.log_probability]}
-    best = np.argsort(-recorder.scores, kind="stable")[:TOP_CLASSES]
-    return found | {
-        "classes": [recorder.labels[index] for index in best],
-        "scores": recorder.scores.tolist(),
-    }
+def compare(
+    here: Sequence[dict[str, Any]], there: Sequence[dict[str, Any]]
+) -> tuple[list[str], bool]:
+    """Compare the fingerprints of two machines.
 
+    Args:
+        here: what the command printed on one machine, the machine first.
+        there: what it printed on the other.
 
-def compare(here, there):
-    """Return (lines of a table in Markdown, whether all that is EXACT is equal) for two lists of dicts, machine first, as the
-    command prints them; raises PicaptionError where they are not of the same bundle and pictures."""
+    Returns:
+        The lines of a table in Markdown, and whether all that is EXACT is equal.
+
+    Raises:
+        PicaptionError: they are not of the same bundle and images.
+    """
     if here[0].get("graph") != there[0].get("graph"):
         raise PicaptionError("the two are of different bundles; give both machines the same one")
-    names = [[each.get("picture") for each in side[1:]] for side in (here, there)]
-    if names[0] != names[1] or not names[0]:
+    here_names = [record.get("picture") for record in here[1:]]
+    there_names = [record.get("picture") for record in there[1:]]
+    if here_names != there_names or not here_names:
         raise PicaptionError(
-            "the two are not of the same pictures; give both machines the same ones, in the same order"
+            "the two are not of the same pictures; "
+            "give both machines the same ones, in the same order"
         )
-    kept = [name for name in EXACT if name in here[1] | there[1]]
+    exact = [name for name in EXACT if name in here[1] | there[1]]
     lines = [
-        f"| picture | {' | '.join(kept)} | {' | '.join(FLOATING)} |",
-        "|---" * (1 + len(kept) + len(FLOATING)) + "|",
+        f"| picture | {' | '.join(exact)} | {' | '.join(FLOATING)} |",
+        "|---" * (1 + len(exact) + len(FLOATING)) + "|",
     ]
-    counts = dict.fromkeys(kept, 0)
+    counts = dict.fromkeys(exact, 0)
     largest = dict.fromkeys(FLOATING, 0.0)
-    for one, other in zip(here[1:], there[1:]):
-        same = {name: name in one and one[name] == other.get(name) for name in kept}
-        apart = {name: difference(one.get(name, []), other.get(name, [])) for name in FLOATING}
-        counts = {name: counts[name] + same[name] for name in kept}
-        largest = {name: max(largest[name], apart[name]) for name in FLOATING}
-        cells = ["equal" if each else "DIFFERENT" for each in same.values()] + [
-            f"{each:.1e}" for each in apart.values()
-        ]
-        lines.append(f"| {one['picture']} | {' | '.join(cells)} |")
-    count = len(here) - 1
-    cells = [f"{each} of {count}" for each in counts.values()] + [
-        f"{each:.1e}" for each in largest.values()
-    ]
-    return [*lines, f"| all: equal, and largest difference | {' | '.join(cells)} |"], min(
-        counts.values()
-    ) == count
+    for left, right in zip(here[1:], there[1:]):
+        cells = []
+        for name in exact:
+            is_equal = name in left and left[name] == right.get(name)
+            counts[name] += is_equal
+            cells.append("equal" if is_equal else "DIFFERENT")
+        for name in FLOATING:
+            apart = difference(left.get(name, []), right.get(name, []))
+            largest[name] = max(largest[name], apart)
+            cells.append(f"{apart:.1e}")
+        lines.append(f"| {left['picture']} | {' | '.join(cells)} |")
+    total = len(here_names)
+    cells = [f"{count} of {total}" for count in counts.values()]
+    cells += [f"{apart:.1e}" for apart in largest.values()]
+    lines.append(f"| all: equal, and largest difference | {' | '.join(cells)} |")
+    return lines, min(counts.values()) == total
 
 
-def difference(one, other):
-    """Return the largest difference between numbers at the same place of two lists."""
-    return (
-        max((abs(a - b) for a, b in zip(one, other)), default=0.0)
-        if len(one) == len(other)
-        else float("inf")
-    )
+def difference(left: Sequence[float], right: Sequence[float]) -> float:
+    """Return the largest difference between numbers at the same index of two lists."""
+    if len(left) != len(right):
+        return float("inf")
+    return max((abs(a - b) for a, b in zip(left, right)), default=0.0)
 
 
-def read_lines(path):
-    """Return the dicts of a file of JSON lines; raises PicaptionError where it is none."""
+def read_lines(path: str | Path) -> list[dict[str, Any]]:
+    """Return the dicts of a file of JSON lines.
+
+    Raises:
+        PicaptionError: it is not such a file.
+    """
     try:
         lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
     except OSError as error:
@@ -149,7 +204,8 @@ def read_lines(path):
         lines = []
     if not lines or not all(isinstance(line, dict) for line in lines):
         raise PicaptionError(
-            f"{path}: holds no fingerprints; make it with python -m picaption.device.bench.fingerprint BUNDLE PICTURE..."
+            f"{path}: holds no fingerprints; "
+            "make it with python -m picaption.device.bench.fingerprint BUNDLE PICTURE..."
         )
     return lines
 
@@ -157,43 +213,60 @@ def read_lines(path):
 @click.command()
 @click.option(
     "--compare",
-    "both",
+    "files",
     nargs=2,
     type=click.Path(path_type=Path),
     metavar="HERE THERE",
-    help="Hold two files of fingerprints against each other.",
+    help="Compare two files of fingerprints.",
 )
 @click.option(
     "--ready",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     metavar="FOLDER",
-    help="Also write the pictures there as the encoder gets them.",
+    help="Also write the images there as the encoder gets them.",
 )
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
-def main(both, ready, bundle, pictures):
-    """Print the fingerprints of what BUNDLE says of PICTURES, as JSON lines."""
-    if both:
-        here, there = map(read_lines, both)
-        lines, equal = compare(here, there)
-        print("\n".join(lines))
-        if not equal:
-            raise PicaptionError(
-                "what has to be equal on every machine is not: see DIFFERENT above"
-            )
+@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
+def main(
+    files: tuple[Path, Path] | None,
+    ready: Path | None,
+    bundle: Path | None,
+    images: tuple[Path, ...],
+) -> None:
+    """Print a bundle's fingerprints of images.
+
+    They are JSON lines, the first about the machine.
+    """
+    if files:
+        print_comparison(*files)
         return
-    if not pictures:
+    if not bundle or not images:
         raise click.UsageError("give a bundle and pictures, or --compare and two files")
-    stems = [path.stem for path in pictures]
-    twice = next((stem for stem in stems if ready and stems.count(stem) > 1), None)
-    if twice:
-        raise PicaptionError(
-            f"two pictures would be written as {ready / twice}.png; give them one after the other"
-        )
-    recognizer = Recognizer(Recorder(bundle, threads=1))
+    if ready:
+        require_different_stems(images, ready)
+    fingerprinter = Fingerprinter(bundle)
     print(json.dumps(machine(bundle)))
-    for path in pictures:
-        print(json.dumps(fingerprint(recognizer, path, ready)), flush=True)
+    for path in images:
+        print(json.dumps(fingerprinter.fingerprint(path, ready)), flush=True)
+
+
+def print_comparison(here: Path, there: Path) -> None:
+    """Print the table of two files of fingerprints; raise PicaptionError if they differ."""
+    lines, is_equal = compare(read_lines(here), read_lines(there))
+    print("\n".join(lines))
+    if not is_equal:
+        raise PicaptionError("what has to be equal on every machine is not: see DIFFERENT above")
+
+
+def require_different_stems(images: Sequence[Path], ready: Path) -> None:
+    """Raise PicaptionError if two images would be written to the same file in `ready`."""
+    stems = [path.stem for path in images]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise PicaptionError(
+                f"two pictures would be written as {ready / stem}.png; "
+                "give them one after the other"
+            )
 
 
 if __name__ == "__main__":

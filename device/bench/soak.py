@@ -1,7 +1,8 @@
-"""`python -m picaption.device.bench.soak`: what the live loop costs beside its model, and whether it stays as it is for long.
+"""`python -m picaption.device.bench.soak`: what the live loop costs beside its model, for long.
 
-It runs the loop with the outputs that its options, those of `picaption live`, switch on, over frames of the demo that are drawn
-beforehand: one after the other as fast as can be, or, with --rate, so many a second from a thread, as a camera gives them.
+It runs the loop with the outputs that its options, those of `picaption live`, switch on, over
+frames of the demo that are drawn beforehand: one after the other as fast as possible, or, with
+--rate, so many a second from a thread, as a camera supplies them.
 """
 
 import json
@@ -9,66 +10,91 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
+from ..bundle.bundle import Bundle, Runner, default_bundle
 from ..config.options import options
+from ..config.settings import Config
 from ..config.toml import load_config
-from ..sources.sources import Demo
+from ..live.loop import run
+from ..live.pipeline import Pipeline
+from ..outputs.sink import RecognizedFrame
+from ..recognition.recognizer import Recognizer
+from ..sources.demo_frames import Demo
 
-#: Times count after so many frames, and memory after so many more.
-WARM_UP, SETTLED = 100, 1000
+#: Times count after so many frames.
+WARM_UP_FRAMES = 100
+#: Memory counts after so many frames.
+SETTLED_FRAMES = 1000
 #: The percentiles are those of so many last frames.
-MEASURED = 10_000
+MEASURED_FRAMES = 10_000
 
 
-class Prepared:
-    """Frames of the demo, drawn beforehand, for ever: `rate` a second by the clock, or each when it is asked for.
+class PreparedSource:
+    """Frames of the demo, drawn beforehand, for ever.
 
-    A photograph is there for as many frames as in the demo, but only each fourth frame is drawn, and shown four times: all would
-    fill a small board's memory.
+    A photograph is there for as many frames as in the demo, but only every fourth frame is drawn,
+    and shown four times: all would fill a small board's memory.
+
+    Args:
+        size: columns and rows of a frame.
+        rate: frames a second by the clock; None: a frame whenever it is asked for.
     """
 
-    metadata, EACH = None, 4
+    stills = False
+    metadata = None
+    REPEATS = 4
 
-    def __init__(self, size, rate=None):
+    def __init__(self, size: tuple[int, int], rate: float | None = None) -> None:
         demo = Demo(size)
-        self._frames = [
-            demo.frame(number)
-            for number in range(0, demo.count * demo.SECONDS * demo.rate, self.EACH)
-        ]
-        self.name, self.live, self.rate = "prepared frames", bool(rate), rate
-        self._number, self._due = 0, time.monotonic()
+        count = demo.count * demo.SECONDS * demo.rate
+        self._frames = [demo.frame(number) for number in range(0, count, self.REPEATS)]
+        self.name = "prepared frames"
+        self.live = bool(rate)
+        self.rate = rate
+        self._number = 0
+        self._due = time.monotonic()
 
-    def read(self, into=None):
-        """Return the next frame itself: the loop writes to none."""
-        if self.live:
+    def read(self, into: np.ndarray | None = None) -> np.ndarray:
+        """Return the next frame itself, not a copy in `into`: the loop does not write to it."""
+        if self.rate:
             self._due = max(self._due + 1 / self.rate, time.monotonic() - 1)
             time.sleep(max(0.0, self._due - time.monotonic()))
+        frame = self._frames[self._number // self.REPEATS % len(self._frames)]
         self._number += 1
-        return self._frames[(self._number - 1) // self.EACH % len(self._frames)]
+        return frame
 
-    def close(self):
-        """Nothing to free."""
-
-
-class Timed:
-    """A signature's runner that adds up the seconds of its invocations."""
-
-    def __init__(self, runner):
-        self._runner, self.seconds = runner, 0.0
-
-    def __call__(self, **inputs):
-        """Return the outputs."""
-        start = time.perf_counter()
-        outputs = self._runner(**inputs)
-        self.seconds += time.perf_counter() - start
-        return outputs
+    def close(self) -> None:
+        """Do nothing: there is nothing to free."""
 
 
-def usage():
-    """Return this process' (resident bytes, open file descriptors, threads)."""
+class InvocationTimer:
+    """Adds up the time that a bundle's signatures take.
+
+    Attributes:
+        seconds: so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wrap(self, name: str, runner: Runner) -> Runner:
+        """Return `runner` timed; a `wrap_runner` of a Bundle."""
+
+        def timed(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+            start = time.perf_counter()
+            outputs = runner(**inputs)
+            self.seconds += time.perf_counter() - start
+            return outputs
+
+        return timed
+
+
+def resource_usage() -> tuple[int, int, int]:
+    """Return this process' resident bytes, open file descriptors and threads."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return (
         pages * os.sysconf("SC_PAGE_SIZE"),
@@ -77,86 +103,107 @@ def usage():
     )
 
 
-def soak(config, rate=None):
-    """Run the loop for `config.frames` frames and return what was measured, as a dict of plain values.
+class Measurement:
+    """A sink that measures the loop.
 
-    `overhead`: seconds of the loop by those of its invocations; `age_ms`: from a frame's capture to its result; `inference_ms`:
-    of a frame's recognition; `grown_bytes`, `descriptors` and `threads`: resident memory, and the rest as (then, in the end),
-    since the first SETTLED frames. Without `rate` the frames come one by one, and the loop never waits.
+    Args:
+        timer: of the invocations in the loop.
+        frames: how many there will be.
+        settled_frames: memory counts after so many.
     """
-    from ..live import pipeline
-    from ..live.loop import run
 
-    opened, pipeline.open_configured_source = (
-        pipeline.open_configured_source,
-        lambda spec, wanted: Prepared(tuple(map(int, wanted.size.split("x"))), rate),
-    )
-    try:
-        parts = pipeline.Pipeline(config)
-    finally:
-        pipeline.open_configured_source = opened
-    model = parts.recognizer.model
-    runners = model._runners = {name: Timed(runner) for name, runner in model._runners.items()}
-    records = Records(runners, config.frames)
-    parts.sinks["records"] = records
-    try:
-        run(parts, config.frames)
-    finally:
-        parts.close()
-    return records.figures()
+    def __init__(self, timer: InvocationTimer, frames: int, settled_frames: int) -> None:
+        self._timer = timer
+        self._frames = frames
+        self._settled_frames = settled_frames
+        self._count = 0
+        # Ones, not empty: memory that is resident from the start.
+        self._times = np.ones((min(frames, MEASURED_FRAMES), 2), np.float32)
+        self._usage: dict[int, tuple[int, int, int]] = {}
+        self._start = self._end = 0.0
+        self._start_invoked = self._end_invoked = 0.0
 
-
-class Records:
-    """A sink that takes the measurements."""
-
-    def __init__(self, runners, frames):
-        self._runners, self._frames, self._count = runners, frames, 0
-        self._times = np.ones(
-            (min(frames, MEASURED), 2), np.float32
-        )  # Ones: memory that is there from the start.
-        self._usage = {}
-        self._start = self._invoked = 0.0
-
-    def write(self, recognized):
+    def write(self, recognized: RecognizedFrame) -> None:
         """Note what the frame cost."""
         self._count += 1
-        if self._count == WARM_UP:
-            self._start, self._invoked = time.perf_counter(), self._seconds()
-        if self._count in (SETTLED, self._frames):
-            self._usage[self._count] = usage()
+        if self._count == WARM_UP_FRAMES:
+            self._start = time.perf_counter()
+            self._start_invoked = self._timer.seconds
+        if self._count in (self._settled_frames, self._frames):
+            self._usage[self._count] = resource_usage()
         timings = recognized.recognition.timings
-        self._times[(self._count - 1) % len(self._times)] = (
-            timings["total"],
-            timings["waited"] + timings["total"],
+        total = timings["total"]
+        self._times[(self._count - 1) % len(self._times)] = (total, timings["queue"] + total)
+        self._end = time.perf_counter()
+        self._end_invoked = self._timer.seconds
+
+    def figures(self) -> dict[str, Any]:
+        """Return what was measured; see `soak`."""
+        frames = self._count - WARM_UP_FRAMES
+        elapsed = self._end - self._start
+        invoked = self._end_invoked - self._start_invoked
+        bytes_before, files_before, threads_before = self._usage.get(
+            self._settled_frames, (0, 0, 0)
         )
-        self._end, self._end_invoked = time.perf_counter(), self._seconds()
-
-    def _seconds(self):
-        return sum(runner.seconds for runner in self._runners.values())
-
-    def figures(self):
-        """Return what was measured."""
-        frames, spent = self._count - WARM_UP, self._end - self._start
-        then, now = (self._usage.get(count, (0, 0, 0)) for count in (SETTLED, self._frames))
-        totals, ages = self._times[: self._count].T[:, WARM_UP if self._count <= MEASURED else 0 :]
+        bytes_after, files_after, threads_after = self._usage.get(self._frames, (0, 0, 0))
+        first = WARM_UP_FRAMES if self._count <= MEASURED_FRAMES else 0
+        totals, ages = self._times[: self._count].T[:, first:]
         return {
             "frames": self._count,
-            "frame_ms": round(spent / frames * 1e3, 3),
-            "invoke_ms": round((self._end_invoked - self._invoked) / frames * 1e3, 3),
-            "overhead": round(spent / (self._end_invoked - self._invoked), 3),
-            "inference_ms": dict(
-                zip(("p50", "p99"), np.percentile(totals, (50, 99)).astype(float).round(3).tolist())
-            ),
-            "age_ms": dict(
-                zip(("p50", "p99"), np.percentile(ages, (50, 99)).astype(float).round(3).tolist())
-            ),
-            "grown_bytes": now[0] - then[0],
-            "descriptors": [then[1], now[1]],
-            "threads": [then[2], now[2]],
+            "frame_ms": round(elapsed / frames * 1e3, 3),
+            "invoke_ms": round(invoked / frames * 1e3, 3),
+            "overhead": round(elapsed / invoked, 3),
+            "inference_ms": _percentiles(totals),
+            "age_ms": _percentiles(ages),
+            "grown_bytes": bytes_after - bytes_before,
+            "descriptors": [files_before, files_after],
+            "threads": [threads_before, threads_after],
         }
 
-    def close(self):
-        """Nothing to finish."""
+    def close(self) -> None:
+        """Do nothing: there is nothing to finish."""
+
+
+def soak(
+    config: Config, rate: float | None = None, settled_frames: int = SETTLED_FRAMES
+) -> dict[str, Any]:
+    """Run the live loop and measure it.
+
+    Args:
+        config: the settings of the loop; it runs for `config.frames` frames.
+        rate: frames a second that the source supplies; None: each at once, so that the loop never
+            waits.
+        settled_frames: memory counts after so many frames.
+
+    Returns:
+        A dict of plain values. `overhead`: the time of the loop by that of its invocations;
+        `inference_ms`: of a frame's recognition; `age_ms`: from its capture to its result;
+        `grown_bytes`, `descriptors` and `threads`: how resident memory grew, and the others
+        before and after, since `settled_frames`.
+    """
+    timer = InvocationTimer()
+
+    def open_source(spec: str, config: Config) -> PreparedSource:
+        width, height = map(int, config.size.split("x"))
+        return PreparedSource((width, height), rate)
+
+    def open_recognizer(config: Config) -> Recognizer:
+        bundle = config.bundle or default_bundle()
+        return Recognizer(Bundle(bundle, config.threads or None, wrap_runner=timer.wrap))
+
+    pipeline = Pipeline(config, open_source, open_recognizer)
+    measurement = Measurement(timer, config.frames, settled_frames)
+    pipeline.sinks["measurement"] = measurement
+    try:
+        run(pipeline, config.frames)
+    finally:
+        pipeline.close()
+    return measurement.figures()
+
+
+def _percentiles(values: np.ndarray) -> dict[str, float]:
+    p50, p99 = np.percentile(values, (50, 99)).astype(float).round(3).tolist()
+    return {"p50": p50, "p99": p99}
 
 
 @click.command()
@@ -165,13 +212,13 @@ class Records:
     "--rate",
     type=click.FloatRange(1),
     metavar="N",
-    help="Frames a second that the camera gives; else each at once.",
+    help="Frames a second that the camera supplies; else each at once.",
 )
-def main(config_path, rate, **told):
+def main(config_path: Path | None, rate: float | None, **overrides: Any) -> None:
     """Run the live loop for --frames frames and print what it cost, as JSON."""
-    config = load_config(told, config_path).config
-    if config.frames <= SETTLED:
-        raise click.UsageError(f"give --frames, more than {SETTLED}")
+    config = load_config(overrides, config_path).config
+    if config.frames <= SETTLED_FRAMES:
+        raise click.UsageError(f"give --frames, more than {SETTLED_FRAMES}")
     print(json.dumps(soak(config, rate), indent=1))
 
 

@@ -43,6 +43,9 @@ MAX_MEMBER_BYTES = 4 << 20
 ZIP_MAGIC = b"PK\x03\x04"
 GRAPH_MAGIC = b"TFL3"
 
+#: Runs a signature: inputs by name -> outputs by name.
+Runner = Callable[..., dict[str, np.ndarray]]
+
 #: The archive's dates, so that equal contents make equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 #: What zipfile raises for an archive that is cut short, altered or absent.
@@ -264,6 +267,8 @@ class Bundle:
     Args:
         path: The path of the file.
         threads: How many threads the runtime computes with; None: its own choice.
+        wrap_runner: Takes the name and the runner of a signature, called with its inputs by name,
+            and returns what is called in its place: to measure or to record it.
 
     Attributes:
         path: The path of the file.
@@ -281,7 +286,12 @@ class Bundle:
         features = bundle.encode(np.zeros((224, 224, 3), np.uint8)).features
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int | None = None,
+        wrap_runner: Callable[[str, Runner], Runner] | None = None,
+    ) -> None:
         contents = read_bundle(path)
         self.path = Path(path)
         self.metadata = contents.metadata
@@ -290,7 +300,9 @@ class Bundle:
         try:
             self.interpreter = make_interpreter(contents.graph, threads)
             names = self.interpreter.get_signature_list()
-            self._runners = {name: self.interpreter.get_signature_runner(name) for name in names}
+            self._runners: dict[str, Any] = {
+                name: self.interpreter.get_signature_runner(name) for name in names
+            }
         except (ValueError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise PicaptionError(f"{path}: its graph cannot be used here: {reason}") from None
@@ -300,6 +312,8 @@ class Bundle:
             self._history_dtype = np.float32
         self._takes_words = self._tensor("classify", "caption") is not None
         self._check()
+        if wrap_runner:
+            self._runners = {name: wrap_runner(name, run) for name, run in self._runners.items()}
 
     def encode(self, image: np.ndarray) -> Encoded:
         """Encode an image.

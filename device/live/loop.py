@@ -1,31 +1,67 @@
 """The live loop: the newest frame, recognised, to every sink, until it is stopped."""
 
-import logging
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..outputs.sink import RecognizedFrame
-from ..sources.capture import NoFrameYet
+from ..outputs.sink import RecognizedFrame, Sink
+from ..recognition.result import Recognition
+from ..recognition.stopwatch import Stopwatch
+from ..sources.source import Frame, NoFrameYet, Reader
 
-log = logging.getLogger("picaption")
-
-#: How often, in seconds, a loop that waits for a frame looks whether there is something else to do.
-STEP = 0.1
+#: The longest that a loop which waits for a frame goes without looking for something else to do.
+TICK_SECONDS = 0.1
 #: The summary's latencies are those of at most this many last frames.
-REMEMBERED = 10_000
-#: Saving power, a scene that has not changed for CALM seconds is looked at once in IDLE seconds.
-CALM, IDLE = 10.0, 1.0
+MAX_RECORDS = 10_000
+#: Saving power, a scene that has not changed for this long is looked at rarely.
+CALM_SECONDS = 10.0
+#: How often it is looked at then.
+IDLE_SECONDS = 1.0
+
+
+class LivePipeline(Protocol):
+    """What the loop drives; picaption.device.live.pipeline.Pipeline is one.
+
+    Attributes:
+        reader: where frames come from.
+        recognize: makes a Recognition of a frame's image, number, time, camera and stopwatch.
+        sinks: where recognised frames go, by name.
+        max_fps: frames a second at most; 0: no limit.
+        power_save: whether to look rarely at a scene that does not change.
+    """
+
+    @property
+    def reader(self) -> Reader: ...
+
+    @property
+    def recognize(self) -> Callable[..., Recognition]: ...
+
+    @property
+    def sinks(self) -> Mapping[Any, Sink]: ...
+
+    @property
+    def max_fps(self) -> float: ...
+
+    @property
+    def power_save(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a live run did: frames recognised, seconds, milliseconds from each frame's capture to its result, and those of its
-    stages, by name, as many.
+    """What a live run did.
+
+    Attributes:
+        frames: how many were recognised.
+        seconds: how long it took.
+        latencies: milliseconds from each frame's capture to its result.
+        stages: milliseconds of its stages, by name, as many.
     """
 
     frames: int
@@ -33,113 +69,159 @@ class Summary:
     latencies: tuple[float, ...]
     stages: dict[str, tuple[float, ...]]
 
-    def __str__(self):
+    def __str__(self) -> str:
         if not self.frames:
             return "no frame was recognised"
-        middle, tail = np.percentile(self.latencies, (50, 90))
+        median, tail = np.percentile(self.latencies, (50, 90))
         rate = self.frames / self.seconds
-        stages = ", ".join(f"{name} {np.median(spent):.1f}" for name, spent in self.stages.items())
+        stages = ", ".join(f"{name} {np.median(times):.1f}" for name, times in self.stages.items())
         return (
             f"{self.frames} frames in {self.seconds:.1f} s: {rate:.1f} fps, "
-            f"latency {middle:.0f} ms (90th percentile {tail:.0f} ms): {stages}"
+            f"latency {median:.0f} ms (90th percentile {tail:.0f} ms): {stages}"
         )
 
 
-def run(parts, frames=None, seconds=None, reload=None, turn=lambda: None):
-    """Recognise the frames of `parts.reader` and write them to `parts.sinks`; return the Summary.
+class Records:
+    """The latencies of the last MAX_RECORDS frames and of their stages, in a table of fixed size.
 
-    parts: an object with `reader` (see picaption.device.sources.capture), `recognize(image, number, captured_at) -> Recognition`, `sinks`, a
-    dict, `max_fps` (0: no limit) and `power_save`, all of which `reload()`, called between two frames after SIGHUP, may change.
-    `turn()` is called all the time, at least every few STEPs.
-
-    Between the beginnings of two frames lies at least 1 / max_fps seconds; a live source goes on meanwhile, and what is
-    recognised then is its newest frame. A Recognition's `timings` get what a frame `waited` for the loop, and `outputs`, the time
-    that the sinks took for the frame before. Ends with the source, after `frames` frames or `seconds` seconds, or at SIGINT or
-    SIGTERM; raises what reader, recognize or sinks raise. Closing the parts is the caller's.
+    Attributes:
+        count: all frames so far.
     """
-    pace, outputs, count, records = Pace(), 0.0, 0, Records()
-    with signals() as (stopped, hung_up):
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._stages: tuple[str, ...] = ()
+        self._table: np.ndarray | None = None
+
+    def add(self, latency: float, timings: dict[str, float]) -> None:
+        """Note a frame's latency and its stages' milliseconds."""
+        if self._table is None:
+            self._stages = tuple(timings)
+            self._table = np.zeros((MAX_RECORDS, 1 + len(timings)), np.float32)
+        self._table[self.count % MAX_RECORDS] = (latency, *timings.values())
+        self.count += 1
+
+    def summary(self, seconds: float) -> Summary:
+        """Return the Summary of a run that took so many seconds."""
+        if self._table is None:
+            return Summary(0, seconds, (), {})
+        latencies, *columns = self._table[: self.count].T.tolist()
+        stages = {stage: tuple(times) for stage, times in zip(self._stages, columns)}
+        del stages["total"]
+        return Summary(self.count, seconds, tuple(latencies), stages)
+
+
+class Pace:
+    """When the next frame is due.
+
+    Args:
+        calm_seconds: without a change after which `power_save` looks rarely.
+        idle_seconds: between two frames then.
+
+    Attributes:
+        due: on the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, calm_seconds: float = CALM_SECONDS, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self.due = 0.0
+        self._calm_seconds = calm_seconds
+        self._idle_seconds = idle_seconds
+        self._scene: int | None = None
+        self._changed_at = 0.0
+
+    def schedule_next(self, now: float, scene: int, max_fps: float, power_save: bool) -> None:
+        """Set when the frame is `due` that follows the one taken at `now`, of that scene."""
+        if scene != self._scene:
+            self._scene = scene
+            self._changed_at = now
+        interval = 1 / max_fps if max_fps else 0.0
+        if power_save and now - self._changed_at >= self._calm_seconds:
+            interval = max(interval, self._idle_seconds)
+        self.due = now + interval
+
+
+def run(
+    pipeline: LivePipeline,
+    frames: int | None = None,
+    seconds: float | None = None,
+    reload: Callable[[], None] | None = None,
+    on_tick: Callable[[], None] | None = None,
+    pace: Pace | None = None,
+) -> Summary:
+    """Recognise the frames of `pipeline.reader` and write them to `pipeline.sinks`.
+
+    Between the beginnings of two frames lie at least 1 / max_fps seconds; a live source goes on
+    meanwhile, and the frame that is recognised then is its newest. In a Recognition's `timings`
+    are the time that the frame waited for the loop as `queue`, and the time that the sinks took
+    for the frame before it as `output`. The caller closes the pipeline.
+
+    Args:
+        pipeline: what to run; `reload` may change its parts.
+        frames: ends the run after so many.
+        seconds: ends the run after that time.
+        reload: called between two frames after SIGHUP.
+        on_tick: called all the time, at least every few TICK_SECONDS.
+        pace: when frames are due.
+
+    Returns:
+        The Summary, once the source ends, the run is long enough, or SIGINT or SIGTERM arrives.
+        What reader, recognize or sinks raise is raised.
+    """
+    pace = pace or Pace()
+    records = Records()
+    output = 0.0
+    with catch_signals() as (stop, hang_up):
         start = time.monotonic()
-        while not stopped.is_set() and (not frames or count < frames):
-            turn()
-            if hung_up.is_set():
-                hung_up.clear()
+        while not stop.is_set() and (not frames or records.count < frames):
+            if on_tick:
+                on_tick()
+            if hang_up.is_set():
+                hang_up.clear()
                 if reload:
                     reload()
             if seconds and time.monotonic() - start >= seconds:
                 break
-            if (early := pace.due - time.monotonic()) > 0:
-                stopped.wait(min(early, STEP))
+            early = pace.due - time.monotonic()
+            if early > 0:
+                stop.wait(min(early, TICK_SECONDS))
                 continue
             try:
-                frame = parts.reader.next(STEP)
+                frame = pipeline.reader.next(TICK_SECONDS)
             except NoFrameYet:
                 continue
             if frame is None:
                 break
-            taken = time.monotonic()
-            recognition = parts.recognize(frame.image, frame.number, frame.captured_at)
-            told = time.monotonic()
-            timings = (
-                {"waited": (taken - frame.clock) * 1e3} | recognition.timings | {"outputs": outputs}
-            )
-            recognition = replace(
-                recognition, timings=timings, camera=frame.camera and plain(frame.camera)
-            )
-            records.add((told - frame.clock) * 1e3, timings)
-            count += 1
+            taken_at = time.monotonic()
+            recognition = recognize(pipeline, frame, taken_at, output)
+            recognized_at = time.monotonic()
+            records.add((recognized_at - frame.clock) * 1e3, recognition.timings)
             recognized = RecognizedFrame(frame.image, recognition)
-            for sink in parts.sinks.values():
+            for sink in pipeline.sinks.values():
                 sink.write(recognized)
-            outputs = (time.monotonic() - told) * 1e3
-            pace.next(taken, recognition.scene, parts.max_fps, parts.power_save)
+            output = (time.monotonic() - recognized_at) * 1e3
+            pace.schedule_next(taken_at, recognition.scene, pipeline.max_fps, pipeline.power_save)
         elapsed = time.monotonic() - start
-    return records.summary(count, elapsed)
+    return records.summary(elapsed)
 
 
-class Records:
-    """The latencies of the last REMEMBERED frames, and the times of their stages, as one table: it never grows."""
+def recognize(pipeline: LivePipeline, frame: Frame, taken_at: float, output: float) -> Recognition:
+    """Return the Recognition of a frame.
 
-    def __init__(self):
-        self._names, self._rows, self._count = (), None, 0
-
-    def add(self, latency, timings):
-        """Note a frame's latency and its stages' milliseconds."""
-        if self._rows is None:
-            self._names = tuple(timings)
-            self._rows = np.zeros((REMEMBERED, 1 + len(timings)), np.float32)
-        self._rows[self._count % REMEMBERED] = (latency, *timings.values())
-        self._count += 1
-
-    def summary(self, frames, seconds):
-        """Return the Summary of a run of so many frames."""
-        if self._rows is None:
-            return Summary(frames, seconds, (), {})
-        columns = self._rows[: self._count].T.tolist()
-        stages = {
-            name: tuple(column) for name, column in zip(self._names, columns[1:]) if name != "total"
-        }
-        return Summary(frames, seconds, tuple(columns[0]), stages)
+    Args:
+        pipeline: what recognises it.
+        frame: the frame.
+        taken_at: when the loop took it, on the monotonic clock.
+        output: milliseconds that the sinks took for the frame before.
+    """
+    stopwatch = Stopwatch(queue=(taken_at - frame.clock) * 1e3, output=output)
+    camera = frame.camera and plain_values(frame.camera)
+    return pipeline.recognize(frame.image, frame.number, frame.captured_at, camera, stopwatch)
 
 
-class Pace:
-    """When the next frame is due, on the monotonic clock."""
-
-    def __init__(self):
-        self.due, self._scene, self._changed_at = 0.0, None, 0.0
-
-    def next(self, taken, scene, max_fps, power_save):
-        """Set when the frame after the one that was taken at `taken`, and showed that scene, is `due`."""
-        if scene != self._scene:
-            self._scene, self._changed_at = scene, taken
-        interval = 1 / max_fps if max_fps else 0.0
-        if power_save and taken - self._changed_at >= CALM:
-            interval = max(interval, IDLE)
-        self.due = taken + interval
-
-
-def plain(metadata):
-    """Return what a camera says of a frame without what JSON has no form for."""
+def plain_values(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return a camera's metadata without the values that have no form in JSON."""
     return {
         name: value
         for name, value in metadata.items()
@@ -148,20 +230,26 @@ def plain(metadata):
 
 
 @contextmanager
-def signals():
-    """Give two events: one that SIGINT (ctrl-C) and SIGTERM set, instead of ending the process, and one for SIGHUP."""
-    stopped, hung_up = threading.Event(), threading.Event()
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # only the main thread may handle signals
-        yield stopped, hung_up
+def catch_signals() -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Turn signals into events, instead of ending the process.
+
+    Yields:
+        An event that SIGINT (ctrl-C) and SIGTERM set, and one that SIGHUP sets.
+    """
+    stop = threading.Event()
+    hang_up = threading.Event()
+    # Only the main thread may handle signals.
+    if threading.current_thread() is not threading.main_thread():
+        yield stop, hang_up
         return
-    events = {signal.SIGINT: stopped, signal.SIGTERM: stopped, signal.SIGHUP: hung_up}
-    previous = {
-        number: signal.signal(number, lambda number, _: events[number].set()) for number in events
-    }
+    events = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: hang_up}
+
+    def set_event(number: int, frame: FrameType | None) -> None:
+        events[signal.Signals(number)].set()
+
+    previous = {number: signal.signal(number, set_event) for number in events}
     try:
-        yield stopped, hung_up
+        yield stop, hang_up
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

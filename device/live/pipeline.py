@@ -52,7 +52,9 @@ class Pipeline:
     Raises PicaptionError where a part cannot be had; what was open by then is closed.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, open_source=None, open_recognizer=None):
+        self._open_source = open_source or open_configured_source
+        self._make_recognizer = open_recognizer or open_configured_recognizer
         self.config, self.reader, self.sinks = config, None, {}
         try:
             self._open_recognizer(config)
@@ -118,19 +120,19 @@ class Pipeline:
 
     def _open_recognizer(self, config):
         self.recognizer, self._bundle = (
-            open_recognizer(config.bundle or None, config.threads or None),
+            self._make_recognizer(config),
             _state(config),
         )
 
     def _open_reader(self, config):
-        source = open_configured_source(config.source, config)
+        source = self._open_source(config.source, config)
         self.name, self._stills = source.name, isinstance(source, ImageFiles)
         self._rate = None if source.live else source.rate
         # A camera that was found is looked for again where it was: the demo does not take its place.
         spec = source.name if config.source == "auto" else config.source
         self.reader = (
             ReconnectingReader(
-                source, lambda: open_configured_source(spec, config), config.stall, config.retries
+                source, lambda: self._open_source(spec, config), config.stall, config.retries
             )
             if source.live
             else SequentialReader(source)
@@ -181,6 +183,11 @@ class Pipeline:
         from ..outputs.events import EventRunner
 
         return EventRunner(config.event, self.recognizer.model.metadata.label_threshold)
+
+
+def open_configured_recognizer(config):
+    """Return the Recognizer that `config` asks for."""
+    return open_recognizer(config.bundle or None, config.threads or None)
 
 
 def open_configured_source(spec, config):

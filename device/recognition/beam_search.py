@@ -1,106 +1,200 @@
-"""Beam search over an n-gram model."""
+"""Beam search over an n-gram model, one small function per rule."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
+from ..bundle.metadata import Beam
 from ..bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A caption's word numbers, without start and end, and its log-probability, that of the end included."""
+    """A finished caption.
+
+    Attributes:
+        words: word ids, without start and end.
+        log_probability: of the words and the end.
+        score: what captions are ranked by.
+    """
 
     words: tuple[int, ...]
     log_probability: float
+    score: float
 
 
-def beam_search(next_word, order, beam, evidence=None):
-    """Return up to `beam.width` captions as Hypothesis, best first.
+@dataclass
+class Beams:
+    """The open hypotheses, one a row; the rows that are not in use are impossible.
 
-    next_word: history int32 [width, order-1] -> log-probabilities float32 [width, V]
-    beam: picaption.device.bundle.metadata.Beam. A caption's score is its log-probability divided by its length, end
-    counted, to the power of `length_penalty`. No word pair stands twice in a caption, and none ends
-    before `min_words`. One that would go on beyond `max_words` is cut there, and only where no other has ended. The
-    search is over when no open caption, did it end at once, would beat the best finished one.
-    evidence: float32 [V], how far the picture calls for each word. With it, the captions that the search has finished
-    are ranked by their score + `beam.evidence` * the sum over the different words in them: the words that the picture
-    calls for choose among sentences that are likely (Fang et al., "From Captions to Visual Concepts and Back", CVPR
-    2015). It does not guide the search itself, where it would make captions short.
+    Attributes:
+        history: the last words of each, int32 [width, order-1].
+        totals: log-probabilities float32 [width].
+        words: the word ids of each.
     """
-    width, minimum, maximum = beam.width, beam.min_words, beam.max_words
+
+    history: np.ndarray
+    totals: np.ndarray
+    words: list[tuple[int, ...]]
+
+
+class Candidate(NamedTuple):
+    """A way to go on: the hypothesis in `row` followed by the word `word_id`."""
+
+    row: int
+    word_id: int
+    total: float
+
+
+def beam_search(
+    next_word: Callable[[np.ndarray], np.ndarray],
+    order: int,
+    beam: Beam,
+    tag_scores: np.ndarray | None = None,
+) -> list[Hypothesis]:
+    """Return the best captions.
+
+    A caption's score is its log-probability divided by a power of its length, the end included.
+    No word pair occurs twice in a caption, and none ends before `min_words`. One that would go on
+    beyond `max_words` is cut there, and only where no other has ended.
+
+    Args:
+        next_word: history int32 [width, order-1] -> log-probabilities float32 [width, V].
+        order: of the n-grams.
+        beam: the settings of the search.
+        tag_scores: how far the image calls for each word, float32 [V]. With them, finished
+            captions are ranked by score + `beam.tag_weight` * the sum over their different words:
+            among likely sentences, the words in the image choose (Fang et al., "From Captions to
+            Visual Concepts and Back", CVPR 2015). They do not guide the search itself, where they
+            would make captions short.
+
+    Returns:
+        Up to `beam.width` of them, best first.
+    """
+    beams = create_beams(beam.width, order)
+    finished: list[Hypothesis] = []
+    for length in range(beam.max_words + 1):
+        scores = next_word(beams.history)
+        forbid_special_words(scores, may_end=length >= beam.min_words)
+        forbid_repeated_pairs(scores, beams.words)
+        scores += beams.totals[:, None]
+        open_candidates: list[Candidate] = []
+        for candidate in best_candidates(scores, beam.width):
+            if candidate.word_id == END_ID:
+                finished.append(finish(beams.words[candidate.row], candidate.total, beam))
+            elif len(open_candidates) < beam.width:
+                open_candidates.append(candidate)
+        if length == beam.max_words:
+            # A caption cut short is better than none.
+            finished = finished or cut_short(scores[:, END_ID], beams.words, beam)
+            break
+        if not open_candidates or is_decided(open_candidates[0], finished, length, beam):
+            break
+        gather_beams(beams, open_candidates)
+    if tag_scores is not None:
+        finished = [add_tag_scores(hypothesis, tag_scores, beam) for hypothesis in finished]
+    return sorted(finished, key=attrgetter("score"), reverse=True)[: beam.width]
+
+
+def create_beams(width: int, order: int) -> Beams:
+    """Return Beams with one hypothesis, the start of a sentence."""
     history = np.full((width, order - 1), START_ID, np.int32)
     totals = np.full(width, -np.inf, np.float32)
     totals[0] = 0
-    words = [()] * width
-    finished = []
-    for length in range(maximum + 1):
-        scores = next_word(history)
-        scores[:, START_ID] = scores[:, UNKNOWN_ID] = -np.inf
-        if length < minimum:
-            scores[:, END_ID] = -np.inf
-        for row, said in enumerate(words):
-            if said and said[-1] in said[:-1]:
-                scores[
-                    row, [after for before, after in zip(said, said[1:]) if before == said[-1]]
-                ] = -np.inf
-        scores += totals[:, None]
-        size, flat = scores.shape[1], scores.ravel()
-        # At most `width` of the best can be ends, so twice the width always fills the next beam.
-        best = top_candidates(flat, 2 * width)
-        kept = []
-        for loss, place in sorted(zip((-flat[best]).tolist(), best.tolist()))[: 2 * width]:
-            if loss == np.inf:
-                break
-            total, (row, number) = -loss, divmod(place, size)
-            if number == END_ID:
-                finished.append(_finish(words[row], total, beam))
-            elif len(kept) < width:
-                kept.append((row, number, total))
-        if length == maximum:
-            if not finished:  # A caption cut short is better than none.
-                finished = [
-                    _finish(said, total, beam)
-                    for said, total in zip(words, scores[:, END_ID])
-                    if np.isfinite(total)
-                ]
-            break
-        # What is open would not beat the best that is finished, could it end now and for nothing.
-        if (
-            not kept
-            or finished
-            and kept[0][2] / (length + 2) ** beam.length_penalty
-            < max(score for score, _ in finished)
-        ):
-            break
-        rows, numbers, _ = zip(*kept)
-        history[: len(kept)] = np.concatenate([history[list(rows)], np.array(numbers)[:, None]], 1)[
-            :, 1:
-        ]
-        words = [words[row] + (number,) for row, number, _ in kept] + [()] * (width - len(kept))
-        totals.fill(-np.inf)
-        totals[: len(kept)] = [total for _, _, total in kept]
-    if evidence is not None:
-        finished = [
-            (score + beam.evidence * evidence[list(set(found.words))].sum(), found)
-            for score, found in finished
-        ]
-    finished.sort(key=lambda item: -item[0])
-    return [hypothesis for _, hypothesis in finished[:width]]
+    return Beams(history, totals, [()] * width)
 
 
-def top_candidates(values, count):
-    """Return the places of the `count` greatest of `values`, float32 [N], and of few others, in order: of all not below the
-    count-th of the greatest of so many parts. It takes a fifth of the time that np.argpartition does."""
+def forbid_special_words(scores: np.ndarray, may_end: bool) -> None:
+    """Make words that no caption holds impossible in `scores`, float32 [width, V], in place."""
+    scores[:, START_ID] = -np.inf
+    scores[:, UNKNOWN_ID] = -np.inf
+    if not may_end:
+        scores[:, END_ID] = -np.inf
+
+
+def forbid_repeated_pairs(scores: np.ndarray, words: list[tuple[int, ...]]) -> None:
+    """Make words impossible that would repeat a word pair of their hypothesis, in place."""
+    for row, caption in enumerate(words):
+        if caption and caption[-1] in caption[:-1]:
+            repeated = [after for word, after in zip(caption, caption[1:]) if word == caption[-1]]
+            scores[row, repeated] = -np.inf
+
+
+def best_candidates(scores: np.ndarray, width: int) -> list[Candidate]:
+    """Return the best possible candidates, best first: enough for the next beams.
+
+    Args:
+        scores: total log-probabilities of every continuation, float32 [width, V].
+        width: at most so many of the best can be ends, so twice as many always suffice.
+    """
+    size = scores.shape[1]
+    flat = scores.ravel()
+    indices = top_candidates(flat, 2 * width)
+    candidates = []
+    for loss, index in sorted(zip((-flat[indices]).tolist(), indices.tolist()))[: 2 * width]:
+        if loss == np.inf:
+            break
+        row, word_id = divmod(index, size)
+        candidates.append(Candidate(row, word_id, -loss))
+    return candidates
+
+
+def top_candidates(values: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices of the `count` greatest values and of few more, in ascending order.
+
+    The values are cut into many parts; all those are returned that are not below the count-th of
+    the parts' maxima. It takes a fifth of the time of np.argpartition.
+
+    Args:
+        values: float32 [N].
+        count: how many are needed.
+    """
     parts = 8 * count
     rows = len(values) // parts
     if not rows:
         return np.arange(len(values))
-    tops = values[: rows * parts].reshape(rows, parts).max(axis=0)
-    tops.sort()
-    return np.flatnonzero(values >= tops[-count])
+    maxima = values[: rows * parts].reshape(rows, parts).max(axis=0)
+    maxima.sort()
+    return np.flatnonzero(values >= maxima[-count])
 
 
-def _finish(words, log_probability, beam):
+def finish(words: tuple[int, ...], log_probability: float, beam: Beam) -> Hypothesis:
+    """Return the hypothesis of `words` and the end."""
     score = log_probability / (len(words) + 1) ** beam.length_penalty
-    return score, Hypothesis(words, float(log_probability))
+    return Hypothesis(words, float(log_probability), score)
+
+
+def cut_short(totals: np.ndarray, words: list[tuple[int, ...]], beam: Beam) -> list[Hypothesis]:
+    """Return the open hypotheses, ended where they are; `totals` with the end, float32 [width]."""
+    return [
+        finish(caption, total, beam) for caption, total in zip(words, totals) if np.isfinite(total)
+    ]
+
+
+def is_decided(best: Candidate, finished: list[Hypothesis], length: int, beam: Beam) -> bool:
+    """Return whether the best open candidate loses even if it ends now and for nothing."""
+    if not finished:
+        return False
+    bound = best.total / (length + 2) ** beam.length_penalty
+    return bound < max(hypothesis.score for hypothesis in finished)
+
+
+def gather_beams(beams: Beams, candidates: list[Candidate]) -> None:
+    """Replace the hypotheses by `candidates`, at most as many as there are rows, in place."""
+    count = len(candidates)
+    unused = len(beams.words) - count
+    rows, word_ids, totals = zip(*candidates)
+    history = np.concatenate([beams.history[list(rows)], np.array(word_ids)[:, None]], axis=1)
+    beams.history[:count] = history[:, 1:]
+    beams.words = [beams.words[row] + (word_id,) for row, word_id, _ in candidates] + [()] * unused
+    beams.totals.fill(-np.inf)
+    beams.totals[:count] = totals
+
+
+def add_tag_scores(hypothesis: Hypothesis, tag_scores: np.ndarray, beam: Beam) -> Hypothesis:
+    """Return the hypothesis with what the image's tags say for it in its score."""
+    called_for = tag_scores[list(set(hypothesis.words))].sum()
+    return replace(hypothesis, score=hypothesis.score + beam.tag_weight * called_for)

@@ -1,220 +1,331 @@
-"""The classifier: logistic regression on the picture's features and the words that its caption calls for.
+"""The classifier: logistic regression on features and word evidence.
 
-With f the features at unit length and s the words' evidence (picaption.device.bundle.word_evidence), each word's divided by how much it varies,
+With f the features at unit length and s the word evidence (picaption.device.bundle.word_evidence),
+each word's divided by how much it varies,
 
-    z = W f + V s + b        P(class | picture) = softmax(z), or for classes beside each other 1 / (1 + exp(-z))
+    z = W f + V s + b        P(class | image) = softmax(z), or 1 / (1 + exp(-z)) for multi-label
 
-W and V are the likeliest under Gaussian priors. That of W has mean zero. That of V has for its mean what language says of a
-class without a picture: that it is there where the captioner calls for the words of its name, or, where texts tell
-(picaption.models.language.word_prior), for the words that go with it. The more pictures there are, the less language counts. The fit needs
-numpy alone and takes seconds: it runs on the device too.
+W and V are the likeliest under Gaussian priors. The prior of W has mean zero. The mean of V's
+prior is what language says of a class without an image: it is there where the captioner calls for
+the words of its name, or for words that go with it (picaption.models.language.word_prior). The
+more images there are, the less language counts. The fit needs numpy alone and takes seconds, so it
+runs on the device too.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-#: The loss' share of the squared weights, times the number of pictures; found on COCO's everyday objects, where the same
-#: value served from 80 pictures to 5,000.
+from ..bundle.vocabulary import Vocabulary
+
+#: The weight of the squared weights in the loss, times the number of images. It is from COCO's
+#: everyday objects, where the same value served from 80 images to 5,000.
 PENALTY = 0.16
-#: The size of the evidence beside the features, whose mean square is 1: the larger, the more freely V is learned. And the
-#: least part of it, for classes of which language knows nothing.
-EVIDENCE_SCALE, LEAST = 0.3, 0.27
-#: What is added to the standard deviation of a word's evidence before that is divided by it, for the sake of words that are
-#: hardly ever called for. Without the division, much of a caption's weight lies on words that it says anyway.
+#: The size of the word evidence beside the features, whose mean square is 1: the larger, the more
+#: freely V is learned.
+EVIDENCE_SCALE = 0.3
+#: The least share of EVIDENCE_SCALE, for classes of which language knows nothing.
+MIN_EVIDENCE_SHARE = 0.27
+#: Added to the standard deviation of a word's evidence before that is divided by it, because of
+#: words that are hardly ever called for. Without the division, much of a caption's weight lies on
+#: words that are in most captions.
 SPREAD_FLOOR = 0.1
-#: What the words of a class' name weigh, a standard deviation of evidence. More serves COCO's classes even better, and harms
-#: Imagenette's, of which the captioner has few names.
+#: The weight of the words of a class name, for a standard deviation of evidence. More serves
+#: COCO's classes even better, and harms Imagenette's, of which the captioner has few names.
 NAME_WEIGHT = 0.4
-#: The number of pictures of a class with which language weighs half, for that class, of what it does without any.
-PRIOR_PICTURES = 8
-#: Steps of the fit at most, and folds in which its confidence is checked.
-STEPS, FOLDS = 300, 5
+#: The number of images of a class with which language counts half, for it, of what it does without.
+PRIOR_IMAGES = 8
+#: The most steps of the fit.
+MAX_STEPS = 300
+#: Parts of the images that are held out in turn.
+FOLDS = 5
 #: Temperatures that are tried.
 TEMPERATURES = np.geomspace(0.25, 4, 65)
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A fitted classifier: features float32 [F, C], words [V, C] (None where they do not count) and bias [C], for C
-    classes; raw: it takes features as they are, not at unit length, as others' classifiers do."""
+    """A fitted classifier for C classes.
+
+    Attributes:
+        features: weights of the features, float32 [F, C].
+        words: weights of the word evidence, float32 [V, C]; None where it does not count.
+        bias: float32 [C].
+        raw: whether it takes features as they are, not at unit length, as imported ones do.
+    """
 
     features: np.ndarray
     words: np.ndarray | None
     bias: np.ndarray
     raw: bool = False
 
-    def logits(self, features, evidence=None):
-        """Return z, float32 [N, C], for features [N, F] and evidence [N, V]."""
-        told = 0 if self.words is None else evidence @ self.words
-        seen = features if self.raw else l2_normalize(features)
-        return (seen @ self.features + told + self.bias).astype(np.float32)
+    def logits(self, features: np.ndarray, word_evidence: np.ndarray | None = None) -> np.ndarray:
+        """Return z, float32 [N, C].
 
-    def with_temperature(self, fit_temperature):
-        """Return the Head whose logits are these divided by `temperature`."""
-        words = None if self.words is None else self.words / np.float32(fit_temperature)
-        return Classifier(
-            self.features / np.float32(fit_temperature),
-            words,
-            self.bias / np.float32(fit_temperature),
-            self.raw,
-        )
+        Args:
+            features: [N, F].
+            word_evidence: [N, V]; None where it does not count.
+        """
+        inputs = features if self.raw else l2_normalize(features)
+        logits = inputs @ self.features
+        if self.words is not None:
+            logits = logits + word_evidence @ self.words
+        return (logits + self.bias).astype(np.float32)
+
+    def with_temperature(self, temperature: float) -> "Classifier":
+        """Return the Classifier whose logits are these divided by `temperature`."""
+        divisor = np.float32(temperature)
+        words = None if self.words is None else self.words / divisor
+        return Classifier(self.features / divisor, words, self.bias / divisor, self.raw)
 
 
-def l2_normalize(features):
-    """Return the rows of `features` [N, F] at unit length; zeros stay zeros."""
+def l2_normalize(features: np.ndarray) -> np.ndarray:
+    """Return the rows of `features`, [N, F], at unit length; zeros stay zeros."""
     return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-6)
 
 
-def probabilities(logits, multi_label):
-    """Return probabilities of logits [..., C]: of each class by itself, or of one of them."""
+def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """Return the probabilities of logits [..., C]: of each class by itself, or of exactly one."""
     if multi_label:
         return 0.5 * np.tanh(0.5 * logits) + 0.5  # Does not overflow.
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
 
 
-def name_prior(labels, vocabulary):
-    """Return a prior by the classes' names, float32 [V, C]: a column shares NAME_WEIGHT among the words of the class' name,
-    in singular and plural. It is zero where the vocabulary (picaption.device.bundle.vocabulary.Vocabulary) lacks one of them: half a name
-    is that of something else. All is weighed by the share of classes that have one: the others could only lose by it."""
+def name_prior(labels: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
+    """Return the prior of V by the names of the classes, float32 [V, C].
+
+    A column shares NAME_WEIGHT among the words of the class name, in singular and plural. It is
+    zero where the vocabulary lacks one of them: half a name is that of something else. All is
+    weighted by the share of classes that have a name: the others could only lose by it.
+    """
     names = np.zeros((len(vocabulary), len(labels)), np.float32)
     for column, label in enumerate(labels):
         forms = [
             {word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.word_ids.keys()
             for word in re.findall(r"[a-z]+", label.lower())
         ]
-        for known in forms if all(forms) else ():
-            for form in known:
+        if not all(forms):
+            continue
+        for known_forms in forms:
+            for form in known_forms:
                 names[vocabulary.word_ids[form], column] += NAME_WEIGHT / len(forms)
     return names * np.float32(names.any(0).mean())
 
 
-def evidence_scale(prior):
-    """Return the size of the evidence for classes of which language tells `prior` [V, C]: where it knows few of them, words
-    tell little that features do not, and would rather be learned from chance."""
-    return EVIDENCE_SCALE * max(float(np.sqrt(prior.any(0).mean())), LEAST)
+def evidence_scale(prior: np.ndarray) -> float:
+    """Return the size of the word evidence for classes with a prior, float32 [V, C].
+
+    Where language knows few of the classes, words say little that features do not, and would
+    rather be learned from chance.
+    """
+    return EVIDENCE_SCALE * max(float(np.sqrt(prior.any(0).mean())), MIN_EVIDENCE_SHARE)
 
 
-def fit_classifier(features, evidence, prior, truth, multi_label, scale=None):
-    """Return the Head fitted to features [N, F], evidence [N, V] and truth [N, C] of 0 and 1.
+def fit_classifier(
+    features: np.ndarray,
+    word_evidence: np.ndarray | None,
+    prior: np.ndarray | None,
+    truth: np.ndarray,
+    multi_label: bool,
+    scale: float | None = None,
+) -> Classifier:
+    """Return the Classifier that fits images best.
 
-    prior: what language says of the classes, float32 [V, C], a class' log-odds for a standard deviation of each word's
-    evidence. Without a captioner, evidence and prior are None. scale: the size of the evidence, by default that of evidence_scale.
+    Args:
+        features: float32 [N, F].
+        word_evidence: float32 [N, V]; None without a captioner.
+        prior: what language says of the classes, float32 [V, C]: a class' log-odds for a standard
+            deviation of each word's evidence; None without a captioner.
+        truth: which classes are there, [N, C] of 0 and 1.
+        multi_label: whether an image may show several classes.
+        scale: the size of the evidence; None: that of `evidence_scale`.
     """
     truth = np.asarray(truth, np.float32)
-    seen, seen_mean, seen_scale = _standardized(l2_normalize(features))
-    inputs, offset = seen, 0
-    if evidence is not None:
-        scale = scale or evidence_scale(prior)
-        prior = prior / (1 + truth.sum(0) / np.float32(PRIOR_PICTURES))
-        spread = evidence.std(0)[:, None] + np.float32(SPREAD_FLOOR)
-        evidence = evidence / spread.T
-        told, told_mean, told_scale = _standardized(evidence, scale)
-        inputs, offset = np.concatenate([seen, told], 1), (evidence - told_mean) @ prior
-    weights, bias = fit_logistic_regression(inputs, truth, multi_label, PENALTY, offset)
-    own = weights[: seen.shape[1]] * seen_scale
-    bias = bias - seen_mean @ own
-    if evidence is None:
-        return Classifier(own, None, bias)
-    words = weights[seen.shape[1] :] * told_scale + prior
-    return Classifier(own, words / spread, bias - told_mean @ words)
+    inputs, features_mean, features_scale = _standardize(l2_normalize(features))
+    if word_evidence is None or prior is None:
+        weights, bias = fit_logistic_regression(inputs, truth, multi_label, PENALTY)
+        weights = weights * features_scale
+        return Classifier(weights, None, bias - features_mean @ weights)
+
+    scale = scale or evidence_scale(prior)
+    prior = prior / (1 + truth.sum(0) / np.float32(PRIOR_IMAGES))
+    spread = word_evidence.std(0)[:, None] + np.float32(SPREAD_FLOOR)
+    word_evidence = word_evidence / spread.T
+    word_inputs, words_mean, words_scale = _standardize(word_evidence, scale)
+    offset = (word_evidence - words_mean) @ prior
+    both = np.concatenate([inputs, word_inputs], 1)
+    weights, bias = fit_logistic_regression(both, truth, multi_label, PENALTY, offset)
+    feature_weights = weights[: inputs.shape[1]] * features_scale
+    bias = bias - features_mean @ feature_weights
+    word_weights = weights[inputs.shape[1] :] * words_scale + prior
+    return Classifier(feature_weights, word_weights / spread, bias - words_mean @ word_weights)
 
 
-def fit_calibrated(features, evidence, truth, prior, multi_label, dev=None):
-    """Return (the Head that fit_head gives, as sure as it is right; logits [N, C] that say how good it is).
+def fit_calibrated(
+    features: np.ndarray,
+    word_evidence: np.ndarray | None,
+    truth: np.ndarray,
+    prior: np.ndarray | None,
+    multi_label: bool,
+    dev: tuple[np.ndarray, np.ndarray | None, np.ndarray] | None = None,
+) -> tuple[Classifier, np.ndarray]:
+    """Fit a Classifier that is as confident as it is right.
 
-    dev: (features, evidence, truth) of other pictures, to calibrate it on, whose logits are returned. Without, those are of the
-    pictures themselves, by heads that were fitted without them (see held_out_logits).
+    Args:
+        features: as for `fit_classifier`.
+        word_evidence: as for `fit_classifier`.
+        truth: as for `fit_classifier`.
+        prior: as for `fit_classifier`.
+        multi_label: as for `fit_classifier`.
+        dev: features, word evidence and truth of other images to calibrate on; None: the images
+            themselves, by classifiers that were fitted without them (see `held_out_logits`).
+
+    Returns:
+        The Classifier, and the logits [N, C] of the images that it was calibrated on.
     """
-    head = fit_classifier(features, evidence, prior, truth, multi_label)
-    if dev:
-        *inputs, truth = dev
-        logits = head.logits(*inputs)
+    classifier = fit_classifier(features, word_evidence, prior, truth, multi_label)
+    if dev is not None:
+        dev_features, dev_evidence, truth = dev
+        logits = classifier.logits(dev_features, dev_evidence)
     else:
-        logits = held_out_logits(features, evidence, prior, truth, multi_label)
-    degree = fit_temperature(logits, truth, multi_label)
-    return head.with_temperature(degree), logits / np.float32(degree)
+        logits = held_out_logits(features, word_evidence, prior, truth, multi_label)
+    temperature = fit_temperature(logits, truth, multi_label)
+    return classifier.with_temperature(temperature), logits / np.float32(temperature)
 
 
-def fit_temperature(logits, truth, multi_label):
-    """Return the temperature at which a head is as sure as it is right (Guo et al., "On Calibration of Modern Neural
-    Networks", ICML 2017); logits [N, C] are what it says of pictures that it was not fitted to. Those that are nan do not
-    count; it is 1 where there are no others."""
+def fit_temperature(logits: np.ndarray, truth: np.ndarray, multi_label: bool) -> float:
+    """Return the temperature at which a classifier is as confident as it is right.
+
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Args:
+        logits: [N, C], of images that the classifier was not fitted to; nan where unknown.
+        truth: [N, C] of 0 and 1.
+        multi_label: whether an image may show several classes.
+
+    Returns:
+        One of TEMPERATURES; 1 where all logits are unknown.
+    """
     known = ~np.isnan(logits).any(1)
     if not known.any():
         return 1.0
-    logits, truth = logits[known], truth[known]
+    logits = logits[known]
+    truth = truth[known]
 
-    def loss(fit_temperature):
-        sure = np.clip(probabilities(logits / fit_temperature, multi_label), 1e-7, 1 - 1e-7)
-        return -np.mean(truth * np.log(sure) + (multi_label * (1 - truth)) * np.log(1 - sure))
+    def loss(temperature: float) -> float:
+        scores = np.clip(probabilities(logits / temperature, multi_label), 1e-7, 1 - 1e-7)
+        absent = multi_label * (1 - truth)
+        return -np.mean(truth * np.log(scores) + absent * np.log(1 - scores))
 
     return float(min(TEMPERATURES, key=loss))
 
 
-def held_out_logits(features, evidence, prior, truth, multi_label, seed=1):
-    """Return logits [N, C] of every picture by heads that were fitted without it (FOLDS of them, each without a like share
-    of every class), and by none of a class of which there would be no other picture: nan."""
+def held_out_logits(
+    features: np.ndarray,
+    word_evidence: np.ndarray | None,
+    prior: np.ndarray | None,
+    truth: np.ndarray,
+    multi_label: bool,
+    seed: int = 1,
+) -> np.ndarray:
+    """Return logits [N, C] of every image, by classifiers that were fitted without it.
+
+    The images are held out in FOLDS parts, with a like share of every class. Where that leaves a
+    class without an image, the logits of the part are nan.
+
+    Args:
+        features: as for `fit_classifier`.
+        word_evidence: as for `fit_classifier`.
+        prior: as for `fit_classifier`.
+        truth: as for `fit_classifier`.
+        multi_label: as for `fit_classifier`.
+        seed: of the order of the images.
+    """
     order = np.random.default_rng(seed).permutation(len(truth))
     order = order[np.argsort(truth[order].argmax(1), kind="stable")]
     parts = [order[start::FOLDS] for start in range(min(FOLDS, len(order)))]
     logits = np.full(truth.shape, np.nan, np.float32)
     for part in parts:
         rest = np.setdiff1d(np.arange(len(truth)), part)
-        given = [None, None] if evidence is None else [evidence[rest], evidence[part]]
-        if truth[rest].any(0).all():
-            head = fit_classifier(features[rest], given[0], prior, truth[rest], multi_label)
-            logits[part] = head.logits(features[part], given[1])
+        if not truth[rest].any(0).all():
+            continue
+        rest_evidence = part_evidence = None
+        if word_evidence is not None:
+            rest_evidence = word_evidence[rest]
+            part_evidence = word_evidence[part]
+        classifier = fit_classifier(features[rest], rest_evidence, prior, truth[rest], multi_label)
+        logits[part] = classifier.logits(features[part], part_evidence)
     return logits
 
 
-def _standardized(rows, size=1.0):
-    """Return `rows` less their mean and with the mean square `size` squared; the mean, and the factor."""
+def _standardize(rows: np.ndarray, size: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.float32]:
+    """Return `rows` less their mean and with the mean square `size` squared; mean and factor."""
     mean = rows.mean(0)
     centred = rows - mean
     scale = np.float32(size / max(np.sqrt((centred**2).sum(1).mean()), 1e-6))
     return centred * scale, mean, scale
 
 
-def fit_logistic_regression(inputs, truth, multi_label, penalty, offset=0):
-    """Return (weights [D, C], bias [C]) with the least mean loss of inputs @ weights + bias + offset + penalty / N / 2 of the
-    squared weights, by Nesterov's accelerated gradient for strongly convex functions.
+def fit_logistic_regression(
+    inputs: np.ndarray,
+    truth: np.ndarray,
+    multi_label: bool,
+    penalty: float,
+    offset: np.ndarray | float = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit inputs @ weights + bias + offset to `truth`.
 
-    inputs: float32 [N, D]; truth: float32 [N, C] of 0 and 1; offset: [N, C] or 0.
+    It minimises the mean loss + penalty / N / 2 * the squared weights, by Nesterov's accelerated
+    gradient for strongly convex functions.
+
+    Args:
+        inputs: float32 [N, D].
+        truth: float32 [N, C] of 0 and 1.
+        multi_label: whether several classes may be there at once.
+        penalty: see above.
+        offset: [N, C], or 0.
+
+    Returns:
+        weights float32 [D, C] and bias float32 [C].
     """
     count = len(inputs)
     penalty = penalty / count
     basis = None
     if inputs.shape[1] > count:
-        # The weights lie in the span of the pictures: as many unknowns a class as there are pictures do.
+        # The weights lie in the span of the images: a class needs no more unknowns than those.
         values, vectors = np.linalg.eigh(inputs @ inputs.T)
-        kept = values > 1e-7 * values[-1]
-        roots = np.sqrt(values[kept])
-        basis, inputs = inputs.T @ (vectors[:, kept] / roots), vectors[:, kept] * roots
-    curvature = _largest_eigenvalue(inputs) / count * (0.25 if multi_label else 0.5) + penalty
+        positive = values > 1e-7 * values[-1]
+        roots = np.sqrt(values[positive])
+        basis = inputs.T @ (vectors[:, positive] / roots)
+        inputs = vectors[:, positive] * roots
+    loss_curvature = 0.25 if multi_label else 0.5
+    curvature = _largest_eigenvalue(inputs) / count * loss_curvature + penalty
     momentum = 1 - 2 / (1 + np.sqrt(curvature / penalty))
     frequency = np.clip(truth.mean(0), 1e-3, 1 - 1e-3)
-    bias = before_bias = np.log(frequency / (1 - frequency)) if multi_label else np.log(frequency)
-    weights = before = np.zeros((inputs.shape[1], truth.shape[1]), np.float32)
-    for _ in range(min(STEPS, 10 + int(5 * np.sqrt(curvature / penalty)))):
-        ahead, ahead_bias = (
-            weights + momentum * (weights - before),
-            bias + momentum * (bias - before_bias),
-        )
+    odds = frequency / (1 - frequency) if multi_label else frequency
+    bias: np.ndarray = np.log(odds)
+    weights = np.zeros((inputs.shape[1], truth.shape[1]), np.float32)
+    last_bias = bias
+    last_weights = weights
+    for _ in range(min(MAX_STEPS, 10 + int(5 * np.sqrt(curvature / penalty)))):
+        ahead = weights + momentum * (weights - last_weights)
+        ahead_bias = bias + momentum * (bias - last_bias)
         error = (probabilities(inputs @ ahead + ahead_bias + offset, multi_label) - truth) / count
-        before, before_bias = weights, bias
+        last_weights = weights
+        last_bias = bias
         weights = ahead - (inputs.T @ error + penalty * ahead) / np.float32(curvature)
         bias = ahead_bias - error.sum(0)
-    return (weights if basis is None else basis @ weights).astype(np.float32), bias.astype(
-        np.float32
-    )
+    if basis is not None:
+        weights = basis @ weights
+    return weights.astype(np.float32), bias.astype(np.float32)
 
 
-def _largest_eigenvalue(inputs):
+def _largest_eigenvalue(inputs: np.ndarray) -> float:
     """Return the largest eigenvalue of inputs.T @ inputs, by power iteration and a little more."""
-    vector = np.random.default_rng(0).normal(size=inputs.shape[1]).astype(np.float32)
+    vector = np.random.default_rng(0).normal(size=(inputs.shape[1],)).astype(np.float32)
     for _ in range(30):
         vector = inputs.T @ (inputs @ vector)
         value = np.linalg.norm(vector)

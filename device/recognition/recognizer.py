@@ -1,149 +1,231 @@
-"""From a picture to a Recognition: the one way a frame takes, here and in training code."""
+"""From an image to a Recognition: the one way of a frame, on the device and in training code.
+
+Encode the image, caption it, classify it with what the captioner expects to say, and name the
+best tags and classes.
+"""
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..bundle.bundle import Bundle, default_bundle
-from ..bundle.vocabulary import sentence
+from ..bundle.bundle import Bundle, Encoded, default_bundle
+from ..bundle.metadata import Beam
+from ..bundle.vocabulary import Vocabulary, sentence
 from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
 from ..images import resize
-from .beam_search import beam_search
+from .beam_search import Hypothesis, beam_search
+from .model import Model
 from .result import Caption, Recognition, Score
+from .stopwatch import Stopwatch
 
-#: How many classes and at most how many tags a Recognition names.
-TOP_CLASSES, TOP_TAGS = 3, 5
-
-
-def best_caption(model, encoded, beam=None):
-    """Return the best caption of a picture, the Encoded of which is given, as a picaption.device.recognition.beam_search.Hypothesis.
-
-    Raises PicaptionError where there is no caption, which takes a vocabulary of next to no words.
-    """
-    beam, tags = beam or model.metadata.beam, None
-    if beam.evidence and encoded.tags is not None:
-        tags = np.zeros(len(model.vocabulary), np.float32)
-        tags[tag_numbers(model.vocabulary, model.metadata.tags)] = encoded.tags
-    found = beam_search(
-        lambda history: model.next_word(history, encoded.context), model.metadata.order, beam, tags
-    )
-    if not found:
-        raise PicaptionError(
-            "the captioner knows too few words for captions of min_words; convert it with a lower one"
-        )
-    return found[0]
-
-
-@lru_cache(maxsize=4)
-def tag_numbers(vocabulary, tags):
-    """Return the numbers of the words `tags` in a Vocabulary, int [T]; kept, for each frame asks."""
-    return np.array(vocabulary.encode(tags))
+#: How many classes a Recognition names.
+TOP_CLASSES = 3
+#: How many tags a Recognition names at most.
+TOP_TAGS = 5
 
 
 class Recognizer:
-    """Says what a picture shows: `Recognizer(path)(image) -> Recognition`.
+    """Captions, tags and classifies images.
 
-    `model` is the path of a bundle or an object with the interface of picaption.device.bundle.bundle.Bundle; `threads` is
-    how many the runtime may use (None: its own choice). Raises PicaptionError where the bundle is unusable.
+    Args:
+        model: the path of a bundle, or a Model.
+        threads: how many threads the runtime may use; None leaves the choice to it.
+        beam: the beam search in place of the model's own.
+
+    Raises:
+        PicaptionError: the bundle is unusable.
+
+    Example:
+        recognition = Recognizer("everyday.tflite")(read_image("cat.jpg"))
+        print(recognition.caption.text)
     """
 
-    def __init__(self, model, threads=None, beam=None):
-        self.model = Bundle(model, threads) if isinstance(model, (str, os.PathLike)) else model
-        self.beam = beam or self.model.metadata.beam
-        self._kept = {}
+    def __init__(
+        self,
+        model: Model | str | os.PathLike[str],
+        threads: int | None = None,
+        beam: Beam | None = None,
+    ) -> None:
+        if isinstance(model, (str, os.PathLike)):
+            model = Bundle(Path(model), threads)
+        self.model: Model = model
+        self.beam = beam or model.metadata.beam
+        self._buffers: dict[str, np.ndarray] = {}
 
-    def __call__(self, image, frame=0, captured_at=None):
-        """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size."""
-        return self.recognize(image, frame, captured_at)[0]
+    def __call__(
+        self,
+        image: np.ndarray,
+        frame: int = 0,
+        captured_at: float | None = None,
+        camera: dict[str, Any] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> Recognition:
+        """Return the Recognition of an image.
 
-    def recognize(self, image, frame=0, captured_at=None, judge=None):
-        """Return (Recognition, Encoded): what calling gives, and the features and all tags' scores behind it.
-
-        judge: an object with `tell` and `name`, in place of this one.
+        Args:
+            image: uint8 RGB [height, width, 3] of any size.
+            frame: the number of the frame.
+            captured_at: when it was captured, in seconds since the epoch; None: now.
+            camera: what the camera reports about the frame.
+            stopwatch: times the frame; None: a new one, from now on.
         """
-        model, clock, judge = self.model, time.perf_counter, judge or self
-        captured_at = time.time() if captured_at is None else captured_at
-        start = clock()
-        picture = self.prepare(image, self._kept)
-        resized = clock()
-        encoded = model.encode(picture)
-        seen = clock()
-        caption, evidence = judge.tell(encoded)
-        told = clock()
-        tags, classes, unsure, scene = judge.name(
-            encoded.tags, self._classify(encoded.features, evidence)
-        )
-        done = clock()
-        timings = {
-            "preprocess": resized - start,
-            "encode": seen - resized,
-            "caption": told - seen,
-            "classify": done - told,
-            "total": done - start,
-        }
-        timings = {stage: seconds * 1e3 for stage, seconds in timings.items()}
+        stopwatch = stopwatch or Stopwatch()
+        if captured_at is None:
+            captured_at = time.time()
+        encoded = self.encode(image, stopwatch)
+        return self.recognize(encoded, stopwatch, frame, captured_at, camera)
+
+    def recognize(
+        self,
+        encoded: Encoded,
+        stopwatch: Stopwatch,
+        frame: int = 0,
+        captured_at: float = 0.0,
+        camera: dict[str, Any] | None = None,
+    ) -> Recognition:
+        """Return the Recognition of an encoded image; the arguments are those of a call."""
+        caption, word_evidence = self.caption(encoded)
+        stopwatch.lap("caption")
+        scores = self.classify(encoded, word_evidence)
+        tags = self._best_tags(encoded.tags)
+        classes = best_scores(self.model.labels, scores, TOP_CLASSES)
+        unsure = bool(len(scores) and scores.max() < self.model.metadata.label_threshold)
+        stopwatch.lap("classify")
         return Recognition(
-            caption, tags, classes, timings, frame, captured_at, unsure, scene
-        ), encoded
+            caption=caption,
+            tags=tags,
+            classes=classes,
+            timings=stopwatch.timings(),
+            frame=frame,
+            captured_at=captured_at,
+            unsure=unsure,
+            camera=camera,
+        )
 
-    def tell(self, encoded):
-        """Return the Caption of a picture, the Encoded of which is given, and the words' evidence, where there are classes for
-        which it speaks; None and None without a captioner."""
-        if encoded.context is None:
+    def encode(self, image: np.ndarray, stopwatch: Stopwatch | None = None) -> Encoded:
+        """Return the Encoded of an image, uint8 RGB [height, width, 3] of any size."""
+        stopwatch = stopwatch or Stopwatch()
+        prepared = self.prepare(image, self._buffers)
+        stopwatch.lap("preprocess")
+        encoded = self.model.encode(prepared)
+        stopwatch.lap("encode")
+        return encoded
+
+    def caption(self, encoded: Encoded) -> tuple[Caption | None, np.ndarray | None]:
+        """Return the Caption of an encoded image, and its word evidence for the classifier.
+
+        Returns:
+            The Caption, None without a captioner; and the word evidence, float32 [V], None
+            without a captioner or without classes.
+        """
+        vocabulary = self.model.vocabulary
+        if vocabulary is None or encoded.context is None:
             return None, None
-        said = best_caption(self.model, encoded, self.beam)
-        words = self.model.vocabulary.decode(said.words)
-        return Caption(sentence(words), words, said.log_probability), self.evidence(
-            encoded
-        ) if self.model.labels else None
+        best = best_caption(self.model, encoded, self.beam)
+        words = vocabulary.decode(best.words)
+        caption = Caption(sentence(words), words, best.log_probability)
+        word_evidence = self.word_evidence(encoded) if self.model.labels else None
+        return caption, word_evidence
 
-    def class_scores(self, image):
-        """Return the classes' probabilities for `image`, float32 [classes]."""
-        encoded = self.model.encode(self.prepare(image))
-        return self._classify(encoded.features, self.evidence(encoded))
+    def classify(self, encoded: Encoded, word_evidence: np.ndarray | None) -> np.ndarray:
+        """Return the classes' probabilities, float32 [C], of an encoded image.
 
-    def evidence(self, encoded):
-        """Return the words' evidence for a picture, float32 [V] (see picaption.device.bundle.word_evidence), or None without a captioner."""
-        return (
-            None if encoded.context is None else compute_word_evidence(self.model, encoded.context)
+        Args:
+            encoded: the Encoded of the image.
+            word_evidence: float32 [V], as `caption` returns it.
+        """
+        if not self.model.labels:
+            return np.empty(0, np.float32)
+        return self.model.classify(encoded.features, word_evidence)
+
+    def class_scores(self, image: np.ndarray) -> np.ndarray:
+        """Return the classes' probabilities, float32 [C], of an image, without its caption."""
+        encoded = self.encode(image)
+        return self.classify(encoded, self.word_evidence(encoded))
+
+    def word_evidence(self, encoded: Encoded) -> np.ndarray | None:
+        """Return the word evidence of an encoded image, float32 [V]; None without a captioner."""
+        if encoded.context is None:
+            return None
+        return compute_word_evidence(self.model, encoded.context)
+
+    def prepare(
+        self, image: np.ndarray, buffers: dict[str, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Return `image` in the shape of the model's input; `buffers` is that of `resize`."""
+        shape = self.model.metadata.input
+        return resize(image, shape.height, shape.width, shape.resize, buffers)
+
+    def _best_tags(self, scores: np.ndarray | None) -> tuple[Score, ...]:
+        if scores is None:
+            return ()
+        metadata = self.model.metadata
+        best = best_scores(metadata.tags, scores, TOP_TAGS)
+        return tuple(tag for tag in best if tag.score >= metadata.tag_threshold)
+
+
+def open_recognizer(
+    bundle: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    beam_width: int | None = None,
+) -> Recognizer:
+    """Return the Recognizer of a bundle.
+
+    Args:
+        bundle: its path; None: the shipped one.
+        threads: how many threads the runtime may use; None leaves the choice to it.
+        beam_width: hypotheses of the beam search; None: as many as the bundle says.
+    """
+    model = Bundle(Path(bundle or default_bundle()), threads)
+    beam = replace(model.metadata.beam, width=beam_width) if beam_width else None
+    return Recognizer(model, beam=beam)
+
+
+def best_caption(model: Model, encoded: Encoded, beam: Beam | None = None) -> Hypothesis:
+    """Return the best caption of an encoded image.
+
+    Args:
+        model: a Model with a captioner.
+        encoded: the Encoded of the image.
+        beam: the beam search; None: the model's own.
+
+    Raises:
+        PicaptionError: there is no caption, which takes a vocabulary of next to no words.
+    """
+    beam = beam or model.metadata.beam
+    context = encoded.context
+    assert model.vocabulary is not None and context is not None, "the model has no captioner"
+    tag_scores = None
+    if beam.tag_weight and encoded.tags is not None:
+        tag_scores = np.zeros(len(model.vocabulary), np.float32)
+        tag_scores[tag_word_ids(model.vocabulary, model.metadata.tags)] = encoded.tags
+
+    def next_word(history: np.ndarray) -> np.ndarray:
+        return model.next_word(history, context)
+
+    captions = beam_search(next_word, model.metadata.order, beam, tag_scores)
+    if not captions:
+        raise PicaptionError(
+            "the captioner knows too few words for captions of min_words; "
+            "convert it with a lower one"
         )
-
-    def prepare(self, image, kept=None):
-        """Return `image` in the shape that `encode` takes; `kept` as picaption.device.images.resize takes it."""
-        wanted = self.model.metadata.input
-        return resize(image, wanted.height, wanted.width, wanted.resize, kept)
-
-    def _classify(self, features, evidence):
-        return (
-            self.model.classify(features, evidence)
-            if self.model.labels
-            else np.empty(0, np.float32)
-        )
-
-    def name(self, tags, classes):
-        """Return (tags, classes, unsure, scene) of a Recognition for scores of tags, float32 [T], or None, and classes, [C]."""
-        metadata, told = self.model.metadata, ()
-        if tags is not None:
-            told = tuple(
-                tag
-                for tag in best_scores(metadata.tags, tags, TOP_TAGS)
-                if tag.score >= metadata.tag_threshold
-            )
-        unsure = bool(len(classes) and classes.max() < metadata.label_threshold)
-        return told, best_scores(self.model.labels, classes, TOP_CLASSES), unsure, 0
+    return captions[0]
 
 
-def open_recognizer(bundle=None, threads=None, beam=None):
-    """Return the Recognizer of the bundle at that path, the shipped one for None, with so many threads and a beam that wide."""
-    model = Bundle(bundle or default_bundle(), threads)
-    return Recognizer(model, beam=beam and replace(model.metadata.beam, width=beam))
+@lru_cache(maxsize=4)
+def tag_word_ids(vocabulary: Vocabulary, tags: tuple[str, ...]) -> np.ndarray:
+    """Return the word ids of `tags`, int [T]; cached, since each caption needs them."""
+    return np.array(vocabulary.encode(tags))
 
 
-def best_scores(names, scores, count):
-    """Return the `count` highest of `scores` with their names, best first, as a tuple of Score."""
+def best_scores(names: Sequence[str], scores: np.ndarray, count: int) -> tuple[Score, ...]:
+    """Return the `count` highest of `scores`, float32 [N], with their names, best first."""
     order = np.argsort(-scores, kind="stable")[:count]
     return tuple(Score(names[index], float(scores[index])) for index in order)

@@ -1,24 +1,29 @@
-"""What picaption says about one picture: plain, frozen values that every output gets alike."""
+"""What picaption says about one image: plain, frozen values that every output gets alike."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: Version of the JSON form; it changes when a field changes its meaning or goes away.
 JSON_VERSION = 1
 
 
-class Score(
-    NamedTuple
-):  # made several times a frame: a dataclass that is frozen takes thrice as long
+class Score(NamedTuple):
     """A name (tag or class) and its score, 0 to 1."""
 
+    # Made several times a frame: a frozen dataclass takes three times as long to make.
     name: str
     score: float
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A sentence, its words, and its log-probability (natural logarithm, summed over words and sentence end)."""
+    """A sentence.
+
+    Attributes:
+        text: the sentence as a person writes it.
+        words: its words.
+        log_probability: natural logarithm, summed over the words and the sentence end.
+    """
 
     text: str
     words: tuple[str, ...]
@@ -27,12 +32,18 @@ class Caption:
 
 @dataclass(frozen=True)
 class Recognition:
-    """One picture's caption, tags and classes (best first), and what they cost.
+    """The caption, tags and classes of one image, and what they cost.
 
-    `timings` holds milliseconds for each stage and their `total`; `captured_at` is seconds since the
-    epoch. `caption` is None where the bundle has no captioner. `unsure` is true where no class' score reaches the
-    bundle's threshold: the best ones are then no more than guesses. In a live run, `scene` counts the scenes, and `camera`
-    holds what the camera says of the frame, such as its lux.
+    Attributes:
+        caption: None where the bundle has no captioner.
+        tags: the words for what the image shows, best first.
+        classes: the best classes, best first.
+        timings: milliseconds of each stage and their `total` (see `Stopwatch`).
+        frame: the number of the frame.
+        captured_at: when it was captured, in seconds since the epoch.
+        unsure: whether no class reaches the bundle's threshold: then the best ones are guesses.
+        scene: in a live run, the number of the scene, from 1.
+        camera: what the camera reports about the frame, such as its lux.
     """
 
     caption: Caption | None
@@ -43,28 +54,31 @@ class Recognition:
     captured_at: float = 0.0
     unsure: bool = False
     scene: int = 0
-    camera: dict | None = None
+    camera: dict[str, Any] | None = None
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """Return the versioned JSON form: a dict of plain strings, numbers and lists."""
-        caption = self.caption and {
-            "text": self.caption.text,
-            "words": list(self.caption.words),
-            "log_probability": round(self.caption.log_probability, 4),
-        }
         return {
             "version": JSON_VERSION,
             "frame": self.frame,
             "captured_at": round(self.captured_at, 3),
-            "caption": caption,
-            "tags": [{"name": tag.name, "score": round(tag.score, 4)} for tag in self.tags],
-            "classes": [
-                {"name": label.name, "score": round(label.score, 4)} for label in self.classes
-            ],
+            "caption": self.caption and _caption_json(self.caption),
+            "tags": _scores_json(self.tags),
+            "classes": _scores_json(self.classes),
             "unsure": self.unsure,
             "scene": self.scene,
             "camera": self.camera,
-            "timings_ms": {
-                stage: round(milliseconds, 3) for stage, milliseconds in self.timings.items()
-            },
+            "timings_ms": {stage: round(value, 3) for stage, value in self.timings.items()},
         }
+
+
+def _caption_json(caption: Caption) -> dict[str, Any]:
+    return {
+        "text": caption.text,
+        "words": list(caption.words),
+        "log_probability": round(caption.log_probability, 4),
+    }
+
+
+def _scores_json(scores: tuple[Score, ...]) -> list[dict[str, Any]]:
+    return [{"name": score.name, "score": round(score.score, 4)} for score in scores]

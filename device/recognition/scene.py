@@ -1,60 +1,148 @@
-"""What a camera sees, frame by frame: a caption lasts as long as its scene, and scores are steady."""
+"""What one camera shows: captions last as long as their scene, and scores are steady."""
 
 import math
 import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from .recognizer import TOP_CLASSES, TOP_TAGS
-from .result import Score
+import numpy as np
+
+from ..bundle.bundle import Encoded
+from .recognizer import TOP_CLASSES, TOP_TAGS, Recognizer
+from .result import Caption, Recognition, Score
 from .smoothing import Smoother
+from .stopwatch import Stopwatch
+
+
+class SmoothedScores(NamedTuple):
+    """The names that a frame shows, by their averages within the scene, as in a Recognition."""
+
+    tags: tuple[Score, ...]
+    classes: tuple[Score, ...]
+    unsure: bool
 
 
 class SceneTracker:
-    """Recognises the frames of one camera: `Watcher(recognizer)(image, frame, captured_at) -> Recognition`.
+    """Recognises the frames of one camera.
 
-    Every frame is encoded, tagged and classified. It is captioned where its features are further than the bundle's
-    `scene_threshold` from those of the last caption, by cosine distance, or where that caption is `every` seconds old
-    (by default, it never is too old). In the same scene, a new caption takes the place of the old one only if it is likelier.
-    Within a scene, the scores of tags and classes are averages over about `smoothing` seconds (see picaption.device.recognition.smoothing).
+    Every frame is encoded, tagged and classified. It is captioned only where a new scene begins:
+    where its features are further than the bundle's `scene_threshold` from those of the last
+    captioned frame, by cosine distance; and again where that caption is old. In the same scene, a
+    new caption replaces the old one only if it is likelier.
+
+    Args:
+        recognizer: recognises single frames.
+        caption_every: seconds after which a caption is old.
+        smoothing: seconds over which the scores of tags and classes are averaged in a scene.
+        clock: returns seconds that never go back.
     """
 
-    def __init__(self, recognizer, every=math.inf, smoothing=0.0):
-        self._recognizer, self._every = recognizer, every
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        caption_every: float = math.inf,
+        smoothing: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         metadata = recognizer.model.metadata
+        self._recognizer = recognizer
+        self._caption_every = caption_every
+        self._clock = clock
         self._threshold = metadata.scene_threshold
         self._tags = Smoother(metadata.tag_threshold, smoothing)
         self._classes = Smoother(metadata.label_threshold, smoothing)
-        self._caption = self._evidence = self._features = None
-        self._told_at, self._scene, self._changed = 0.0, 0, True
+        self._scene = 0
+        self._changed = True
+        # Of the frame that was captioned last; its features are of unit length.
+        self._features: np.ndarray | None = None
+        self._captioned_at = 0.0
+        self._caption: Caption | None = None
+        self._word_evidence: np.ndarray | None = None
 
-    def __call__(self, image, frame=0, captured_at=None):
-        """Return the Recognition of `image`, RGB uint8 [height, width, 3] of any size; its `scene` counts from 1."""
-        return self._recognizer.recognize(image, frame, captured_at, self)[0]
+    def __call__(
+        self,
+        image: np.ndarray,
+        frame: int = 0,
+        captured_at: float | None = None,
+        camera: dict[str, Any] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> Recognition:
+        """Return the Recognition of the next frame; its `scene` counts from 1.
 
-    def tell(self, encoded):
-        """Return the Caption of the scene that the Encoded shows, and its words' evidence (see picaption.device.bundle.word_evidence)."""
-        features, now = encoded.features[0], time.monotonic()
+        Args:
+            image: uint8 RGB [height, width, 3] of any size.
+            frame: the number of the frame.
+            captured_at: when it was captured, in seconds since the epoch; None: now.
+            camera: what the camera reports about the frame.
+            stopwatch: times the frame; None: a new one, from now on.
+        """
+        stopwatch = stopwatch or Stopwatch()
+        if captured_at is None:
+            captured_at = time.time()
+        encoded = self._recognizer.encode(image, stopwatch)
+        caption, word_evidence = self.caption(encoded)
+        stopwatch.lap("caption")
+        scores = self._recognizer.classify(encoded, word_evidence)
+        smoothed = self.smooth(encoded.tags, scores)
+        stopwatch.lap("classify")
+        return Recognition(
+            caption=caption,
+            tags=smoothed.tags,
+            classes=smoothed.classes,
+            timings=stopwatch.timings(),
+            frame=frame,
+            captured_at=captured_at,
+            unsure=smoothed.unsure,
+            scene=self._scene,
+            camera=camera,
+        )
+
+    def caption(self, encoded: Encoded) -> tuple[Caption | None, np.ndarray | None]:
+        """Return the Caption of the scene that a frame shows, and the scene's word evidence.
+
+        Args:
+            encoded: the Encoded of the frame.
+
+        Returns:
+            What `Recognizer.caption` returned for a frame of this scene.
+        """
+        now = self._clock()
+        features = encoded.features[0]
         length = max(math.sqrt(features @ features), 1e-6)
         self._changed = (
             self._features is None
             or 1 - float(features @ self._features) / length > self._threshold
         )
-        if self._changed or now - self._told_at >= self._every:
-            caption, self._evidence = self._recognizer.tell(encoded)
-            if self._changed or caption and caption.log_probability > self._caption.log_probability:
+        if self._changed or now - self._captioned_at >= self._caption_every:
+            caption, self._word_evidence = self._recognizer.caption(encoded)
+            if self._changed or _likelier(caption, self._caption):
                 self._caption = caption
             self._scene += self._changed
-            self._features, self._told_at = features / length, now
-        return self._caption, self._evidence
+            self._features = features / length
+            self._captioned_at = now
+        return self._caption, self._word_evidence
 
-    def name(self, tags, classes):
-        """Return (tags, classes, unsure, scene) of a Recognition for the scores of this frame, float32 [T], or None, and [C]."""
-        now, model, told = time.monotonic(), self._recognizer.model, ()
-        if tags is not None:
-            self._tags.add(tags, now, self._changed)
-            told = self._scores(self._tags, model.metadata.tags, self._tags.ranked_on(TOP_TAGS))
-        self._classes.add(classes, now, self._changed)
-        named = self._scores(self._classes, model.labels, self._classes.ranked(TOP_CLASSES))
-        return told, named, bool(named) and not self._classes.on.any(), self._scene
+    def smooth(self, tag_scores: np.ndarray | None, class_scores: np.ndarray) -> SmoothedScores:
+        """Return the best tags and classes, by their averages within the scene.
 
-    def _scores(self, smoother, names, places):
-        return tuple([Score(names[place], smoother.scores.item(place)) for place in places])
+        Args:
+            tag_scores: this frame's, float32 [T]; None without a captioner.
+            class_scores: this frame's, float32 [C].
+        """
+        now = self._clock()
+        model = self._recognizer.model
+        tags: tuple[Score, ...] = ()
+        if tag_scores is not None:
+            self._tags.add(tag_scores, now, restart=self._changed)
+            tags = _named(self._tags, model.metadata.tags, self._tags.ranked_on(TOP_TAGS))
+        self._classes.add(class_scores, now, restart=self._changed)
+        classes = _named(self._classes, model.labels, self._classes.ranked(TOP_CLASSES))
+        return SmoothedScores(tags, classes, bool(classes) and not self._classes.on.any())
+
+
+def _likelier(new: Caption | None, old: Caption | None) -> bool:
+    return new is not None and old is not None and new.log_probability > old.log_probability
+
+
+def _named(smoother: Smoother, names: Sequence[str], indices: Sequence[int]) -> tuple[Score, ...]:
+    return tuple([Score(names[index], smoother.scores.item(index)) for index in indices])

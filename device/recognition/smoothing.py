@@ -4,39 +4,57 @@ import math
 
 import numpy as np
 
-#: A name that is on stays so down to this share of the score that switched it on.
-STAYS = 0.7
+#: A name that is on stays on down to this share of the score that switched it on.
+OFF_SHARE = 0.7
 
 
 class Smoother:
-    """Averages scores, float32 [N], over about `seconds`, and says which of them are on.
+    """Averages scores over time and decides which of them are on.
 
-    The average is exponential: what is dt seconds older counts exp(-dt / seconds) as much. A name is on once its average
-    reaches `threshold`, until it falls below STAYS of that.
+    The average is exponential: a score that is dt seconds older counts exp(-dt / seconds) as
+    much. A name is on once its average reaches `threshold`, until it falls below OFF_SHARE of that.
+
+    Args:
+        threshold: the score that switches a name on.
+        seconds: over which scores are averaged; 0: the last scores alone count.
+
+    Attributes:
+        scores: the averages, float32 [N], once scores were added.
+        on: which of them are on, bool [N].
     """
 
-    def __init__(self, threshold, seconds):
-        self._on_from, self._off_below, self._seconds = threshold, STAYS * threshold, seconds
-        self.scores = self.on = self._best = self._seen = None
+    scores: np.ndarray
+    on: np.ndarray
 
-    def add(self, scores, now, anew=False):
-        """Take the scores of the moment `now`, in seconds; `anew`: forget those before, another scene has begun.
+    def __init__(self, threshold: float, seconds: float) -> None:
+        self._on_from = threshold
+        self._off_below = OFF_SHARE * threshold
+        self._seconds = seconds
+        self._added_at: float | None = None
+        self._best: int | None = None
 
-        `scores` are then the averages and `on` says which are on, bool [N].
+    def add(self, scores: np.ndarray, now: float, restart: bool = False) -> None:
+        """Take the scores of a moment into the averages.
+
+        Args:
+            scores: float32 [N].
+            now: the moment, in seconds.
+            restart: forget the scores before: another scene has begun.
         """
-        if anew or self.scores is None:
-            self.scores, self.on, self._best = scores.copy(), scores >= self._on_from, None
+        if restart or self._added_at is None:
+            self.scores = scores.copy()
+            self.on = scores >= self._on_from
+            self._best = None
         else:
-            new = (
-                1 - math.exp(-max(0.0, now - self._seen) / self._seconds) if self._seconds else 1.0
-            )
-            self.scores += np.float32(new) * (scores - self.scores)
+            self.scores += np.float32(self._weight(now - self._added_at)) * (scores - self.scores)
             self.on = self.scores >= np.where(self.on, self._off_below, self._on_from)
-        self._seen = now
+        self._added_at = now
 
-    def ranked(self, count):
-        """Return the places of at most `count` names: those that are on before the others, by score, best first; the best
-        one gives way only to one that is better by the distance of the two thresholds."""
+    def ranked(self, count: int) -> list[int]:
+        """Return the indices of at most `count` names: those that are on first, then by score.
+
+        The best one changes only where another is better by the distance of the two thresholds.
+        """
         ranks = self.scores + self.on
         if self._best is not None:
             ranks[self._best] += self._on_from - self._off_below
@@ -44,7 +62,13 @@ class Smoother:
         self._best = order[0] if order else None
         return order
 
-    def ranked_on(self, count):
-        """Return the places of at most `count` names that are on, by score, best first."""
-        places = self.on.nonzero()[0]
-        return places[(-self.scores[places]).argsort(kind="stable")[:count]].tolist()
+    def ranked_on(self, count: int) -> list[int]:
+        """Return the indices of at most `count` names that are on, by score, best first."""
+        indices = self.on.nonzero()[0]
+        return indices[(-self.scores[indices]).argsort(kind="stable")[:count]].tolist()
+
+    def _weight(self, elapsed: float) -> float:
+        """Return the weight of new scores, so many seconds after the last ones."""
+        if not self._seconds:
+            return 1.0
+        return 1 - math.exp(-max(0.0, elapsed) / self._seconds)

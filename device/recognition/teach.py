@@ -1,158 +1,250 @@
-"""New classes for a bundle, taught on the device: its encoder and captioner stay, the classifier is fitted anew.
+"""New classes for a bundle, taught on the device: only its classifier is fitted again.
 
-One folder a class, a few pictures in each. What the bundle sees and calls for in them is all that the fit needs
-(picaption.device.recognition.classifier); neither TensorFlow nor a training run takes part.
+There is a folder for each class with a few images in it. The bundle's features and word evidence
+of these are all that the fit needs (picaption.device.recognition.classifier); neither TensorFlow
+nor a training run takes part.
 """
 
 import hashlib
+import itertools
 import time
 import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..bundle.bundle import Bundle, read_bundle, write_checked
+from ..bundle.bundle import Bundle, Contents, read_bundle, write_checked
+from ..bundle.vocabulary import Vocabulary
 from ..errors import PicaptionError
 from ..images import list_images, read_image, write_image
-from .classifier import fit_calibrated, name_prior, probabilities
+from ..sources.source import Source
+from .classifier import Classifier, fit_calibrated, name_prior, probabilities
 from .recognizer import Recognizer
 
-#: Pictures that a class must have: one to be held out, and two to learn from.
-FEWEST = 3
+#: Images that a class must have: one to be held out, and two to learn from.
+MIN_IMAGES_PER_CLASS = 3
 #: The longest name of a class, in characters.
-LONGEST_NAME = 60
-#: How far the probabilities of the new bundle may be from the head's: what weights of 8 bits cost, and no more.
-BOUND = 0.05
+MAX_NAME_LENGTH = 60
+#: How far the probabilities of the new bundle may be from the classifier's: what weights of 8 bits
+#: cost, and no more.
+MAX_SCORE_DIFFERENCE = 0.05
+
+#: An image and its class: (class name, path).
+LabelledPath = tuple[str, Path]
 
 
 @dataclass(frozen=True)
 class TeachResult:
-    """What was taught: pictures by class, the share of pictures told rightly by heads that were fitted without them (nan
-    where there were too few for that), and, as lines, what was left out."""
+    """What was taught.
 
-    pictures: dict
-    held_out: float
-    skipped: tuple
+    Attributes:
+        image_counts: images by class.
+        held_out_accuracy: the share of images that classifiers got right that were fitted without
+            them; nan where there were too few for that.
+        skipped: what was left out, as lines.
+    """
+
+    image_counts: dict[str, int]
+    held_out_accuracy: float
+    skipped: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ClassExamples:
-    """What a bundle sees in pictures of classes: labels, the classes' names; paths; truth float32 [N, C]; features [N, F] and
-    evidence [N, V], which is None without a captioner; skipped, a line for each picture that cannot be read."""
+    """What a bundle makes of N images of C classes.
 
-    labels: tuple
-    paths: tuple
+    Attributes:
+        labels: the class names.
+        paths: of the images.
+        truth: float32 [N, C] of 0 and 1.
+        features: float32 [N, F].
+        word_evidence: float32 [N, V]; None without a captioner.
+        skipped: a line for each image that cannot be read.
+    """
+
+    labels: tuple[str, ...]
+    paths: tuple[Path, ...]
     truth: np.ndarray
     features: np.ndarray
-    evidence: np.ndarray | None
-    skipped: tuple
+    word_evidence: np.ndarray | None
+    skipped: tuple[str, ...]
 
     @property
-    def counts(self):
-        """Return the number of pictures of each class, {label: count}."""
+    def counts(self) -> dict[str, int]:
+        """Return the number of images by class."""
         return dict(zip(self.labels, self.truth.sum(0).astype(int).tolist()))
 
 
-def teach(base, folder, output, threads=None, progress=lambda pictures: pictures):
-    """Write a bundle to `output` that tells the classes of the folders in `folder` apart, and return what was Taught.
+def teach(
+    base: str | Path,
+    folder: str | Path,
+    output: str | Path,
+    threads: int | None = None,
+    on_progress: Callable[[list[LabelledPath]], Iterable[LabelledPath]] | None = None,
+    max_difference: float = MAX_SCORE_DIFFERENCE,
+) -> TeachResult:
+    """Write a bundle that tells the classes of `folder` apart.
 
-    base: the bundle whose encoder and captioner it gets; `output` may be the same file. progress: wraps the list of
-    (class, path) that is gone through. `output` is as it was until the new bundle has been loaded and says what the head
-    says. Raises PicaptionError where the pictures or the bundle are unusable.
+    `output` stays as it was until the new bundle has been loaded and agrees with its classifier.
+
+    Args:
+        base: the bundle that lends its encoder and captioner.
+        folder: a folder with a folder of images for each class.
+        output: where to write the new bundle; may be `base`.
+        threads: how many threads the runtime may use; None leaves the choice to it.
+        on_progress: wraps the list of images while it is gone through.
+        max_difference: how far the new bundle's scores may be from the classifier's.
+
+    Raises:
+        PicaptionError: the images or the bundle are unusable.
     """
     contents = read_bundle(base)
-    labels, pictures, skipped = find_class_images(folder)
-    seen = extract_features(Recognizer(Bundle(base, threads)), labels, progress(pictures))
-    need_enough(folder, seen.counts)
-    head, held_out = fit_classes(seen, contents.vocabulary)
-    write_taught_bundle(output, contents, labels, head, seen.features, seen.evidence, seen.counts)
-    known = ~np.isnan(held_out).any(1)
-    right = held_out[known].argmax(1) == seen.truth[known].argmax(1)
-    return TeachResult(
-        seen.counts, float(right.mean()) if known.any() else float("nan"), (*skipped, *seen.skipped)
+    labels, images, skipped = find_class_images(folder)
+    recognizer = Recognizer(Bundle(base, threads))
+    examples = extract_features(recognizer, labels, on_progress(images) if on_progress else images)
+    require_enough_images(folder, examples.counts)
+    classifier, held_out = fit_classes(examples, contents.vocabulary)
+    write_taught_bundle(
+        output,
+        contents,
+        labels,
+        classifier,
+        examples.features,
+        examples.word_evidence,
+        examples.counts,
+        max_difference,
     )
+    known = ~np.isnan(held_out).any(1)
+    accuracy = float("nan")
+    if known.any():
+        correct = held_out[known].argmax(1) == examples.truth[known].argmax(1)
+        accuracy = float(correct.mean())
+    return TeachResult(examples.counts, accuracy, (*skipped, *examples.skipped))
 
 
-def extract_features(recognizer, labels, pictures):
-    """Return what a Recognizer has Seen in `pictures`, an iterable of (class, path); classes are of `labels`."""
-    numbers, paths, features, evidence, skipped = [], [], [], [], []
-    for label, path in pictures:
+def extract_features(
+    recognizer: Recognizer, labels: tuple[str, ...], images: Iterable[LabelledPath]
+) -> ClassExamples:
+    """Return the ClassExamples of `images`, the classes of which are among `labels`.
+
+    Raises:
+        PicaptionError: none of the images can be read.
+    """
+    class_ids = []
+    paths = []
+    features = []
+    word_evidence = []
+    skipped = []
+    for label, path in images:
         try:
-            encoded = recognizer.model.encode(recognizer.prepare(read_image(path)))
+            image = read_image(path)
         except PicaptionError as error:
             skipped.append(str(error))
             continue
-        numbers.append(labels.index(label))
+        encoded = recognizer.encode(image)
+        class_ids.append(labels.index(label))
         paths.append(path)
         features.append(encoded.features[0])
-        evidence.append(recognizer.evidence(encoded))
+        evidence = recognizer.word_evidence(encoded)
+        if evidence is not None:
+            word_evidence.append(evidence)
     if not paths:
         raise PicaptionError(
             f"none of {len(skipped)} pictures can be read; the first: {skipped[0]}"
         )
     return ClassExamples(
-        labels,
-        tuple(paths),
-        np.eye(len(labels), dtype=np.float32)[numbers],
-        np.stack(features),
-        np.stack(evidence) if recognizer.model.vocabulary else None,
-        tuple(skipped),
+        labels=labels,
+        paths=tuple(paths),
+        truth=np.eye(len(labels), dtype=np.float32)[class_ids],
+        features=np.stack(features),
+        word_evidence=np.stack(word_evidence) if word_evidence else None,
+        skipped=tuple(skipped),
     )
 
 
-def fit_classes(seen, vocabulary, judged=None):
-    """Return (the Head fitted to Seen, as sure as it is right; logits [N, C] that say how good it is: of `judged`, other
-    pictures that were Seen, or by heads like it that were fitted without the picture, nan where there is none).
+def fit_classes(
+    examples: ClassExamples, vocabulary: Vocabulary | None, dev: ClassExamples | None = None
+) -> tuple[Classifier, np.ndarray]:
+    """Fit a calibrated Classifier to images of classes.
 
-    vocabulary: the captioner's, or None.
+    Args:
+        examples: what it is fitted to.
+        vocabulary: the captioner's; None without a captioner.
+        dev: other images to calibrate on; None: the same, by classifiers fitted without them.
+
+    Returns:
+        The Classifier, and logits [N, C] of the images that it was calibrated on, nan where there
+        is no classifier fitted without them (see `held_out_logits`).
     """
-    prior = vocabulary and name_prior(seen.labels, vocabulary)
-    dev = judged and (judged.features, judged.evidence, judged.truth)
     return fit_calibrated(
-        seen.features, seen.evidence, seen.truth, prior, multi_label=False, dev=dev
+        examples.features,
+        examples.word_evidence,
+        examples.truth,
+        name_prior(examples.labels, vocabulary) if vocabulary else None,
+        multi_label=False,
+        dev=(dev.features, dev.word_evidence, dev.truth) if dev else None,
     )
 
 
-def find_class_images(folder):
-    """Return (class names, [(class, path)], lines that say what was left out) of class folders in `folder`.
+def find_class_images(
+    folder: str | Path,
+) -> tuple[tuple[str, ...], list[LabelledPath], list[str]]:
+    """Find the images in the class folders in `folder`; an image that is twice in one counts once.
 
-    A picture that stands twice in a class counts once. Raises PicaptionError on fewer than two classes, on a name that is
-    none, and where two classes have the same picture.
+    Returns:
+        The class names, the images, and lines that say what was left out.
+
+    Raises:
+        PicaptionError: there are fewer than two classes, a folder has no valid class name, or two
+            classes have the same image.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise PicaptionError(
             f"there is no folder {folder}; give one that has a folder of pictures for each class"
         )
-    found, owners, skipped = [], {}, []
     labels = [
         class_name(path)
         for path in sorted(folder.iterdir())
         if path.is_dir() and not path.name.startswith(".")
     ]
     if len(labels) < 2:
+        folders = "class folder" if len(labels) == 1 else "class folders"
         raise PicaptionError(
-            f"{folder} has {len(labels)} class folder{'s' * (len(labels) != 1)}; it takes two or more, a "
+            f"{folder} has {len(labels)} {folders}; it takes two or more, a "
             "folder of pictures for each class"
         )
+    images: list[LabelledPath] = []
+    skipped = []
+    first_use: dict[bytes, LabelledPath] = {}
     for label in labels:
         for path in list_images(folder / label):
-            other, first = owners.setdefault(content(path), (label, path))
-            if other != label:
+            first_label, first_path = first_use.setdefault(file_hash(path), (label, path))
+            if first_label != label:
                 raise PicaptionError(
-                    f"{path} is the same picture as {first}: take it out of one of the two classes"
+                    f"{path} is the same picture as {first_path}: "
+                    "take it out of one of the two classes"
                 )
-            if first != path:
-                skipped.append(f"{path} is the same picture as {first}")
+            if first_path != path:
+                skipped.append(f"{path} is the same picture as {first_path}")
             else:
-                found.append((label, path))
-    need_enough(folder, {label: sum(each == label for each, _ in found) for label in labels})
-    return tuple(labels), found, skipped
+                images.append((label, path))
+    require_enough_images(folder, count_images(labels, images))
+    return tuple(labels), images, skipped
 
 
-def content(path):
-    """Return the SHA-256 of the file at `path`: equal for the same picture."""
+def count_images(labels: Sequence[str], images: Sequence[LabelledPath]) -> dict[str, int]:
+    """Return the number of images by class."""
+    counts = dict.fromkeys(labels, 0)
+    for label, _ in images:
+        counts[label] += 1
+    return counts
+
+
+def file_hash(path: str | Path) -> bytes:
+    """Return the SHA-256 of the file at `path`: equal for the same image."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).digest()
     except OSError as error:
@@ -161,38 +253,65 @@ def content(path):
         ) from None
 
 
-def class_name(path):
-    """Return the name of the class whose folder is at `path`; raises PicaptionError where it cannot be one."""
+def class_name(path: Path) -> str:
+    """Return the name of the class whose folder is at `path`.
+
+    Raises:
+        PicaptionError: the folder's name cannot be that of a class.
+    """
     name = path.name
-    if (
-        not name.strip()
-        or len(name) > LONGEST_NAME
-        or any(unicodedata.category(letter)[0] == "C" for letter in name)
-    ):
+    is_valid = name.strip() and len(name) <= MAX_NAME_LENGTH
+    if not is_valid or any(unicodedata.category(letter)[0] == "C" for letter in name):
         raise PicaptionError(
-            f"{str(path)!r}: a class is named by its folder, in 1 to {LONGEST_NAME} characters without "
-            "control characters; rename it"
+            f"{str(path)!r}: a class is named by its folder, in 1 to {MAX_NAME_LENGTH} characters "
+            "without control characters; rename it"
         )
     return name
 
 
-def need_enough(folder, counts):
-    """Raise PicaptionError where a class has fewer than FEWEST pictures; counts: pictures by class."""
-    few = [f"{label} has {count}" for label, count in counts.items() if count < FEWEST]
+def require_enough_images(folder: str | Path, counts: dict[str, int]) -> None:
+    """Raise PicaptionError if a class in `folder` has too few images; `counts` are by class."""
+    few = [
+        f"{label} has {count}" for label, count in counts.items() if count < MIN_IMAGES_PER_CLASS
+    ]
     if few:
         raise PicaptionError(
-            f"{folder}: a class takes {FEWEST} different pictures or more: {', '.join(few)}"
+            f"{folder}: a class takes {MIN_IMAGES_PER_CLASS} different pictures or more: "
+            f"{', '.join(few)}"
         )
 
 
-def write_taught_bundle(output, contents, labels, head, features, evidence, counts):
-    """Write the bundle of `contents` with `labels` and `head` to `output`, once it was loaded and does what the head
-    does for `features` [N, F] and `evidence` [N, V]; raises PicaptionError where it does not."""
+def write_taught_bundle(
+    output: str | Path,
+    contents: Contents,
+    labels: tuple[str, ...],
+    classifier: Classifier,
+    features: np.ndarray,
+    word_evidence: np.ndarray | None,
+    counts: dict[str, int],
+    max_difference: float = MAX_SCORE_DIFFERENCE,
+) -> None:
+    """Write a bundle with another classifier, once it was loaded and agrees with it.
+
+    Args:
+        output: the path to write to.
+        contents: of the bundle that lends the rest.
+        labels: the new classes.
+        classifier: the new classifier.
+        features: of images to compare it on, [N, F].
+        word_evidence: of these images, [N, V]; None without a captioner.
+        counts: images by class that it was fitted to, for the metadata.
+        max_difference: how far the bundle's scores may be from the classifier's.
+
+    Raises:
+        PicaptionError: they are further apart, or the bundle cannot be written.
+    """
     try:
         from ..bundle.classifier_graph import with_classify
     except ImportError:
         raise PicaptionError(
-            "teaching writes a graph, for which tflite-runtime has no means: pip install ai-edge-litert"
+            "teaching writes a graph, for which tflite-runtime has no means: "
+            "pip install ai-edge-litert"
         ) from None
     metadata = replace(
         contents.metadata,
@@ -201,43 +320,65 @@ def write_taught_bundle(output, contents, labels, head, features, evidence, coun
         measured={},
         provenance=contents.metadata.provenance | {"taught": {"pictures": counts}},
     )
-    new = replace(
+    taught = replace(
         contents,
-        graph=with_classify(contents.graph, head, multi_label=False),
+        graph=with_classify(contents.graph, classifier, multi_label=False),
         metadata=metadata,
         labels=labels,
     )
-    told = [None] * len(features) if evidence is None else evidence
+    expected = probabilities(classifier.logits(features, word_evidence), multi_label=False)
 
-    def check(bundle):
-        said = np.stack([bundle.classify(seen[None], words) for seen, words in zip(features, told)])
-        off = float(
-            np.abs(said - probabilities(head.logits(features, evidence), multi_label=False)).max()
-        )
-        if not off <= BOUND:
+    def check(bundle: Bundle) -> None:
+        scores = [
+            bundle.classify(features[row : row + 1], _row(word_evidence, row))
+            for row in range(len(features))
+        ]
+        difference = float(np.abs(np.stack(scores) - expected).max())
+        if not difference <= max_difference:
             raise PicaptionError(
-                f"{output} is not written: what it says differs by {off:.3f} from what was learned; "
-                "give more pictures, or report this"
+                f"{output} is not written: what it says differs by {difference:.3f} from what was "
+                "learned; give more pictures, or report this"
             )
 
-    write_checked(output, new, check)
+    write_checked(output, taught, check)
 
 
-def capture(camera, folder, count, every):
-    """Write `count` frames of `camera` (picaption.device.sources.sources.open_source), `every` so many seconds one, to `folder`, made if need
-    be, as JPEGs with numbers that are not there yet, and return their paths: fewer where the camera ends before."""
+def _row(rows: np.ndarray | None, index: int) -> np.ndarray | None:
+    return None if rows is None else rows[index]
+
+
+def capture(camera: Source, folder: Path, count: int, interval: float) -> list[Path]:
+    """Write frames of a camera to a folder, as JPEGs with numbers that are not there yet.
+
+    Args:
+        camera: an open source.
+        folder: the folder; it is made if need be.
+        count: how many frames to write.
+        interval: seconds from one frame to the next.
+
+    Returns:
+        The paths of the frames: fewer than `count` if the camera ends before.
+    """
     class_name(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths, number = [], 0
+    paths: list[Path] = []
+    unused_paths = _unused_paths(folder)
     while len(paths) < count:
-        due = time.monotonic() + every
+        due = time.monotonic() + interval
         frame = camera.read()
         while camera.live and frame is not None and time.monotonic() < due:
-            frame = camera.read()  # What a camera has kept meanwhile is old.
+            frame = camera.read()  # The frames that a camera has buffered are old.
         if frame is None:
             break
-        while (path := folder / f"{number:04}.jpg").exists():
-            number += 1
+        path = next(unused_paths)
         write_image(path, frame)
         paths.append(path)
     return paths
+
+
+def _unused_paths(folder: Path) -> Iterator[Path]:
+    """Yield the paths of the numbers that no image in `folder` has."""
+    for number in itertools.count():
+        path = folder / f"{number:04}.jpg"
+        if not path.exists():
+            yield path

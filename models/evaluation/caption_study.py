@@ -70,7 +70,7 @@ def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
         encoded = recognizer.model.encode(recognizer.prepare(picture))
         seen = eye.model.encode(eye.prepare(picture)) if eye else encoded
         features.append(seen.features[0])
-        evidence.append(recognizer.evidence(encoded))
+        evidence.append(recognizer.word_evidence(encoded))
         records.append(record)
     need_some(features, skipped)
     truth = readers.label_matrix(records, dataset.classes)

@@ -20,16 +20,16 @@ from picaption.device.bundle.bundle import Bundle, read_bundle
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import probabilities
 from picaption.device.recognition.teach import (
-    content,
+    file_hash,
     extract_features,
     find_class_images,
     fit_classes,
-    need_enough,
+    require_enough_images,
     write_taught_bundle,
 )
 
 from ..files import read_lines, save_arrays, write_lines, write_text
-from ..run_folder import load_head, save_head
+from ..run_folder import load_classifier, save_classifier
 from .gallery import data_uri, write_page
 from .metrics import expected_calibration_error, percent
 
@@ -62,10 +62,10 @@ def train_classes(folder, base, run, dev=None, threads=None):
             )
         pictures, shared = without(pictures, dev_pictures)
         skipped += [*dev_skipped, *shared]
-        need_enough(folder, {label: sum(each == label for each, _ in pictures) for label in labels})
+        require_enough_images(folder, {label: sum(each == label for each, _ in pictures) for label in labels})
     recognizer = Recognizer(Bundle(base, threads))
     seen = extract_features(recognizer, labels, tqdm(pictures, "pictures", disable=None))
-    need_enough(folder, seen.counts)
+    require_enough_images(folder, seen.counts)
     judged = dev and extract_features(
         recognizer, labels, tqdm(dev_pictures, "dev pictures", disable=None)
     )
@@ -80,10 +80,10 @@ def train_classes(folder, base, run, dev=None, threads=None):
 
 def without(pictures, others):
     """Return (those of `pictures`, [(class, path)], whose file is none of `others`; a line for each of the rest)."""
-    known = {content(path): path for _, path in others}
+    known = {file_hash(path): path for _, path in others}
     kept, shared = [], []
     for label, path in pictures:
-        other = known.get(content(path))
+        other = known.get(file_hash(path))
         if other:
             shared.append(f"{path} is the same picture as {other}")
         else:
@@ -96,12 +96,12 @@ def keep(run, base, labels, head, seen):
     (run / "checked.npz").unlink(missing_ok=True)  # It comes last: a run without it is not whole.
     shutil.copyfile(base, run / BASE)
     write_lines(run / "labels.txt", labels)
-    save_head(head, run / "classifier.npz")
+    save_classifier(head, run / "classifier.npz")
     rows = np.linspace(0, len(seen.paths) - 1, min(CHECKED, len(seen.paths))).astype(int)
     checked = {"features": seen.features[rows], "counts": seen.truth.sum(0).astype(int)}
     save_arrays(
         run / "checked.npz",
-        checked if seen.evidence is None else checked | {"evidence": seen.evidence[rows]},
+        checked if seen.word_evidence is None else checked | {"evidence": seen.word_evidence[rows]},
     )
 
 
@@ -112,7 +112,7 @@ def convert_classes(run, output):
     contents, labels, head = (
         read_bundle(run / BASE),
         read_lines(run / "labels.txt"),
-        load_head(run / "classifier.npz"),
+        load_classifier(run / "classifier.npz"),
     )
     try:
         with np.load(run / "checked.npz", allow_pickle=False) as kept:
@@ -219,7 +219,7 @@ def write_mistakes(path, figures, labels, paths, truth, scores):
         if wrong
         else "<p>There are no mistakes.</p>\n"
     )
-    matrix = data_uri(path.with_name("confusion.png"), side=1400)
+    matrix = data_uri(path.with_name("confusion.png"), max_side=1400)
     body += (
         f'<section>\n<h2>Confusion matrix</h2>\n<p>A row a true class.</p>\n<img alt="Confusion matrix" src="{matrix}" '
         'style="max-width: 100%">\n</section>\n'

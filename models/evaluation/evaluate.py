@@ -9,6 +9,7 @@ from tqdm import tqdm
 from picaption.device import PicaptionError, Recognizer
 from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
 from picaption.device.images import read_image
+from picaption.device.recognition.stopwatch import Stopwatch
 
 from ..backend import load_keras
 from ..data.readers import read_captions
@@ -93,8 +94,9 @@ def evaluate_captions(recognizer, dataset, predictions=None, training=None):
     records, found, encoded, skipped = [], [], [], []
     for record, picture in pictures_of(dataset, skipped):
         records.append(record)
-        for kept, value in zip((found, encoded), recognizer.recognize(picture)):
-            kept.append(value)
+        stopwatch = Stopwatch()
+        encoded.append(recognizer.encode(picture, stopwatch))
+        found.append(recognizer.recognize(encoded[-1], stopwatch))
     need_some(found, skipped)
     told = {record.name: each.caption.text for record, each in zip(records, found)}
     references = {record.name: record.captions for record in records}

@@ -187,7 +187,8 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
         + chunk(b"IEND", b"")
     )
     # OpenCV takes its limit when it is loaded, so this needs a fresh process.
-    program = f"from picaption.device.images import read_image; read_image({str(tmp_path / 'bomb.png')!r})"
+    path = str(tmp_path / "bomb.png")
+    program = f"from picaption.device.images import read_image; read_image({path!r})"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 1
     assert "bomb.png has more than 100 million pixels" in result.stderr.splitlines()[-1]
@@ -231,7 +232,7 @@ def test_list_pictures_without_pictures(tmp_path):
 
 
 def test_resize_returns_the_very_array_where_the_size_fits(two_colours):
-    assert resize(two_colours, 8, 16, "squash") is two_colours
+    assert resize(two_colours, 8, 16, "stretch") is two_colours
     assert resize(two_colours, 8, 16, "crop") is two_colours
 
 
@@ -242,7 +243,7 @@ def test_squash_averages_the_whole_frame():
     image[0, 0] = 140
     # Each output pixel is the mean of a 2 x 4 block: (7 * 100 + 140) / 8 = 105.
     expected = [[[105] * 3, [0] * 3], [[0] * 3, [40, 80, 120]]]
-    np.testing.assert_array_equal(resize(image, 2, 2, "squash"), expected)
+    np.testing.assert_array_equal(resize(image, 2, 2, "stretch"), expected)
 
 
 def test_crop_keeps_the_centre():
@@ -256,11 +257,12 @@ def test_crop_keeps_the_centre():
 
 def test_enlarging_interpolates_linearly():
     image = np.array([[[0] * 3, [100] * 3]], np.uint8)
-    # Output centres lie at -0.25, 0.25, 0.75 and 1.25 of the input's pixels; beyond the edge the edge holds.
-    np.testing.assert_array_equal(resize(image, 1, 4, "squash")[0, :, 0], [0, 25, 75, 100])
+    # Output centres lie at -0.25, 0.25, 0.75 and 1.25 of the input's pixels; beyond the edge the
+    # edge holds.
+    np.testing.assert_array_equal(resize(image, 1, 4, "stretch")[0, :, 0], [0, 25, 75, 100])
 
 
-@pytest.mark.parametrize("rule", ["squash", "crop"])
+@pytest.mark.parametrize("rule", ["stretch", "crop"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 2), (1080, 1920)])
 def test_resize_takes_any_size(shape, rule):
     image = np.full((*shape, 3), 77, np.uint8)
@@ -269,7 +271,7 @@ def test_resize_takes_any_size(shape, rule):
     assert (resized == 77).all()
 
 
-@pytest.mark.parametrize("rule", ["squash", "crop"])
+@pytest.mark.parametrize("rule", ["stretch", "crop"])
 def test_resize_uses_the_memory_it_is_given_again(photos, rule):
     kept = {}
     first = resize(photos["cat"], 100, 100, rule, kept)

@@ -11,10 +11,9 @@ import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer, cli, default_bundle
 from picaption.device.bench.fingerprint import (
-    Recorder,
+    Fingerprinter,
     compare,
     difference,
-    fingerprint,
     machine,
     main,
     sha256,
@@ -23,9 +22,9 @@ from picaption.device.bundle.bundle import read_bundle, write_bundle
 from picaption.device.bundle.word_evidence import compute_word_evidence
 from picaption.device.images import read_image, write_image
 from picaption.device.recognition.recognizer import best_caption
-from picaption.device.sources.sources import DEMO_PICTURES
+from picaption.device.sources.demo_frames import DEMO_IMAGES
 
-DEMO = DEMO_PICTURES
+DEMO = DEMO_IMAGES
 CAT, COFFEE = DEMO / "cat.jpg", DEMO / "coffee.jpg"
 #: What the command prints of a bundle of two classes, for one picture.
 MACHINE = {"machine": "x86_64", "graph": "00"}
@@ -42,13 +41,13 @@ PICTURE = {
 
 
 @pytest.fixture(scope="module")
-def recognizer():
-    return Recognizer(Recorder(default_bundle(), threads=1))
+def fingerprinter():
+    return Fingerprinter(default_bundle())
 
 
 @pytest.fixture(scope="module")
-def cat(recognizer):
-    return fingerprint(recognizer, CAT)
+def cat(fingerprinter):
+    return fingerprinter.fingerprint(CAT)
 
 
 def written(path, *lines):
@@ -70,10 +69,11 @@ def test_an_arrays_hash_is_that_of_its_bytes():
     )
 
 
-def test_a_fingerprint_is_of_what_the_bundle_gives(recognizer, cat):
+def test_a_fingerprint_is_of_what_the_bundle_returns(cat):
     plain = Recognizer(Bundle(default_bundle(), threads=1))
     image = read_image(CAT)
-    recognition, encoded = plain.recognize(image)
+    recognition = plain(image)
+    encoded = plain.encode(image)
     assert (cat["picture"], cat["decoded"]) == (
         "cat.jpg",
         hashlib.sha256(image.tobytes()).hexdigest(),
@@ -85,8 +85,8 @@ def test_a_fingerprint_is_of_what_the_bundle_gives(recognizer, cat):
         recognition.caption.text,
         [recognition.caption.log_probability],
     )
-    assert cat["classes"] == [each.name for each in recognition.classes]
-    assert cat["scores"][recognizer.model.labels.index("cat")] == recognition.classes[0].score
+    assert cat["classes"] == [score.name for score in recognition.classes]
+    assert cat["scores"][plain.model.labels.index("cat")] == recognition.classes[0].score
     assert cat["scores"] == plain.class_scores(image).tolist()
 
 
@@ -105,30 +105,30 @@ def test_logits_are_all_that_the_captioner_was_asked_for(cat):
     assert len(asked) > 5 and cat["logits"] == total.hexdigest()
 
 
-def test_the_same_again_and_by_two_threads(recognizer, cat):
-    other = fingerprint(recognizer, COFFEE)
+def test_the_same_again_and_by_two_threads(fingerprinter, cat):
+    other = fingerprinter.fingerprint(COFFEE)
     assert not {cat[name] for name in ("input", "features", "context", "logits")} & set(
         map(str, other.values())
     )
-    assert fingerprint(recognizer, CAT) == cat
-    both = fingerprint(Recognizer(Recorder(default_bundle(), threads=2)), CAT)
+    assert fingerprinter.fingerprint(CAT) == cat
+    both = Fingerprinter(default_bundle(), threads=2).fingerprint(CAT)
     assert compare([MACHINE, cat], [MACHINE, both])[1]
 
 
-def test_a_picture_made_ready_is_what_the_encoder_got(recognizer, cat, tmp_path):
-    fingerprint(recognizer, CAT, tmp_path)
-    ready = fingerprint(recognizer, tmp_path / "cat.png")
+def test_a_picture_made_ready_is_what_the_encoder_got(fingerprinter, cat, tmp_path):
+    fingerprinter.fingerprint(CAT, tmp_path)
+    ready = fingerprinter.fingerprint(tmp_path / "cat.png")
     assert ready["decoded"] == ready["input"] == cat["input"] != cat["decoded"]
     assert {name: value for name, value in ready.items() if name not in ("picture", "decoded")} == {
         name: value for name, value in cat.items() if name not in ("picture", "decoded")
     }
 
 
-def test_a_bit_of_the_input_changes_all_that_follows(recognizer, cat, tmp_path):
-    image = recognizer.prepare(read_image(CAT)).copy()
+def test_a_bit_of_the_input_changes_all_that_follows(fingerprinter, cat, tmp_path):
+    image = fingerprinter.recognizer.prepare(read_image(CAT)).copy()
     image[100:110, 100:110] ^= 64
     write_image(tmp_path / "cat.jpg.png", image)
-    other = fingerprint(recognizer, tmp_path / "cat.jpg.png")
+    other = fingerprinter.fingerprint(tmp_path / "cat.jpg.png")
     lines, equal = compare(
         [MACHINE, cat], [MACHINE, other | {"picture": "cat.jpg", "decoded": cat["decoded"]}]
     )
@@ -138,7 +138,7 @@ def test_a_bit_of_the_input_changes_all_that_follows(recognizer, cat, tmp_path):
 def test_a_bundle_without_classes_has_none(cat, tmp_path):
     contents = read_bundle(default_bundle())
     write_bundle(tmp_path / "some.tflite", replace(contents, labels=()))
-    found = fingerprint(Recognizer(Recorder(tmp_path / "some.tflite", threads=1)), CAT)
+    found = Fingerprinter(tmp_path / "some.tflite").fingerprint(CAT)
     # Nothing listens to the words' evidence, so the captioner is not asked for it.
     assert found.pop("logits") != cat["logits"]
     assert found == {name: value for name, value in cat.items() if name != "logits"} | {
@@ -154,7 +154,8 @@ def test_equal_lines_are_equal():
         "| picture | decoded | input | features | caption | classes | log_probability | scores |",
         "|---|---|---|---|---|---|---|---|",
         "| cat.jpg | equal | equal | equal | equal | equal | 0.0e+00 | 0.0e+00 |",
-        "| all: equal, and largest difference | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 | 0.0e+00 | 0.0e+00 |",
+        "| all: equal, and largest difference | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 "
+        "| 0.0e+00 | 0.0e+00 |",
     ]
 
 

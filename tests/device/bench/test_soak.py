@@ -2,16 +2,14 @@
 
 import numpy as np
 
-from picaption.device.bench.soak import SETTLED, Prepared, soak
+from picaption.device.bench.soak import SETTLED_FRAMES, PreparedSource, soak
 from picaption.device.config.settings import Config
-from picaption.device.sources.sources import Demo
-
-CONFIG = Config(size="320x240", threads=1, quiet=True)
+from picaption.device.sources.demo_frames import Demo
 
 
-def test_a_run_stays_as_it_is_and_costs_little_beside_its_model(monkeypatch):
-    monkeypatch.setattr("picaption.device.bench.soak.SETTLED", 150)
-    figures = soak(Config(size="320x240", threads=1, quiet=True, frames=600))
+def test_a_run_stays_as_it_is_and_costs_little_beside_its_model():
+    config = Config(size="320x240", threads=1, quiet=True, frames=600)
+    figures = soak(config, settled_frames=150)
     assert figures["frames"] == 600
     assert figures["grown_bytes"] < 2_000_000
     assert (
@@ -27,9 +25,9 @@ def test_the_age_of_a_frame_is_below_two_inferences():
 
 
 def test_prepared_frames_are_the_demos_at_its_pace():
-    frames, demo = Prepared((64, 48)), Demo((64, 48))
+    frames, demo = PreparedSource((64, 48)), Demo((64, 48))
     shown = [frames.read() for _ in range(demo.count * 100 + 1)]
     assert shown[0] is shown[3] is shown[-1] and not frames.live
     for number in (0, 4, 100, 404):
         np.testing.assert_array_equal(shown[number], demo.frame(number))
-    assert SETTLED == 1000
+    assert SETTLED_FRAMES == 1000

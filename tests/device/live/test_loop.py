@@ -8,21 +8,25 @@ import time
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.live import loop
-from picaption.device.live.loop import Summary, run
+from picaption.device.live.loop import Pace, Summary, run
 from tests.device.fakes.standins import Counter, Keeper, parts, recognition
 
 
-def recognizer(pause=0.0, seen=None):
-    """Return a recognizer that takes `pause` seconds and fails where its frame changes meanwhile."""
+def recognizer(pause=0.0, ages=None):
+    """Return a recognizer that takes `pause` seconds and fails if its frame changes meanwhile.
 
-    def recognize(image, frame, captured_at):
+    The list `ages` gets the frames' ages in seconds.
+    """
+
+    def recognize(image, frame, captured_at, camera, stopwatch):
         before = image.copy()
         time.sleep(pause)
         assert (image == before).all() and (image == frame % 256).all()
-        if seen is not None:
-            seen.append(time.time() - captured_at)
-        return recognition(frame=frame, captured_at=captured_at)
+        if ages is not None:
+            ages.append(time.time() - captured_at)
+        stopwatch.lap("encode")
+        timings = stopwatch.timings()
+        return recognition(frame=frame, captured_at=captured_at, camera=camera, timings=timings)
 
     return recognize
 
@@ -41,7 +45,8 @@ def test_a_live_source_gives_its_newest_frame_and_the_rest_are_skipped():
     numbers = [result.frame for _, result in sink.got]
     assert numbers == sorted(set(numbers))
     assert 3 <= summary.frames < 100
-    # Never a stale picture: after 50 ms of work it is hardly older than these (a queue would make it 400 ms).
+    # Never a stale frame: after 50 ms of work it is hardly older than these (a queue would make
+    # it 400 ms).
     assert sorted(ages)[len(ages) // 2] < 0.2
     assert min(summary.latencies) >= 50
 
@@ -52,7 +57,7 @@ def test_every_sink_gets_the_same_recognition():
     assert [a is b for (_, a), (_, b) in zip(sinks[0].got, sinks[1].got)] == [True] * 3
 
 
-def test_what_adds_to_the_latency_is_told():
+def test_the_timings_hold_what_adds_to_the_latency():
     class Slow(Keeper):
         def write(self, recognized):
             time.sleep(0.02)
@@ -61,10 +66,10 @@ def test_what_adds_to_the_latency_is_told():
     sink = Slow()
     summary = run(parts(Counter(10**9, pause=0.001), recognizer(0.01), sink), frames=4)
     timings = [result.timings for _, result in sink.got]
-    assert all(list(spent) == ["waited", "encode", "total", "outputs"] for spent in timings)
-    assert timings[0]["outputs"] == 0 and min(spent["outputs"] for spent in timings[1:]) >= 20
-    assert 0 <= min(spent["waited"] for spent in timings)
-    assert list(summary.stages) == ["waited", "encode", "outputs"]
+    assert all(list(spent) == ["queue", "encode", "total", "output"] for spent in timings)
+    assert timings[0]["output"] == 0 and min(spent["output"] for spent in timings[1:]) >= 20
+    assert min(spent["queue"] for spent in timings) >= 0
+    assert list(summary.stages) == ["queue", "encode", "output"]
 
 
 def test_what_the_camera_says_of_a_frame_is_passed_on():
@@ -109,22 +114,24 @@ def test_a_pause_between_frames_ends_with_the_run():
     assert time.monotonic() - start < 2
 
 
-def test_power_is_saved_while_nothing_changes(monkeypatch):
-    monkeypatch.setattr(loop, "CALM", 0.3)
-    monkeypatch.setattr(loop, "IDLE", 0.2)
-    scene, seen = [1], []
+def test_power_is_saved_while_nothing_changes():
+    scene, times = [1], []
 
-    def recognize(image, frame, captured_at):
-        seen.append(time.monotonic())
+    def recognize(image, frame, captured_at, camera, stopwatch):
+        times.append(time.monotonic())
         return recognition(frame=frame, scene=scene[0])
 
     start = time.monotonic()
     change = threading.Timer(0.9, scene.__setitem__, (0, 2))
     change.start()
-    run(parts(Counter(10**9, pause=0.005), recognize, power_save=True), seconds=1.3)
-    gaps = {when - start: after - when for when, after in zip(seen, seen[1:])}
+    run(
+        parts(Counter(10**9, pause=0.005), recognize, power_save=True),
+        seconds=1.3,
+        pace=Pace(calm_seconds=0.3, idle_seconds=0.2),
+    )
+    gaps = {when - start: after - when for when, after in zip(times, times[1:])}
     calm = [gap for when, gap in gaps.items() if 0.35 < when < 0.7]
-    awake = [gap for when, gap in gaps.items() if when < 0.25 or 1.13 < when]
+    awake = [gap for when, gap in gaps.items() if when < 0.25 or when > 1.13]
     assert calm and min(calm) > 0.18 and sorted(awake)[len(awake) // 2] < 0.05
 
 
@@ -193,23 +200,23 @@ def test_the_clock_may_be_set_back(monkeypatch):
     )
     summary = run(parts(Counter(20, live=False), recognizer(), sink))
     assert summary.frames == 20 and min(summary.latencies) >= 0
-    assert min(result.timings["waited"] for _, result in sink.got) >= 0
+    assert min(result.timings["queue"] for _, result in sink.got) >= 0
     assert sink.got[0][1].captured_at > sink.got[-1][1].captured_at
 
 
-def test_every_turn_is_told_even_while_no_frame_comes():
-    turns = []
+def test_on_tick_is_called_even_while_no_frame_comes():
+    ticks = []
     run(
         parts(Counter(10**9, pause=0.3), recognizer()),
         seconds=0.5,
-        turn=lambda: turns.append(time.monotonic()),
+        on_tick=lambda: ticks.append(time.monotonic()),
     )
-    assert max(after - before for before, after in zip(turns, turns[1:])) < 0.25
+    assert max(after - before for before, after in zip(ticks, ticks[1:])) < 0.25
 
 
 def test_the_summary_is_one_line():
-    summary = Summary(40, 4.0, tuple(range(1, 41)), {"waited": (1.0, 2.0, 9.0), "encode": (3.0,)})
+    summary = Summary(40, 4.0, tuple(range(1, 41)), {"queue": (1.0, 2.0, 9.0), "encode": (3.0,)})
     assert str(summary) == (
-        "40 frames in 4.0 s: 10.0 fps, latency 20 ms (90th percentile 36 ms): waited 2.0, encode 3.0"
+        "40 frames in 4.0 s: 10.0 fps, latency 20 ms (90th percentile 36 ms): queue 2.0, encode 3.0"
     )
     assert str(Summary(0, 1.0, (), {})) == "no frame was recognised"

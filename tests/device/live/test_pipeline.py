@@ -17,7 +17,7 @@ from picaption.device.live.pipeline import Pipeline
 from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.scene import SceneTracker
 from picaption.device.sources.capture import ReconnectingReader, SequentialReader
-from picaption.device.sources.sources import DEMO_PICTURES
+from picaption.device.sources.demo_frames import DEMO_IMAGES
 from tests.device.fakes.standins import recognition
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text())
@@ -49,7 +49,7 @@ def test_parts_of_a_camera_and_of_a_folder(opened, tmp_path):
     )
     assert (live.name, live.max_fps, live.power_save) == ("demo", 5.0, True)
     assert live.reader.next(2).image.shape == (64, 48, 3)
-    folder = opened(replace(DEMO, source=str(DEMO_PICTURES), quiet=False))
+    folder = opened(replace(DEMO, source=str(DEMO_IMAGES), quiet=False))
     assert (
         isinstance(folder.reader, SequentialReader)
         and isinstance(folder.recognize, Recognizer)
@@ -149,13 +149,13 @@ def test_frames_of_one_camera_go_through_all_of_it(opened, tmp_path):
     assert summary.frames == len(lines) == 5 and all(line["scene"] == 1 for line in lines)
     assert len({line["caption"]["text"] for line in lines}) == 1
     assert list(lines[0]["timings_ms"]) == [
-        "waited",
+        "queue",
         "preprocess",
         "encode",
         "caption",
         "classify",
         "total",
-        "outputs",
+        "output",
     ]
     for line in lines:
         jsonschema.validate(line, SCHEMA)

@@ -88,7 +88,8 @@ def test_evidence_counts_a_word_once():
     table = {START_ID: {A: 0.5, B: 0.3}, A: {A: 0.7, END_ID: 0.3}, B: {END_ID: 0.8}}
     evidence = np.zeros(SIZE, np.float32)
     evidence[[A, B]] = 0.5, 0.1
-    # b: log 0.24 + 0.1 = -1.327; a: log 0.15 + 0.5 = -1.397; a a: log 0.105 + 0.5 = -1.754, where twice would be -1.254.
+    # b: log 0.24 + 0.1 = -1.327; a: log 0.15 + 0.5 = -1.397; a a: log 0.105 + 0.5 = -1.754, where
+    # twice would be -1.254.
     found = beam_search(bigrams(table), 2, Beam(4, 1, 2, 0.0, 1.0), evidence)
     assert [hypothesis.words for hypothesis in found] == [(B,), (A,), (A, A)]
 
@@ -196,7 +197,8 @@ def test_the_search_ends_once_nothing_open_would_win_by_ending(penalty, best, st
     assert widths == [1] * steps
 
 
-# Where captions may differ by more than one word in length and that is rewarded, the search may end too early.
+# Where captions may differ by more than one word in length and that is rewarded, the search may
+# end too early.
 @pytest.mark.parametrize("order", [2, 3, 4])
 @pytest.mark.parametrize("minimum, penalty", [(0, 0.0), (2, 0.0), (3, 0.7), (3, 1.0), (4, 1.3)])
 def test_a_beam_that_is_wide_enough_finds_the_best_of_all(order, minimum, penalty):

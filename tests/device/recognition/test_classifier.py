@@ -1,4 +1,4 @@
-"""The classifier's fit: the optimum that its formula asks for, what language brings, and how sure it is."""
+"""The classifier's fit: the optimum of its formula, what language adds, and its confidence."""
 
 from dataclasses import replace
 
@@ -95,7 +95,7 @@ def test_the_fit_is_where_the_gradient_vanishes(multi_label, count, size):
 
 
 def called_for(classes, random):
-    """Return the evidence of captions that call for the animals of those classes, 0 a cat and 1 a dog, in most cases."""
+    """Return word evidence that calls for the animals of those classes, 0 a cat and 1 a dog."""
     evidence = random.uniform(0, 0.2, (len(classes), len(VOCABULARY))).astype(np.float32)
     for row, animal in zip(evidence, classes):
         row[VOCABULARY.word_ids["cat" if animal == 0 else "dog"]] += 4
@@ -126,7 +126,7 @@ def test_the_more_pictures_of_a_class_the_less_its_name_counts():
     names, features = name_prior(("cat", "dog"), VOCABULARY), np.ones((40, 3), np.float32)
     evidence = np.ones(
         (40, len(VOCABULARY)), np.float32
-    )  # The same of each, so nothing is learned from it, and STEADY divides it.
+    )  # The same for all, so nothing is learned from it, and SPREAD_FLOOR divides it.
     truth = np.eye(2, dtype=np.float32)[[0] * 39 + [1]]
     words = fit_classifier(features, evidence, names, truth, False).words
     assert words[VOCABULARY.word_ids["cat"], 0] == pytest.approx(0.4 / (1 + 39 / 8) / 0.1)

@@ -20,6 +20,7 @@ from picaption.device.bundle.vocabulary import (
 )
 from picaption.device.bundle.word_evidence import REFERENCE_PROBABILITY
 from picaption.device.recognition.recognizer import best_caption, best_scores
+from picaption.device.recognition.stopwatch import Stopwatch
 
 GREY = np.full((9, 9, 3), 60, np.uint8)
 #: What follows two words in "a man 's a dog", a being 3, man 4, 's 5 and dog 6.
@@ -93,11 +94,27 @@ def test_a_recognition_says_all_of_a_picture(recognizer, photos):
 
 
 def test_a_recognition_comes_with_the_features_and_all_tags(recognizer, photos):
-    found, encoded = recognizer.recognize(photos["cat"], 7, 1.5)
+    encoded = recognizer.encode(photos["cat"])
     expected = recognizer.model.encode(recognizer.prepare(photos["cat"]))
     np.testing.assert_array_equal(encoded.features, expected.features)
     np.testing.assert_array_equal(encoded.tags, expected.tags)
+    found = recognizer.recognize(encoded, Stopwatch(), 7, 1.5)
     assert found == replace(recognizer(photos["cat"], 7, 1.5), timings=found.timings)
+
+
+def test_a_recognition_passes_on_what_the_camera_reports(recognizer, photos):
+    assert recognizer(photos["cat"]).camera is None
+    assert recognizer(photos["cat"], camera={"Lux": 12.5}).camera == {"Lux": 12.5}
+
+
+def test_caption_and_classes_are_those_of_the_recognition(recognizer, photos):
+    encoded = recognizer.encode(photos["cat"])
+    caption, word_evidence = recognizer.caption(encoded)
+    np.testing.assert_array_equal(word_evidence, recognizer.word_evidence(encoded))
+    scores = recognizer.classify(encoded, word_evidence)
+    found = recognizer(photos["cat"])
+    assert caption == found.caption
+    assert best_scores(recognizer.model.labels, scores, 3) == found.classes
 
 
 def test_the_stages_take_the_time_in_all(recognizer, photos):
@@ -163,7 +180,7 @@ def test_class_scores_are_those_of_the_recognition(recognizer, photos):
         assert (
             scores.shape == (4,)
             and scores.dtype == np.float32
-            and (0 <= scores).all()
+            and (scores >= 0).all()
             and (scores <= 1).all()
         )
         assert best_scores(recognizer.model.labels, scores, 3) == recognizer(image).classes
@@ -205,12 +222,12 @@ def test_the_tags_help_to_choose_the_caption():
             [1e-9, 1, *[1e-9] * 5],
         )
     ).astype(np.float32)
-    encoded = Encoded(None, None, np.array([0.9, 0.1], np.float32))
+    encoded = Encoded(np.zeros((1, 3)), np.zeros((1, 2)), np.array([0.9, 0.1], np.float32))
     model.metadata = replace(model.metadata, tags=("man", "dog"))
     assert best_caption(model, encoded, Beam(2, 1, 3)).words == (6,)
     # log 0.4 / 2 + 0.9 weight against log 0.6 / 2 + 0.1 weight: even at 0.253.
-    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.25)).words == (6,)
-    assert best_caption(model, encoded, Beam(2, 1, 3, evidence=0.26)).words == (4,)
+    assert best_caption(model, encoded, Beam(2, 1, 3, tag_weight=0.25)).words == (6,)
+    assert best_caption(model, encoded, Beam(2, 1, 3, tag_weight=0.26)).words == (4,)
 
 
 def test_the_classifier_hears_which_words_the_picture_calls_for():
@@ -218,11 +235,8 @@ def test_the_classifier_hears_which_words_the_picture_calls_for():
     found = recognizer(GREY)
     assert found.caption == Caption("a man's a dog", ("a", "man", "'s", "a", "dog"), 6 * -0.5)
     assert found.tags == (Score("man", pytest.approx(0.9)),)
-    called = (
-        REFERENCE_PROBABILITY
-        * np.expm1(recognizer.evidence(recognizer.model.encode(recognizer.prepare(GREY)))[3:]).sum()
-        / 10
-    )
+    word_evidence = recognizer.word_evidence(recognizer.encode(GREY))
+    called = REFERENCE_PROBABILITY * np.expm1(word_evidence[3:]).sum() / 10
     np.testing.assert_allclose(recognizer.class_scores(GREY), [0.25, 0.5, 0.6, called], rtol=1e-4)
     assert found.classes == (
         Score("dog", pytest.approx(0.6)),
@@ -237,7 +251,7 @@ def test_where_there_are_no_classes_the_captioner_is_not_asked():
     model.next_word = lambda history, context, known=model.next_word: (
         asked.append(len(history)) or known(history, context)
     )
-    caption, evidence = Recognizer(model).tell(model.encode(np.full((4, 6, 3), 60, np.uint8)))
+    caption, evidence = Recognizer(model).caption(model.encode(np.full((4, 6, 3), 60, np.uint8)))
     assert caption.text == "a man's a dog" and evidence is None and set(asked) == {3}
 
 

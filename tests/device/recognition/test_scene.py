@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from picaption.device import Recognizer, default_bundle
-from picaption.device.recognition import scene
 from picaption.device.recognition.result import Caption
 from picaption.device.recognition.scene import SceneTracker
 
 
 class Counting(Recognizer):
-    """A Recognizer that counts how often it tells a caption, and may be told what to say."""
+    """A Recognizer that counts its captions, and may be given the next one."""
 
-    told, says = 0, None
+    captions = 0
+    next_caption = None
 
-    def tell(self, encoded):
-        self.told += 1
-        caption, evidence = super().tell(encoded)
-        return self.says or caption, evidence
+    def caption(self, encoded):
+        self.captions += 1
+        caption, word_evidence = super().caption(encoded)
+        return self.next_caption or caption, word_evidence
 
 
 @pytest.fixture
@@ -41,16 +41,16 @@ def test_a_scene_is_captioned_once(counting, photos):
         3.5,
     )
     assert watch(noisy).caption is watch(photos["cat"]).caption is first.caption
-    assert counting.told == 1
+    assert counting.captions == 1
 
 
 def test_another_scene_is_captioned_anew_and_so_is_the_old_one_when_it_comes_back(counting, photos):
     watch, alone = SceneTracker(counting), Recognizer(counting.model)
-    for told, name in enumerate(("cat", "coffee", "cat"), 1):
+    for count, name in enumerate(("cat", "coffee", "cat"), 1):
         found, expected = watch(photos[name]), alone(photos[name])
-        assert found.caption == expected.caption and counting.told == told
+        assert found.caption == expected.caption and counting.captions == count
         assert found.classes == expected.classes and found.tags == expected.tags
-        assert found.scene == told and type(found.scene) is int  # numpy's have no form in JSON
+        assert found.scene == count and type(found.scene) is int  # numpy's have no form in JSON
 
 
 def test_scenes_are_counted_and_have_a_json_form(counting, photos):
@@ -59,10 +59,10 @@ def test_scenes_are_counted_and_have_a_json_form(counting, photos):
     assert json.dumps(scenes) == "[1, 1, 2, 3]"
 
 
-def test_scores_are_averages_within_a_scene(counting, photos, monkeypatch):
+def test_scores_are_averages_within_a_scene(counting, photos):
     now = [100.0]
-    monkeypatch.setattr(scene.time, "monotonic", lambda: now[0])
-    watch, alone = SceneTracker(counting, smoothing=2.0), Recognizer(counting.model)
+    watch = SceneTracker(counting, smoothing=2.0, clock=lambda: now[0])
+    alone = Recognizer(counting.model)
     bright = np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
     first, at_once = watch(photos["cat"]), SceneTracker(counting)(bright)
     now[0] = 102.0
@@ -80,36 +80,38 @@ def test_scores_are_averages_within_a_scene(counting, photos, monkeypatch):
 def test_every_frame_is_classified_and_tagged_by_what_it_shows(counting, photos):
     watch, bright = SceneTracker(counting), np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
     first, second = watch(photos["cat"]), watch(bright)
-    assert counting.told == 1 and second.caption is first.caption
+    assert counting.captions == 1 and second.caption is first.caption
     assert second.classes != first.classes and second.tags != first.tags
 
 
 def test_the_threshold_is_the_bundles(counting, photos):
     counting.model.metadata = replace(counting.model.metadata, scene_threshold=2.0)
     watch = SceneTracker(counting)
-    assert watch(photos["coffee"]).caption is watch(photos["cat"]).caption and counting.told == 1
-
-
-def test_an_old_caption_gives_way_to_a_likelier_one_only(counting, photos, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(scene.time, "monotonic", lambda: now[0])
-    watch = SceneTracker(counting, every=5)
-    kept = watch(photos["cat"]).caption
-    now[0] = 104.9
-    assert watch(photos["cat"]).caption is kept and counting.told == 1
-    now[0], counting.says = (
-        105.0,
-        Caption("less likely", ("less", "likely"), kept.log_probability - 1),
+    assert (
+        watch(photos["coffee"]).caption is watch(photos["cat"]).caption and counting.captions == 1
     )
-    assert watch(photos["cat"]).caption is kept and counting.told == 2
-    now[0], counting.says = 110.0, Caption("likelier", ("likelier",), kept.log_probability + 1)
-    assert watch(photos["cat"]).caption is counting.says and counting.told == 3
-    now[0], counting.says = 110.1, Caption("too early", ("too", "early"), -0.1)
-    assert watch(photos["cat"]).caption.text == "likelier" and counting.told == 3
+
+
+def test_an_old_caption_gives_way_to_a_likelier_one_only(counting, photos):
+    now = [100.0]
+    watch = SceneTracker(counting, caption_every=5, clock=lambda: now[0])
+    first = watch(photos["cat"]).caption
+    now[0] = 104.9
+    assert watch(photos["cat"]).caption is first and counting.captions == 1
+    now[0] = 105.0
+    counting.next_caption = Caption("less likely", ("less", "likely"), first.log_probability - 1)
+    assert watch(photos["cat"]).caption is first and counting.captions == 2
+    now[0], counting.next_caption = (
+        110.0,
+        Caption("likelier", ("likelier",), first.log_probability + 1),
+    )
+    assert watch(photos["cat"]).caption is counting.next_caption and counting.captions == 3
+    now[0], counting.next_caption = 110.1, Caption("too early", ("too", "early"), -0.1)
+    assert watch(photos["cat"]).caption.text == "likelier" and counting.captions == 3
 
 
 def test_with_nothing_between_captions_every_frame_is_captioned(counting, photos):
-    watch = SceneTracker(counting, every=0)
+    watch = SceneTracker(counting, caption_every=0)
     for _ in range(3):
         watch(photos["cat"])
-    assert counting.told == 3
+    assert counting.captions == 3

@@ -62,7 +62,7 @@ def test_names_that_are_on_come_first():
 def test_another_scene_begins_from_nothing():
     smoother = Smoother(0.5, seconds=60.0)
     smoother.add(scores(0.9, 0.0), 0.0)
-    smoother.add(scores(0.4, 0.6), 0.1, anew=True)
+    smoother.add(scores(0.4, 0.6), 0.1, restart=True)
     assert smoother.scores.tolist() == pytest.approx([0.4, 0.6]) and smoother.on.tolist() == [
         False,
         True,

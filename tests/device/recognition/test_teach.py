@@ -1,4 +1,4 @@
-"""New classes taught on the device: told apart afterwards, written whole or not at all, bad input named."""
+"""New classes taught on the device: recognised, written completely or not at all."""
 
 import re
 import shutil
@@ -12,7 +12,6 @@ import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer, default_bundle
 from picaption.device.images import read_image, write_image
-from picaption.device.recognition import teach as teaching
 from picaption.device.recognition.teach import capture, find_class_images, teach
 from tests.device.fakes.standins import Counter
 
@@ -28,9 +27,9 @@ def test_what_was_taught_is_recognised(folder, tmp_path, photos):
     output, before = tmp_path / "taught.tflite", bundle.read_bytes()
     taught = teach(bundle, folder, output)
     assert (
-        taught.pictures == {"astronaut": 8, "cat": 8, "coffee": 8}
+        taught.image_counts == {"astronaut": 8, "cat": 8, "coffee": 8}
         and taught.skipped == ()
-        and taught.held_out > 0.8
+        and taught.held_out_accuracy > 0.8
     )
     recognizer, old = Recognizer(output), Recognizer(bundle)
     metadata = recognizer.model.metadata
@@ -38,7 +37,7 @@ def test_what_was_taught_is_recognised(folder, tmp_path, photos):
         recognizer.model.labels == ("astronaut", "cat", "coffee")
         and metadata.head == "single-label"
     )
-    assert metadata.provenance["taught"] == {"pictures": taught.pictures}
+    assert metadata.provenance["taught"] == {"pictures": taught.image_counts}
     for name, image in photos.items():
         found = recognizer(image)
         assert found.classes[0].name == name and sum(
@@ -61,12 +60,11 @@ def test_a_bundle_may_be_taught_in_place_and_again(bundle, folder, tmp_path):
     assert Bundle(path).labels == ("astronaut", "coffee")
 
 
-def test_what_does_not_do_what_was_learned_is_not_written(bundle, folder, tmp_path, monkeypatch):
+def test_what_does_not_do_what_was_learned_is_not_written(bundle, folder, tmp_path):
     path = tmp_path / "mine.tflite"
     shutil.copy(bundle, path)
-    monkeypatch.setattr(teaching, "BOUND", -1)
     with pytest.raises(PicaptionError, match="mine.tflite is not written: what it says differs by"):
-        teach(path, folder, path)
+        teach(path, folder, path, max_difference=-1)
     assert path.read_bytes() == bundle.read_bytes()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["classes", "mine.tflite"]
 
@@ -80,7 +78,7 @@ def test_an_interrupted_teach_leaves_the_old_bundle(bundle, folder, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        teach(path, folder, path, progress=interrupted)
+        teach(path, folder, path, on_progress=interrupted)
     assert path.read_bytes() == bundle.read_bytes()
 
 
@@ -89,7 +87,7 @@ def test_broken_and_double_pictures_are_left_out_and_named(bundle, folder, tmp_p
     shutil.copy(folder / "cat" / "cat_1.jpg", folder / "cat" / "copy.jpg")
     (folder / "cat" / "notes.txt").write_text("no picture")
     taught = teach(bundle, folder, tmp_path / "taught.tflite")
-    assert taught.pictures["cat"] == 8
+    assert taught.image_counts["cat"] == 8
     assert taught.skipped == (
         f"{folder}/cat/copy.jpg is the same picture as {folder}/cat/cat_1.jpg",
         f"{folder}/cat/cut.jpg is cut short or damaged; copy it again",
@@ -105,7 +103,8 @@ def test_broken_and_double_pictures_are_left_out_and_named(bundle, folder, tmp_p
         ),
         (
             lambda folder: shutil.copy(folder / "cat" / "cat_1.jpg", folder / "coffee" / "x.jpg"),
-            "coffee/x.jpg is the same picture as .*cat/cat_1.jpg: take it out of one of the two classes",
+            "coffee/x.jpg is the same picture as .*cat/cat_1.jpg: "
+            "take it out of one of the two classes",
         ),
         (
             lambda folder: (folder / "cat").rename(folder / "c\nat"),
@@ -167,7 +166,11 @@ def test_a_picture_is_of_its_moment(tmp_path):
 
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-c", "from picaption.device import cli, commands; cli.main(None, commands.teach_command)"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from picaption.device import cli, commands; cli.main(None, commands.teach_command)",
+]
 
 
 def run(*arguments):
@@ -187,7 +190,7 @@ def test_five_classes_of_five_pictures_take_seconds_and_little_memory(photos, tm
                 tmp_path / f"class {number}" / f"{part}.jpg",
                 image[top : top + height // 2, left : left + width // 2],
             )
-    # Of its own memory alone: what a child of this process has used counts this process' memory, too.
+    # Of its own memory alone: what a child of this process has used counts this process' too.
     program = COMMAND[-1].replace(
         "; ",
         "; import atexit; atexit.register(lambda: print(open('/proc/self/status').read())); ",
