@@ -1,49 +1,60 @@
-"""The command `picaption`: finds its subcommands among the installed entry points, and loads one only to use it."""
+"""The command `picaption`: its subcommands are entry points, and only the one called is loaded."""
 
 import functools
 import sys
-from importlib.metadata import entry_points
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NoReturn
 
 import click
 
 from .errors import PicaptionError, TemporaryError
 
 GROUP = "picaption.commands"
-#: Packages that picaption does without, and the extra that brings each.
-EXTRA = dict.fromkeys(("tensorflow", "keras", "pycocoevalcap", "tqdm", "matplotlib"), "convert") | {
+#: Packages that picaption itself does without, and the extra that brings each of them.
+EXTRA = {
+    "tensorflow": "convert",
+    "keras": "convert",
+    "pycocoevalcap": "convert",
+    "tqdm": "convert",
+    "matplotlib": "convert",
     "starlette": "web",
     "uvicorn": "web",
     "paho": "mqtt",
     "yaml": "flash",
 }
+#: Exit codes: of a usage or input error, of one that a retry may mend (sysexits.h), of ctrl-C.
+EXIT_ERROR = 2
+EXIT_TEMPORARY = 75
+EXIT_INTERRUPTED = 130
 
 
 @functools.cache
-def find_commands():
-    """Return the entry points of the subcommands that are installed, by name."""
+def find_commands() -> dict[str, EntryPoint]:
+    """Return the entry points of the installed subcommands by name."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 class Commands(click.Group):
-    """A group of the commands that the installed packages offer under the entry-point group GROUP."""
+    """A group of the commands that installed packages offer under the entry-point group GROUP."""
 
-    def list_commands(self, ctx):
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names, sorted."""
         return sorted(find_commands())
 
-    def get_command(self, ctx, name):
-        """Return the click command `name`, or None; where its packages are missing, one that says so when run."""
-        entry = find_commands().get(name)
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None; one whose packages are missing says so when it runs."""
+        entry = find_commands().get(cmd_name)
         if entry is None:
             return None
         try:
             return entry.load()
         except ImportError as error:
-            return _unavailable(name, error)
+            return _unavailable(cmd_name, error)
 
 
-def _unavailable(name, error):
-    """Return a command that takes anything and raises the `error` that its module's import raised."""
+def _unavailable(name: str, error: ImportError) -> click.Command:
+    """Return a command that takes any arguments and raises what its module's import raised."""
 
     @click.command(
         name,
@@ -51,14 +62,14 @@ def _unavailable(name, error):
         add_help_option=False,
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
-    def command():
+    def command() -> None:
         raise error
 
     return command
 
 
-def missing(error):
-    """Return the one line that says what the ImportError `error` lacks and how to get it."""
+def missing(error: ImportError) -> str:
+    """Return the line that says what an ImportError lacks and how to get it."""
     package = (error.name or "").partition(".")[0]
     if package in EXTRA:
         return f"this command needs {package}; pip install 'picaption[{EXTRA[package]}]'"
@@ -69,31 +80,47 @@ def missing(error):
     cls=Commands, name="picaption", context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(package_name="picaption", message="%(prog)s %(version)s")
-def picaption():
-    """Says what a picture shows: a caption, tags and classes, offline, on a Raspberry Pi or any computer."""
+def picaption() -> None:
+    """Describe what an image shows: a caption, tags and classes.
+
+    Offline, on a Raspberry Pi or any computer.
+    """
 
 
-def main(arguments=None, command=picaption, name="picaption"):
-    """Run the command line of a click `command` and exit: 0, 2 after one line `picaption: ...` for an error, 75 after one
-    for what another try may mend, a camera that fails, 130 after ctrl-C."""
+def main(
+    arguments: Sequence[str] | None = None,
+    command: click.Command = picaption,
+    name: str = "picaption",
+) -> NoReturn:
+    """Run a command line and exit.
+
+    The exit code is 0, or after one line `picaption: ...` for an error 2, or 75 if a retry may mend
+    it, such as a camera that fails; after ctrl-C it is 130.
+
+    Args:
+        arguments: What follows the program's name; sys.argv by default.
+        command: The click command to run.
+        name: What help calls the program.
+    """
     try:
         sys.exit(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.Abort:
-        sys.exit(130)
+        sys.exit(EXIT_INTERRUPTED)
     except click.ClickException as error:
-        help_text = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
-        _fail(error.format_message() + help_text)
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context else ""
+        _fail(error.format_message() + hint)
     except TemporaryError as error:
-        _fail(error, 75)
+        _fail(error, EXIT_TEMPORARY)
     except PicaptionError as error:
         _fail(error)
     except ImportError as error:
         _fail(missing(error))
-    except OSError as error:  # a full disk, a device taken away
+    except OSError as error:  # A full disk, a device that was unplugged.
         _fail(f"the system reports: {error}")
 
 
-def _fail(message, code=2):
-    """Print the one line of an error and exit with `code`."""
+def _fail(message: Any, code: int = EXIT_ERROR) -> NoReturn:
+    """Print an error on one line and exit."""
     print("picaption:", " ".join(str(message).split()), file=sys.stderr)
     sys.exit(code)

@@ -2,12 +2,12 @@
 
 
 class PicaptionError(Exception):
-    """One line that says what is wrong and how to mend it; the commands print it and exit with 2."""
+    """One line that names the problem and its fix; the commands print it and exit with 2."""
 
 
 class TemporaryError(PicaptionError):
-    """What another try may mend: the commands exit with 75, which sysexits.h calls a temporary failure."""
+    """What a retry may mend; the commands exit with 75, a temporary failure in sysexits.h."""
 
 
 class CameraError(TemporaryError):
-    """A camera that is not there, does not work, or works no more."""
+    """A camera that is missing, does not work, or has stopped working."""

@@ -1,4 +1,4 @@
-"""What goes wrong while a run goes on: a line each to standard error, no secret in it, and none again and again."""
+"""The log: problems during a run, a line each on standard error, never secret or repeated."""
 
 import logging
 import os
@@ -6,13 +6,16 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TextIO
 from urllib.parse import quote
 
-#: Seconds in which a line is not repeated.
-QUIET = 60.0
+#: How long a line is not repeated.
+QUIET_SECONDS = 60.0
 #: How many different lines are remembered for that.
-REMEMBERED = 1000
-#: syslog's priorities, which the journal takes from the beginning of a line (sd-daemon(3)).
+MAX_REMEMBERED = 1000
+#: syslog's priorities, which the journal reads at the beginning of a line (sd-daemon(3)).
 PRIORITIES = {
     logging.DEBUG: 7,
     logging.INFO: 6,
@@ -21,72 +24,115 @@ PRIORITIES = {
     logging.CRITICAL: 2,
 }
 
-# A password may hold an @ or a slash that it should not: what looks like user:password@ goes up to the last @.
+#: The priority of other levels: a notice.
+_NOTICE = 5
+
+# A password may contain an @ or a slash that it should not: what looks like user:password@ goes
+# up to the last @.
 _CREDENTIALS = re.compile(r"(\w+://)(?:[^/\s:]*:\S*|[^/\s]*)@")
-_secrets = set()
+_secrets: set[str] = set()
 
 
-def hide(secret):
-    """Have every line say *** in place of `secret`, a text, also as repr() and URLs write it; a blank one changes nothing."""
+def hide(secret: str | None) -> None:
+    """Replace `secret` by *** in every line, also as repr() and URLs write it.
+
+    None and a blank text change nothing.
+    """
     if secret and secret.strip():
         _secrets.update((secret, repr(secret)[1:-1], quote(secret, safe="", errors="replace")))
 
 
 class OneLineFormatter(logging.Formatter):
-    """One line a record, `picaption: message`, without secrets, with its priority where the journal reads it."""
+    """Makes a record one line, `picaption: message`, without secrets.
 
-    def __init__(self, journal=False):
+    Args:
+        journal: Begin the line with its priority, for the systemd journal.
+    """
+
+    def __init__(self, journal: bool = False) -> None:
         super().__init__("picaption: %(message)s")
         self._journal = journal
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
         text = super().format(record)
-        for secret in sorted(
-            _secrets, key=len, reverse=True
-        ):  # one may be the beginning of another
+        # The longest first: one secret may be the beginning of another.
+        for secret in sorted(_secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         text = _CREDENTIALS.sub(r"\1***@", " ".join(text.split()))
-        return f"<{PRIORITIES.get(record.levelno, 5)}>{text}" if self._journal else text
+        if self._journal:
+            return f"<{PRIORITIES.get(record.levelno, _NOTICE)}>{text}"
+        return text
+
+
+@dataclass
+class _Passed:
+    """When a line passed the filter last, and how many like it were held back since."""
+
+    at: float
+    held_back: int = 0
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets a line through at most once in QUIET seconds; when it comes again, it tells how many like it there were."""
+    """Passes a line at most once in QUIET_SECONDS.
 
-    def __init__(self):
+    The next one that passes says how many like it were held back.
+
+    Args:
+        clock: Returns the time in seconds.
+        max_remembered: How many different lines are remembered.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, max_remembered: int = MAX_REMEMBERED
+    ) -> None:
         super().__init__()
-        self._seen, self._lock = {}, threading.Lock()
+        self._clock = clock
+        self._max_remembered = max_remembered
+        self._passed: dict[tuple[int, str], _Passed] = {}
+        self._lock = threading.Lock()
 
-    def filter(self, record):
-        """Return whether the record may pass."""
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record passes."""
         try:
             message = record.getMessage()
-        except Exception:  # arguments that do not fit: a line must not end the run
-            message = record.msg = str(record.msg)
+        except Exception:  # Arguments that do not fit: a line must not end the run.
+            message = str(record.msg)
+            record.msg = message
             record.args = ()
-        key, now = (record.levelno, message), time.monotonic()
-        with self._lock:  # handlers filter before they take their own
-            last, kept = self._seen.pop(key, (None, 0))
-            if last is not None and now - last < QUIET:
-                self._seen[key] = last, kept + 1
+        key = (record.levelno, message)
+        now = self._clock()
+        with self._lock:  # Handlers filter before they take their own lock.
+            last = self._passed.pop(key, None)
+            if last is not None and now - last.at < QUIET_SECONDS:
+                last.held_back += 1
+                self._passed[key] = last
                 return False
-            self._seen[key] = now, 0
-            while len(self._seen) > REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-        if kept:
-            record.msg, record.args = f"{message} ({kept} like it not shown)", ()
+            self._passed[key] = _Passed(now)
+            while len(self._passed) > self._max_remembered:
+                del self._passed[next(iter(self._passed))]
+        if last is not None and last.held_back:
+            record.msg = f"{message} ({last.held_back} like it not shown)"
+            record.args = ()
         return True
 
 
-def configure(level, stream=None):
-    """Have the logger "picaption" write what is of that level ("debug", "info", "warning", "error") or above to `stream`,
-    standard error by default. Called again, it changes that."""
+def configure(
+    level: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Write the records of the logger "picaption"; a second call replaces the first one's handler.
+
+    Args:
+        level: The least that is written: "debug", "info", "warning" or "error".
+        stream: Where to; standard error by default.
+        clock: Returns the time in seconds by which repetition is measured.
+    """
     logger = logging.getLogger("picaption")
     for handler in logger.handlers[:]:
         if isinstance(handler.formatter, OneLineFormatter):
             logger.removeHandler(handler)
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(OneLineFormatter(bool(os.environ.get("JOURNAL_STREAM"))))
-    handler.addFilter(RateLimitFilter())
+    handler.addFilter(RateLimitFilter(clock))
     logger.addHandler(handler)
     logger.setLevel(level.upper())

@@ -1,43 +1,52 @@
 """The settings of the live loop as command-line options."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .settings import FIELDS, NAME, option_name
 
 
-def options(command):
-    """Give a click command, or the function that will be one, an option for every setting, and --config."""
-    for name, field in reversed(FIELDS.items()):
-        given = field.metadata
-        common = {"help": given["text"] + _default_text(field), "default": None}
-        if field.type is bool:
-            option = click.option(
-                f"{option_name(name)}/{option_name('no_' + name)}", name, **common
-            )
-        else:
-            kind = given["kind"] or (field.type if field.type in (int, float) else str)
-            option = click.option(
-                option_name(name),
-                name,
-                type=kind,
-                metavar=given["metavar"],
-                multiple=name == "event",
-                **common,
-            )
-        command = option(command)
-    text = f"The file of settings.  [default: {NAME} here, in the user's folder of settings or in /etc]"
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every setting, and --config, to a click command or its function."""
+    for field in reversed(FIELDS.values()):
+        command = _option(field)(command)
+    text = (
+        f"The file of settings.  [default: {NAME} here, in the user's folder of settings or in "
+        "/etc]"
+    )
     return click.option(
         "--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help=text
     )(command)
 
 
-def _default_text(field):
+def _option(field: dataclasses.Field) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option of a setting, None if it is not on the command line."""
+    text = field.metadata["text"] + _default_text(field)
+    if field.type is bool:
+        names = f"{option_name(field.name)}/{option_name('no_' + field.name)}"
+        return click.option(names, field.name, help=text, default=None)
+    click_type = field.metadata["click_type"]
+    if click_type is None:
+        click_type = field.type if field.type in (int, float) else str
+    return click.option(
+        option_name(field.name),
+        field.name,
+        type=click_type,
+        metavar=field.metadata["metavar"],
+        multiple=field.name == "event",
+        help=text,
+        default=None,
+    )
+
+
+def _default_text(field: dataclasses.Field) -> str:
+    """Return how the help ends: with the default, if it says something."""
     if field.type is bool or field.default in ("", (), 0):
         return ""
-    return (
-        f"  [default: {field.default:g}]"
-        if field.type is float
-        else f"  [default: {field.default}]"
-    )
+    if field.type is float:
+        return f"  [default: {field.default:g}]"
+    return f"  [default: {field.default}]"

@@ -1,37 +1,46 @@
-"""The settings of the live loop."""
+"""The settings of the live loop, each with its default, its help and its checks."""
 
 import dataclasses
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
-#: The file's name, which is looked for here, in the user's folder of settings, and in the system's.
+#: The file's name; it is looked for here, in the user's folder of settings, and in the system's.
 NAME = "picaption.toml"
 
-POSITIVE = click.FloatRange(0, min_open=True)
+_MIN_SIDE = 32
+_MAX_SIDE = 4096
 
 
 class FrameSize(click.ParamType):
-    """WIDTHxHEIGHT, each from 32 to 4096, as a text."""
+    """WIDTHxHEIGHT as a text, both from 32 to 4096."""
 
     name = "size"
 
-    def convert(self, value, param, ctx):
-        """Return the text in lower case; raises click.BadParameter where it is no size."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text in lower case; raise click.BadParameter if it is not a size."""
         match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value.lower())
-        if not match or not all(32 <= int(side) <= 4096 for side in match.groups()):
+        if not match or not all(_MIN_SIDE <= int(side) <= _MAX_SIDE for side in match.groups()):
             self.fail(f"{value} is not WIDTHxHEIGHT, each from 32 to 4096, such as 640x480")
         return value.lower()
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something to do when a word, a class or another caption appears.
+    """Something to do when a word, a class or a new caption appears.
 
-    word: of the caption; class_: one that is certain (`class` in the file); caption: any new caption. Exactly one is given.
-    run: a program and its arguments, in which {caption}, {class}, {word}, {score} and {time} are filled in; post: an http(s)
-    address that is sent the recognition as JSON. every: seconds that lie at least between two of these events.
+    Exactly one of word, class_ and caption is set, and one of run and post.
+
+    Attributes:
+        word: A word of the caption.
+        class_: A class that is certain (`class` in the file).
+        caption: Any new caption.
+        run: A program and its arguments; {caption}, {class}, {word}, {score} and {time} are
+            filled in.
+        post: An http(s) address that is sent the recognition as JSON.
+        every: The least seconds between two of these events.
     """
 
     word: str = ""
@@ -42,17 +51,29 @@ class Event:
     every: float = 10.0
 
 
-def _setting(default, text, kind=None, metavar=None, secret=False):
-    """Return a field of Config: its default, its line in the help, a click type that checks it, and what the help calls its
-    value."""
-    return dataclasses.field(
-        default=default, metadata={"text": text, "kind": kind, "metavar": metavar, "secret": secret}
-    )
+def _setting(
+    default: Any,
+    text: str,
+    click_type: click.ParamType | None = None,
+    metavar: str | None = None,
+    secret: bool = False,
+) -> Any:
+    """Return a field of Config.
+
+    Args:
+        default: Its default.
+        text: Its line in the help.
+        click_type: What checks its value beyond the field's own type.
+        metavar: What the help calls its value.
+        secret: Whether its value must not be shown.
+    """
+    metadata = {"text": text, "click_type": click_type, "metavar": metavar, "secret": secret}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of `picaption live`. A number of 0 and an empty text stand for: not given."""
+    """Settings of `picaption live`. A number of 0 and an empty text mean: not set."""
 
     source: str = _setting(
         "auto",
@@ -86,7 +107,8 @@ class Config:
     vflip: bool = _setting(False, "Turn the picture upside down.")
     focus: str = _setting(
         "",
-        "continuous, once, or a fixed distance in dioptres (1 / metres); empty: as the camera likes.",
+        "continuous, once, or a fixed distance in dioptres (1 / metres); empty: as the camera "
+        "likes.",
         metavar="HOW",
     )
     exposure: int = _setting(
@@ -97,7 +119,7 @@ class Config:
     )
     stall: float = _setting(
         5.0,
-        "A camera without a frame for S seconds is opened anew.",
+        "A camera without a frame for S seconds is opened again.",
         click.FloatRange(0.1, 3600),
         "S",
     )
@@ -113,7 +135,7 @@ class Config:
     )
     caption_every: float = _setting(
         10.0,
-        "Caption anew after S seconds even where the scene has not changed; 0: every frame.",
+        "Caption again after S seconds even where the scene has not changed; 0: every frame.",
         click.FloatRange(0),
         "S",
     )
@@ -131,7 +153,7 @@ class Config:
     json: str = _setting("", "Write JSON lines to FILE; - is standard output.", metavar="FILE")
     json_megabytes: float = _setting(
         0.0,
-        "Begin that file anew once it is so large, keeping the last ones; 0: never.",
+        "Start that file again once it is so large, keeping the last ones; 0: never.",
         click.FloatRange(0),
         "MB",
     )
@@ -191,16 +213,18 @@ class Config:
     )
 
 
+#: The settings by name.
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
+#: The names of the secret ones.
 SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["secret"])
 
 
-def option_name(name):
-    """Return the option of the setting `name`: "--max-fps" of "max_fps"."""
+def option_name(name: str) -> str:
+    """Return the option of a setting: "--max-fps" of "max_fps"."""
     return "--" + name.replace("_", "-")
 
 
-def environment_name(name):
+def environment_name(name: str) -> str:
     """Return the environment variable of a secret setting: "PICAPTION_TOKEN" of "token"."""
     return f"PICAPTION_{name.upper()}"

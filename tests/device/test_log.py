@@ -1,4 +1,4 @@
-"""Lines about what goes wrong: which, how often, and what they do not tell."""
+"""The log: which lines are written, how often, and what they hide."""
 
 import io
 import logging
@@ -19,9 +19,9 @@ def lines(monkeypatch):
     monkeypatch.setattr(log, "_secrets", set())
     stream, level, handlers = io.StringIO(), logger.level, logger.handlers[:]
 
-    def lines(wanted=None):
-        if wanted:
-            log.configure(wanted, stream)
+    def lines(level=None, **options):
+        if level:
+            log.configure(level, stream, **options)
         text = stream.getvalue()
         stream.seek(0)
         stream.truncate()
@@ -56,10 +56,9 @@ def test_the_journal_gets_priorities(lines, monkeypatch):
     assert lines() == [f"<{priority}>picaption: said" for priority in (7, 6, 4, 3)]
 
 
-def test_a_line_is_not_repeated_for_a_minute(lines, monkeypatch):
+def test_a_line_is_not_repeated_for_a_minute(lines):
     now = [100.0]
-    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
-    lines("warning")
+    lines("warning", clock=lambda: now[0])
     for _ in range(5):
         logger.warning("%s is full", "the disk")
     logger.warning("%s is full", "the other disk")
@@ -72,13 +71,16 @@ def test_a_line_is_not_repeated_for_a_minute(lines, monkeypatch):
     assert lines() == ["picaption: the disk is full"]
 
 
-def test_what_is_remembered_is_bounded(lines):
-    seldom = log.RateLimitFilter()
-    for number in range(3 * log.REMEMBERED):
-        assert seldom.filter(
-            logging.LogRecord("picaption", logging.INFO, "", 0, f"line {number}", (), None)
-        )
-    assert len(seldom._seen) == log.REMEMBERED
+def record(message):
+    return logging.LogRecord("picaption", logging.INFO, "", 0, message, (), None)
+
+
+def test_what_is_remembered_is_bounded():
+    rate_limit = log.RateLimitFilter(max_remembered=100)
+    for number in range(300):
+        assert rate_limit.filter(record(f"line {number}"))
+    assert not any(rate_limit.filter(record(f"line {number}")) for number in range(200, 300))
+    assert rate_limit.filter(record("line 199"))  # It was forgotten.
 
 
 def test_no_secret_is_told(lines):
@@ -132,18 +134,15 @@ def test_arguments_that_do_not_fit_end_nothing(lines):
     assert lines() == ["picaption: %d bytes", "picaption: this is %s"]
 
 
-def test_threads_may_log_at_once(lines, monkeypatch):
-    monkeypatch.setattr(log, "REMEMBERED", 20)
-    interval, seldom, failures = sys.getswitchinterval(), log.RateLimitFilter(), []
+def test_threads_may_log_at_once(lines):
+    interval = sys.getswitchinterval()
+    rate_limit = log.RateLimitFilter(max_remembered=20)
+    failures = []
 
     def talk(name):
         try:
             for number in range(5000):
-                seldom.filter(
-                    logging.LogRecord(
-                        "picaption", logging.INFO, "", 0, f"{name} {number}", (), None
-                    )
-                )
+                rate_limit.filter(record(f"{name} {number}"))
         except Exception as error:
             failures.append(error)
 

@@ -1,0 +1,30 @@
+"""The settings as options of a command."""
+
+import click
+
+from picaption.device.config.options import options
+from picaption.device.config.settings import FIELDS, option_name
+
+
+@click.command()
+@options
+def command(**_):
+    """Take anything."""
+
+
+def test_every_setting_is_an_option_and_every_option_a_setting():
+    names = {option for parameter in command.params for option in parameter.opts}
+    assert names == {option_name(name) for name in FIELDS} | {"--config"}
+
+
+def test_the_help_ends_with_the_default_where_it_says_something():
+    helps = {parameter.name: parameter.help for parameter in command.params}
+    assert helps["port"].endswith("  [default: 8080]")
+    assert helps["stall"].endswith("  [default: 5]")
+    assert "[default" not in helps["quiet"] + helps["max_fps"] + helps["bundle"] + helps["event"]
+
+
+def test_options_that_are_not_given_are_none():
+    values = command.make_context("command", []).params
+    assert values.pop("event") == ()
+    assert set(values.values()) == {None}
