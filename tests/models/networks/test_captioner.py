@@ -1,11 +1,12 @@
 """The captioner is a true n-gram model, and knows the picture through its context alone."""
 
+import keras
 import numpy as np
 import pytest
 
 from picaption.device.bundle.metadata import Beam
 from picaption.device.recognition.beam_search import beam_search
-from picaption.models.networks.captioner import build_captioner, classic_cnn
+from picaption.models.networks.captioner import build_captioner, build_encoder, mean_over_grid
 
 
 def test_shapes():
@@ -105,16 +106,21 @@ def test_words_before_the_last_ones_change_nothing(order, features):
             np.testing.assert_allclose(by_history.setdefault(tuple(history), row), row, atol=1e-5)
 
 
-def test_classic_network_has_its_layers():
-    network = classic_cnn(96, classes=10)
-    kinds = [
-        (type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", None)))
-        for layer in network.layers
-    ]
-    assert [each for each in kinds if each[1]] == [
-        ("Conv2D", 32),
-        ("Conv2D", 64),
-        ("Conv2D", 128),
-        ("Dense", 512),
-        ("Dense", 10),
-    ]
+def test_the_encoder_averages_a_feature_map_or_keeps_its_grid():
+    inputs = keras.Input((2, 2, 3))
+    network = keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs))
+    image = np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)
+    mean = build_encoder(network, scaling=(0.5, 1.0)).predict_on_batch(image)
+    np.testing.assert_allclose(mean, [[6.5, 7.5, 8.5]])  # 2 (0.5 x + 1), x from 4.5 to 6.5
+    grid = build_encoder(network, grid=True, scaling=(0.5, 1.0)).predict_on_batch(image)
+    assert grid.shape == (1, 4, 3)
+    np.testing.assert_allclose(mean_over_grid(grid), mean)
+    assert mean_over_grid(mean) is mean
+
+
+def test_a_vector_is_the_features():
+    inputs = keras.Input((2, 2, 3))
+    network = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    image = np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)
+    encoder = build_encoder(network, scaling=(1.0, 0.0))
+    np.testing.assert_allclose(encoder.predict_on_batch(image), [np.arange(12)])

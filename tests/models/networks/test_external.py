@@ -1,4 +1,4 @@
-"""A network that others trained becomes the encoder of a captioner, and may keep its own classes."""
+"""A network that others trained becomes an encoder, and may keep its own classes."""
 
 import dataclasses
 
@@ -45,7 +45,7 @@ def network(last="softmax"):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, data):
-    """A folder with a network of others' in all three kinds, its class names, and the pictures and captions of `data`."""
+    """A folder with `data`, an external network in all three formats, and its class names."""
     root = tmp_path_factory.mktemp("root")
     for path in data.iterdir():
         (root / path.name).symlink_to(path)
@@ -83,7 +83,7 @@ def asked(settings):
 
 @pytest.fixture(scope="module")
 def seen(photos):
-    """What the network is given of a photograph, and a feature map, features and scores that it gives."""
+    """An image of the network's size, and its feature map, features and scores."""
     model = network()
     picture = resize(photos["cat"], 40, 40, "stretch")
     map_ = keras.Model(model.inputs, model.get_layer("stem_1").output)
@@ -108,15 +108,15 @@ def test_the_encoder_gives_what_the_layer_gives(root, asked, seen, tmp_path, nam
             rtol=1e-5,
             atol=1e-6,
         )
-    told = found.head.logits(features)
+    told = found.classifier.logits(features)
     np.testing.assert_allclose(np.exp(told) / np.exp(told).sum(), scores, rtol=1e-5)
-    assert found.labels == NAMES and found.kind == "single-label"
+    assert found.labels == NAMES and found.head_type == "single-label"
 
 
 def test_a_layer_of_a_model_inside_and_places_to_look_at(root, asked, seen):
     picture, grid, *_ = seen
     inside = load_external(dataclasses.replace(asked, features="open", class_names=""), root)
-    assert inside.encoder.output_shape == (None, 8) and inside.head is None
+    assert inside.encoder.output_shape == (None, 8) and inside.classifier is None
     places = load_external(dataclasses.replace(asked, features="stem_1", pooling="attention"), root)
     np.testing.assert_allclose(
         places.encoder.predict_on_batch(picture[None].astype(np.float32)),
@@ -124,7 +124,7 @@ def test_a_layer_of_a_model_inside_and_places_to_look_at(root, asked, seen):
         rtol=1e-5,
         atol=1e-6,
     )
-    assert places.head is not None
+    assert places.classifier is not None
 
 
 def test_a_run_captions_and_keeps_the_classes(root, asked, seen, photos, tmp_path):
@@ -169,7 +169,8 @@ def test_its_features_teach_classes_of_class_folders(root, asked, photos, tmp_pa
         ({"network": "captions.token.txt/"}, "cannot load it as a Keras model"),
         (
             {"features": "pol"},
-            "features = 'pol': trees.keras has no such layer; its last are .*stem_1, pool, dropout.*, told, stem, .*open",
+            "features = 'pol': trees.keras has no such layer; its last are .*stem_1, pool, "
+            "dropout.*, told, stem, .*open",
         ),
         (
             {"features": "pol", "network": "./trees"},
@@ -200,7 +201,8 @@ def test_what_cannot_be_an_encoder_is_told(root, asked, tmp_path, changes, messa
     [
         (
             ["network=mine"],
-            "network = 'mine': it is one of .*, or the path of a .keras or .h5 file or a SavedModel, such as ./mine",
+            "network = 'mine': it is one of .*, or the path of a .keras or .h5 file or a "
+            "SavedModel, such as ./mine",
         ),
         (
             ["network=a.keras"],

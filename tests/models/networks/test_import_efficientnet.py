@@ -1,4 +1,4 @@
-"""Published weights are folded by hand's reckoning, and nothing but tensors is read."""
+"""Published weights are fold_batch_norm by hand's reckoning, and nothing but tensors is read."""
 
 import pickle
 
@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.models.networks.import_efficientnet import EPSILON, folded, main, read_tensors
+from picaption.models.networks.import_efficientnet import (
+    EPSILON,
+    fold_batch_norm,
+    main,
+    read_tensors,
+)
 
 
 def test_batch_normalisation_is_folded_by_output_channel():
@@ -20,7 +25,7 @@ def test_batch_normalisation_is_folded_by_output_channel():
         "_fc.weight": np.ones((5, 2)),
         "_fc.bias": np.zeros(5),
     }
-    found = folded(tensors)
+    found = fold_batch_norm(tensors)
     np.testing.assert_allclose(
         found["00_w"][:, 0, 0], [[0, 1, 2], [3, 4, 5]]
     )  # 2 / sqrt(4) and 3 / sqrt(9)
