@@ -31,7 +31,7 @@ from picaption.models.data.dataset import Split, examples
 from picaption.models.data.readers import read_captions
 from picaption.models.evaluation.evaluate import read_training
 from picaption.models.evaluation.metrics import caption_scores
-from picaption.models.networks.captioner import pooled
+from picaption.models.networks.captioner import mean_over_grid
 from picaption.models.run_folder import FloatModel
 from picaption.models.settings import read_saved_settings
 from picaption.models.training.lstm_baseline import (
@@ -58,7 +58,7 @@ def compare_lstm(run, data, bundle, epochs, folder):
     taking turns. Leaves weights, history and the graph, lstm.tflite, in `folder`. Raises PicaptionError where run,
     data or bundle are unusable.
     """
-    model, recognizer = FloatModel(run, whole=False), Recognizer(bundle, threads=1)
+    model, recognizer = FloatModel(run, with_classifier=False), Recognizer(bundle, threads=1)
     if not recognizer.model.vocabulary:
         raise PicaptionError(f"{bundle}: it has no captioner to time: give a bundle that has one")
     settings, train, dev, records = read_run(run, data, model.vocabulary)
@@ -102,7 +102,7 @@ def read_run(run, data, vocabulary):
         if settings is None:
             raise ValueError("its settings.json is not of this version")
         features = [
-            pooled(np.load(run / f"{name}.npy", allow_pickle=False))
+            mean_over_grid(np.load(run / f"{name}.npy", allow_pickle=False))
             for name in ("captions", "captions_dev")
         ]
     except (OSError, ValueError, TypeError) as error:

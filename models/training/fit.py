@@ -1,47 +1,70 @@
-"""Fitting captioner, tagger and encoder together."""
+"""Fitting captioner, tagger and encoder together: the joint model, its losses and the fit."""
 
 import math
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
-#: Whether XLA compiles the steps of a fit: JAX crawls without; on TensorFlow its depthwise convolutions are slow on a CPU.
-COMPILED = keras.backend.backend() == "jax"
+from ..data.batches import Batches
+from ..networks.captioner import Captioner
+
+#: Whether XLA compiles the steps of a fit: JAX crawls without it; TensorFlow's depthwise
+#: convolutions are slow on a CPU with it.
+JIT_COMPILE = keras.backend.backend() == "jax"
+
+#: The weight of each loss. The losses are means over words, tags and classes; the weights bring
+#: them to a like size.
+LOSS_WEIGHTS = {"words": 1.0, "tags": 20.0, "labels": 30.0}
 
 
-def smoothed_cross_entropy(smoothing):
-    """Return a loss: cross-entropy of word numbers against logits, `smoothing` of it spread over all words."""
+def smoothed_cross_entropy(smoothing: float) -> Callable[[Any, Any], Any]:
+    """Return a loss: cross-entropy of word ids against logits with label smoothing.
 
-    def loss(words, logits):
-        # One-hot words are larger than word numbers, but their loss is one fused operation, a quarter faster.
-        told = ops.one_hot(ops.cast(words, "int32"), logits.shape[-1])
+    Args:
+        smoothing: The share of the probability that is spread over all words.
+    """
+
+    def loss(words: Any, logits: Any) -> Any:
+        # One-hot words are larger than word ids, but their loss is one fused operation, a quarter
+        # faster.
+        one_hot = ops.one_hot(ops.cast(words, "int32"), logits.shape[-1])
         return keras.losses.categorical_crossentropy(
-            told, logits, from_logits=True, label_smoothing=smoothing
+            one_hot, logits, from_logits=True, label_smoothing=smoothing
         )
 
     return loss
 
 
-def perplexity(captioner, batches):
-    """Return exp(-log-probability a word), ends counted, of the captions of `batches` (picaption.models.data.batches.Batches)."""
-    total = count = 0
+def perplexity(captioner: Captioner, batches: Batches) -> float:
+    """Return exp(-log-probability per word) of the captions, sentence ends included."""
+    total = 0.0
+    count = 0
     for index in range(len(batches)):
         inputs, targets, weights = batches[index]
         context = ops.take(captioner.context(inputs["image"]), inputs["row"], axis=0)
         logits = captioner.next_word([ops.convert_to_tensor(inputs["history"]), context])
-        given = weights["words"] > 0
+        is_word = weights["words"] > 0
         losses = ops.sparse_categorical_crossentropy(targets["words"], logits, from_logits=True)
-        total += float(ops.sum(losses * given))
-        count += given.sum()
+        total += float(ops.sum(losses * is_word))
+        count += is_word.sum()
     return math.exp(total / count)
 
 
-def joint_model(captioner, encoder=None, classes=0):
-    """Return a model over the batches of `picaption.models.data.batches.Batches`.
+def joint_model(
+    captioner: Captioner, encoder: keras.Model | None = None, classes: int = 0
+) -> keras.Model:
+    """Build a model over the inputs and targets of picaption.models.data.batches.Batches.
 
-    Without `encoder` it takes cached features; with it, pictures, and the encoder is trained too. With
-    `classes`, a linear head over the features learns the labels beside the captions.
+    Args:
+        captioner: Its context, next word and tags are trained.
+        encoder: Is trained too, and the batches hold images; None: they hold cached features.
+        classes: With this many classes, a linear head over the features learns the labels beside
+            the captions.
     """
     source = encoder or captioner.context
     image = keras.Input(source.input_shape[1:], name="image")
@@ -52,36 +75,57 @@ def joint_model(captioner, encoder=None, classes=0):
     words = captioner.next_word([history, ops.take(context, row, axis=0)])
     outputs = {"words": words, "tags": captioner.tagger(context)}
     if classes:
-        seen = layers.GlobalAveragePooling1D()(features) if len(features.shape) == 3 else features
-        outputs["labels"] = layers.Dense(classes, name="labels")(layers.Dropout(0.3)(seen))
+        if len(features.shape) == 3:
+            features = layers.GlobalAveragePooling1D()(features)
+        outputs["labels"] = layers.Dense(classes, name="labels")(layers.Dropout(0.3)(features))
     return keras.Model({"image": image, "history": history, "row": row}, outputs)
 
 
-def compile_joint(model, learning_rate, smoothing, labels=False):
-    """Compile a joint model: words by smoothed cross-entropy, tags and `labels` by binary cross-entropy.
+def compile_joint(
+    model: keras.Model, learning_rate: Any, smoothing: float, has_labels: bool = False
+) -> None:
+    """Compile a joint model: cross-entropy for words, binary cross-entropy for tags and labels.
 
-    The weights bring the three, which are means over words, tags and classes, to a like size.
+    Args:
+        model: Of `joint_model`.
+        learning_rate: A number or a Keras schedule.
+        smoothing: Label smoothing of the words.
+        has_labels: Whether the model has a head for labels.
     """
     binary = keras.losses.BinaryCrossentropy(from_logits=True)
     losses = {"words": smoothed_cross_entropy(smoothing), "tags": binary}
-    weights = {"words": 1.0, "tags": 20.0}
-    if labels:
-        losses["labels"], weights["labels"] = binary, 30.0
+    if has_labels:
+        losses["labels"] = binary
     model.compile(
         keras.optimizers.AdamW(learning_rate, weight_decay=1e-4, clipnorm=1.0),
         loss=losses,
-        loss_weights=weights,
-        jit_compile=COMPILED,
+        loss_weights={name: LOSS_WEIGHTS[name] for name in losses},
+        jit_compile=JIT_COMPILE,
     )
 
 
-def fit(model, batches, dev, epochs, patience, folder, watched="val_loss"):
-    """Fit `model`, keeping the weights of the epoch with the lowest dev loss (the last one without `dev`).
+def fit_model(
+    model: keras.Model,
+    batches: keras.utils.PyDataset,
+    dev: keras.utils.PyDataset | None,
+    epochs: int,
+    patience: int,
+    folder: Path,
+    monitor: str = "val_loss",
+) -> None:
+    """Fit a compiled model and leave it with the weights of its best epoch.
 
-    watched: the figure that stands for it, once it has not fallen for `patience` epochs the fit ends.
+    Every epoch leaves a backup and its figures (history.csv) in `folder`; an interrupted fit that
+    is called again continues with the next epoch.
 
-    After every epoch all that is needed to go on is kept in `folder`, and its figures in history.csv; an
-    interrupted fit that is called again goes on with the next epoch.
+    Args:
+        model: A compiled model.
+        batches: Training batches.
+        dev: Batches that choose the best epoch; without them the last epoch counts.
+        epochs: The most epochs.
+        patience: The fit ends when `monitor` has not fallen for this many epochs.
+        folder: For the backup and the figures; made if need be.
+        monitor: The figure that is lowest in the best epoch.
     """
     folder.mkdir(exist_ok=True)
     callbacks = [
@@ -92,7 +136,7 @@ def fit(model, batches, dev, epochs, patience, folder, watched="val_loss"):
     if dev:
         callbacks.append(
             keras.callbacks.EarlyStopping(
-                watched, patience=patience, mode="min", restore_best_weights=True
+                monitor, patience=patience, mode="min", restore_best_weights=True
             )
         )
     model.fit(
@@ -101,4 +145,24 @@ def fit(model, batches, dev, epochs, patience, folder, watched="val_loss"):
         validation_data=dev,
         callbacks=callbacks,
         verbose=1 if sys.stderr.isatty() else 2,
+    )
+
+
+def average_weights(model: keras.Model, start: Sequence[np.ndarray], share: float) -> None:
+    """Set a model to a weighted mean of its weights and those that its training started from.
+
+    Between the two lies a better model than either (Wortsman et al., "Robust fine-tuning of
+    zero-shot models", CVPR 2022): a fine-tuned encoder forgets what ImageNet taught it, and
+    self-critical training alone makes captions short and alike once a beam searches for them.
+
+    Args:
+        model: The trained model.
+        start: The weights that its training started from, as `model.get_weights()` lists them.
+        share: The share of the trained weights, 0 to 1.
+    """
+    model.set_weights(
+        [
+            share * trained + (1 - share) * initial
+            for trained, initial in zip(model.get_weights(), start)
+        ]
     )

@@ -1,11 +1,15 @@
-"""Self-critical training: sampled captions are made more or less likely by how well they are told.
+"""Self-critical training: sampled captions become more or less likely by their reward.
 
-Rennie et al., "Self-critical Sequence Training for Image Captioning", CVPR 2017, with the reward of picaption.models.training.rewards.Reward.
-A caption's baseline is the mean reward of the same picture's other samples. Captions that people told are learned beside
-the sampled ones, by cross-entropy, so that the model does not forget how people speak.
+Rennie et al., "Self-critical Sequence Training for Image Captioning", CVPR 2017, with the reward of
+picaption.models.training.rewards.Reward. A caption's baseline is the mean reward of the other
+samples of its image. Human captions are learned beside the sampled ones, by cross-entropy, so that
+the model does not forget how people speak.
 """
 
 import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,133 +17,219 @@ from tqdm import tqdm
 
 from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
-from ..data.batches import windows
+from ..data.batches import Examples, windows
+from ..networks.captioner import Captioner
+from ..settings import Settings
 from . import fit
 from .rewards import Reward
 
-log = logging.getLogger("picaption")
+logger = logging.getLogger(__name__)
 
-#: How many of a picture's human captions are learned beside the sampled ones, and the weight of their words.
-TOLD, TOLD_WEIGHT = 2, 0.2
+#: How many human captions of an image are learned beside the sampled ones.
+HUMAN_CAPTIONS = 2
+#: The weight of their words; a sampled word's weight is its caption's advantage.
+HUMAN_WEIGHT = 0.2
 
 
-def draw(captioner, contexts, order, longest, random=None):
-    """Return a caption for each row of `contexts`, float32 [N, H]: lists of word numbers without the end.
+@dataclass(frozen=True)
+class RewardedBatch:
+    """The words of sampled and human captions with their weights.
 
-    Words are sampled from the model's distribution with `random`, or the likeliest is taken without.
+    inputs: of picaption.models.training.fit.joint_model, for W words
+    words: int32 [W], the word after each history
+    weights: float32 [W]
+    mean_reward: of the sampled captions
+    """
+
+    inputs: dict[str, np.ndarray]
+    words: np.ndarray
+    weights: np.ndarray
+    mean_reward: float
+
+
+def sample_captions(
+    captioner: Captioner,
+    contexts: np.ndarray,
+    order: int,
+    max_words: int,
+    random: np.random.Generator | None = None,
+) -> list[list[int]]:
+    """Return a caption for each context.
+
+    Args:
+        captioner: Its `next_word` says how likely each word is.
+        contexts: float32 [N, H] or, with attention, [N, G, H].
+        order: Of the captioner's n-grams.
+        max_words: The most words of a caption.
+        random: Samples from the captioner's distribution; None takes the likeliest word each time.
+
+    Returns:
+        Lists of word ids without the sentence end.
     """
     count = len(contexts)
     history = np.full((count, order - 1), START_ID, np.int32)
-    words, open_rows = [[] for _ in range(count)], np.arange(count)
-    for _ in range(longest):
-        logits = np.array(
-            keras.ops.convert_to_numpy(
-                captioner.next_word([history[open_rows], contexts[open_rows]])
-            )
-        )
+    captions: list[list[int]] = [[] for _ in range(count)]
+    unfinished = np.arange(count)
+    for _ in range(max_words):
+        logits = captioner.next_word([history[unfinished], contexts[unfinished]])
+        logits = np.array(keras.ops.convert_to_numpy(logits))
         logits[:, (START_ID, UNKNOWN_ID)] = -np.inf
         if random is not None:
+            # The largest of logits with Gumbel noise is a sample of their softmax.
             logits += random.gumbel(size=logits.shape).astype(np.float32)
-        chosen = logits.argmax(1)
-        history[open_rows] = np.concatenate([history[open_rows, 1:], chosen[:, None]], 1)
-        for row, number in zip(open_rows, chosen):
-            if number != END_ID:
-                words[row].append(int(number))
-        open_rows = open_rows[chosen != END_ID]
-        if not len(open_rows):
+        words = logits.argmax(1)
+        history[unfinished] = np.concatenate([history[unfinished, 1:], words[:, None]], 1)
+        for row, word in zip(unfinished, words):
+            if word != END_ID:
+                captions[row].append(int(word))
+        unfinished = unfinished[words != END_ID]
+        if not len(unfinished):
             break
-    return words
+    return captions
 
 
-def train_on_reward(captioner, settings, train, dev, function_words, folder):
-    """Train `captioner` on cached features (picaption.models.data.batches.Examples) and leave it at its best dev reward.
+def train_self_critical(
+    captioner: Captioner,
+    settings: Settings,
+    train: Examples,
+    dev: Examples,
+    function_words: Collection[int],
+    folder: Path,
+) -> None:
+    """Train `captioner` on its reward and leave it as it was at its best dev reward.
 
-    function_words: as picaption.models.training.rewards.Meteor has them. Keeps its weights and figures in `folder` after every epoch and
-    goes on from there.
+    Every epoch leaves the weights (last.weights.h5, best.weights.h5) and the dev rewards (dev.txt)
+    in `folder`; training that was interrupted continues from there.
+
+    Args:
+        captioner: Trained by cross-entropy already.
+        settings: Those named scst_*, order, batch, max_words and seed count.
+        train: Training images as cached features; those without captions are left out.
+        dev: Dev images as cached features.
+        function_words: As for picaption.models.training.rewards.Meteor.
+        folder: Made if need be.
     """
     folder.mkdir(exist_ok=True)
     joint = fit.joint_model(captioner)
     model = keras.Model(joint.input, {"words": joint.output["words"]})
     model.compile(
-        keras.optimizers.Adam(settings.reward_learning_rate, clipnorm=1.0),
+        keras.optimizers.Adam(settings.scst_learning_rate, clipnorm=1.0),
         loss={"words": fit.smoothed_cross_entropy(0.0)},
         jit_compile=False,
     )
-    reward, reward_dev = (Reward(split.captions, function_words) for split in (train, dev))
-    # A picture without captions has nothing to hold others against.
-    told = np.flatnonzero([bool(captions) for captions in train.captions])
-    state, best_path = folder / "last.weights.h5", folder / "best.weights.h5"
-    scores = (
-        [float(line) for line in (folder / "dev.txt").read_text().split()]
-        if (folder / "dev.txt").exists()
-        else []
-    )
-    if scores:
-        model.optimizer.build(model.trainable_variables)  # Or its moments would not be read.
-        model.load_weights(state)
+    reward = Reward(train.captions, function_words)
+    dev_reward = Reward(dev.captions, function_words)
+    last_path = folder / "last.weights.h5"
+    best_path = folder / "best.weights.h5"
+    dev_path = folder / "dev.txt"
+    dev_rewards = []
+    if dev_path.exists():
+        dev_rewards = [float(line) for line in dev_path.read_text().split()]
+    if dev_rewards:
+        # An optimizer that is not built yet would not read its moments.
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(last_path)
     else:
-        scores.append(dev_reward(captioner, settings, dev, reward_dev))
+        dev_rewards.append(greedy_reward(captioner, settings, dev, dev_reward))
         model.save_weights(best_path)
-        log.info("self-critical training starts at dev reward %.3f", scores[0])
-    for epoch in range(len(scores), settings.reward_epochs + 1):
-        random, total = np.random.default_rng([settings.seed, epoch]), 0.0
-        parts = np.array_split(random.permutation(told), max(1, len(told) // settings.batch))
-        # A straight line to nearly nothing.
-        model.optimizer.learning_rate = settings.reward_learning_rate * (
-            1 - (epoch - 1) / settings.reward_epochs
+        logger.info("self-critical training starts at dev reward %.3f", dev_rewards[0])
+    for epoch in range(len(dev_rewards), settings.scst_epochs + 1):
+        sampled = _train_epoch(model, captioner, settings, train, reward, epoch)
+        dev_rewards.append(greedy_reward(captioner, settings, dev, dev_reward))
+        logger.info(
+            "reward epoch %d: sampled %.3f, dev reward %.3f", epoch, sampled, dev_rewards[-1]
         )
-        for rows in tqdm(parts, f"reward {epoch}/{settings.reward_epochs}", disable=None):
-            batch, weights, mean = rewarded_batch(captioner, settings, train, rows, reward, random)
-            model.train_on_batch(batch[0], {"words": batch[1]}, sample_weight={"words": weights})
-            total += mean / len(parts)
-        scores.append(dev_reward(captioner, settings, dev, reward_dev))
-        log.info("reward epoch %d: sampled %.3f, dev reward %.3f", epoch, total, scores[-1])
-        if scores[-1] == max(scores):
+        if dev_rewards[-1] == max(dev_rewards):
             model.save_weights(best_path)
-        model.save_weights(state)
-        (folder / "dev.txt").write_text("".join(f"{score:.6f}\n" for score in scores))
+        model.save_weights(last_path)
+        dev_path.write_text("".join(f"{mean:.6f}\n" for mean in dev_rewards))
     model.load_weights(best_path)
 
 
-def rewarded_batch(captioner, settings, train, rows, reward, random):
-    """Return ((inputs, words), weights, mean reward) of captions drawn and captions told for the pictures `rows`.
+def _train_epoch(
+    model: keras.Model,
+    captioner: Captioner,
+    settings: Settings,
+    train: Examples,
+    reward: Reward,
+    epoch: int,
+) -> float:
+    """Train through the training images once and return the mean reward of the samples."""
+    random = np.random.default_rng([settings.seed, epoch])
+    # An image without captions has nothing to compare a sample with.
+    captioned = np.flatnonzero([bool(captions) for captions in train.captions])
+    parts = np.array_split(random.permutation(captioned), max(1, len(captioned) // settings.batch))
+    # The learning rate falls in a straight line to nearly nothing.
+    model.optimizer.learning_rate = settings.scst_learning_rate * (
+        1 - (epoch - 1) / settings.scst_epochs
+    )
+    total = 0.0
+    for rows in tqdm(parts, f"reward {epoch}/{settings.scst_epochs}", disable=None):
+        batch = rewarded_batch(captioner, settings, train, rows, reward, random)
+        model.train_on_batch(
+            batch.inputs, {"words": batch.words}, sample_weight={"words": batch.weights}
+        )
+        total += batch.mean_reward / len(parts)
+    return total
 
-    A drawn word's weight is its caption's advantage: the reward minus the mean of the picture's other samples.
+
+def rewarded_batch(
+    captioner: Captioner,
+    settings: Settings,
+    train: Examples,
+    rows: np.ndarray,
+    reward: Reward,
+    random: np.random.Generator,
+) -> RewardedBatch:
+    """Sample captions for some images and weigh their words by the captions' advantages.
+
+    A caption's advantage is its reward less the mean reward of the other samples of its image. The
+    human captions come behind the sampled ones.
+
+    Args:
+        captioner: Samples the captions.
+        settings: scst_samples, order and max_words count.
+        train: Images as cached features.
+        rows: int [B], the images of the batch among those of `train`.
+        reward: Of the captions of `train`.
+        random: For the samples and the choice of human captions.
     """
-    samples = settings.reward_samples
+    samples = settings.scst_samples
     features = train.inputs[rows]
     contexts = keras.ops.convert_to_numpy(captioner.context(features))
     owners = np.repeat(np.arange(len(rows)), samples)
-    drawn = draw(captioner, contexts[owners], settings.order, settings.max_words, random)
-    rewards = np.array([reward.score(rows[owner], words) for owner, words in zip(owners, drawn)])
-    each = rewards.reshape(-1, samples)
-    advantages = ((each - each.mean(1, keepdims=True)) * samples / (samples - 1)).ravel()
-    told = [
-        (owner, train.captions[row][caption])
-        for owner, row in enumerate(rows)
-        for caption in random.permutation(len(train.captions[row]))[:TOLD]
-    ]
-    captions = [
-        *zip(owners, drawn, advantages),
-        *((owner, words, TOLD_WEIGHT) for owner, words in told),
-    ]
-    histories, following = zip(*(windows(words, settings.order) for _, words, _ in captions))
-    lengths = [len(words) for words in following]
-    owners, _, weights = zip(*captions)
-    inputs = {
-        "image": features,
-        "history": np.concatenate(histories),
-        "row": np.repeat(np.array(owners, np.int32), lengths),
-    }
-    return (
-        (inputs, np.concatenate(following)),
-        np.repeat(np.array(weights, np.float32), lengths),
-        float(rewards.mean()),
+    sampled = sample_captions(
+        captioner, contexts[owners], settings.order, settings.max_words, random
+    )
+    rewards = np.array([reward.score(rows[owner], words) for owner, words in zip(owners, sampled)])
+    by_image = rewards.reshape(-1, samples)
+    baseline = by_image.mean(1, keepdims=True)
+    # With the factor, the baseline is the mean of the other samples.
+    advantages = ((by_image - baseline) * samples / (samples - 1)).ravel()
+
+    captions: list[tuple[int, list[int], float]] = list(zip(owners, sampled, advantages))
+    for owner, row in enumerate(rows):
+        human = train.captions[row]
+        for index in random.permutation(len(human))[:HUMAN_CAPTIONS]:
+            captions.append((owner, human[index], HUMAN_WEIGHT))
+    ngrams = [windows(words, settings.order) for _, words, _ in captions]
+    lengths = [len(following) for _, following in ngrams]
+    owners = np.array([owner for owner, _, _ in captions], np.int32)
+    weights = np.array([weight for _, _, weight in captions], np.float32)
+    return RewardedBatch(
+        inputs={
+            "image": features,
+            "history": np.concatenate([history for history, _ in ngrams]),
+            "row": np.repeat(owners, lengths),
+        },
+        words=np.concatenate([following for _, following in ngrams]),
+        weights=np.repeat(weights, lengths),
+        mean_reward=float(rewards.mean()),
     )
 
 
-def dev_reward(captioner, settings, dev, reward):
-    """Return the mean reward of the likeliest captions, word by word, for the dev pictures."""
+def greedy_reward(captioner: Captioner, settings: Settings, dev: Examples, reward: Reward) -> float:
+    """Return the mean reward of the dev images' captions of the likeliest word each time."""
     contexts = keras.ops.convert_to_numpy(captioner.context(dev.inputs))
-    drawn = draw(captioner, contexts, settings.order, settings.max_words)
-    return float(np.mean([reward.score(row, words) for row, words in enumerate(drawn)]))
+    captions = sample_captions(captioner, contexts, settings.order, settings.max_words)
+    return float(np.mean([reward.score(row, words) for row, words in enumerate(captions)]))

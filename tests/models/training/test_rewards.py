@@ -1,12 +1,14 @@
 """The rewards of self-critical training, against reference implementations and by hand."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from picaption.device.bundle.vocabulary import END_ID
 from picaption.models.training.rewards import Bleu4, CiderD, Meteor, Reward
 
-TOLD = [
+REFERENCES = [
     [["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
     [["a", "cat", "sleeps"], ["a", "cat", "on", "a", "sofa"]],
     [["two", "men", "talk"], ["men", "in", "a", "street"]],
@@ -15,29 +17,31 @@ TOLD = [
 
 def test_equal_to_pycocoevalcap_with_the_end_as_a_word():
     scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
-    said = [["a", "dog", "runs"], ["a", "cat", "on", "the", "sofa"], ["a", "a", "a"]]
+    captions = [["a", "dog", "runs"], ["a", "cat", "on", "the", "sofa"], ["a", "a", "a"]]
     end = str(END_ID)
     _, expected = scorer.compute_score(
         {
-            row: [" ".join([*caption, end]) for caption in captions]
-            for row, captions in enumerate(TOLD)
+            index: [" ".join([*reference, end]) for reference in references]
+            for index, references in enumerate(REFERENCES)
         },
-        {row: [" ".join([*caption, end])] for row, caption in enumerate(said)},
+        {index: [" ".join([*caption, end])] for index, caption in enumerate(captions)},
     )
-    cider = CiderD([[[*caption] for caption in captions] for captions in TOLD])
+    cider = CiderD(REFERENCES)
     np.testing.assert_allclose(
-        [cider.score(row, caption) for row, caption in enumerate(said)], expected, atol=1e-6
+        [cider.score(index, caption) for index, caption in enumerate(captions)],
+        expected,
+        atol=1e-6,
     )
 
 
 def test_a_caption_that_trails_off_is_worth_less():
-    cider = CiderD(TOLD)
-    whole = cider.score(0, ["a", "dog", "runs", "fast"])
-    assert whole > cider.score(0, ["a", "dog", "runs", "fast", "in", "a"])
+    cider = CiderD(REFERENCES)
+    complete = cider.score(0, ["a", "dog", "runs", "fast"])
+    assert complete > cider.score(0, ["a", "dog", "runs", "fast", "in", "a"])
 
 
 def test_bleu_by_hand():
-    bleu = Bleu4(TOLD)
+    bleu = Bleu4(REFERENCES)
     # All but the four words with the end are somewhere in the captions, and one caption is as long.
     assert bleu.score(0, ["a", "dog", "runs"]) == pytest.approx((0.1 / 1.1) ** 0.25)
     assert bleu.score(0, ["the", "dog", "runs"]) == pytest.approx(1)
@@ -49,12 +53,14 @@ def test_bleu_by_hand():
 
 
 def test_meteor_by_hand():
-    meteor = Meteor([TOLD[0][:1]], frozenset(("a", "the")))
-    # Of "a dog runs fast" all but 0.75 of 2.5 is told, in one run of three words.
-    mean, penalty = 0.7 / (0.85 + 0.15 * 0.7), 0.6 * (1 / 3) ** 0.2
+    meteor = Meteor([REFERENCES[0][:1]], frozenset(("a", "the")))
+    # Of "a dog runs fast" all but 0.75 of 2.5 is matched, in one run of three words.
+    mean = 0.7 / (0.85 + 0.15 * 0.7)
+    penalty = 0.6 * (1 / 3) ** 0.2
     assert meteor.score(0, ["a", "dog", "runs"]) == pytest.approx(mean * (1 - penalty))
-    # Of several captions, the one it does best with: "the dog runs", of which 1.5 of 1.75 is told, in one run of two.
-    best = Meteor(TOLD[:1], frozenset(("a", "the"))).score(0, ["a", "dog", "runs"])
+    # Of several references the best counts: of "the dog runs" 1.5 of 1.75 is matched, in one run
+    # of two.
+    best = Meteor(REFERENCES[:1], frozenset(("a", "the"))).score(0, ["a", "dog", "runs"])
     assert best == pytest.approx(1.5 / 1.75 * (1 - 0.6 * 0.5**0.2))
     assert meteor.score(0, ["zebra"]) == meteor.score(0, []) == 0
     # The same words in two runs are worth less.
@@ -63,29 +69,25 @@ def test_meteor_by_hand():
 
 def test_meteor_is_that_of_the_reference_where_words_match_exactly():
     scorer = pytest.importorskip("pycocoevalcap.meteor.meteor")
-    import shutil
-
     if not shutil.which("java"):
         pytest.skip("METEOR needs Java")
-    told, said = (
-        ["a brown dog runs fast on the wet grass"],
-        ["a brown dog sleeps", "the wet grass on a dog"],
-    )
-    meteor = Meteor([[told[0].split()]], frozenset(("a", "on", "the")))
-    reference = scorer.Meteor()
-    _, expected = reference.compute_score(
-        {row: told for row in range(2)}, {row: [text] for row, text in enumerate(said)}
+    reference = "a brown dog runs fast on the wet grass"
+    captions = ["a brown dog sleeps", "the wet grass on a dog"]
+    meteor = Meteor([[reference.split()]], frozenset(("a", "on", "the")))
+    _, expected = scorer.Meteor().compute_score(
+        {index: [reference] for index in range(2)},
+        {index: [caption] for index, caption in enumerate(captions)},
     )
     np.testing.assert_allclose(
-        [meteor.score(0, text.split()) for text in said], expected, atol=1e-3
+        [meteor.score(0, caption.split()) for caption in captions], expected, atol=1e-3
     )
 
 
 def test_reward_is_the_sum_of_its_parts():
     words = ["a", "dog", "runs"]
     expected = (
-        2 * CiderD(TOLD).score(0, words)
-        + 5 * Bleu4(TOLD).score(0, words)
-        + 10 * Meteor(TOLD, frozenset(("a",))).score(0, words)
+        2 * CiderD(REFERENCES).score(0, words)
+        + 5 * Bleu4(REFERENCES).score(0, words)
+        + 10 * Meteor(REFERENCES, frozenset(("a",))).score(0, words)
     )
-    assert Reward(TOLD, frozenset(("a",))).score(0, words) == pytest.approx(expected)
+    assert Reward(REFERENCES, frozenset(("a",))).score(0, words) == pytest.approx(expected)

@@ -1,0 +1,109 @@
+"""Training the captioner on cached features by cross-entropy, and the tagger after it."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..data.batches import Batches, Examples, join
+from ..data.dataset import TrainingData, examples
+from ..networks.captioner import Captioner, build_captioner
+from ..run_folder import load_captioner, save_captioner
+from ..settings import Settings
+from . import fit
+from .training_run import CaptionWords, Features
+
+#: Epochs of the tagger on a context that self-critical training has changed; it starts from what it
+#: knows.
+TAGGER_EPOCHS = 15
+
+
+def caption_examples(
+    settings: Settings, data: TrainingData, features: Features, words: CaptionWords
+) -> tuple[Examples, Examples | None]:
+    """Return (train, dev) Examples of all captions, transferred ones too, over cached features."""
+    assert data.captions is not None
+    train = examples(data.captions, features.captions, words.vocabulary, words.tags)
+    dev = None
+    if data.captions_dev:
+        dev = examples(data.captions_dev, features.captions_dev, words.vocabulary, words.tags)
+    if settings.text and data.labels:
+        transferred = examples(data.labels, features.labels, words.vocabulary, words.tags)
+        train = dataclasses.replace(join(train, transferred), labels=None)
+    return train, dev
+
+
+def train_captioner(
+    settings: Settings,
+    train: Examples,
+    dev: Examples | None,
+    words: int,
+    epochs: int,
+    folder: Path,
+    start: Path | None = None,
+) -> None:
+    """Train a captioner by cross-entropy and leave its parts in `folder`.
+
+    Args:
+        settings: Sizes of the captioner and how it is trained.
+        train: Training images as cached features.
+        dev: Dev images, which choose the best epoch; None takes the last one.
+        words: Size of the vocabulary.
+        epochs: The most epochs.
+        folder: Made if need be; a captioner that it holds is not trained again.
+        start: A folder with the captioner to start from; None starts from random weights.
+    """
+    if (folder / "tagger.keras").exists():
+        return
+    folder.mkdir(exist_ok=True)
+    if start:
+        captioner = load_captioner(start)
+    else:
+        captioner = build_captioner(
+            train.inputs.shape[1:],
+            words,
+            train.tags.shape[1],
+            settings.order,
+            settings.embedding,
+            settings.hidden,
+            settings.rank,
+            settings.dropout,
+        )
+    model = fit.joint_model(captioner)
+    batches = Batches(
+        train,
+        settings.order,
+        batch=settings.batch,
+        captions_per_image=settings.captions_per_image,
+        seed=settings.seed,
+    )
+    dev_batches = None
+    if dev:
+        dev_batches = Batches(dev, settings.order, batch=settings.batch, training=False)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, epochs * len(batches))
+    fit.compile_joint(model, rate, settings.smoothing)
+    fit.fit_model(
+        model, batches, dev_batches, epochs, settings.patience, folder, monitor="val_words_loss"
+    )
+    save_captioner(captioner, folder)
+
+
+def train_tagger(captioner: Captioner, settings: Settings, train: Examples) -> None:
+    """Train the tagger on contexts that self-critical training has changed.
+
+    Args:
+        captioner: Its tagger is trained; its context stays.
+        settings: batch and learning_rate count.
+        train: Training images as cached features; those without captions are left out.
+    """
+    captioned = np.flatnonzero([bool(captions) for captions in train.captions])
+    contexts = captioner.context.predict(train.inputs[captioned], settings.batch, verbose=0)
+    steps = TAGGER_EPOCHS * -(-len(captioned) // settings.batch)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+    captioner.tagger.compile(
+        keras.optimizers.AdamW(rate, weight_decay=1e-4),
+        keras.losses.BinaryCrossentropy(True),
+        jit_compile=fit.JIT_COMPILE,
+    )
+    captioner.tagger.fit(contexts, train.tags[captioned], settings.batch, TAGGER_EPOCHS, verbose=2)

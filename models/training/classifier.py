@@ -1,0 +1,96 @@
+"""Fitting the classifier to cached features and to the words that the captioner calls for."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from picaption.device.bundle.word_evidence import compute_word_evidence
+from picaption.device.recognition.classifier import fit_calibrated
+
+from ..data.dataset import Split
+from ..data.readers import label_matrix, read_text_captions
+from ..files import save_array
+from ..language.word_prior import word_prior
+from ..networks.captioner import mean_over_grid
+from ..run_folder import FloatModel, save_classifier
+from .training_run import TrainingRun
+
+#: Features float32 [N, F], word evidence float32 [N, V] or None without a captioner, and truth
+#: float32 [N, C].
+ClassifierData = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+
+
+def train_classifier(run: TrainingRun) -> None:
+    """Fit the classifier and leave it in the run's folder, unless it is there.
+
+    It is calibrated on dev images, where there are some, else on images held out in turn.
+    """
+    path = run.folder / "classifier.npz"
+    labels = run.data.labels
+    if labels is None or path.exists():
+        return
+    model = None
+    prior = None
+    if run.words:
+        model = FloatModel(run.folder, with_classifier=False)
+        texts = ()
+        if run.settings.text:
+            texts = read_text_captions(run.data_root / run.settings.text)
+        prior = word_prior(texts, labels.classes, run.words.vocabulary)
+
+    def inputs(split: Split, features: np.ndarray | None, name: str) -> ClassifierData:
+        assert features is not None
+        truth = label_matrix(split.records, split.classes)
+        return *classifier_inputs(model, features, run.folder / f"evidence_{name}.npy"), truth
+
+    train = inputs(labels, run.features.labels, "labels")
+    dev = None
+    if run.data.labels_dev:
+        dev = inputs(run.data.labels_dev, run.features.labels_dev, "labels_dev")
+    classifier, _ = fit_calibrated(*train, prior, bool(run.settings.labels), dev)
+    save_classifier(classifier, path)
+
+
+def classifier_inputs(
+    model: FloatModel | None, features: np.ndarray, path: Path
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the classifier's inputs for cached features.
+
+    Args:
+        model: Computes the word evidence; None for a run without a captioner.
+        features: float [N, F] or [N, G, F].
+        path: The file that the word evidence is in, or is saved to.
+
+    Returns:
+        The mean of the features over the grid, float32 [N, F], and the word evidence, float32
+        [N, V], or None without a captioner.
+    """
+    if model is None:
+        return features, None
+    if path.exists():
+        return mean_over_grid(features), np.load(path, allow_pickle=False)
+    rows = []
+    for row in tqdm(features, path.stem, disable=None):
+        context = model.encode_features(row[None]).context
+        assert context is not None
+        rows.append(compute_word_evidence(model, context))
+    word_evidence = np.stack(rows)
+    save_array(path, word_evidence)
+    return mean_over_grid(features), word_evidence
+
+
+def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Return the threshold with the best F1 over all classes, in steps of 0.01.
+
+    Args:
+        scores: [N, C], 0 to 1.
+        truth: [N, C] of 0 and 1.
+    """
+    percents = np.arange(5, 96)
+    scores_by_percent = [_f1(scores >= percent / 100, truth) for percent in percents]
+    return float(percents[np.argmax(scores_by_percent)] / 100)
+
+
+def _f1(predicted: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * (predicted * truth).sum() / max(1, predicted.sum() + truth.sum())
