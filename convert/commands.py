@@ -1,18 +1,34 @@
 """The command `picaption convert`."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from picaption.device.bundle.metadata import HEAD_TYPES, RESIZE_RULES
 from picaption.device.errors import PicaptionError
 from picaption.models.backend import load_keras
-from picaption.models.commands import FILE, FOLDER
+from picaption.models.options import (
+    FILE,
+    SELECTION,
+    DataSelection,
+    check_mapping,
+    check_selection,
+    data_options,
+    read_selection,
+)
 from picaption.models.settings import PIXELS
 
 from . import PRECISIONS, RUNTIMES
+from .options import ConversionOptions, ImportOptions
 
-REPRESENTATIVE = "give --representative, a folder of pictures like those the device will see"
+if TYPE_CHECKING:
+    from picaption.models.data.readers import Dataset
+
+PATH = click.Path(path_type=Path)
 
 
 def _resize_rule(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -24,15 +40,21 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
 
 
 @click.command("convert")
-@click.argument("model", type=click.Path(exists=True))
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--output", "-o", default="picaption.tflite", show_default=True, help="Bundle to write."
+    "--output",
+    "-o",
+    default="picaption.tflite",
+    show_default=True,
+    type=PATH,
+    help="Bundle to write.",
 )
 @click.option(
     "--representative",
-    type=click.Path(),
-    help="Folder of pictures like those the device will see, or a captions file of pictures in --images; the ranges of "
-    "activations come from them. A run of class folders needs none, as it stands on a bundle, nor does a .tflite file.",
+    type=PATH,
+    help="Folder of pictures like those the device will see, or a captions file of pictures in "
+    "--images; the ranges of activations come from them. A run of class folders needs none, as it "
+    "stands on a bundle, nor does a .tflite file.",
 )
 @click.option(
     "--count",
@@ -53,8 +75,8 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
     default="int8",
     show_default=True,
     type=click.Choice(PRECISIONS),
-    help="int16: activations of 16 bits, weights of 8; dynamic: quantize weights alone; float16: store them in 16 bits; "
-    "float32: nothing.",
+    help="int16: activations of 16 bits, weights of 8; dynamic: quantize weights alone; float16: "
+    "store them in 16 bits; float32: nothing.",
 )
 @click.option(
     "--per-tensor", is_flag=True, help="Weights have one scale a tensor, instead of one a channel."
@@ -70,46 +92,28 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
     "--max-loss",
     type=click.FloatRange(0, 100),
     metavar="POINTS",
-    help="What the bundle may lose on --captions, --labels or --folders, or, without, how many per cent of held-out pictures "
-    "it may tell another class of; beyond, its weights are trained to their quantization, and the better is kept.",
+    help="What the bundle may lose on --captions, --labels or --folders, or, without, how many "
+    "per cent of held-out pictures may get another class; beyond, its weights are trained to "
+    "their quantization, and the better bundle is written.",
 )
 @click.option(
     "--report",
-    type=click.Path(),
+    type=PATH,
     metavar="PATH",
-    help="Write what the conversion did to a folder, or to a file that ends in .html and one in .json beside it.",
+    help="Write what the conversion did to a folder, or to a file that ends in .html and one in "
+    ".json beside it.",
 )
-@click.option(
-    "--captions",
-    type=FILE,
-    help="For --report and --max-loss: captions to measure float model and bundle by.",
+@data_options(
+    *SELECTION,
+    captions="For --report and --max-loss: captions to measure float model and bundle by.",
+    labels="For --report and --max-loss: a multi-label list to measure them by.",
+    folders="For --report and --max-loss: class folders to measure them by.",
+    images="Folder of the pictures that --captions, --labels or --representative name.",
+    split="Of --captions and --labels only the pictures listed in this file, one a line.",
+    limit="Measure on the first pictures only.",
+    mapping="Which labels of a classifier from elsewhere each of --folders is: folder, tab, label.",
 )
-@click.option(
-    "--labels",
-    type=FILE,
-    help="For --report and --max-loss: a multi-label list to measure them by.",
-)
-@click.option(
-    "--folders", type=FOLDER, help="For --report and --max-loss: class folders to measure them by."
-)
-@click.option(
-    "--images",
-    type=FOLDER,
-    help="Folder of the pictures that --captions, --labels or --representative name.",
-)
-@click.option(
-    "--split",
-    type=FILE,
-    help="Of --captions and --labels only the pictures listed in this file, one a line.",
-)
-@click.option("--classes", type=FILE, help="The class names of --labels, one a line.")
-@click.option("--limit", type=click.IntRange(1), help="Measure on the first pictures only.")
-@click.option(
-    "--mapping",
-    type=FILE,
-    help="Which labels of others' classifier each of --folders is: folder, tab, label.",
-)
-@click.option("--names", type=FILE, help="Others' classifiers: the class names, one a line.")
+@click.option("--names", type=FILE, help="Classifiers from elsewhere: the class names, one a line.")
 @click.option(
     "--pixels", type=click.Choice(PIXELS), help="The range of pixels that it was trained with."
 )
@@ -128,195 +132,213 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
 @click.option(
     "--head",
     type=click.Choice(HEAD_TYPES),
-    help="What it gives logits of.  [default: single-label]",
+    help="What its logits are of.  [default: single-label]",
 )
 def convert_command(
-    model,
-    output,
-    representative,
-    names,
-    pixels,
-    size,
-    resize,
-    head,
-    report,
-    mapping,
-    count,
-    seed,
-    precision,
-    per_tensor,
-    runtime,
-    max_loss,
-    **data,
-):
+    model: Path,
+    output: Path,
+    representative: Path | None,
+    count: int,
+    seed: int,
+    precision: str,
+    per_tensor: bool,
+    runtime: str,
+    max_loss: float | None,
+    report: Path | None,
+    data: DataSelection,
+    names: Path | None,
+    pixels: str | None,
+    size: int | None,
+    resize: str,
+    head: str | None,
+) -> None:
     """Make a checked bundle of MODEL.
 
-    MODEL is the folder that picaption train left, which is quantized; float model and bundle are compared on pictures held
-    out of the representative ones, and beyond a stated bound, nothing is written and the exit code is 2. Or it is a classifier
-    of others': a Keras model (.keras, .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay
-    as they are.
+    MODEL is the folder that picaption train left, which is quantized; float model and bundle are
+    compared on pictures held out of the representative ones, and beyond a stated bound, nothing is
+    written and the exit code is 2. Or it is a classifier from elsewhere: a Keras model (.keras,
+    .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay as
+    they are.
     """
-    keras = Path(model, "saved_model.pb").exists() or Path(model).suffix in (".keras", ".h5")
-    if names:
-        from picaption.models.data.readers import read_names
-
-        names = read_names(names)
-    if Path(model).is_file() and not keras:
-        if (
-            report
-            or per_tensor
-            or mapping
-            or max_loss is not None
-            or runtime != RUNTIMES[0]
-            or any(data.values())
-        ):
+    classifier = ImportOptions(_read_labels(names), pixels, resize, head, size)
+    options = ConversionOptions(
+        precision=precision,
+        per_tensor=per_tensor,
+        runtime=runtime,
+        count=count,
+        seed=seed,
+        max_loss=max_loss,
+    )
+    is_keras = model.suffix in (".keras", ".h5") or (model / "saved_model.pb").exists()
+    if model.is_file() and not is_keras:
+        quantizes = per_tensor or runtime != RUNTIMES[0] or max_loss is not None
+        if report or quantizes or data != DataSelection():
             raise PicaptionError(
-                "--report, what it measures, --max-loss, --per-tensor and --runtime are about what is quantized; this "
-                "is a .tflite file already"
+                "--report, what it measures, --max-loss, --per-tensor and --runtime are about what "
+                "is quantized; this is a .tflite file already"
             )
-        convert_file(model, output, names, pixels, resize, head)
+        _convert_tflite(model, output, classifier)
         return
-    if not keras:
-        if names or pixels or head or size or mapping:
+    if not is_keras:
+        if names or pixels or head or size or data.mapping:
             raise PicaptionError(
-                "--names, --pixels, --size, --head and --mapping are about others' classifiers; this is a training "
-                "run"
+                "--names, --pixels, --size, --head and --mapping are about others' classifiers; "
+                "this is a training run"
             )
         load_keras()
         from picaption.models.evaluation.class_folders import BASE
 
-        if Path(model, BASE).exists():
-            convert_classes(model, output, report)
+        if (model / BASE).exists():
+            _convert_class_run(model, output, report)
             return
     if not representative:
-        raise PicaptionError(REPRESENTATIVE)
-    if keras and data["captions"]:
+        raise PicaptionError(
+            "give --representative, a folder of pictures like those the device will see"
+        )
+    if is_keras and data.captions:
         raise PicaptionError(
             "--captions measure captions, and this is a classifier: give --folders or --labels"
         )
-    if mapping and not data["folders"]:
-        raise PicaptionError("--mapping goes with --folders")
-    options = {
-        "count": count,
-        "seed": seed,
-        "precision": precision,
-        "per_tensor": per_tensor,
-        "runtime": runtime,
-        "images": data["images"],
-        "dataset": read_measured(report or max_loss is not None, **data),
-        "max_loss": max_loss,
-    }
-    from picaption.models.files import need_folder
-
+    check_mapping(data)
+    dataset = _read_measured(data, is_measured=bool(report) or max_loss is not None)
+    on_report = _report_writer(report)
+    load_keras()
     from .interrupts import ended_by_signals
 
-    if report:
-        from .report.figures import table, write_report
-
-        need_folder(report)
-        options["report"] = lambda figures: click.echo(
-            "\n".join([*table(figures), "", f"see {write_report(report, figures)}"])
-        )
     with ended_by_signals():
-        if keras:
-            load_keras()
+        if is_keras:
             from .import_keras import convert_keras
 
-            if mapping:
-                from picaption.models.data.readers import read_mapping
-
-                mapping = read_mapping(mapping)
-            same, difference = convert_keras(
+            agreement = convert_keras(
                 model,
                 output,
-                names,
-                pixels,
                 representative,
-                resize_rule=resize,
-                head=head,
-                size=size,
-                mapping=mapping,
-                **options,
+                classifier,
+                options,
+                images=data.images,
+                dataset=dataset,
+                mapping=_read_mapping(data.mapping),
+                on_report=on_report,
             )
-            said = (
-                f"{megabytes(output)}; on other pictures float and bundle say the same first for {same:.0%}, their "
-                f"probabilities differ by {difference:.4f}"
+            summary = (
+                f"{_megabytes(output)}; on other pictures float and bundle say the same first for "
+                f"{agreement.top:.0%}, their probabilities differ by {agreement.classes:.4f}"
             )
         else:
             from .convert import convert
 
-            agreement = convert(model, output, representative, **options)
-            said = (
-                f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), {agreement.words:.4f} nats a "
-                f"word, {agreement.classes:.4f} in class scores; {agreement.caption:.0%} of captions are the very same"
+            agreement = convert(
+                model,
+                output,
+                representative,
+                options,
+                images=data.images,
+                dataset=dataset,
+                on_report=on_report,
             )
-    click.echo(f"{output}: {said}")
+            summary = (
+                f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
+                f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
+                f"{agreement.caption:.0%} of captions are the very same"
+            )
+    click.echo(f"{output}: {summary}")
     if max_loss is not None:
-        click.echo(f"{output}: {tuning_of(output, max_loss)}")
+        click.echo(f"{output}: {_describe_tuning(output, max_loss)}")
 
 
-def convert_file(model, output, names, pixels, resize, head):
-    """Make a bundle of a .tflite file, and tell of it."""
+def _convert_tflite(model: Path, output: Path, classifier: ImportOptions) -> None:
+    """Make a bundle of a .tflite file, and print what it is."""
     from picaption.device.bundle.bundle import write_checked
 
     from .import_tflite import wrap
 
-    contents = wrap(model, names, pixels, resize, head)
+    contents = wrap(model, classifier)
     write_checked(output, contents)
     click.echo(
-        f"{output}: {megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}"
+        f"{output}: {_megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}"
     )
 
 
-def convert_classes(run, output, report):
-    """Make a bundle of a run of class folders, and tell of it."""
+def _convert_class_run(run: Path, output: Path, report: Path | None) -> None:
+    """Make a bundle of a run of class folders, and print what it is."""
     from picaption.models.evaluation.class_folders import convert_classes
 
     if report:
         raise PicaptionError(
-            f"{run} stands on a bundle that was converted before: there is nothing to report; leave out --report"
+            f"{run} stands on a bundle that was converted before: there is nothing to report; "
+            "leave out --report"
         )
     convert_classes(run, output)
-    click.echo(f"{output}: {megabytes(output)}, written")
+    click.echo(f"{output}: {_megabytes(output)}, written")
 
 
-def tuning_of(path, bound):
-    """Return what tuning brought the bundle at `path`, which may lose `bound` points, as text."""
-    from picaption.device.bundle.bundle import read_bundle
+def _read_labels(names: Path | None) -> tuple[str, ...] | None:
+    """Return the class names of --names, if it is given."""
+    if names is None:
+        return None
+    from picaption.models.data.readers import read_names
 
-    tuned = read_bundle(path).metadata.provenance.get("tuned")
-    if not tuned:
-        return f"it loses no more than {bound:g} points, and is not tuned"
-    change = f"tuned, it loses {tuned['lost_tuned']:g} points, untuned {tuned['lost']:g}"
-    return change + (
-        ", and stays untuned"
-        if tuned["lost_tuned"] >= tuned["lost"]
-        else f", still more than {bound:g}: give more pictures with --count"
-        if tuned["lost_tuned"] > bound
-        else ""
-    )
+    return read_names(names)
 
 
-def megabytes(path):
-    """Return how large a file is, as text."""
-    return f"{Path(path).stat().st_size / 1e6:.2f} MB"
+def _read_mapping(mapping: Path | None) -> dict[str, list[str]] | None:
+    """Return what --mapping says, if it is given."""
+    if mapping is None:
+        return None
+    from picaption.models.data.readers import read_mapping
+
+    return read_mapping(mapping)
 
 
-def read_measured(wanted, **data):
-    """Return the Dataset that float model and bundle are to be measured on, or None where these options ask for none."""
-    if not any(data[name] for name in ("captions", "labels", "folders")):
-        if data["split"] or data["classes"] or data["limit"]:
+def _read_measured(data: DataSelection, is_measured: bool) -> Dataset | None:
+    """Return what to measure float model and bundle on, or None if no option names any."""
+    if not data.has_source:
+        if data.split or data.classes or data.limit:
             raise PicaptionError(
                 "--split, --classes and --limit go with --captions, --labels or --folders"
             )
         return None
-    if not wanted:
+    if not is_measured:
         raise PicaptionError(
-            "--captions, --labels and --folders are measured for a report: give --report or --max-loss, or use "
-            "picaption evaluate"
+            "--captions, --labels and --folders are measured for a report: give --report or "
+            "--max-loss, or use picaption evaluate"
         )
-    from picaption.models.commands import need_data, read_data
+    check_selection(data)
+    return read_selection(data)[0]
 
-    training = dict.fromkeys(("training", "training_split", "training_images"))
-    need_data(gallery=None, **data, **training)
-    return read_data(**data, **training)[0]
+
+def _report_writer(report: Path | None) -> Callable[[dict[str, Any]], None] | None:
+    """Return a function that prints a conversion's figures and writes them to `report`."""
+    if report is None:
+        return None
+    from picaption.models.files import need_folder
+
+    from .report.figures import table, write_report
+
+    need_folder(report)
+
+    def write(figures: dict[str, Any]) -> None:
+        page = write_report(report, figures)
+        click.echo("\n".join([*table(figures), "", f"see {page}"]))
+
+    return write
+
+
+def _describe_tuning(path: Path, max_loss: float) -> str:
+    """Return what fine-tuning did for the bundle at `path`, which may lose `max_loss` points."""
+    from picaption.device.bundle.bundle import read_bundle
+
+    outcome = read_bundle(path).metadata.provenance.get("tuned")
+    if not outcome:
+        return f"it loses no more than {max_loss:g} points, and is not tuned"
+    change = f"tuned, it loses {outcome['lost_tuned']:g} points, untuned {outcome['lost']:g}"
+    if outcome["lost_tuned"] >= outcome["lost"]:
+        return f"{change}, and stays untuned"
+    if outcome["lost_tuned"] > max_loss:
+        return f"{change}, still more than {max_loss:g}: give more pictures with --count"
+    return change
+
+
+def _megabytes(path: Path) -> str:
+    """Return how large a file is, as text."""
+    return f"{path.stat().st_size / 1e6:.2f} MB"

@@ -1,195 +1,207 @@
-"""A Keras classifier that was not trained here, .keras, .h5 or SavedModel, as a bundle: quantized, checked and wrapped."""
+"""A Keras classifier from elsewhere, .keras, .h5 or SavedModel, as a quantized, checked bundle."""
 
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
-from picaption.device.bundle.bundle import write_checked
-from picaption.device.bundle.flatbuffer import compact_graph
+from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.metadata import Input
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import probabilities
-from picaption.models.networks.external import load
+from picaption.models.data.readers import Dataset
+from picaption.models.files import need_folder
+from picaption.models.networks.external import load_network
 from picaption.models.settings import PIXELS
 
-from . import RUNTIMES
-from .convert import (
-    BOUNDS,
-    compare,
-    draw,
-    need_tunable,
-    opened,
-    representative_paths,
-    what_is_given,
-)
+from .agreement import compare
+from .conversion import Candidate, Conversion, Source, open_contents
 from .import_tflite import cut_graph, wrap_graph
-from .qat import Candidate, finetune_encoder, keep_better, one_scale
-from .report.diagnostics import diagnose
-from .report.figures import figures_of, loss_measure, without
-from .tflite.export import ACTIVATIONS, convert_with_layer_names, freeze
+from .options import Agreement, ConversionOptions, ImportOptions
+from .qat import finetune_encoder, single_scale_opcodes
+from .representative import choose_images
+from .tflite.export import Example, Functions, convert_with_layer_names, freeze
 from .tflite.to_tensorflow import TFLiteFunction
-
-#: How many pictures at most check the result, beside those that give ranges.
-CHECKED = 50
 
 
 def convert_keras(
-    path,
-    output,
-    labels,
-    pixels,
-    representative,
-    count=200,
-    seed=1,
-    precision="int8",
-    resize_rule="squash",
-    head=None,
-    size=None,
-    per_tensor=False,
-    runtime=RUNTIMES[0],
-    report=None,
-    dataset=None,
-    mapping=None,
-    images=None,
-    max_loss=None,
-):
-    """Convert the classifier at `path` to a bundle at `output`; returns (the share of other pictures of which float model and
-    bundle say the same first, the mean absolute difference of the probabilities).
+    path: Path,
+    output: Path,
+    representative: Path,
+    classifier: ImportOptions,
+    options: ConversionOptions | None = None,
+    *,
+    images: Path | None = None,
+    dataset: Dataset | None = None,
+    mapping: Mapping[str, Sequence[str]] | None = None,
+    on_report: Callable[[dict[str, Any]], None] | None = None,
+) -> Agreement:
+    """Convert a Keras classifier to a bundle.
 
-    labels: the class names, or None; pixels: of picaption.models.settings.PIXELS, the range that it takes; size: of its pictures, where it
-    takes any; mapping: as picaption.models.evaluation.evaluate.evaluate_classes takes it, for `dataset`; the others as for picaption.convert.convert.convert
-    and picaption.convert.import_tflite.wrap. Raises PicaptionError where it is no classifier of pictures, where TFLite lacks an operator, and where
-    the two disagree; `output` is then as it was.
+    Args:
+        path: The .keras or .h5 file, or the folder of a SavedModel.
+        output: Where to write the bundle.
+        representative: As for convert.convert.
+        classifier: What the file does not say; labels and pixels are needed.
+        options: How to quantize; None: as ConversionOptions has it.
+        images: As for convert.convert.
+        dataset: As for convert.convert.
+        mapping: {class of the dataset: labels of the classifier}, or None where they are the same.
+        on_report: As for convert.convert.
+
+    Returns:
+        How far the bundle's scores are from the classifier's.
+
+    Raises:
+        PicaptionError: It is no classifier of images, TFLite lacks an operator, or the bundle is
+            beyond the bounds; `output` is then as it was.
     """
+    options = options or ConversionOptions()
     path = Path(path)
-    if not labels:
+    if not classifier.labels:
         raise PicaptionError(f"{path}: give its class names, one a line, with --names")
-    need_tunable(max_loss, precision)
-    function, shape = freeze_scores(path, pixels, size)
-    checked, pictures, drawn = draw(
-        representative_paths(representative, images),
-        count,
-        CHECKED,
-        seed,
-        Input(*shape[:2], resize_rule),
-        representative,
-    )
-    measured = dataset and without(dataset, drawn)
-    examples = (
-        [("serve", {"image": picture[None]}) for picture in pictures]
-        if precision in ACTIVATIONS
-        else ()
-    )
+    need_folder(output)
+    options.check()
+    source = KerasSource(path, classifier)
+    chosen = choose_images(representative, images, source.input, options)
+    conversion = Conversion(source, output, chosen, options, dataset, mapping, on_report)
+    return conversion.run()
 
-    def cut(graph):
-        return cut_graph(graph, path.name, None, head)[0]
 
-    def build(functions):
+class KerasSource(Source):
+    """A Keras classifier.
+
+    Attributes:
+        input: The images that it takes.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {"classes": "probabilities"}
+
+    def __init__(self, path: Path, classifier: ImportOptions) -> None:
+        """Load a classifier and freeze it.
+
+        Args:
+            path: The file or folder.
+            classifier: What it does not say.
+
+        Raises:
+            PicaptionError: It is no classifier of images.
+        """
+        self.path = path
+        self.classifier = classifier
+        self._scores, (height, width) = freeze_scores(path, classifier.pixels, classifier.size)
+        self.functions = {"serve": self._scores}
+        self.input = Input(height, width, classifier.resize)
+
+    @cached_property
+    def reference(self) -> Bundle:
+        """The classifier as a bundle that is not quantized."""
+        return open_contents(self.float_candidate.contents)
+
+    def build(
+        self, functions: Functions, options: ConversionOptions, examples: Sequence[Example]
+    ) -> Candidate:
+        """Convert functions, and cut the graph into `encode` and `classify`."""
         try:
-            graph = convert_with_layer_names(functions, precision, examples, per_tensor, runtime)
+            graph = convert_with_layer_names(
+                functions, options.precision, examples, options.per_tensor, options.runtime
+            )
         except PicaptionError as error:
-            raise PicaptionError(f"{path}: {error}") from None
-        return Candidate(
-            functions, cut(graph), wrap_graph(graph, path.name, labels, None, resize_rule, head)
+            raise PicaptionError(f"{self.path}: {error}") from None
+        named = cut_graph(graph, self.path.name, None, self.classifier.head).graph
+        return Candidate(functions, named, wrap_graph(graph, self.path.name, self.classifier))
+
+    def calibration_examples(self, images: Sequence[np.ndarray]) -> list[Example]:
+        """Return the inputs of the classifier for images."""
+        return [("serve", {"image": image[None]}) for image in images]
+
+    def layer_examples(self, images: Sequence[np.ndarray]) -> list[Example]:
+        """Return the inputs of `encode` and `classify` for images."""
+        examples: list[Example] = []
+        for image in images:
+            features = self.reference.encode(image).features
+            examples.append(("encode", {"image": image[None]}))
+            examples.append(("classify", {"features": features}))
+        return examples
+
+    def finetune(self, images: Sequence[np.ndarray], options: ConversionOptions) -> Functions:
+        """Return the classifier with a fine-tuned encoder."""
+        graph = self.float_candidate.named
+        single_scale = single_scale_opcodes(options.per_tensor, options.runtime)
+        encode = finetune_encoder(graph, images, single_scale, options.seed)
+        classify = TFLiteFunction(graph, "classify")
+
+        def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            return classify({"features": encode(image)["features"]})
+
+        return {"serve": freeze(serve, self._scores.input_signature[0])}
+
+    def compare(self, bundle: Bundle, images: Sequence[np.ndarray]) -> Agreement:
+        """Return how far a bundle's scores are from the classifier's."""
+        expected = np.stack(
+            [self._scores(image[None])["scores"].numpy().reshape(-1) for image in images]
+        )
+        is_logits = expected.min() < 0 or expected.max() > 1
+        if is_logits:
+            expected = probabilities(expected, bundle.metadata.head == "multi-label")
+        actual = np.stack(
+            [bundle.classify(bundle.encode(image).features, None) for image in images]
+        )
+        return Agreement(
+            features=0.0,
+            words=0.0,
+            classes=float(np.abs(expected - actual).mean()),
+            caption=1.0,
+            top=float((expected.argmax(1) == actual.argmax(1)).mean()),
         )
 
-    functions = {"serve": function}
-    best = build(functions)
-    if report or max_loss is not None:
-        exact = cut(convert_with_layer_names(functions, "float32"))
-        model = opened(replace(best.contents, graph=compact_graph(exact)))
-    if max_loss is not None:
+    def compare_all(
+        self, bundle: Bundle, images: Sequence[np.ndarray], agreement: Agreement
+    ) -> Agreement:
+        """Return how far a bundle is from the one that is not quantized, features and scores."""
+        return compare(self.reference, bundle, images)
 
-        def tuned():
-            encode, classify = (
-                finetune_encoder(exact, pictures, one_scale(per_tensor, runtime), seed),
-                TFLiteFunction(exact, "classify"),
-            )
-            return {
-                "serve": freeze(
-                    lambda image: classify({"features": encode(image)["features"]}),
-                    function.input_signature[0],
-                )
-            }
-
-        lost = (
-            loss_measure(model, measured, mapping)
-            if measured
-            else lambda bundle: 100 * (1 - compare(model, bundle, checked).top)
+    def remedy(self, options: ConversionOptions) -> str:
+        """Return what may help a bundle that is beyond the bounds."""
+        return (
+            "give more representative pictures, like those it was trained on, or another "
+            "--precision"
         )
-        best = keep_better(best, build, tuned, lambda each: lost(opened(each.contents)), max_loss)
-    found = []
-
-    def check(bundle):
-        wanted = np.stack(
-            [function(picture[None])["scores"].numpy().reshape(-1) for picture in checked]
-        )
-        if wanted.min() < 0 or wanted.max() > 1:  # Logits.
-            wanted = probabilities(wanted, bundle.metadata.head == "multi-label")
-        told = np.stack(
-            [bundle.classify(bundle.encode(picture).features, None) for picture in checked]
-        )
-        difference = float(np.abs(wanted - told).mean())
-        beyond = [] if difference <= BOUNDS.classes else ["classes"]
-        if report:
-            whole = (
-                exact
-                if best.functions is functions
-                else cut(convert_with_layer_names(best.functions, "float32"))
-            )
-            inputs = [
-                example
-                for picture in checked
-                for example in (
-                    ("encode", {"image": picture[None]}),
-                    ("classify", {"features": model.encode(picture).features}),
-                )
-            ]
-            given = what_is_given(precision, per_tensor, runtime, pictures, seed, checked)
-            figures = (
-                given
-                | {"agreement": asdict(compare(model, bundle, checked)), "beyond": beyond}
-                | figures_of(
-                    model,
-                    bundle,
-                    (whole, best.named, compact_graph(whole), best.contents.graph),
-                    inputs,
-                    measured,
-                    mapping,
-                )
-            )
-            report(figures | {"advice": diagnose(figures)})
-        if beyond:
-            raise PicaptionError(
-                f"{output} is not written: its probabilities differ from the float model by {difference:.4f}, more "
-                f"than {BOUNDS.classes}; give more representative pictures, like those it was trained on, or "
-                "another --precision"
-            )
-        found.append((float((wanted.argmax(1) == told.argmax(1)).mean()), difference))
-
-    write_checked(output, best.contents, check)
-    return found[0]
 
 
-def freeze_scores(path, pixels, size):
-    """Return (the function from a picture, uint8 [1, H, W, 3], to its scores as picaption.convert.tflite.export.freeze gives it, (H, W, 3)) of a Keras
-    model, for what convert_keras takes."""
+def freeze_scores(path: Path, pixels: str | None, size: int | None) -> tuple[Any, tuple[int, int]]:
+    """Return a Keras classifier as a frozen function, and the size of its images.
+
+    Args:
+        path: The file or folder.
+        pixels: The range that it takes, one of PIXELS.
+        size: The side of its images, where it takes any.
+
+    Returns:
+        The function {"scores": float32 [1, C]} of an image uint8 [1, H, W, 3], and (H, W).
+
+    Raises:
+        PicaptionError: It is no classifier of images, or `pixels` is None.
+    """
     if not pixels:
         raise PicaptionError(
             f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
             f"{', '.join(PIXELS)}"
         )
-    call, shape, _ = load(path, size)
-    factor, added = PIXELS[pixels]
+    network = load_network(path, size)
+    call, shape = network.call, network.input_shape
+    factor, offset = PIXELS[pixels]
 
-    def scores(image):
-        return {"scores": call(tf.cast(image, tf.float32) * factor + added)}
+    def scores(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": call(tf.cast(image, tf.float32) * factor + offset)}
 
     try:
-        return freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image")), shape
+        frozen = freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image"))
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise PicaptionError(
             f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}"
         ) from None
+    return frozen, (shape[0], shape[1])

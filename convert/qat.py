@@ -1,154 +1,168 @@
-"""Weights trained to their quantization, where rounding them afterwards loses too much.
+"""Quantization-aware training: weights trained to their rounding, where that loses too much.
 
-The graph is computed as its quantization would have it, weights and activations rounded to 8 bits, and learns to give what it
-gives in floating point (Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference", CVPR 2018; Hinton et al., "Distilling the Knowledge in a Neural Network", 2015): pictures need no labels. Rounding has
-no gradient, and is given that of the identity (Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons for
-Conditional Computation", 2013).
+The graph is computed as its quantization would have it, weights and activations rounded to 8 bits,
+and learns to return what it returns in floating point (Jacob et al., "Quantization and Training of
+Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018; Hinton et al.,
+"Distilling the Knowledge in a Neural Network", 2015): images need no labels. Rounding has no
+gradient, and takes that of the identity (Bengio et al., "Estimating or Propagating Gradients
+Through Stochastic Neurons for Conditional Computation", 2013).
 """
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from picaption.device.bundle.bundle import Contents
 from picaption.models.data.batches import augment
 
 from .tflite.export import freeze
-from .tflite.to_tensorflow import WEIGHTED, TFLiteFunction
+from .tflite.to_tensorflow import WEIGHTED_OPCODES, TFLiteFunction
 
-log = logging.getLogger("picaption")
+logger = logging.getLogger(__name__)
 
-#: Passes over the pictures, and how many are looked at together.
-EPOCHS, BATCH = 8, 16
-#: Adam's first and largest step, and what share of the weights' root mean square it is at most: the first layer's are tiny where
-#: the scaling of pixels was folded into them.
-RATE, SHARE = 1e-4, 0.002
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A conversion: the functions it was made of, its graph with the names of layers, and the bundle's Contents."""
-
-    functions: dict
-    named: bytes
-    contents: Contents
+#: Passes over the images.
+EPOCHS = 8
+#: Images in a batch.
+BATCH = 16
+#: Adam's first and largest step.
+LEARNING_RATE = 1e-4
+#: The largest share of the weights' root mean square that a step is: the first layer's weights are
+#: tiny where the scaling of pixels was folded into them.
+MAX_RELATIVE_STEP = 0.002
+#: The largest 8-bit integer that a weight is rounded to.
+MAX_INT8 = 127
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What tuning brought: the points that a bundle may lose, and those that it lost before and after."""
+def finetune_encoder(
+    graph: bytes,
+    images: Sequence[np.ndarray],
+    single_scale: Sequence[str] = (),
+    seed: int = 1,
+    epochs: int = EPOCHS,
+) -> Any:
+    """Train the weights of an encoder to their quantization to 8 bits.
 
-    bound: float
-    lost: float
-    lost_tuned: float
+    Args:
+        graph: A float32 flatbuffer from tflite.export.convert_with_layer_names, with a signature
+            `encode`.
+        images: uint8 RGB [H, W, 3], of the size that it takes.
+        single_scale: The opcodes, of WEIGHTED_OPCODES, whose weights have one scale a tensor and
+            not one a channel.
+        seed: Shuffles and augments the images.
+        epochs: Passes over the images.
 
+    Returns:
+        The signature as tflite.export.freeze returns it.
 
-def keep_better(first, build, tuned, lost, bound):
-    """Return the Candidate `first` where it loses no more than `bound` points, else the better of it and what `build` makes of the
-    functions that `tuned()` gives; what came of it is in its provenance.
-
-    lost: gives the points that a Candidate's bundle loses.
+    Raises:
+        PicaptionError: The encoder has an operator that cannot be trained.
     """
-    before = lost(first)
-    if before <= bound:
-        return first
-    second = build(tuned())
-    outcome = Tuned(bound, round(before, 2), round(lost(second), 2))
-    best = second if outcome.lost_tuned < outcome.lost else first
-    metadata = best.contents.metadata
-    metadata = replace(metadata, provenance=metadata.provenance | {"tuned": asdict(outcome)})
-    return replace(best, contents=replace(best.contents, metadata=metadata))
+    encode = TFLiteFunction(graph, "encode")
+    stacked = np.stack(images)
+    batches = max(1, len(stacked) // BATCH)
+    step_sizes = _step_sizes(encode)
+    # What Adam moves, in units of a weight's step size.
+    changes = {index: tf.Variable(np.zeros_like(array)) for index, array in encode.weights.items()}
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1.0, epochs * batches))
 
-
-def finetune_encoder(graph, pictures, shared=(), seed=1, epochs=EPOCHS):
-    """Return the signature `encode` of a float32 graph from picaption.convert.tflite.export.convert_with_layer_names as picaption.convert.tflite.export.freeze gives it, its weights
-    trained on `pictures`, uint8 [H, W, 3], to be quantized to 8 bits.
-
-    shared: the kinds of operators whose weights have one scale a tensor, of picaption.convert.tflite.to_tensorflow.WEIGHTED, not one a channel.
-    """
-    encode, pictures = TFLiteFunction(graph, "encode"), np.stack(pictures)
-    steps = {
-        number: min(RATE, SHARE * float(np.sqrt(np.mean(array**2))))
-        if number in encode.kernels
-        else RATE
-        for number, array in encode.weights.items()
-    }
-    moved = {number: tf.Variable(np.zeros_like(array)) for number, array in encode.weights.items()}
-    count = max(1, len(pictures) // BATCH)
-    rate = keras.optimizers.schedules.CosineDecay(1.0, epochs * count)
-    optimizer, random = keras.optimizers.Adam(rate), np.random.default_rng(seed)
-
-    def weights():
+    def current_weights() -> dict[int, tf.Tensor]:
         return {
-            number: array + steps[number] * moved[number]
-            for number, array in encode.weights.items()
+            index: array + step_sizes[index] * changes[index]
+            for index, array in encode.weights.items()
         }
 
     @tf.function(autograph=False)
-    def step(image):
-        wanted = encode({"image": image})
+    def train_step(image: tf.Tensor) -> tf.Tensor:
+        targets = encode({"image": image})
         with tf.GradientTape() as tape:
-            rounded = {
-                number: round_weights(weight, encode.kernels[number], shared)
-                if number in encode.kernels
-                else weight
-                for number, weight in weights().items()
-            }
-            given = encode({"image": image}, rounded, round_activations)
-            loss = tf.add_n(
-                [
-                    tf.reduce_mean((given[name] - wanted[name]) ** 2)
-                    / (tf.reduce_mean(wanted[name] ** 2) + 1e-9)
-                    for name in wanted
-                ]
-            )
-        optimizer.apply_gradients(zip(tape.gradient(loss, [*moved.values()]), moved.values()))
+            rounded = _round_kernels(encode, current_weights(), single_scale)
+            loss = _relative_error(encode({"image": image}, rounded, round_activations), targets)
+        optimizer.apply_gradients(zip(tape.gradient(loss, [*changes.values()]), changes.values()))
         return loss
 
+    random = np.random.default_rng(seed)
     for _ in tqdm(range(epochs), "tuning", disable=None):
-        losses = [
-            float(step(np.stack([augment(pictures[row], random) for row in rows])))
-            for rows in np.array_split(random.permutation(len(pictures)), count)
+        losses = []
+        for rows in np.array_split(random.permutation(len(stacked)), batches):
+            batch = np.stack([augment(stacked[row], random) for row in rows])
+            losses.append(float(train_step(batch)))
+        logger.info("tuning: %.4f of the outputs' power is off", np.mean(losses))
+    trained = {index: weight.numpy() for index, weight in current_weights().items()}
+
+    def finetuned(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return encode({"image": image}, trained)
+
+    return freeze(finetuned, tf.TensorSpec((1, *stacked.shape[1:]), tf.uint8, "image"))
+
+
+def _step_sizes(encode: TFLiteFunction) -> dict[int, float]:
+    """Return Adam's first step for each weight of an encoder."""
+    step_sizes = {}
+    for index, array in encode.weights.items():
+        step_sizes[index] = LEARNING_RATE
+        if index in encode.kernels:
+            largest = MAX_RELATIVE_STEP * float(np.sqrt(np.mean(array**2)))
+            step_sizes[index] = min(LEARNING_RATE, largest)
+    return step_sizes
+
+
+def _round_kernels(
+    encode: TFLiteFunction, weights: Mapping[int, tf.Tensor], single_scale: Sequence[str]
+) -> dict[int, tf.Tensor]:
+    """Return an encoder's weights, its kernels rounded; biases have 32 bits."""
+    rounded = dict(weights)
+    for index, opcode in encode.kernels.items():
+        rounded[index] = round_weights(weights[index], opcode, single_scale)
+    return rounded
+
+
+def _relative_error(
+    outputs: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]
+) -> tf.Tensor:
+    """Return the error's share of the outputs' power, summed over the outputs."""
+    return tf.add_n(
+        [
+            tf.reduce_mean((outputs[name] - targets[name]) ** 2)
+            / (tf.reduce_mean(targets[name] ** 2) + 1e-9)
+            for name in targets
         ]
-        log.info("tuning: %.4f of the outputs' power is off", np.mean(losses))
-    trained = {number: weight.numpy() for number, weight in weights().items()}
-    return freeze(
-        lambda image: encode({"image": image}, trained),
-        tf.TensorSpec((1, *pictures.shape[1:]), tf.uint8, "image"),
     )
 
 
-def one_scale(per_tensor, runtime):
-    """Return the kinds of operators whose weights have one scale a tensor, for these options of picaption.convert.tflite.export.convert_with_layer_names."""
-    return WEIGHTED if per_tensor else ("FULLY_CONNECTED",) if runtime == "tflite-runtime" else ()
+def single_scale_opcodes(per_tensor: bool, runtime: str) -> tuple[str, ...]:
+    """Return the opcodes whose weights have one scale a tensor, for options of a conversion."""
+    if per_tensor:
+        return WEIGHTED_OPCODES
+    if runtime == "tflite-runtime":
+        return ("FULLY_CONNECTED",)
+    return ()
 
 
-def round_weights(weights, kind, shared):
-    """Return weights of an operator of that kind as 8 bits hold them, with the gradient of the weights themselves."""
-    channels = 3 if kind == "DEPTHWISE_CONV_2D" else 0
-    axes = (
-        None if kind in shared else [axis for axis in range(len(weights.shape)) if axis != channels]
-    )
-    scale = tf.stop_gradient(
-        tf.maximum(tf.reduce_max(tf.abs(weights), axes, keepdims=True), 1e-9) / 127
-    )
+def round_weights(weights: tf.Tensor, opcode: str, single_scale: Sequence[str]) -> tf.Tensor:
+    """Return weights as 8 bits hold them, with the gradient of the weights themselves.
+
+    Args:
+        weights: The kernel of an operator, as TFLite lays it out.
+        opcode: The operator, one of WEIGHTED_OPCODES.
+        single_scale: The opcodes whose weights have one scale a tensor.
+    """
+    axes = None
+    if opcode not in single_scale:
+        channel_axis = 3 if opcode == "DEPTHWISE_CONV_2D" else 0
+        axes = [axis for axis in range(len(weights.shape)) if axis != channel_axis]
+    largest = tf.reduce_max(tf.abs(weights), axes, keepdims=True)
+    scale = tf.stop_gradient(tf.maximum(largest, 1e-9) / MAX_INT8)
     return weights + tf.stop_gradient(tf.round(weights / scale) * scale - weights)
 
 
-def round_activations(kind, values):
-    """Return what an operator gives as 8 bits hold it, in the range that it has in this batch."""
-    if kind in ("CAST", "RESHAPE"):
+def round_activations(opcode: str, values: tf.Tensor) -> tf.Tensor:
+    """Return an operator's output as 8 bits hold it, in the range that it has in this batch."""
+    if opcode in ("CAST", "RESHAPE"):
         return values
-    low, high = (
-        tf.stop_gradient(each)
-        for each in (
-            tf.minimum(tf.reduce_min(values), 0.0),
-            tf.maximum(tf.reduce_max(values), 1e-6),
-        )
-    )
+    low = tf.stop_gradient(tf.minimum(tf.reduce_min(values), 0.0))
+    high = tf.stop_gradient(tf.maximum(tf.reduce_max(values), 1e-6))
     return tf.quantization.fake_quant_with_min_max_vars(values, low, high)

@@ -17,7 +17,7 @@ from picaption.device.recognition.recognizer import Recognizer
 from picaption.models.evaluation.evaluate import evaluate_captions, evaluate_classes
 from picaption.models.files import write_text
 
-from ..tflite.operators import operators, sizes
+from ..tflite.operators import read_operators, constant_bytes
 from .diagnostics import told
 from .layer_snr import CASTS, compare_layers
 from .page import quality, summary, work, worst, write_report_page
@@ -42,7 +42,7 @@ def figures_of(model, bundle, graphs, examples, measured=None, mapping=None):
     `latency` alone differs from one time to the next.
     """
     exact, named, whole, graph = graphs
-    found = operators(graph, named)
+    found = read_operators(graph, named)
     figures = {
         "format": 1,
         "name": bundle.metadata.name,
@@ -52,19 +52,19 @@ def figures_of(model, bundle, graphs, examples, measured=None, mapping=None):
         "layers": [asdict(layer) for layer in compare_layers(exact, named, examples)],
         "operators": {name: count(each) for name, each in found.items()},
         "elsewhere": [
-            {"signature": name, "layer": each.layer, "kind": each.kind, "multiply_adds": each.work}
+            {"signature": name, "layer": each.layer, "kind": each.opcode, "multiply_adds": each.multiply_adds}
             for name, each_of in found.items()
             for each in each_of
             if not each.xnnpack
         ],
         "floating": [
-            {"signature": name, "layer": each.layer, "kind": each.kind}
+            {"signature": name, "layer": each.layer, "kind": each.opcode}
             for name in ("encode", "next_word")
             for each in found.get(name, ())
-            if each.dtype == "FLOAT32" and each.kind not in CASTS
+            if each.dtype == "FLOAT32" and each.opcode not in CASTS
         ],
         "multiply_adds": {
-            name: sum(each.work for each in each_of) for name, each_of in found.items()
+            name: sum(each.multiply_adds for each in each_of) for name, each_of in found.items()
         },
     }
     if measured:
@@ -79,8 +79,8 @@ def figures_of(model, bundle, graphs, examples, measured=None, mapping=None):
 def count(found):
     """Return {kind: {"all": how many of the Operators are of it, "xnnpack": how many of them XNNPACK runs}}, the most first."""
     kinds, taken = (
-        Counter(each.kind for each in found),
-        Counter(each.kind for each in found if each.xnnpack),
+        Counter(each.opcode for each in found),
+        Counter(each.opcode for each in found if each.xnnpack),
     )
     return {kind: {"all": number, "xnnpack": taken[kind]} for kind, number in kinds.most_common()}
 
@@ -89,7 +89,7 @@ def part_sizes(path, whole, graph):
     """Return {part: {"float32": bytes, "bundle": bytes}} of the bundle at `path`, whose graph is `graph`; whole: the same in
     float32. The bundle's add up to the file."""
     exact, stored = (
-        {PARTS.get(name, name): size for name, size in sizes(each).items()}
+        {PARTS.get(name, name): size for name, size in constant_bytes(each).items()}
         for each in (whole, graph)
     )
     with zipfile.ZipFile(path) as archive:

@@ -8,7 +8,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from picaption.device.images import quiet_stderr
 
-from ..tflite.operators import operators, shape_of, signatures, stood_for
+from ..tflite.operators import read_operators, shape_of, signature_subgraphs, float_tensor_names
 
 #: Operators that bring numbers from one form to another.
 CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
@@ -60,17 +60,17 @@ def _layers(signature, found, power):
         before = [known[index] for index in operator.inputs if index in known]
         known[output] = level
         lost = max(0.0, min(before) - level) if before else 0.0
-        yield Layer(signature, operator.layer, operator.kind, round(level, 1), round(lost, 1))
+        yield Layer(signature, operator.layer, operator.opcode, round(level, 1), round(lost, 1))
 
 
 def matched(exact, quantized):
     """Return, for each signature of a quantized graph, (Operator, tensor of the float graph, tensor of its own) for each
     operator whose output, by its name, both graphs have in numbers that stand for real ones."""
     first, second = (
-        signatures(schema.ModelT.InitFromPackedBuf(graph, 0)) for graph in (exact, quantized)
+        signature_subgraphs(schema.ModelT.InitFromPackedBuf(graph, 0)) for graph in (exact, quantized)
     )
     pairs = {}
-    for signature, found in operators(quantized).items():
+    for signature, found in read_operators(quantized).items():
         wanted = {
             (tensor.name.decode(), *shape_of(tensor)): index
             for index, tensor in enumerate(first[signature].tensors)
@@ -80,8 +80,8 @@ def matched(exact, quantized):
         for operator in found:
             tensor = second[signature].tensors[operator.output]
             name, shape = (tensor.name or b"").decode(), shape_of(tensor)
-            keys = [key for key in ((each, *shape) for each in stood_for(name)) if key in wanted]
-            if keys and operator.kind not in CASTS:
+            keys = [key for key in ((each, *shape) for each in float_tensor_names(name)) if key in wanted]
+            if keys and operator.opcode not in CASTS:
                 pairs[signature].append((operator, wanted[keys[0]], operator.output))
     return pairs
 

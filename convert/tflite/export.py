@@ -1,12 +1,15 @@
 """A trained run's Keras models as one TFLite graph with a signature for each step.
 
-Two traps shape this file. Variables of a model with several signatures reach the graph uninitialised, so
-every step is frozen to constants first. And a while-loop crashes the int8 converter, so a step is one
-word, and the beam search is the device's. With activations of 16 bits there is a third: the quantizer wants a range for
-the words' numbers, which only floating point has, so they come as such and are looked up by a product.
+Three traps shape this file. Variables of a model with several signatures reach the graph
+uninitialised, so every step is frozen to constants first. A while-loop crashes the int8 converter,
+so a step is one word, and the beam search runs on the device. And with activations of 16 bits, the
+quantizer wants a range for word ids, which only floating point has, so they come as such, and a
+product looks them up.
 """
 
 import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,149 +20,218 @@ from picaption.device.bundle.classifier_graph import with_classify
 from picaption.device.bundle.flatbuffer import compact_graph
 from picaption.device.errors import PicaptionError
 from picaption.device.images import quiet_stderr
+from picaption.models.run_folder import FloatModel
 
 from .. import INTEGERS, RUNTIMES
-from .layer_names import beyond
+from .layer_names import conversion_error
 from .stable_means import stabilize_means
 
-#: Operators for the precisions whose activations have ranges that a representative dataset gives.
+#: The operators for precisions whose activations have ranges, from a representative dataset.
 ACTIVATIONS = {
     "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
     "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
 }
 
+#: Signatures by name: what `freeze` returns.
+Functions = Mapping[str, Callable[..., dict[str, tf.Tensor]]]
+#: The inputs of one call: (signature, {input: array}).
+Example = tuple[str, dict[str, np.ndarray]]
 
-def to_bundle_graph(graph, model, precision):
-    """Return a KerasModel's `graph`, bytes, as it stands in a bundle: with the signature `classify`, in as few bytes as can be."""
-    if not model.head:
+
+def to_bundle_graph(graph: bytes, model: FloatModel, precision: str) -> bytes:
+    """Return a run's converted graph as a bundle holds it: compact, with `classify`.
+
+    Args:
+        graph: A flatbuffer from convert_with_layer_names.
+        model: The run, whose classifier becomes the signature.
+        precision: One of convert.PRECISIONS.
+    """
+    if not model.classifier:
         return compact_graph(graph)
-    return with_classify(
-        graph, model.head, model.metadata.head == "multi-label", quantized=precision in INTEGERS
-    )
+    multi_label = model.metadata.head == "multi-label"
+    return with_classify(graph, model.classifier, multi_label, quantized=precision in INTEGERS)
 
 
-def history_type(precision):
-    """Return the dtype in which `next_word` takes the numbers of the words before."""
+def history_type(precision: str) -> tf.DType:
+    """Return the dtype in which `next_word` takes word ids at a precision."""
     return tf.float32 if precision == "int16" else tf.int32
 
 
-def convert_functions(functions, precision="int8", examples=()):
-    """Return the TFLite flatbuffer, as bytes, whose signatures are `functions`: what `freeze` gives, by name.
-
-    precision: of convert.PRECISIONS; examples: the representative dataset, a list of (signature, {input: array}), in whose
-    ranges "int8" and "int16" quantize.
-    """
+def convert_functions(
+    functions: Functions, precision: str = "int8", examples: Sequence[Example] = ()
+) -> bytes:
+    """Convert signatures to a compact TFLite flatbuffer; see convert_with_layer_names."""
     return compact_graph(convert_with_layer_names(functions, precision, examples))
 
 
 def convert_with_layer_names(
-    functions, precision="int8", examples=(), per_tensor=False, runtime=RUNTIMES[0]
-):
-    """Return what convert_functions does before it is compact: its tensors have the names of the layers they came from.
+    functions: Functions,
+    precision: str = "int8",
+    examples: Sequence[Example] = (),
+    per_tensor: bool = False,
+    runtime: str = RUNTIMES[0],
+) -> bytes:
+    """Convert signatures to a TFLite flatbuffer whose tensors name the layers they came from.
 
-    per_tensor: weights have one scale a tensor instead of one a channel; runtime: of convert.RUNTIMES, on which the graph
-    is to run. Raises PicaptionError where a layer is beyond TFLite, and where the disk is full.
+    Args:
+        functions: The signatures, as `freeze` returns them.
+        precision: One of convert.PRECISIONS.
+        examples: The representative dataset; "int8" and "int16" quantize in its ranges.
+        per_tensor: Whether weights have one scale a tensor instead of one a channel.
+        runtime: One of convert.RUNTIMES, on which the graph is to run.
+
+    Returns:
+        The flatbuffer.
+
+    Raises:
+        PicaptionError: TFLite has no operator for a layer, or the disk is full.
     """
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            tf.saved_model.save(tf.Module(), folder, signatures=functions)
-        except tf.errors.OpError as error:
-            raise PicaptionError(
-                f"the conversion cannot keep its files: {error.message.rpartition('; ')[2]}: {folder}; free "
-                "some space there, or set TMPDIR to another folder"
-            ) from None
+        _save(functions, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
-        converter._experimental_disable_per_channel = per_tensor
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = (
-            runtime == "tflite-runtime"
-        )
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if precision in ACTIVATIONS:
-            converter.representative_dataset = lambda: iter(examples)
-            # The second set is for the one cast from the picture's uint8.
-            converter.target_spec.supported_ops = [
-                ACTIVATIONS[precision],
-                tf.lite.OpsSet.TFLITE_BUILTINS,
-            ]
+        _configure(converter, precision, examples, per_tensor, runtime)
         try:
-            with (
-                quiet_stderr()
-            ):  # TensorFlow warns there of its own calibrator, and tells of flags.
+            with quiet_stderr():  # TensorFlow warns of its own calibrator there.
                 graph = converter.convert()
         except (ConverterError, ValueError, RuntimeError) as error:
-            raise PicaptionError(beyond(str(error))) from None
-    return stabilize_means(graph) if precision == "int8" else graph
+            raise PicaptionError(conversion_error(str(error))) from None
+    if precision == "int8":
+        return stabilize_means(graph)
+    return graph
 
 
-def signature_functions(model, beam, history_dtype=tf.int32):
-    """Return the bundle's signatures but `classify` as tf.functions by name, their weights frozen to constants.
+def _save(functions: Functions, folder: str) -> None:
+    """Write signatures as a SavedModel."""
+    try:
+        tf.saved_model.save(tf.Module(), folder, signatures=functions)
+    except tf.errors.OpError as error:
+        raise PicaptionError(
+            f"the conversion cannot keep its files: {error.message.rpartition('; ')[2]}: {folder}; "
+            "free some space there, or set TMPDIR to another folder"
+        ) from None
 
-    numbers: the dtype of the words before, as history_type gives it.
+
+def _configure(
+    converter: Any, precision: str, examples: Sequence[Example], per_tensor: bool, runtime: str
+) -> None:
+    """Set a TFLiteConverter to what convert_with_layer_names is asked for."""
+
+    def representative_dataset() -> Iterator[Example]:
+        return iter(examples)
+
+    converter._experimental_disable_per_channel = per_tensor
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = (
+        runtime == "tflite-runtime"
+    )
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision in ACTIVATIONS:
+        converter.representative_dataset = representative_dataset
+        # The second set is for the cast from the image's uint8.
+        converter.target_spec.supported_ops = [
+            ACTIVATIONS[precision],
+            tf.lite.OpsSet.TFLITE_BUILTINS,
+        ]
+
+
+def signature_functions(
+    model: FloatModel, beam_width: int, history_dtype: tf.DType = tf.int32
+) -> Functions:
+    """Return a bundle's signatures but `classify`, their weights frozen to constants.
+
+    Args:
+        model: The run.
+        beam_width: How many histories `next_word` takes at once.
+        history_dtype: The dtype of word ids, from history_type.
     """
-    size, spec = model.metadata.input, tf.TensorSpec
+    size = model.metadata.input
     captioner = model.captioner
 
-    def encode(image):
-        seen = model.encoder(tf.cast(image, tf.float32))
-        if not captioner:
-            return {"features": seen}
-        mean = tf.reduce_mean(seen, 1) if len(seen.shape) == 3 else seen
-        context = captioner.context(seen)
+    def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = model.encoder(tf.cast(image, tf.float32))
+        if captioner is None:
+            return {"features": features}
+        mean = tf.reduce_mean(features, 1) if len(features.shape) == 3 else features
+        context = captioner.context(features)
         return {"features": mean, "context": context, "tags": tf.sigmoid(captioner.tagger(context))}
 
-    functions = {"encode": freeze(encode, spec((1, size.height, size.width, 3), tf.uint8, "image"))}
-    if captioner:
-        context = spec((1, *captioner.context.output_shape[1:]), tf.float32, "context")
-        history = spec((beam, model.metadata.order - 1), history_dtype, "history")
+    image_spec = tf.TensorSpec((1, size.height, size.width, 3), tf.uint8, "image")
+    functions = {"encode": freeze(encode, image_spec)}
+    if captioner is None:
+        return functions
 
-        def next_word(history, context):
-            # One context serves every hypothesis, so it is added, not repeated.
-            return {"logits": step(captioner.next_word, history, context)}
+    def next_word(history: tf.Tensor, context: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"logits": next_word_logits(captioner.next_word, history, context)}
 
-        functions["next_word"] = freeze(next_word, history, context)
+    context_shape = (1, *captioner.context.output_shape[1:])
+    functions["next_word"] = freeze(
+        next_word,
+        tf.TensorSpec((beam_width, model.metadata.order - 1), history_dtype, "history"),
+        tf.TensorSpec(context_shape, tf.float32, "context"),
+    )
     return functions
 
 
-def step(next_word, history, context):
-    """Return logits [beam, V] from the captioner's `next_word` model with one context, [1, H] or [1, G, H], for all of
-    `history`."""
-    names = {layer.name for layer in next_word.layers}
-    parts = ("embedding", "hidden", "query", "narrow_logits", "logits")
-    layers = {name: next_word.get_layer(name) for name in parts if name in names}
+def next_word_logits(next_word: Any, history: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
+    """Return the captioner's logits for several histories of one image.
+
+    One context serves every hypothesis, so it is added, not repeated.
+
+    Args:
+        next_word: The captioner's Keras model of that name.
+        history: Word ids [beam, n-1].
+        context: float32 [1, H], or [1, G, H] with attention over G positions.
+
+    Returns:
+        Logits float32 [beam, V].
+    """
+    layers = {layer.name: layer for layer in next_word.layers}
     embedded = embed(layers["embedding"], history)
     if "query" in layers:
-        places = context[0]
-        weights = tf.nn.softmax(tf.matmul(layers["query"](embedded), places, transpose_b=True))
-        context = tf.matmul(weights, places)
-    told = tf.nn.relu(layers["hidden"](embedded) + context)
+        positions = context[0]
+        weights = tf.nn.softmax(tf.matmul(layers["query"](embedded), positions, transpose_b=True))
+        context = tf.matmul(weights, positions)
+    hidden = tf.nn.relu(layers["hidden"](embedded) + context)
     if "narrow_logits" in layers:
-        told = layers["narrow_logits"](told)
-    return layers["logits"](told)
+        hidden = layers["narrow_logits"](hidden)
+    return layers["logits"](hidden)
 
 
-def embed(embedding, history):
-    """Return the embeddings of the words `history`, [beam, n-1], one after the other: [beam, (n-1) * E]."""
+def embed(embedding: Any, history: tf.Tensor) -> tf.Tensor:
+    """Return the embeddings of each history's words in one row.
+
+    Args:
+        embedding: The Keras layer, V words to E numbers.
+        history: Word ids [beam, n-1], of any dtype.
+
+    Returns:
+        float32 [beam, (n-1) * E].
+    """
     size = history.shape[1] * embedding.output_dim
     if history.dtype.is_integer:
         return tf.reshape(embedding(history), (-1, size))
-    # One-hot without an integer on the way: 1 where the number is the word's, 0 where it is 1 or more off.
-    numbers = np.arange(embedding.input_dim, dtype=np.float32)
-    chosen = tf.nn.relu(1 - tf.abs(tf.reshape(history, (-1, 1)) - numbers))
-    return tf.reshape(tf.matmul(chosen, embedding.embeddings), (-1, size))
+    # One-hot without an integer on the way: 1 at the word's id, 0 at ids that are 1 or more off.
+    ids = np.arange(embedding.input_dim, dtype=np.float32)
+    one_hot = tf.nn.relu(1 - tf.abs(tf.reshape(history, (-1, 1)) - ids))
+    return tf.reshape(tf.matmul(one_hot, embedding.embeddings), (-1, size))
 
 
-def freeze(function, *specs):
-    """Return `function`, which gives a dict of tensors, as a tf.function of `specs` without variables."""
+def freeze(function: Callable[..., dict[str, tf.Tensor]], *specs: tf.TensorSpec) -> Any:
+    """Return a function as a tf.function whose variables are constants.
+
+    Args:
+        function: Takes tensors, and returns tensors by name.
+        specs: Shape, dtype and name of each input.
+    """
     concrete = tf.function(function).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     names = list(concrete.structured_outputs)
 
     @tf.function(input_signature=specs)
-    def signature(*inputs):
-        # The frozen function gives a flat list in the order of the names, sorted as TensorFlow flattens a dict.
+    def signature(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        # The frozen function returns a flat list, sorted by name as TensorFlow flattens a dict.
         return dict(zip(sorted(names), tf.nest.flatten(frozen(*inputs))))
 
     return signature

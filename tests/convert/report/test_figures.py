@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from picaption.convert import convert
+from picaption.convert.options import Agreement, ConversionOptions
 from picaption.convert.report.figures import table, write_report
 from picaption.convert.report.layer_snr import compare_layers, decibels
+from picaption.convert.representative import load_images
 from picaption.convert.tflite.operators import multiply_adds
 from picaption.device import Bundle, PicaptionError
 from picaption.models.data.readers import add_labels, read_captions, read_labels
@@ -25,7 +27,14 @@ def reported(run, data, tmp_path_factory):
         read_captions(data / "captions.token.txt", images, split),
         read_labels(data / "labels.tsv", images, split),
     )
-    convert.convert(run, path, data / "images", count=10, report=seen.append, dataset=dataset)
+    convert.convert(
+        run,
+        path,
+        data / "images",
+        ConversionOptions(count=10),
+        on_report=seen.append,
+        dataset=dataset,
+    )
     return path, seen[0]
 
 
@@ -70,7 +79,7 @@ def test_multiply_adds_are_those_of_the_layers(reported, run):
     )
     words, width, embedded = len(model.vocabulary), model.metadata.beam.width, 2 * 16
     assert counted["next_word"] == width * (embedded * 32 + 32 * words)
-    assert counted["classify"] == model.head.features.size + model.head.words.size
+    assert counted["classify"] == model.classifier.features.size + model.classifier.words.size
 
 
 def test_decibels_by_hand():
@@ -97,9 +106,7 @@ def test_a_layers_decibels_are_those_of_its_outputs(run, data, reported):
     functions = signature_functions(model, model.metadata.beam.width)
     pictures = [
         picture
-        for _, picture in convert.load(
-            sorted((data / "images").iterdir())[:4], model.metadata.input
-        )
+        for _, picture in load_images(sorted((data / "images").iterdir())[:4], model.metadata.input)
     ]
     examples = convert.representative_examples(model, pictures)
     exact, rough = (
@@ -145,9 +152,7 @@ def test_one_scale_a_tensor_is_worse_where_channels_differ(run, data, tmp_path):
     functions = signature_functions(model, model.metadata.beam.width)
     pictures = [
         picture
-        for _, picture in convert.load(
-            sorted((data / "images").iterdir())[:4], model.metadata.input
-        )
+        for _, picture in load_images(sorted((data / "images").iterdir())[:4], model.metadata.input)
     ]
     examples = [("encode", {"image": picture[None]}) for picture in pictures]
     examples += [
@@ -196,7 +201,11 @@ def test_the_same_conversion_reports_the_same_but_its_latencies(run, data, tmp_p
     for name in ("one", "two"):
         seen = []
         convert.convert(
-            run, tmp_path / f"{name}.tflite", data / "images", count=10, report=seen.append
+            run,
+            tmp_path / f"{name}.tflite",
+            data / "images",
+            ConversionOptions(count=10),
+            on_report=seen.append,
         )
         assert all(
             0 < each["median"] <= each["p90"]
@@ -259,13 +268,13 @@ def test_the_table_names_what_the_report_does(reported):
     )
 
 
-def test_a_bundle_that_is_refused_is_reported(run, data, tmp_path, monkeypatch):
+def test_a_bundle_that_is_refused_is_reported(run, data, tmp_path):
     seen = []
-    monkeypatch.setattr(
-        convert, "BOUNDS", convert.Agreement(features=1e-9, words=1, classes=1, caption=0, top=0)
-    )
+    options = ConversionOptions(bounds=Agreement(1e-9, words=1, classes=1, caption=0, top=0))
     with pytest.raises(PicaptionError, match="is not written"):
-        convert.convert(run, tmp_path / "out.tflite", data / "images", report=seen.append)
+        convert.convert(
+            run, tmp_path / "out.tflite", data / "images", options, on_report=seen.append
+        )
     assert seen[0]["beyond"] == ["features"] and seen[0]["advice"][0]["symptom"].startswith(
         "no bundle was written: its features"
     )
@@ -274,7 +283,7 @@ def test_a_bundle_that_is_refused_is_reported(run, data, tmp_path, monkeypatch):
 
 def test_a_classifier_alone_is_reported(class_run, data, tmp_path):
     seen = []
-    convert.convert(class_run, tmp_path / "classes.tflite", data / "images", report=seen.append)
+    convert.convert(class_run, tmp_path / "classes.tflite", data / "images", on_report=seen.append)
     assert (
         set(seen[0]["operators"]) == {"encode", "classify"} and "captioner" not in seen[0]["bytes"]
     )

@@ -5,7 +5,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from picaption.convert.tflite.export import convert_with_layer_names, freeze
-from picaption.convert.tflite.stable_means import MARGIN, distance, stabilize_means, steady_scale
+from picaption.convert.tflite.stable_means import MARGIN, distance_from_edge, stabilize_means, stable_scale
 from picaption.device import default_bundle
 from picaption.device.bundle.bundle import read_bundle
 from picaption.device.bundle.flatbuffer import pack_model
@@ -57,7 +57,7 @@ def little():
 
 def near(taken, mean):
     """Returns the distance for two tensors."""
-    return distance(
+    return distance_from_edge(
         taken.quantization.scale[0],
         mean.quantization.scale[0],
         np.prod(taken.shape) // np.prod(mean.shape),
@@ -69,21 +69,21 @@ def near(taken, mean):
     [(1, 1, 2, 0), (1, 1, 3, 1 / 6), (1, 1, 1, 1 / 2), (1, 0.8, 1, 0), (1, 0.625, 1, 0.1)],
 )
 def test_distance_by_hand(given, gives, number, expected):
-    assert distance(given, gives, number) == pytest.approx(expected, abs=2e-5)
+    assert distance_from_edge(given, gives, number) == pytest.approx(expected, abs=2e-5)
 
 
 def test_a_scale_without_sums_on_an_edge_stays_and_another_moves_a_little():
-    assert steady_scale(1, 1, 3) == 1
-    moved = steady_scale(1, 1, 2)
-    assert moved != 1 and abs(moved - 1) <= 0.01 and distance(1, moved, 2) >= MARGIN
+    assert stable_scale(1, 1, 3) == 1
+    moved = stable_scale(1, 1, 2)
+    assert moved != 1 and abs(moved - 1) <= 0.01 and distance_from_edge(1, moved, 2) >= MARGIN
 
 
 def test_where_no_scale_near_it_will_do_the_best_is_taken():
     # With 20,000 sums for a step, some are always near an edge.
-    moved = steady_scale(0.01, 1, 200)
-    assert 0 < distance(0.01, moved, 200) < MARGIN
-    assert distance(0.01, moved, 200) >= max(
-        distance(0.01, np.float32(1 + step * 1e-5), 200) for step in (-9, 0, 1, 40)
+    moved = stable_scale(0.01, 1, 200)
+    assert 0 < distance_from_edge(0.01, moved, 200) < MARGIN
+    assert distance_from_edge(0.01, moved, 200) >= max(
+        distance_from_edge(0.01, np.float32(1 + step * 1e-5), 200) for step in (-9, 0, 1, 40)
     )
 
 

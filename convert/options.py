@@ -1,0 +1,110 @@
+"""What a conversion is asked for, and the bounds that its result must keep."""
+
+from dataclasses import dataclass
+
+from picaption.device.errors import PicaptionError
+
+from . import INTEGERS, RUNTIMES
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a bundle is from its float model on the same images; means over images.
+
+    Attributes:
+        features: 1 - cosine; 0 where only scores are compared.
+        words: Kullback-Leibler divergence of the next word's distribution, in nats a word of the
+            float model's own captions; 0 without a captioner.
+        classes: Absolute difference of the probabilities; 0 without a classifier.
+        caption: Share of images with the very same caption.
+        top: Share of images with the same likeliest class.
+    """
+
+    features: float
+    words: float
+    classes: float
+    caption: float
+    top: float
+
+    def beyond(self, bounds: "Agreement") -> list[str]:
+        """Return which of features, words and classes are further off than in `bounds`."""
+        return [
+            name
+            for name in ("features", "words", "classes")
+            if not getattr(self, name) <= getattr(bounds, name)
+        ]
+
+
+#: A bundle beyond these is not written. Captions and classes are only reported: one flipped word
+#: makes another sentence.
+BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0, top=0.0)
+
+
+@dataclass(frozen=True)
+class ConversionOptions:
+    """How to quantize a model, whatever it is.
+
+    Attributes:
+        precision: One of convert.PRECISIONS.
+        per_tensor: Whether weights have one scale a tensor instead of one a channel.
+        runtime: One of convert.RUNTIMES, which the bundle is to run on.
+        count: How many images give the ranges of activations.
+        held_out: How many more images check the result; at most a fifth of all.
+        seed: Draws the images.
+        max_loss: How many points the bundle may lose; beyond, its encoder is trained to its
+            quantization. None: any.
+        bounds: The bundle is not written where it is further from the float model.
+    """
+
+    precision: str = "int8"
+    per_tensor: bool = False
+    runtime: str = RUNTIMES[0]
+    count: int = 200
+    held_out: int = 50
+    seed: int = 1
+    max_loss: float | None = None
+    bounds: Agreement = BOUNDS
+
+    def check(self) -> None:
+        """Raise PicaptionError where options contradict each other."""
+        if self.per_tensor and self.precision not in INTEGERS:
+            raise PicaptionError(
+                f"{self.precision} gives weights no scale: convert to int8, int16 or dynamic, or "
+                "without --per-tensor"
+            )
+        if self.max_loss is not None and self.precision != "int8":
+            raise PicaptionError(
+                f"--max-loss tunes to activations and weights of 8 bits, and {self.precision} has "
+                "others: leave out one of the two"
+            )
+
+    @property
+    def weight_scales(self) -> str:
+        """What the scales of weights stand for, as text."""
+        if self.precision not in INTEGERS:
+            return f"{self.precision}, no scales"
+        if self.per_tensor:
+            return "a scale a tensor"
+        if self.runtime == "tflite-runtime":
+            return "a scale a channel, dense layers one a tensor"
+        return "a scale a channel"
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the file of a classifier from elsewhere does not say about it.
+
+    Attributes:
+        labels: The class names; None: those inside the file.
+        pixels: The range of pixels that it takes, one of models.settings.PIXELS; None for a
+            quantized .tflite file, whose range is 0 to 255.
+        resize: One of device.bundle.metadata.RESIZE_RULES.
+        head: One of device.bundle.metadata.HEAD_TYPES, for logits; None: single-label.
+        size: The side of its images, for a Keras model of a dynamic shape.
+    """
+
+    labels: tuple[str, ...] | None = None
+    pixels: str | None = None
+    resize: str = "stretch"
+    head: str | None = None
+    size: int | None = None
