@@ -4,17 +4,23 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .config.options import options
-from .config.settings import SECRETS
-from .config.toml import load_config, to_toml
+from .config.settings import SECRETS, Config
+from .config.toml import LoadedConfig, load_config, to_toml
 from .errors import PicaptionError
 
-logger = logging.getLogger("picaption")
+if TYPE_CHECKING:
+    from .live.pipeline import Pipeline
+    from .recognition.result import Recognition, Score
+
+logger = logging.getLogger(__name__)
 
 bundle_option = click.option(
     "--bundle",
@@ -28,7 +34,6 @@ threads_option = click.option(
     metavar="N",
     help="Threads to compute with.  [default: a thread a core, at most 4]",
 )
-
 beam_option = click.option(
     "--beam",
     type=click.IntRange(1, 64),
@@ -51,38 +56,55 @@ beam_option = click.option(
     metavar="PATH",
     help="Write the annotated picture to PATH; for several, PATH is a folder.",
 )
-def image_command(files, bundle, threads, beam, as_json, save):
+def image_command(
+    files: Sequence[Path],
+    bundle: Path | None,
+    threads: int | None,
+    beam: int | None,
+    as_json: bool,
+    save: Path | None,
+) -> None:
     """Caption pictures and name what they show."""
     from .images import read_image, write_image
     from .outputs.overlay import annotate
     from .recognition.recognizer import open_recognizer
 
-    targets = saved_paths(files, save) if save else [None] * len(files)
+    targets = saved_paths(files, save)
     recognizer = open_recognizer(bundle, threads, beam)
     failures = 0
     for file, target in zip(files, targets):
         try:
-            picture = read_image(file)
-            recognition = recognizer(picture)
-            if target:
-                write_image(target, annotate(picture, recognition))
+            image = read_image(file)
+            recognition = recognizer(image)
+            if target is not None:
+                write_image(target, annotate(image, recognition))
         except PicaptionError as error:
             failures += 1
             print(f"picaption: {error}", file=sys.stderr)
             continue
-        print(
-            json.dumps({"file": str(file)} | recognition.to_json())
-            if as_json
-            else describe(file, recognition),
-            flush=True,
-        )
+        if as_json:
+            print(json.dumps({"file": str(file)} | recognition.to_json()), flush=True)
+        else:
+            print(describe(file, recognition), flush=True)
     if failures:
         sys.exit(2)
 
 
-def saved_paths(files, save):
-    """Return where `image` writes the annotated picture of each file: `save` itself, or, where it is a folder or
-    there are several files, NAME.captioned.jpg in it, which is then made. Nothing given is ever written over."""
+def saved_paths(files: Sequence[Path], save: Path | None) -> Sequence[Path | None]:
+    """Return where `image` writes the annotated image of every file.
+
+    It is `save` itself, or NAME.captioned.jpg in it if it is a folder or there are several files;
+    that folder is made. No file is overwritten by its own image.
+
+    Args:
+        files: The files of the command line.
+        save: What --save says; None: nothing is written.
+
+    Raises:
+        PicaptionError: A file would be overwritten, or the folder cannot be made.
+    """
+    if save is None:
+        return [None] * len(files)
     if len(files) == 1 and not save.is_dir():
         if save.exists() and files[0].exists() and save.samefile(files[0]):
             raise PicaptionError(
@@ -90,11 +112,11 @@ def saved_paths(files, save):
             )
         return [save]
     names = [f"{file.stem}.captioned.jpg" for file in files]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise PicaptionError(
-            f"two pictures would be saved as {twice}; save them into different folders"
-        )
+    for name in names:
+        if names.count(name) > 1:
+            raise PicaptionError(
+                f"two pictures would be saved as {name}; save them into different folders"
+            )
     try:
         save.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -104,72 +126,88 @@ def saved_paths(files, save):
     return [save / name for name in names]
 
 
-def describe(file, recognition):
-    """Return a Recognition as lines for a terminal: caption, classes, tags and timings under the file's name."""
+def describe(file: Path, recognition: "Recognition") -> str:
+    """Return a Recognition as lines for a terminal, under the file's name."""
+    lines = [str(file)]
+    if recognition.caption:
+        lines.append(f"  caption  {recognition.caption.text}")
+    if recognition.classes:
+        unsure = "unsure: " if recognition.unsure else ""
+        lines.append(f"  classes  {unsure}{_scores(recognition.classes)}")
+    if recognition.tags:
+        lines.append(f"  tags     {_scores(recognition.tags)}")
+    stages = ", ".join(
+        f"{stage} {milliseconds:.1f}"
+        for stage, milliseconds in recognition.timings.items()
+        if stage != "total"
+    )
+    lines.append(f"  time     {recognition.timings['total']:.1f} ms: {stages}")
+    return "\n".join(lines)
 
-    def scores(items):
-        return ", ".join(f"{item.name} {item.score:.2f}" for item in items)
 
-    rows = {
-        "caption": recognition.caption and recognition.caption.text,
-        "classes": "unsure: " * recognition.unsure + scores(recognition.classes),
-        "tags": scores(recognition.tags),
-        "time": f"{recognition.timings['total']:.1f} ms: "
-        + ", ".join(
-            f"{stage} {spent:.1f}"
-            for stage, spent in recognition.timings.items()
-            if stage != "total"
-        ),
-    }
-    return "\n".join([str(file), *(f"  {name:8} {text}" for name, text in rows.items() if text)])
+def _scores(scores: "Iterable[Score]") -> str:
+    return ", ".join(f"{score.name} {score.score:.2f}" for score in scores)
 
 
 @click.command("live")
 @options
-def live_command(config_path, **told):
-    """Say what a camera sees, several times a second, until ctrl-C.
+def live_command(config_path: Path | None, **overrides: Any) -> None:
+    """Caption what a camera sees, until ctrl-C.
 
-    Every frame is classified; it is captioned where the scene has changed. Each picture of a folder is a scene. Every option can
-    stand in a file of settings, as `max_fps = 2` for --max-fps 2: `picaption config` shows which hold. SIGHUP reads that file
-    and the bundle anew.
+    Every frame is classified; it is captioned if the scene has changed. Each picture of a folder is
+    a scene. Every option can stand in a file of settings, as `max_fps = 2` for --max-fps 2:
+    `picaption config` shows which hold. SIGHUP reads that file and the bundle again.
     """
     from . import log
     from .live.loop import run
     from .live.pipeline import Pipeline
     from .system import sd_notify
 
-    found = load_config(told, config_path)
-    config = found.config
+    loaded = load_config(overrides, config_path)
+    config = loaded.config
     log.configure(config.log_level)
     hide_secrets(config)
-    parts = Pipeline(config)
+    pipeline = Pipeline(config)
 
-    def reload():
+    def reload() -> None:
         sd_notify.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        try:
-            wanted = load_config(told, found.path).config
-            hide_secrets(wanted)
-            parts.reload(wanted)
-        except PicaptionError as error:
-            logger.error("%s; the settings stay as they were", error)
+        reload_settings(pipeline, overrides, loaded)
         sd_notify.notify("READY=1")
 
-    with closing(parts):
+    with closing(pipeline):
         if not config.quiet:
-            demo = " (no camera found)" if config.source == "auto" and parts.name == "demo" else ""
-            print(f"source: {parts.name}{demo}; stop with ctrl-C", file=sys.stderr)
-            if "web" in parts.sinks:
-                token = ", with ?token=... once" if config.token else ""
-                print(f"page: {parts.sinks['web'].address}{token}", file=sys.stderr)
-        parts.sinks["systemd"] = sd_notify.Ready()
-        summary = run(parts, config.frames, config.seconds, reload, sd_notify.Watchdog())
+            print_start(pipeline)
+        pipeline.sinks["systemd"] = sd_notify.ReadySink()
+        summary = run(pipeline, config.frames, config.seconds, reload, sd_notify.Watchdog())
         sd_notify.notify("STOPPING=1")
     if not config.quiet:
         print(summary, file=sys.stderr)
 
 
-def hide_secrets(config):
-    """Keep the secret settings of a Config out of what is logged."""
+def print_start(pipeline: "Pipeline") -> None:
+    """Print the source of a live run, and its page's address, to standard error."""
+    config = pipeline.config
+    demo = ""
+    if config.source == "auto" and pipeline.name == "demo":
+        demo = " (no camera found)"
+    print(f"source: {pipeline.name}{demo}; stop with ctrl-C", file=sys.stderr)
+    if "web" in pipeline.sinks:
+        token = ", with ?token=... once" if config.token else ""
+        print(f"page: {pipeline.sinks['web'].address}{token}", file=sys.stderr)
+
+
+def reload_settings(pipeline: "Pipeline", overrides: dict[str, Any], loaded: LoadedConfig) -> None:
+    """Read the file of settings again and apply it; an error is logged and changes nothing."""
+    try:
+        config = load_config(overrides, loaded.path).config
+        hide_secrets(config)
+        pipeline.reload(config)
+    except PicaptionError as error:
+        logger.error("%s; the settings stay as they were", error)
+
+
+def hide_secrets(config: Config) -> None:
+    """Keep the secret settings out of the log."""
     from . import log
 
     for name in SECRETS:
@@ -178,13 +216,14 @@ def hide_secrets(config):
 
 @click.command("config")
 @options
-def config_command(config_path, **told):
-    """Print the settings of `live` that hold, and where each comes from; secrets are not shown.
+def config_command(config_path: Path | None, **overrides: Any) -> None:
+    """Print the settings of `live` that hold.
 
-    The command line goes before the environment (PICAPTION_TOKEN, PICAPTION_MQTT_PASSWORD), that before the file. What is printed
-    can be a file of settings itself.
+    Each is printed with where it comes from; secrets are not shown. The command line goes before
+    the environment (PICAPTION_TOKEN, PICAPTION_MQTT_PASSWORD), that before the file. What is
+    printed can be a file of settings itself.
     """
-    print(to_toml(load_config(told, config_path)), end="")
+    print(to_toml(load_config(overrides, config_path)), end="")
 
 
 @click.command("bench")
@@ -221,8 +260,8 @@ def config_command(config_path, **told):
     multiple=True,
     type=click.Path(),
     metavar="PATH",
-    help="Measure the classes on a folder of class folders too, or show what `picaption evaluate --json FILE` measured of "
-    "this bundle; may be given again.",
+    help="Measure the classes on a folder of class folders too, or show what `picaption evaluate "
+    "--json FILE` measured of this bundle; may be given again.",
 )
 @click.option(
     "--json",
@@ -243,18 +282,30 @@ def config_command(config_path, **told):
     nargs=2,
     type=click.Path(),
     metavar="FILE FILE",
-    help="Measure nothing: say what is different in the second of two such JSON files, beyond noise.",
+    help="Measure nothing: say what is different in the second of two such JSON files, beyond "
+    "noise.",
 )
-def bench_command(bundle, threads, beam, seconds, count, source, accuracy, json_file, page, compare):
-    """Measure what a frame costs here, step by step, with all around it.
+def bench_command(
+    bundle: Path | None,
+    threads: str | None,
+    beam: int | None,
+    seconds: float,
+    count: int | None,
+    source: str,
+    accuracy: Sequence[str],
+    json_file: str | None,
+    page: str | None,
+    compare: tuple[str, str] | None,
+) -> None:
+    """Measure what a frame costs, step by step.
 
-    Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is installed and each number of
-    threads in a process of its own. What makes a measurement doubtful is told.
+    Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is
+    installed and each number of threads in a process of its own. What makes a measurement doubtful
+    is said.
     """
-    from .bench.bench import bench, need_folders, threads_of, write_whole
-    from .bench.table import table
+    from .bench.bench import bench, check_output_files, parse_threads, write_report
 
-    need_folders(json_file if json_file != "-" else None, page)
+    check_output_files(json_file if json_file != "-" else None, page)
     if compare:
         from .bench.compare import compare_files
 
@@ -264,31 +315,28 @@ def bench_command(bundle, threads, beam, seconds, count, source, accuracy, json_
             )
         print("\n".join(compare_files(*compare)))
         return
-    figures = bench(
+    report = bench(
         bundle,
-        None if threads is None else threads_of(threads),
+        None if threads is None else parse_threads(threads),
         beam,
         seconds,
-        count or 0,
+        count,
         source,
         accuracy,
         lambda text: print(text, file=sys.stderr),
     )
-    print(json.dumps(figures) if json_file == "-" else "\n".join(table(figures)))
-    if json_file not in (None, "-"):
-        write_whole(json_file, json.dumps(figures) + "\n")
-    if page:
-        from .bench.page import page_of
-
-        write_whole(page, page_of(figures))
+    write_report(report, json_file, page)
 
 
 @click.command("inspect")
 @click.argument("bundle", type=click.Path())
 @click.option("--graph", is_flag=True, help="List the operators.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
-def inspect_command(bundle, graph, as_json):
-    """Tell what BUNDLE holds, or any .tflite file: signatures, tensors, metadata, labels, sizes, a hash of its content."""
+def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
+    """Show what a bundle or .tflite file holds.
+
+    Signatures, tensors, metadata, labels, sizes, and a hash of a bundle's content.
+    """
     from .bundle.summary import summarize, summary_lines
 
     summary = summarize(bundle)
@@ -337,48 +385,66 @@ def inspect_command(bundle, graph, as_json):
     help="The camera, as `live` takes it.",
 )
 @threads_option
-def teach_command(folder, output, bundle, name, count, every, source, threads):
-    """Teach the classes of FOLDER, which has a folder of pictures for each.
+def teach_command(
+    folder: Path,
+    output: Path | None,
+    bundle: Path | None,
+    name: str | None,
+    count: int,
+    every: float,
+    source: str,
+    threads: int | None,
+) -> None:
+    """Teach the classes of a folder of pictures.
 
-    The new bundle describes as before, and classifies by what these pictures show. Three pictures a class will do; more
-    are better. Without --output, --capture takes pictures and leaves it at that.
+    FOLDER has a folder of pictures for each class. The new bundle describes as before, and
+    classifies by what these pictures show. Three pictures a class will do; more are better.
+    Without --output, --capture takes pictures and leaves it at that.
     """
-    import time
+    if name:
+        capture_class(folder, name, count, every, source)
+    if output is not None:
+        teach_folder(folder, output, bundle, threads)
+    elif not name:
+        raise PicaptionError(
+            "give --output, the path of the new bundle, or --capture to take pictures"
+        )
 
-    from .bundle.bundle import default_bundle
-    from .recognition.teach import capture, teach
+
+def capture_class(folder: Path, name: str, count: int, interval: float, source: str) -> None:
+    """Take images for a class with a camera, and print how many."""
+    from .recognition.teach import capture
     from .sources.sources import open_source
 
-    if name:
-        if Path(name).name != name or name.startswith("."):
-            raise PicaptionError(
-                f"--capture {name!r} is no class name: give one without slashes or a dot before it"
-            )
-        camera = open_source(source)
-        try:
-            taken = capture(camera, folder / name, count, every)
-        finally:
-            camera.close()
-        print(f"{folder / name}: {len(taken)} pictures taken by {camera.name}")
-    if not output:
-        if not name:
-            raise PicaptionError(
-                "give --output, the path of the new bundle, or --capture to take pictures"
-            )
-        return
-    started = time.perf_counter()
+    if Path(name).name != name or name.startswith("."):
+        raise PicaptionError(
+            f"--capture {name!r} is no class name: give one without slashes or a dot before it"
+        )
+    camera = open_source(source)
+    try:
+        paths = capture(camera, folder / name, count, interval)
+    finally:
+        camera.close()
+    print(f"{folder / name}: {len(paths)} pictures taken by {camera.name}")
 
-    def progress(pictures):
-        with click.progressbar(pictures, label="looking", file=sys.stderr) as bar:
+
+def teach_folder(folder: Path, output: Path, bundle: Path | None, threads: int | None) -> None:
+    """Write a bundle with the classes of a folder, and print how well they are recognised."""
+    from .bundle.bundle import default_bundle
+    from .recognition.teach import teach
+
+    def on_progress(paths: Any) -> Iterator[Any]:
+        with click.progressbar(paths, label="looking", file=sys.stderr) as bar:
             yield from bar
 
-    taught = teach(bundle or default_bundle(), folder, output, threads, progress)
-    for line in taught.skipped:
+    started = time.perf_counter()
+    result = teach(bundle or default_bundle(), folder, output, threads, on_progress)
+    for line in result.skipped:
         print(f"left out: {line}", file=sys.stderr)
-    width = max(map(len, taught.pictures))
-    for label, pictures in taught.pictures.items():
-        print(f"{label:{width}}  {pictures} pictures")
+    width = max(map(len, result.image_counts))
+    for label, image_count in result.image_counts.items():
+        print(f"{label:{width}}  {image_count} pictures")
     print(
-        f"{output}: {taught.held_out:.0%} of the pictures told rightly by classifiers taught without them; "
-        f"{time.perf_counter() - started:.1f} s"
+        f"{output}: {result.held_out_accuracy:.0%} of the pictures told rightly by classifiers "
+        f"taught without them; {time.perf_counter() - started:.1f} s"
     )

@@ -23,11 +23,11 @@ from picaption.device.bundle.metadata import Metadata
 from picaption.device.errors import PicaptionError
 from picaption.device.images import read_image, write_image
 from picaption.device.outputs.overlay import annotate
-from picaption.device.sources.sources import DEMO_PICTURES
+from picaption.device.sources.demo_frames import DEMO_IMAGES
 from tests.device.fakes.standins import Counter, recognition
 
 ROOT = Path(__file__).parents[2]
-CAT = DEMO_PICTURES / "cat.jpg"
+CAT = DEMO_IMAGES / "cat.jpg"
 #: A fresh process that has the device's commands, whether picaption is installed or not.
 PROGRAM = """
 from types import SimpleNamespace
@@ -130,7 +130,7 @@ def test_help_lists_the_commands_and_only_the_called_one_is_loaded(call, monkeyp
     code, out, err = call("--help")
     assert code == 0 and err == ""
     assert re.search("image +Caption pictures", out) and re.search(
-        "live +Say what a camera sees", out
+        "live +Caption what a camera sees", out
     )
     loaded = []
     loading(
@@ -362,7 +362,7 @@ def test_live_can_be_quiet(call):
 
 def test_live_auto_says_that_it_took_the_demo(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    monkeypatch.setattr("picaption.device.sources.sources.v4l2_cameras", lambda: [])
+    monkeypatch.setattr("picaption.device.sources.usb.v4l2_cameras", lambda: [])
     code, _, err = call("live", "--frames", 1)
     assert code == 0 and err.startswith("source: demo (no camera found); stop with ctrl-C\n")
 
