@@ -1,1 +1,1 @@
-"""From an SD card to a captioning Pi: what `picaption flash` puts onto a card, and what runs at that card's first boot."""
+"""From an SD card to a captioning Pi: what `picaption flash` writes, what the first boot runs."""

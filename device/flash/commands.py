@@ -1,147 +1,153 @@
-"""`picaption flash`: writes onto a card, or into a card's image, what makes a Pi caption from its first boot on."""
+"""`picaption flash`: prepares a card, or a card's image, from whose first boot on a Pi captions."""
 
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..atomic import atomic_write
 from ..errors import PicaptionError
 
-FILE = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from ..config.toml import LoadedConfig
+    from .image import Progress
+    from .machine import Machine
+
+_FILE = click.Path(path_type=Path)
+_BUNDLE_OPTION = click.option(
+    "--bundle", type=_FILE, metavar="PATH", help="A bundle of your own.  [default: the shipped one]"
+)
+#: How a Pi is set up.
+_CARD_OPTIONS = (
+    click.option(
+        "--hostname", metavar="NAME", default="", help="What the Pi is called in the network."
+    ),
+    click.option(
+        "--user", metavar="NAME", default="", help="A user who may log in, and become root."
+    ),
+    click.option(
+        "--password",
+        "with_password",
+        is_flag=True,
+        help="Ask for the user's password, or read it: a line of standard input.",
+    ),
+    click.option(
+        "--ssh-key",
+        type=_FILE,
+        metavar="FILE",
+        help="The public keys by which the user logs in; passwords are refused then.",
+    ),
+    click.option(
+        "--wifi",
+        metavar="SSID",
+        help="A wireless network; its passphrase is asked for, or the next line.",
+    ),
+    click.option(
+        "--country", metavar="CC", default="", help="The country that the Pi is in, for Wi-Fi."
+    ),
+    click.option("--timezone", metavar="ZONE", default="", help="Such as Europe/Berlin."),
+    click.option("--source", metavar="SOURCE", help="The camera, as `picaption live` takes it."),
+    click.option(
+        "--web",
+        is_flag=True,
+        help="Serve the page to whoever has its token, which is made and printed.",
+    ),
+    click.option(
+        "--mqtt", metavar="BROKER", help="Publish to an MQTT broker, as `picaption live` does."
+    ),
+    click.option(
+        "--config",
+        "settings_path",
+        type=_FILE,
+        metavar="FILE",
+        help="A picaption.toml with all other settings.",
+    ),
+    _BUNDLE_OPTION,
+    click.option(
+        "--payload",
+        type=_FILE,
+        metavar="FILE",
+        help="What `picaption flash payload` made.  [default: made now]",
+    ),
+)
 
 
 @click.group()
-def flash():
-    """Make a card of Raspberry Pi OS one that captions, from its first boot on."""
+def flash() -> None:
+    """Prepare cards that caption from first boot."""
 
 
-def card_options(command):
-    """Give a click command the options that tell how a Pi is to be set up."""
-    for option in reversed(
-        (
-            click.option(
-                "--hostname",
-                metavar="NAME",
-                default="",
-                help="What the Pi is called in the network.",
-            ),
-            click.option(
-                "--user", metavar="NAME", default="", help="A user who may log in, and become root."
-            ),
-            click.option(
-                "--password",
-                "with_password",
-                is_flag=True,
-                help="Ask for the user's password, or read it: a line of standard input.",
-            ),
-            click.option(
-                "--ssh-key",
-                type=FILE,
-                metavar="FILE",
-                help="The public keys by which the user logs in; passwords are refused then.",
-            ),
-            click.option(
-                "--wifi",
-                metavar="SSID",
-                help="A wireless network; its passphrase is asked for, or the next line.",
-            ),
-            click.option(
-                "--country",
-                metavar="CC",
-                default="",
-                help="The country that the Pi is in, for Wi-Fi.",
-            ),
-            click.option("--timezone", metavar="ZONE", default="", help="Such as Europe/Berlin."),
-            click.option(
-                "--source", metavar="SOURCE", help="The camera, as `picaption live` takes it."
-            ),
-            click.option(
-                "--web",
-                is_flag=True,
-                help="Serve the page to whoever has its token, which is made and told.",
-            ),
-            click.option(
-                "--mqtt",
-                metavar="BROKER",
-                help="Publish to an MQTT broker, as `picaption live` does.",
-            ),
-            click.option(
-                "--config",
-                "path",
-                type=FILE,
-                metavar="FILE",
-                help="A picaption.toml with all other settings.",
-            ),
-            click.option(
-                "--bundle",
-                type=FILE,
-                metavar="PATH",
-                help="A bundle of your own.  [default: the shipped one]",
-            ),
-            click.option(
-                "--payload",
-                type=FILE,
-                metavar="FILE",
-                help="What `picaption flash payload` made.  [default: made now]",
-            ),
-        )
-    ):
+def card_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a Pi is set up to a function that becomes a command."""
+    for option in reversed(_CARD_OPTIONS):
         command = option(command)
     return command
 
 
-@flash.command()
+@flash.command("prepare")
 @click.option(
     "--boot",
+    "boot_path",
     required=True,
-    type=FILE,
+    type=_FILE,
     metavar="PATH",
     help="Where the card's boot partition is mounted.",
 )
 @card_options
-def prepare(boot, payload, bundle, **options):
-    """Write to the boot partition of a card that has just got Raspberry Pi OS Lite (64-bit)."""
-    from .card import Folder
-    from .prepare import prepare, token_before
+def prepare_command(
+    boot_path: Path, payload: Path | None, bundle: Path | None, **options: Any
+) -> None:
+    """Prepare a mounted boot partition.
 
-    card = Folder(boot)
-    machine, settings = wanted(token=token_before(card), **options)
-    prepare(card, machine, settings, payload, bundle)
-    print(f"{boot}: ready; unmount it, and put the card into the Pi")
-    tell(settings, machine)
+    The card has just got Raspberry Pi OS Lite (64-bit).
+    """
+    from .card import MountedBoot
+    from .prepare import earlier_token, prepare
+
+    boot = MountedBoot(boot_path)
+    machine, settings = _set_up_from_options(earlier_token=earlier_token(boot), **options)
+    prepare(boot, machine, settings, payload, bundle)
+    print(f"{boot_path}: ready; unmount it, and put the card into the Pi")
+    _print_page_address(settings, machine)
 
 
-@flash.command()
+@flash.command("image")
 @click.option(
     "--from",
-    "original",
+    "source_image",
     required=True,
-    type=FILE,
+    type=_FILE,
     metavar="FILE",
     help="An image, .img or .img.xz.",
 )
-@click.option("--out", required=True, type=FILE, metavar="FILE", help="The image to write.")
+@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The image to write.")
 @card_options
-def image(original, out, payload, bundle, **options):
-    """Make an image of Raspberry Pi OS Lite (64-bit) one that captions, without root and without mounting it."""
-    from .image import Fat, copy_image, need_mtools
+def image_command(
+    source_image: Path, out: Path, payload: Path | None, bundle: Path | None, **options: Any
+) -> None:
+    """Make an image that captions.
+
+    It starts from an image of Raspberry Pi OS Lite (64-bit), and needs neither root nor a mount.
+    """
+    from .image import ImageBoot, copy_image, need_mtools
     from .prepare import prepare
 
     need_mtools()
-    if out.exists() and original.exists() and out.samefile(original):
+    if out.exists() and source_image.exists() and out.samefile(source_image):
         raise PicaptionError(f"--out {out} would overwrite the image itself; give another path")
-    machine, settings = wanted(token="", **options)
+    machine, settings = _set_up_from_options(earlier_token="", **options)
     with atomic_write(out) as partial:
-        with bar("copying") as progress:
-            copy_image(original, partial, progress)
-        prepare(Fat(partial, original), machine, settings, payload, bundle)
+        with _progress_bar("copying") as on_progress:
+            copy_image(source_image, partial, on_progress)
+        prepare(ImageBoot(partial, source_image), machine, settings, payload, bundle)
     print(f"{out}: ready; write it to a card: picaption flash write {out} DEVICE")
-    tell(settings, machine)
+    _print_page_address(settings, machine)
 
 
-@flash.command()
+@flash.command("payload")
 @click.option(
     "--python",
     type=click.Choice(("3.11", "3.13")),
@@ -149,74 +155,98 @@ def image(original, out, payload, bundle, **options):
     show_default=True,
     help="The Python of the system: 3.13 of Trixie, 3.11 of Bookworm.",
 )
-@click.option(
-    "--bundle", type=FILE, metavar="PATH", help="A bundle of your own.  [default: the shipped one]"
-)
-@click.option("--out", required=True, type=FILE, metavar="FILE", help="The archive to write.")
-def payload(python, bundle, out):
-    """Collect what a Pi installs without network: for several cards, and for `picaption update`."""
+@_BUNDLE_OPTION
+@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The archive to write.")
+def payload_command(python: str, bundle: Path | None, out: Path) -> None:
+    """Collect what a Pi installs offline.
+
+    For several cards, and for `picaption update`.
+    """
     from .payload import collect
 
     collect(python, out, bundle)
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB, for Python {python}")
 
 
-@flash.command()
-@click.argument("image_file", metavar="IMAGE", type=FILE)
-@click.argument("device", type=FILE)
+@flash.command("write")
+@click.argument("image", metavar="IMAGE", type=_FILE)
+@click.argument("device", type=_FILE)
 @click.option(
     "--even-so",
-    type=FILE,
+    "confirmed_device",
+    type=_FILE,
     metavar="DEVICE",
     help="DEVICE again: write to it although it is not removable.",
 )
-def write(image_file, device, even_so):
-    """Write IMAGE to the card in DEVICE, all of which is lost, read it back and compare."""
+def write_command(image: Path, device: Path, confirmed_device: Path | None) -> None:
+    """Write IMAGE to the card in DEVICE.
+
+    All of DEVICE is lost. What was written is read back and compared.
+    """
     from .disk import check_disk, compare, write_image
 
-    disk = check_disk(image_file, device, even_so)
-    for label, step in (("writing", write_image), ("reading back", compare)):
-        with bar(label) as progress:
-            step(image_file, disk.path, progress)
-    print(
-        f"{disk.path}: written and read back, {image_file.stat().st_size / 1e6:.0f} MB; take the card out"
-    )
+    disk = check_disk(image, device, confirmed_device)
+    with _progress_bar("writing") as on_progress:
+        write_image(image, disk.path, on_progress)
+    with _progress_bar("reading back") as on_progress:
+        compare(image, disk.path, on_progress)
+    megabytes = image.stat().st_size / 1e6
+    print(f"{disk.path}: written and read back, {megabytes:.0f} MB; take the card out")
 
 
-def wanted(token, path, source, web, mqtt, **told):
-    """Return the Machine and the Effective settings that the options tell, asking for what is secret."""
+def _set_up_from_options(
+    earlier_token: str,
+    settings_path: Path | None,
+    source: str | None,
+    web: bool,
+    mqtt: str | None,
+    **machine_options: Any,
+) -> tuple["Machine", "LoadedConfig"]:
+    """Return how the Pi is set up, and its settings; asks for what is secret."""
     from .prepare import card_settings
 
-    return machine_of(**told), card_settings(path, {"source": source, "mqtt": mqtt}, web, token)
+    machine = _machine_from_options(**machine_options)
+    return machine, card_settings(settings_path, source, mqtt, web, earlier_token)
 
 
-def machine_of(hostname, user, with_password, ssh_key, wifi, country, timezone):
-    """Return the Machine that the options tell, asking for its secrets once all else is known to be right."""
+def _machine_from_options(
+    hostname: str,
+    user: str,
+    with_password: bool,
+    ssh_key: Path | None,
+    wifi: str | None,
+    country: str,
+    timezone: str,
+) -> "Machine":
+    """Return the Machine; asks for its secrets once everything else is known to be right."""
     from .machine import Machine, Wifi, ask, check, check_wifi, read_ssh_keys, wifi_key
 
     keys = read_ssh_keys(ssh_key) if ssh_key else ()
     check(Machine(hostname, user, ssh_keys=keys, timezone=timezone), with_password)
     check_wifi(wifi, country)
     password = ask("Password") if with_password else ""
-    network = Wifi(wifi, wifi_key(wifi, ask("Wi-Fi passphrase")), country) if wifi else None
+    network = None
+    if wifi:
+        network = Wifi(wifi, wifi_key(wifi, ask("Wi-Fi passphrase")), country)
     return Machine(hostname, user, password, keys, timezone, network)
 
 
 @contextmanager
-def bar(label):
-    """Give progress(done, total), of bytes, which shows them as a bar on a terminal."""
-    with click.progressbar(length=1, label=label, file=sys.stderr) as shown:
+def _progress_bar(label: str) -> Iterator["Progress"]:
+    """Yield a function that shows (bytes done, bytes in total) as a bar on a terminal."""
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
-        def progress(done, total):
-            shown.length = total
-            shown.update(done - shown.pos)
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
 
-        yield progress
+        yield show
 
 
-def tell(settings, machine):
-    """Say where the page of a card with these settings will be, where it has one."""
+def _print_page_address(settings: "LoadedConfig", machine: "Machine") -> None:
+    """Print where the page of a card with these settings will be, if it serves one."""
     from .prepare import page_address
 
-    if address := page_address(settings.config, machine.hostname):
+    address = page_address(settings.config, machine.hostname)
+    if address:
         print(f"the page, a few minutes after power on: {address}")

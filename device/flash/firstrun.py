@@ -1,35 +1,43 @@
-"""Bookworm's way to set up a Pi: a script on the boot partition that the kernel's command line has systemd run, once."""
+"""Bookworm's set-up of a Pi: a script on the boot partition that systemd runs at the first boot.
+
+The kernel's command line names it (systemd-run-generator(8)).
+"""
 
 import shlex
 
 from ..errors import PicaptionError
-from .card import BOOT, FOLDER
-from .seed import COMMAND, UNIT
+from .card import BOOT, FOLDER, BootPartition
+from .machine import Machine
+from .seed import INSTALL_COMMAND, SETUP_UNIT
 
 SCRIPT = f"{BOOT}/{FOLDER}/firstrun.sh"
-#: The script of Raspberry Pi Imager, which is run too where it is there.
-OTHERS = f"{BOOT}/firstrun.sh", "/boot/firstrun.sh"
-RUN = "systemd.run="
+#: The script of Raspberry Pi Imager, which ours runs too.
+IMAGER_SCRIPT = f"{BOOT}/firstrun.sh"
+#: The scripts that the kernel's command line may name already: Imager's, by its two paths.
+_IMAGER_SCRIPTS = (IMAGER_SCRIPT, "/boot/firstrun.sh")
+_RUN = "systemd.run="
 WORDS = [
-    RUN + SCRIPT,
+    _RUN + SCRIPT,
     "systemd.run_success_action=reboot",
     "systemd.unit=kernel-command-line.target",
 ]
-MODS, USERCONF = "/usr/lib/raspberrypi-sys-mods/imager_custom", "/usr/lib/userconf-pi/userconf"
+#: The system's own tools, which set up the machine.
+IMAGER_CUSTOM = "/usr/lib/raspberrypi-sys-mods/imager_custom"
+USERCONF = "/usr/lib/userconf-pi/userconf"
 
-UNIT_LINES = "\n".join(f"{name}={value}" for name, value in UNIT.items())
-#: The service that sets up picaption comes first: after it, nothing that is cut off is lost for good.
-BEGIN = f"""\
+_UNIT_LINES = "\n".join(f"{name}={value}" for name, value in SETUP_UNIT.items())
+#: The service that sets up picaption comes first: a power cut after it loses nothing for good.
+_SCRIPT_HEAD = f"""\
 #!/bin/bash
 # Run by systemd at the first boot, as cmdline.txt says, until it has come to its end.
 units=/etc/systemd/system
 cat > $units/.picaption-setup.partial <<'END'
 [Unit]
 Description=Set up picaption
-{UNIT_LINES}
+{_UNIT_LINES}
 
 [Service]
-ExecStart={" ".join(COMMAND)}
+ExecStart={" ".join(INSTALL_COMMAND)}
 
 [Install]
 WantedBy=multi-user.target
@@ -39,12 +47,13 @@ mv $units/.picaption-setup.partial $units/picaption-setup.service
 systemctl enable picaption-setup.service
 
 # What Raspberry Pi Imager left to be done; it takes itself away.
-[ ! -f {OTHERS[0]} ] || bash {OTHERS[0]}
+[ ! -f {IMAGER_SCRIPT} ] || bash {IMAGER_SCRIPT}
 
 """
-END = f"""
+_SCRIPT_TAIL = f"""
 cd {BOOT} || exit 1
-sed -e 's| systemd\\.run[^ ]*||g' -e 's| systemd\\.unit=kernel-command-line\\.target||g' cmdline.txt > cmdline.txt.partial
+sed -e 's| systemd\\.run[^ ]*||g' -e 's| systemd\\.unit=kernel-command-line\\.target||g' \\
+    cmdline.txt > cmdline.txt.partial
 sync
 mv cmdline.txt.partial cmdline.txt
 rm -f {SCRIPT}
@@ -53,50 +62,55 @@ exit 0
 """
 
 
-def firstrun_seed(boot, machine):
-    """Return the files of Bookworm's first run for a Machine, bytes by name, `cmdline.txt`, which arms it, last.
+def firstrun_seed(boot: BootPartition, machine: Machine) -> dict[str, bytes]:
+    """Return the files of the first run for a Machine by name.
 
-    Raises PicaptionError where the command line on the boot partition cannot be added to.
+    `cmdline.txt`, which arms the first run, is last. Raises PicaptionError if the command line on
+    the boot partition cannot be extended.
     """
+    command_line = boot.read("cmdline.txt") or b""
     return {
         f"{FOLDER}/firstrun.sh": script(machine).encode(),
-        "cmdline.txt": with_run(boot.read("cmdline.txt").decode()).encode(),
+        "cmdline.txt": with_run(command_line.decode()).encode(),
     }
 
 
-def script(machine):
-    """Return the first run's script for a Machine, which leaves the work to the system's own tools."""
-    lines = []
+def script(machine: Machine) -> str:
+    """Return the first run's script for a Machine, which calls the system's own tools."""
+    commands: list[list[str]] = []
     if machine.hostname:
-        lines.append((MODS, "set_hostname", machine.hostname))
+        commands.append([IMAGER_CUSTOM, "set_hostname", machine.hostname])
     if machine.ssh_keys:
-        lines.append((MODS, "enable_ssh", "-k", *machine.ssh_keys))
+        commands.append([IMAGER_CUSTOM, "enable_ssh", "-k", *machine.ssh_keys])
     elif machine.user:
-        lines.append((MODS, "enable_ssh"))
+        commands.append([IMAGER_CUSTOM, "enable_ssh"])
     if machine.user:
-        lines.append((USERCONF, machine.user, machine.password))
+        commands.append([USERCONF, machine.user, machine.password])
     if machine.wifi:
-        lines.append((MODS, "set_wlan", machine.wifi.ssid, machine.wifi.key, machine.wifi.country))
+        wifi = machine.wifi
+        commands.append([IMAGER_CUSTOM, "set_wlan", wifi.ssid, wifi.key, wifi.country])
     if machine.timezone:
-        lines.append((MODS, "set_timezone", machine.timezone))
-    return BEGIN + "".join(f"{shlex.join(line)}\n" for line in lines) + END
+        commands.append([IMAGER_CUSTOM, "set_timezone", machine.timezone])
+    lines = "".join(f"{shlex.join(command)}\n" for command in commands)
+    return _SCRIPT_HEAD + lines + _SCRIPT_TAIL
 
 
-def with_run(text):
-    """Return a kernel's command line, one line, that has systemd run our script; raises PicaptionError where it runs another."""
-    if len(text.splitlines()) != 1:
+def with_run(command_line: str) -> str:
+    """Return a kernel's command line, one line, that has systemd run our script.
+
+    Raises PicaptionError if it is not one line or runs another script.
+    """
+    if len(command_line.splitlines()) != 1:
         raise PicaptionError(
-            "cmdline.txt: not one line, as the kernel's command line has to be; mend it, or write the card anew"
+            "cmdline.txt: not one line, as the kernel's command line has to be; mend it, or write "
+            "the card anew"
         )
-    words = text.split()
-    ran = next((word.removeprefix(RUN).strip('"') for word in words if word.startswith(RUN)), None)
-    if ran not in (None, SCRIPT, *OTHERS):
+    words = command_line.split()
+    scripts = [word.removeprefix(_RUN).strip('"') for word in words if word.startswith(_RUN)]
+    if scripts and scripts[0] not in (SCRIPT, *_IMAGER_SCRIPTS):
         raise PicaptionError(
-            f"cmdline.txt has systemd run {ran} at boot: boot the Pi once, or write the card anew"
+            f"cmdline.txt has systemd run {scripts[0]} at boot: boot the Pi once, or write the "
+            "card anew"
         )
-    kept = [
-        word
-        for word in words
-        if not word.startswith(("systemd.run", "systemd.unit=kernel-command-line"))
-    ]
-    return " ".join(kept + WORDS) + "\n"
+    ours = ("systemd.run", "systemd.unit=kernel-command-line")
+    return " ".join([word for word in words if not word.startswith(ours)] + WORDS) + "\n"

@@ -1,4 +1,4 @@
-"""How a Pi is to be set up, checked before anything is written; no secret stands on a card as it was typed."""
+"""How a Pi is set up, checked before anything is written; no secret reaches a card as typed."""
 
 import hashlib
 import re
@@ -7,15 +7,25 @@ import sys
 import zoneinfo
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import click
 
 from ..errors import PicaptionError
 
+_PUBLIC_KEY = (
+    r"(ssh-(rsa|ed25519)|ecdsa-sha2-nistp\d+|sk-(ssh|ecdsa)-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*( .*)?"
+)
+#: A password as crypt(5) hashes it by SHA-512, and its salt.
+_SHA512_CRYPT = r"(\$6\$([./0-9A-Za-z]{1,16})\$[./0-9A-Za-z]{86})"
+#: How often WPA hashes a passphrase (IEEE 802.11i, H.4).
+_WPA_ITERATIONS = 4096
+_WPA_KEY_BYTES = 32
+
 
 @dataclass(frozen=True)
 class Wifi:
-    """A wireless network: its name, its key (see wifi_key), and the country it is in, such as "DE"."""
+    """A wireless network: its name, its key (see wifi_key), and its country, such as "DE"."""
 
     ssid: str
     key: str
@@ -24,9 +34,9 @@ class Wifi:
 
 @dataclass(frozen=True)
 class Machine:
-    """A Pi's host name, its user, time zone and network; what is empty stays as the card has it.
+    """A Pi's host name, user, time zone and network; what is empty stays as the card has it.
 
-    The password is the one that was typed until picaption.device.flash.prepare has hashed it.
+    The password is as typed until picaption.device.flash.prepare hashes it.
     """
 
     hostname: str = ""
@@ -37,52 +47,68 @@ class Machine:
     wifi: Wifi | None = None
 
 
-def check(machine, with_password=False):
-    """Raise PicaptionError where a Machine, which may get a password later, cannot be as it says."""
-    if machine.hostname and not re.fullmatch(
-        r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", machine.hostname
-    ):
+def check(machine: Machine, with_password: bool = False) -> None:
+    """Raise PicaptionError if a Machine, which may get a password later, is not possible."""
+    if machine.hostname:
+        _check_hostname(machine.hostname)
+    _check_user(machine, with_password)
+    if machine.timezone:
+        _check_timezone(machine.timezone)
+
+
+def _check_hostname(hostname: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", hostname):
         raise PicaptionError(
-            f"--hostname {machine.hostname!r}: letters, digits and hyphens, at most 63, no hyphen at an end"
+            f"--hostname {hostname!r}: letters, digits and hyphens, at most 63, no hyphen at an end"
         )
-    if machine.user and (
-        not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", machine.user) or machine.user == "root"
-    ):
+
+
+def _check_user(machine: Machine, with_password: bool) -> None:
+    user = machine.user
+    has_login = with_password or bool(machine.ssh_keys)
+    if user and (user == "root" or not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", user)):
         raise PicaptionError(
-            f"--user {machine.user!r}: lower-case letters, digits, hyphens, at most 32; and not root"
+            f"--user {user!r}: lower-case letters, digits, hyphens, at most 32; and not root"
         )
-    if machine.user and not (with_password or machine.ssh_keys):
+    if user and not has_login:
         raise PicaptionError(
-            f"--user {machine.user}: give --password or --ssh-key too, or nobody can log in"
+            f"--user {user}: give --password or --ssh-key too, or nobody can log in"
         )
-    if not machine.user and (with_password or machine.ssh_keys):
+    if has_login and not user:
         raise PicaptionError("--password and --ssh-key need --user, whose they are")
+
+
+def _check_timezone(timezone: str) -> None:
     zones = zoneinfo.available_timezones()
-    if (
-        machine.timezone and zones and machine.timezone not in zones
-    ):  # some systems have no list of them
-        near = "".join(
-            f"; did you mean {zone}?" for zone in get_close_matches(machine.timezone, zones, 1)
-        )
-        raise PicaptionError(
-            f"--timezone {machine.timezone!r}: no such time zone{near or ', give one such as Europe/Berlin'}"
-        )
+    # Some systems have no list of them.
+    if not zones or timezone in zones:
+        return
+    advice = ", give one such as Europe/Berlin"
+    if matches := get_close_matches(timezone, zones, 1):
+        advice = f"; did you mean {matches[0]}?"
+    raise PicaptionError(f"--timezone {timezone!r}: no such time zone{advice}")
 
 
-def check_wifi(ssid, country):
-    """Raise PicaptionError where no wireless network can be called so, or its country is not told."""
-    if country and not ssid:
-        raise PicaptionError("--country is for --wifi, which names the network")
-    if ssid and not 1 <= len(ssid.encode()) <= 32:
+def check_wifi(ssid: str | None, country: str) -> None:
+    """Raise PicaptionError if no wireless network has such a name, or it has no country."""
+    if not ssid:
+        if country:
+            raise PicaptionError("--country is for --wifi, which names the network")
+        return
+    if len(ssid.encode()) > 32:
         raise PicaptionError(f"--wifi {ssid!r}: a network's name has 1 to 32 bytes")
-    if ssid and not re.fullmatch(r"[A-Z]{2}", country):
+    if not re.fullmatch(r"[A-Z]{2}", country):
         raise PicaptionError(
-            "--wifi needs --country, two letters such as DE: which channels are allowed depends on it"
+            "--wifi needs --country, two letters such as DE: which channels are allowed depends on "
+            "it"
         )
 
 
-def read_ssh_keys(path):
-    """Return the public keys in a file, a line each; raises PicaptionError where it holds none, or a private one."""
+def read_ssh_keys(path: Path) -> tuple[str, ...]:
+    """Return the public keys in a file, one a line.
+
+    Raises PicaptionError if it holds none, or a private one.
+    """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -92,43 +118,50 @@ def read_ssh_keys(path):
             f"--ssh-key {path}: a private key, which belongs on no card: give {path}.pub"
         )
     keys = [line for line in lines if line and not line.startswith("#")]
-    kind = r"(ssh-(rsa|ed25519)|ecdsa-sha2-nistp\d+|sk-(ssh|ecdsa)-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*( .*)?"
-    if not keys or not all(re.fullmatch(kind, key) and key.isprintable() for key in keys):
+    if not keys or not all(re.fullmatch(_PUBLIC_KEY, key) and key.isprintable() for key in keys):
         raise PicaptionError(
-            f"--ssh-key {path}: no public keys of SSH in it; give a file such as ~/.ssh/id_ed25519.pub"
+            f"--ssh-key {path}: no public keys of SSH in it; give a file such as "
+            "~/.ssh/id_ed25519.pub"
         )
     return tuple(keys)
 
 
-def ask(what):
-    """Return a secret: typed twice, unseen, on a terminal; otherwise the next line of standard input.
+def ask(label: str) -> str:
+    """Return a secret: typed twice, hidden, on a terminal; else the next line of standard input.
 
-    Raises PicaptionError where there is none.
+    Raises PicaptionError if that line is empty or missing.
     """
     if sys.stdin.isatty():
-        return click.prompt(what, hide_input=True, confirmation_prompt=True, err=True)
+        return click.prompt(label, hide_input=True, confirmation_prompt=True, err=True)
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
         raise PicaptionError(
-            f"no {what.lower()} on standard input: give it on a line of its own, or call this on a terminal"
+            f"no {label.lower()} on standard input: give it on a line of its own, or call this on "
+            "a terminal"
         )
     return line
 
 
-def hash_password(password, there=""):
-    """Return a password as crypt(5) hashes it, by SHA-512: as the text `there` has it, if it is in there.
+def hash_password(password: str, earlier_text: str = "") -> str:
+    """Return a password as crypt(5) hashes it by SHA-512.
 
-    Raises PicaptionError where openssl, which does it, is lacking or does not know how.
+    Args:
+        password: the password as typed.
+        earlier_text: text that may hold a hash of the same password, which is then returned: a
+            card that is prepared twice stays the same.
+
+    Raises:
+        PicaptionError: openssl, which hashes it, is missing or too old.
     """
-    for before, salt in re.findall(r"(\$6\$([./0-9A-Za-z]{1,16})\$[./0-9A-Za-z]{86})", there):
-        if _hashed(password, "-salt", salt) == before:
-            return before
-    return _hashed(password)
+    for earlier_hash, salt in re.findall(_SHA512_CRYPT, earlier_text):
+        if _openssl_hash(password, "-salt", salt) == earlier_hash:
+            return earlier_hash
+    return _openssl_hash(password)
 
 
-def _hashed(password, *salt):
+def _openssl_hash(password: str, *salt: str) -> str:
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             ["openssl", "passwd", "-6", "-stdin", *salt],
             input=password + "\n",
             capture_output=True,
@@ -136,21 +169,28 @@ def _hashed(password, *salt):
         )
     except FileNotFoundError:
         raise PicaptionError(
-            "there is no openssl here to hash the password: sudo apt install openssl, or give --ssh-key"
-        ) from None
-    if done.returncode or not done.stdout.startswith("$6$"):
-        raise PicaptionError(
-            f"openssl cannot hash the password ({done.stderr.strip()}); install OpenSSL 1.1.1 or later, or give "
+            "there is no openssl here to hash the password: sudo apt install openssl, or give "
             "--ssh-key"
+        ) from None
+    if result.returncode or not result.stdout.startswith("$6$"):
+        raise PicaptionError(
+            f"openssl cannot hash the password ({result.stderr.strip()}); install OpenSSL 1.1.1 or "
+            "later, or give --ssh-key"
         )
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
-def wifi_key(ssid, passphrase):
-    """Return the key of a WPA network, 64 hexadecimal digits, or the passphrase if it is one; raises PicaptionError for what is
-    neither."""
+def wifi_key(ssid: str, passphrase: str) -> str:
+    """Return the key of a WPA network, 64 hexadecimal digits; a passphrase may be one already.
+
+    PBKDF2 of the passphrase, salted with the network's name (IEEE 802.11i, H.4). Raises
+    PicaptionError for what is neither a key nor a passphrase.
+    """
     if re.fullmatch(r"[0-9A-Fa-f]{64}", passphrase):
         return passphrase.lower()
     if not re.fullmatch(r"[ -~]{8,63}", passphrase):
         raise PicaptionError("the Wi-Fi passphrase has 8 to 63 characters, all of them of ASCII")
-    return hashlib.pbkdf2_hmac("sha1", passphrase.encode(), ssid.encode(), 4096, 32).hex()
+    key = hashlib.pbkdf2_hmac(
+        "sha1", passphrase.encode(), ssid.encode(), _WPA_ITERATIONS, _WPA_KEY_BYTES
+    )
+    return key.hex()

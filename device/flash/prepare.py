@@ -1,4 +1,7 @@
-"""Puts onto a boot partition what makes a Pi caption: everything is checked, then written, what arms the first boot last."""
+"""Puts what makes a Pi caption onto a boot partition.
+
+Everything is checked before anything is written, and what arms the first boot is written last.
+"""
 
 import os
 import secrets
@@ -7,59 +10,84 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from ..config.toml import is_loopback, load_config, plain_toml
+from ..config.checks import is_loopback
+from ..config.settings import Config
+from ..config.toml import LoadedConfig, load_config, plain_toml
 from ..errors import PicaptionError
-from .card import FOLDER, identify
+from .card import FOLDER, BootPartition, System, identify
 from .firstrun import firstrun_seed
-from .installer import BUNDLE, HOME, PROGRAM, InstallError, read_manifest, unpack
-from .machine import hash_password
-from .payload import MACHINE, collect
+from .installer import BUNDLE, HOME, PAYLOAD, PROGRAM, InstallError, read_manifest, unpack
+from .machine import Machine, hash_password
+from .payload import ARCHITECTURE, collect
 from .seed import cloud_seed
 
-#: What is there besides and would be changed is kept under its name and this.
-KEPT = ".before-picaption"
-#: Bytes that are left free.
-ROOM = 4_000_000
+#: A file of the card that would change is backed up under its name and this.
+BACKUP_SUFFIX = ".before-picaption"
+#: Bytes that stay free on the boot partition.
+RESERVED_BYTES = 4_000_000
 
 
-def prepare(boot, machine, settings, payload=None, bundle=None):
-    """Write the payload, the settings (see `card_settings`) and what sets up a Machine to a boot partition.
+def prepare(
+    boot: BootPartition,
+    machine: Machine,
+    settings: LoadedConfig,
+    payload: Path | None = None,
+    bundle: Path | None = None,
+    architecture: str = ARCHITECTURE,
+) -> None:
+    """Write the payload, the settings and what sets up a Machine to a boot partition.
 
-    payload: the path of one, made now where there is none, with the bundle at the path `bundle` or the shipped one. Raises
-    PicaptionError where something is not as it should be, before anything is written.
+    Args:
+        boot: the boot partition.
+        machine: how the Pi is set up.
+        settings: those of the service, see `card_settings`.
+        payload: the path of a payload; None to make one.
+        bundle: the path of a bundle for the payload that is made; None for the shipped one.
+        architecture: the Pi's processor, as platform.machine() names it.
+
+    Raises:
+        PicaptionError: something does not fit; nothing has been written.
     """
     system = identify(boot)
     if machine.password:
-        machine = replace(machine, password=hash_password(machine.password, _seed_before(boot)))
-    seed = cloud_seed(boot, machine) if system.cloud_init else firstrun_seed(boot, machine)
+        hashed = hash_password(machine.password, _earlier_seed(boot))
+        machine = replace(machine, password=hashed)
+    make_seed = cloud_seed if system.cloud_init else firstrun_seed
+    seed = make_seed(boot, machine)
     with tempfile.TemporaryDirectory() as folder:
         if payload:
-            check_payload(payload, system, bundle, Path(folder))
+            if bundle:
+                raise PicaptionError(
+                    "--payload has its bundle in it: give --bundle to picaption flash payload"
+                )
+            check_payload(payload, system, architecture, Path(folder))
         else:
-            payload = collect(system.python, Path(folder, "payload.tar"), bundle)
-        files = {
-            f"{FOLDER}/payload.tar": payload,
+            payload = Path(folder, PAYLOAD)
+            collect(system.python, payload, bundle, architecture=architecture)
+        files: dict[str, bytes | Path] = {
+            f"{FOLDER}/{PAYLOAD}": payload,
             f"{FOLDER}/picaption.toml": plain_toml(settings).encode(),
             f"{FOLDER}/{PROGRAM}": Path(__file__).with_name("installer.py").read_bytes(),
         }
         if machine.user:
-            files["ssh"] = b""  # has the system start its SSH server
-        write(boot, files | kept(boot, seed) | seed)
+            # Has the system start its SSH server.
+            files["ssh"] = b""
+        files.update(backups(boot, seed))
+        # Last, what arms the first boot.
+        files.update(seed)
+        write(boot, files)
 
 
-def write(boot, files):
-    """Write files, bytes or paths by name, in their order; raises PicaptionError where there is no room for all."""
-    needed = (
-        sum(
-            len(content) if isinstance(content, bytes) else content.stat().st_size
-            for content in files.values()
-        )
-        + ROOM
-    )
+def write(boot: BootPartition, files: dict[str, bytes | Path]) -> None:
+    """Write files by name, in their order, to a boot partition; leave equal ones alone.
+
+    Raises PicaptionError if there is not enough room for all of them.
+    """
+    needed = RESERVED_BYTES + sum(_size(content) for content in files.values())
     if boot.free() < needed:
         raise PicaptionError(
-            f"{boot.path}: {needed / 1e6:.0f} MB are needed, and {boot.free() / 1e6:.0f} are free: write the card "
-            "anew, or remove what does not belong there"
+            f"{boot.path}: {needed / 1e6:.0f} MB are needed, and {boot.free() / 1e6:.0f} are free: "
+            "write the card anew, or remove what does not belong there"
         )
     for name, content in files.items():
         if isinstance(content, Path) or boot.read(name) != content:
@@ -67,73 +95,94 @@ def write(boot, files):
     boot.close()
 
 
-def kept(boot, seed):
-    """Return the files that a seed would change, by the names they are kept under, where none is kept yet."""
-    names, found = boot.names(), {}
+def _size(content: bytes | Path) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def backups(boot: BootPartition, seed: dict[str, bytes]) -> dict[str, bytes]:
+    """Return copies of the files that a seed would change and that have no backup yet, by name."""
+    names = boot.names()
+    copies = {}
     for name, content in seed.items():
-        if (
-            "/" not in name
-            and name in names
-            and f"{name}{KEPT}" not in names
-            and (before := boot.read(name)) != content
-        ):
-            found[f"{name}{KEPT}"] = before
-    return found
+        backup = f"{name}{BACKUP_SUFFIX}"
+        if "/" in name or name not in names or backup in names:
+            continue
+        current = boot.read(name)
+        if current is not None and current != content:
+            copies[backup] = current
+    return copies
 
 
-def check_payload(payload, system, bundle, folder):
-    """Raise PicaptionError where the payload at a path is none for such a System, or damaged, for which it is unpacked into a
-    folder."""
-    if bundle:
-        raise PicaptionError(
-            "--payload has its bundle in it: give --bundle to picaption flash payload"
-        )
+def check_payload(payload: Path, system: System, architecture: str, folder: Path) -> None:
+    """Raise PicaptionError if the payload at a path is damaged or for another card.
+
+    Args:
+        payload: the path of the payload.
+        system: what the card holds.
+        architecture: the Pi's processor, as platform.machine() names it.
+        folder: an empty folder, into which it is unpacked to check it.
+    """
     try:
         manifest = read_manifest(payload)
         unpack(payload, manifest, folder)
     except InstallError as error:
         raise PicaptionError(str(error)) from None
-    if (manifest.python, manifest.machine) != (system.python, MACHINE):
+    if (manifest.python, manifest.architecture) != (system.python, architecture):
         raise PicaptionError(
-            f"{payload}: for Python {manifest.python} on {manifest.machine}, and this card has {system.python} on "
-            f"{MACHINE}: picaption flash payload --python {system.python}"
+            f"{payload}: for Python {manifest.python} on {manifest.architecture}, and this card "
+            f"has {system.python} on {architecture}: picaption flash payload --python "
+            f"{system.python}"
         )
 
 
-def card_settings(path, told, web, token):
-    """Return the Effective settings of a card: those of the file at `path`, if any, what is `told`, and with `web` the page.
+def card_settings(
+    path: Path | None, source: str | None, mqtt: str | None, web: bool, earlier_token: str
+) -> LoadedConfig:
+    """Return the settings of a card.
 
-    Its token is that of the file, or `token`, or a new one. Raises PicaptionError where they are not valid.
+    Args:
+        path: the file of settings to start from; None for the defaults.
+        source: the camera; None for the file's.
+        mqtt: the MQTT broker; None for the file's.
+        web: whether to serve the page to the network, with a token.
+        earlier_token: the page's token if the file has none; "" for a new one.
+
+    Raises:
+        PicaptionError: a setting is not valid.
     """
+    # os.devnull: no settings of the user that runs this.
     path = path or Path(os.devnull)
-    told = told | {"bundle": str(HOME / "current" / BUNDLE)}
+    overrides: dict[str, str | bool | None] = {
+        "source": source,
+        "mqtt": mqtt,
+        "bundle": str(HOME / "current" / BUNDLE),
+    }
     if web:
-        told |= {
-            "web": True,
-            "host": "0.0.0.0",
-            "token": load_config({}, path, {}).config.token or token or secrets.token_urlsafe(),
-        }
-    return load_config(told, path, {})
+        token = load_config({}, path, {}).config.token
+        overrides["web"] = True
+        overrides["host"] = "0.0.0.0"
+        overrides["token"] = token or earlier_token or secrets.token_urlsafe()
+    return load_config(overrides, path, {})
 
 
-def token_before(boot):
-    """Return the token that an earlier call has put onto a boot partition, "" where there is none."""
+def earlier_token(boot: BootPartition) -> str:
+    """Return the page's token that an earlier call has put onto a boot partition; "" without."""
+    settings = boot.read(f"{FOLDER}/picaption.toml") or b""
     try:
-        return tomllib.loads((boot.read(f"{FOLDER}/picaption.toml") or b"").decode()).get(
-            "token", ""
-        )
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):  # cut off
+        return tomllib.loads(settings.decode()).get("token", "")
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        # The card was pulled out while it was written.
         return ""
 
 
-def page_address(config, hostname):
-    """Return where the page of a card with that Config will be, with its token; None where it has none for the network."""
+def page_address(config: Config, hostname: str) -> str | None:
+    """Return the address, with its token, of the page of a card; None if it serves none."""
     if not config.web or is_loopback(config.host):
         return None
     return f"http://{hostname or 'raspberrypi'}.local:{config.port}/?token={config.token}"
 
 
-def _seed_before(boot):
-    return b"".join(
-        boot.read(name) or b"" for name in ("user-data", f"{FOLDER}/firstrun.sh")
-    ).decode(errors="replace")
+def _earlier_seed(boot: BootPartition) -> str:
+    """Return the text of the seed that is on a boot partition."""
+    names = ("user-data", f"{FOLDER}/firstrun.sh")
+    return b"".join(boot.read(name) or b"" for name in names).decode(errors="replace")

@@ -1,7 +1,8 @@
-"""`picaption update`: another version or bundle beside the one that runs, tried, put in its place, and taken back if it fails.
+"""`picaption update`: tries another version or bundle beside the one that runs, then swaps them.
 
-`current` points to the version that runs. While a new one is on trial, `previous` points to the old one; a start of the system
-that finds it takes the update back (see picaption-rollback.service in picaption.device.flash.installer).
+`current` points to the version that runs. While a new one is on trial, `previous` points to the
+old one; a start of the system that finds it takes the update back (picaption-rollback.service,
+see picaption.device.flash.installer).
 """
 
 import contextlib
@@ -13,7 +14,9 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -25,52 +28,85 @@ from .installer import (
     HOME,
     InstallError,
     install,
+    is_current,
     point,
-    remove_others,
+    remove_old_versions,
     run,
-    runs,
     try_out,
 )
 
-#: Seconds that a new version has to give its first result, and that it then has to last.
-PATIENCE, STEADY = 120, 5
+#: Seconds that a new version has to show its first result.
+PATIENCE_SECONDS = 120
+#: Seconds that it then has to last.
+STEADY_SECONDS = 5
+_POLL_SECONDS = 0.5
 
 
 @click.command("update")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-def update_command(file):
-    """Have the service go on with FILE: a payload of `picaption flash payload`, or a bundle.
+def update_command(file: Path) -> None:
+    """Update this card's version or bundle.
 
-    What runs is left as it is until the new version has captioned a demo picture; and where that gives no result within two
-    minutes as the service, the old one takes its place again. So it does at the next start if power fails before.
+    FILE is a payload of `picaption flash payload`, or a bundle. What runs is left as it is until
+    the new version has captioned a demo photo. If that version then shows no result within two
+    minutes as the service, the old one takes its place again. So it does at the next start if
+    power fails before.
     """
     need_systemd()
-    if not (HOME / "current").is_symlink():
+    print(update(file))
+
+
+def update(
+    file: Path,
+    home: Path = HOME,
+    settings: Path = SETTINGS,
+    patience: float = PATIENCE_SECONDS,
+    steady: float = STEADY_SECONDS,
+) -> str:
+    """Have the service use a payload or a bundle from now on.
+
+    Args:
+        file: the path of the payload or the bundle.
+        home: where picaption is on the Pi.
+        settings: the service's file of settings.
+        patience: seconds that the new version has to show its first result.
+        steady: seconds that it then has to last.
+
+    Returns:
+        A line that says which version runs.
+
+    Raises:
+        PicaptionError: the update is not possible, or was taken back.
+    """
+    if not (home / "current").is_symlink():
         raise PicaptionError(
             "this picaption was not installed by picaption flash; update it with pip"
         )
-    if not os.access(HOME, os.W_OK):
+    if not os.access(home, os.W_OK):
         raise PicaptionError(
             f"only root may update: sudo picaption update {shlex.quote(str(file))}"
         )
-    with _alone(HOME), _ending_by_signals():
+    with _exclusive(home), _signals_as_exit():
         try:
-            take_back(HOME)
-            folder = install_bundle(file, HOME) if is_bundle(file) else install(file, HOME)
-            if runs(folder, HOME):
-                print(f"{folder.name} runs already")
-                return
-            run(folder / "venv/bin/picaption", "config", "--config", SETTINGS)
-            change(folder, HOME)
+            take_back(home)
+            if is_bundle(file):
+                folder = install_bundle(file, home, settings)
+            else:
+                folder = install(file, home)
+            if is_current(folder, home):
+                return f"{folder.name} runs already"
+            run(folder / "venv/bin/picaption", "config", "--config", settings)
+            change(folder, home, patience, steady)
         except InstallError as error:
             raise PicaptionError(str(error)) from None
         finally:
-            remove_others(HOME)  # the old version, or one that was not to take its place
-    print(f"{folder.name} runs")
+            # The old version, or a new one that did not take its place.
+            remove_old_versions(home)
+    return f"{folder.name} runs"
 
 
-def is_bundle(path):
-    """Return whether the file at a path is a .tflite file; raises PicaptionError where there is none."""
+def is_bundle(path: Path) -> bool:
+    """Return whether a file is a .tflite file; raises PicaptionError if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(8)[4:] == b"TFL3"
@@ -78,25 +114,34 @@ def is_bundle(path):
         raise PicaptionError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def install_bundle(path, home=HOME):
-    """Make a version of the bundle at a path and the program that runs now, try it out, and return its folder.
+def install_bundle(path: Path, home: Path = HOME, settings: Path = SETTINGS) -> Path:
+    """Make a version of the bundle at a path and the program that runs now, and try it out.
 
-    Raises PicaptionError where the bundle is unusable, or the service takes another one.
+    Args:
+        path: the path of the bundle.
+        home: where picaption is on the Pi.
+        settings: the service's file of settings.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        PicaptionError: the bundle is unusable, or the service uses one from elsewhere.
     """
     from ..bundle.bundle import Bundle
 
     Bundle(path)
-    taken = load_config({}, SETTINGS, {}).config.bundle
-    if taken != str(home / "current" / BUNDLE):
+    configured = load_config({}, settings, {}).config.bundle
+    if configured != str(home / "current" / BUNDLE):
         raise PicaptionError(
-            f"{SETTINGS} names the bundle {taken or 'that is shipped'}: change that instead, and "
-            "sudo systemctl reload picaption"
+            f"{settings} names the bundle {configured or 'that is shipped'}: change that instead, "
+            "and sudo systemctl reload picaption"
         )
-    content, venv = path.read_bytes(), (home / "current" / "venv").resolve()
-    folder = (
-        home / "versions" / f"bundle-{hashlib.sha256(content + str(venv).encode()).hexdigest()[:8]}"
-    )
-    if not runs(folder, home):
+    content = path.read_bytes()
+    venv = (home / "current" / "venv").resolve()
+    checksum = hashlib.sha256(content + str(venv).encode()).hexdigest()
+    folder = home / "versions" / f"bundle-{checksum[:8]}"
+    if not is_current(folder, home):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         (folder / "venv").symlink_to(venv)
@@ -106,67 +151,94 @@ def install_bundle(path, home=HOME):
     return folder
 
 
-def change(folder, home=HOME, patience=PATIENCE):
-    """Put the version in a folder in the place of the current one; raises PicaptionError, with the old one running again,
-    where it gives no result as the service."""
+def change(
+    folder: Path,
+    home: Path = HOME,
+    patience: float = PATIENCE_SECONDS,
+    steady: float = STEADY_SECONDS,
+) -> None:
+    """Make the version in a folder the current one, or take that back.
+
+    Args:
+        folder: the version's folder.
+        home: where picaption is on the Pi.
+        patience: seconds that the version has to show its first result.
+        steady: seconds that it then has to last.
+
+    Raises:
+        PicaptionError: it shows no result as the service; the old version is current again.
+    """
     old = (home / "current").resolve()
     point(home / "previous", old)
     try:
         point(home / "current", folder)
-        works = restart(patience)
-    except BaseException:  # ctrl-C, a signal
+        works = restart(patience, steady)
+    except BaseException:  # ctrl-C and signals too
         take_back(home)
-        restart(patience)
+        restart(patience, steady)
         raise
     if works:
         (home / "previous").unlink()
         os.sync()
         return
     take_back(home)
-    again = "runs again" if restart(patience) else "is there again, but does not come up either"
+    outcome = "is there again, but does not come up either"
+    if restart(patience, steady):
+        outcome = "runs again"
     raise PicaptionError(
-        f"{folder.name} gave no result within {patience} seconds: {old.name} {again}; "
+        f"{folder.name} gave no result within {patience} seconds: {old.name} {outcome}; "
         "picaption service logs tells why"
     )
 
 
-def take_back(home=HOME):
-    """Have `current` point to what was current before an update that has not ended, where there is one."""
+def take_back(home: Path = HOME) -> None:
+    """Point `current` to what it pointed to before an unfinished update, if there is one."""
     with contextlib.suppress(FileNotFoundError):
         os.replace(home / "previous", home / "current")
         os.sync()
 
 
-def restart(patience=PATIENCE):
-    """Start the service anew and return whether it gives a first result within so many seconds, and lasts."""
-    before = _state()["InvocationID"]
+def restart(patience: float = PATIENCE_SECONDS, steady: float = STEADY_SECONDS) -> bool:
+    """Restart the service.
+
+    Args:
+        patience: seconds that the service has to come up and last.
+        steady: seconds that it has to last.
+
+    Returns:
+        Whether it showed a first result and lasted.
+    """
+    invocation_before = _service_state()["InvocationID"]
     run("systemctl", "reset-failed", UNIT)
     run("systemctl", "restart", "--no-block", UNIT)
-    end, steady = time.monotonic() + patience, None
-    while time.monotonic() < end:
-        time.sleep(0.5)
-        state = _state()
-        up = state["ActiveState"] == "active" and state["InvocationID"] != before
+    deadline = time.monotonic() + patience
+    # The start of the service that is up, and since when.
+    invocation = None
+    up_since = 0.0
+    while time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        state = _service_state()
         if state["ActiveState"] == "failed":
             return False
-        if not up:
-            steady = None
-        elif steady is None or steady[0] != state["InvocationID"]:
-            steady = state["InvocationID"], time.monotonic()
-        elif time.monotonic() - steady[1] >= STEADY:
+        if state["ActiveState"] != "active" or state["InvocationID"] == invocation_before:
+            invocation = None
+        elif state["InvocationID"] != invocation:
+            invocation = state["InvocationID"]
+            up_since = time.monotonic()
+        elif time.monotonic() - up_since >= steady:
             return True
     return False
 
 
-def _state():
-    """Return what systemd knows of the service, by name."""
-    told = run("systemctl", "show", UNIT, "--property=ActiveState,InvocationID")
-    return dict(line.split("=", 1) for line in told.splitlines())
+def _service_state() -> dict[str, str]:
+    """Return systemd's properties of the service."""
+    output = run("systemctl", "show", UNIT, "--property=ActiveState,InvocationID")
+    return dict(line.split("=", 1) for line in output.splitlines())
 
 
 @contextlib.contextmanager
-def _alone(home):
-    """See to it that no other update runs meanwhile."""
+def _exclusive(home: Path) -> Iterator[None]:
+    """Hold the lock of updates; raises PicaptionError if another update holds it."""
     with open(home / ".update", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,15 +248,16 @@ def _alone(home):
 
 
 @contextlib.contextmanager
-def _ending_by_signals():
-    """Have the signals that end a program raise SystemExit: what was begun is then taken back."""
+def _signals_as_exit() -> Iterator[None]:
+    """Have the signals that end a program raise SystemExit, so that it can clean up."""
 
-    def end(number, _):
+    def exit_by_signal(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.signal(number, exit_by_signal) for number in signals}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -10,7 +10,10 @@ needs_openssl = pytest.mark.skipif(
 )
 
 ISSUE = "Raspberry Pi reference 2025-11-24\nGenerated using pi-gen\n"
-COMMAND_LINE = "console=serial0,115200 console=tty1 root=PARTUUID=4b1c25a5-02 rootfstype=ext4 fsck.repair=yes rootwait\n"
+COMMAND_LINE = (
+    "console=serial0,115200 console=tty1 root=PARTUUID=4b1c25a5-02 rootfstype=ext4 "
+    "fsck.repair=yes rootwait\n"
+)
 BOOKWORM = {
     "config.txt": "arm_64bit=1\n",
     "cmdline.txt": COMMAND_LINE,
@@ -24,7 +27,8 @@ TRIXIE = BOOKWORM | {
     "network-config": "# network:\n",
     "meta-data": "dsmode: local\ninstance_id: rpios-image\n",
 }
-#: What the payload's picaption does: it "captions" by its bundle, tells its version, and writes down what else it is asked for.
+#: What the payload's picaption does: it "captions" by its bundle, prints its version, and records
+#: what else it is asked for.
 PROGRAM = """
 import json, os, pathlib, sys
 def main():

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from picaption.device.flash import payload as payloads
+from picaption.device.flash.payload import write
 from tests.device.flash.cards import BOOKWORM, PROGRAM, TRIXIE, make_boot
+
+METADATA = "Metadata-Version: 2.1\nName: picaption\nVersion: VERSION\n"
+WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+ENTRY_POINTS = "[console_scripts]\npicaption = picaption.device.program:main\n"
 
 
 @pytest.fixture(autouse=True)
@@ -36,17 +40,16 @@ def card_payload(tmp_path):
     """The path of a payload for Trixie's Python, too small to be of use."""
     path = tmp_path / "wheel"
     path.write_bytes(b"no wheel")
-    payloads.write(tmp_path / "card.tar", "3.13", {"wheels/a-1-py3-none-any.whl": path})
+    write(tmp_path / "card.tar", "3.13", {"wheels/a-1-py3-none-any.whl": path})
     return tmp_path / "card.tar"
 
 
 @pytest.fixture
-def make_payload(tmp_path, monkeypatch):
-    """A function that returns the path of a payload for this Python and machine: make_payload(version, bundle bytes)."""
+def make_payload(tmp_path):
+    """A function that makes a payload of a version for this Python and machine, with a bundle."""
     pip = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"), None)
     if pip is None:
         pytest.skip("this Python has no wheel of pip: Debian has it in python3-venv")
-    monkeypatch.setattr(payloads, "MACHINE", platform.machine())
 
     def make(version, bundle=b"it captions"):
         wheel = tmp_path / f"picaption-{version}-py3-none-any.whl"
@@ -56,18 +59,19 @@ def make_payload(tmp_path, monkeypatch):
                 "picaption/device/program.py": PROGRAM.replace("VERSION", version),
                 "picaption/device/sources/demo/cat.jpg": "a cat",
                 "picaption/models/pretrained/everyday.tflite": bundle,
-                f"{about}/METADATA": f"Metadata-Version: 2.1\nName: picaption\nVersion: {version}\n",
-                f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                f"{about}/entry_points.txt": "[console_scripts]\npicaption = picaption.device.program:main\n",
+                f"{about}/METADATA": METADATA.replace("VERSION", version),
+                f"{about}/WHEEL": WHEEL,
+                f"{about}/entry_points.txt": ENTRY_POINTS,
                 f"{about}/RECORD": "",
             }.items():
                 archive.writestr(name, text)
-        monkeypatch.setattr(payloads.metadata, "version", lambda name: version)
         path = tmp_path / f"{version}.tar"
-        payloads.write(
+        write(
             path,
             f"{sys.version_info[0]}.{sys.version_info[1]}",
             {f"wheels/{file.name}": file for file in (pip, wheel)},
+            version=version,
+            architecture=platform.machine(),
         )
         return path
 

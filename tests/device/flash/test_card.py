@@ -1,19 +1,19 @@
-"""What a boot partition is known by, and what is written to one that is mounted."""
+"""What a boot partition is recognised by, and what is written to a mounted one."""
 
 import os
 
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.flash.card import Folder, System, identify
+from picaption.device.flash.card import MountedBoot, System, identify
 from tests.device.flash.cards import TRIXIE, contents, make_boot
 
 
 def test_trixie_and_bookworm_are_told_by_cloud_inits_seed(tmp_path, trixie):
-    assert identify(Folder(trixie)) == System(True, "3.13")
+    assert identify(MountedBoot(trixie)) == System(True, "3.13")
     for name in ("user-data", "network-config", "meta-data"):
         (trixie / name).unlink()
-    assert identify(Folder(trixie)) == System(False, "3.11")
+    assert identify(MountedBoot(trixie)) == System(False, "3.11")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_trixie_and_bookworm_are_told_by_cloud_inits_seed(tmp_path, trixie):
 def test_what_is_no_card_for_picaption(tmp_path, change, message):
     files = {name: text for name, text in (TRIXIE | change).items() if text is not None}
     with pytest.raises(PicaptionError, match=message):
-        identify(Folder(make_boot(tmp_path / "b", files)))
+        identify(MountedBoot(make_boot(tmp_path / "b", files)))
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -41,11 +41,11 @@ def test_a_folder_that_is_not_there(tmp_path):
         PicaptionError,
         match="no such folder; give the one where the card's boot partition is mounted",
     ):
-        Folder(tmp_path / "none")
+        MountedBoot(tmp_path / "none")
 
 
 def test_files_are_written_whole(trixie, tmp_path):
-    boot = Folder(trixie)
+    boot = MountedBoot(trixie)
     (tmp_path / "big").write_bytes(bytes(3_000_000))
     boot.write("picaption/big", tmp_path / "big")
     boot.write("user-data", b"new")
@@ -54,4 +54,4 @@ def test_files_are_written_whole(trixie, tmp_path):
     with pytest.raises(OSError):
         boot.write("user-data", tmp_path / "there is no such file")
     assert contents(trixie) == before and boot.read("nothing") is None
-    assert not any(name.endswith(".partial") for _, _, names in os.walk(trixie) for name in names)
+    assert not any(".partial" in name for _, _, names in os.walk(trixie) for name in names)

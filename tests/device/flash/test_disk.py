@@ -1,4 +1,4 @@
-"""Which disks may be written to, by a kernel's files made here and this kernel's own, and whether what was written is there."""
+"""Which disks may be written to, by files like a kernel's and this kernel's own; reading back."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from picaption.device.flash import disk
 from picaption.device.flash.commands import flash
 from picaption.device.flash.disk import Disk, check_disk, compare, find_disk, write_image
 
-IMAGE = 3 * disk.CHUNK + 512
+IMAGE = 3 * disk.CHUNK_BYTES + 512
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def image(tmp_path):
 
 @pytest.fixture
 def system(tmp_path):
-    """A function that makes a disk of a kernel's files: system(name, removable, size in bytes, parts, other files)."""
+    """A function that makes a disk of files like a kernel's."""
     root = tmp_path / "system"
 
     def write(path, text):
@@ -63,7 +63,7 @@ def system(tmp_path):
 
 def test_a_card_may_be_written_to(system, image):
     device = system()
-    assert check_disk(image, device, system=system.root) == Disk(device, IMAGE, True, ())
+    assert check_disk(image, device, root=system.root) == Disk(device, IMAGE, True, ())
     built_in = system("mmcblk0", "0", parts=("mmcblk0p1",), **{"device/type": "SD"})
     assert find_disk(built_in, system.root).removable
     (system.root / "link").symlink_to(device)
@@ -71,7 +71,7 @@ def test_a_card_may_be_written_to(system, image):
 
 
 @pytest.mark.parametrize(
-    "made, message",
+    "attributes, message",
     [
         (
             {"removable": "0"},
@@ -85,10 +85,10 @@ def test_a_card_may_be_written_to(system, image):
         ({"partition": "1"}, "is a part of a disk: give the disk itself"),
     ],
 )
-def test_what_may_not_be_written_to(system, image, made, message):
-    device = system(**made)
+def test_what_may_not_be_written_to(system, image, attributes, message):
+    device = system(**attributes)
     with pytest.raises(PicaptionError, match=message):
-        check_disk(image, device, system=system.root)
+        check_disk(image, device, root=system.root)
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,15 @@ def test_a_disk_that_is_swapped_to_is_in_use(system, image):
     with open(system.root / "proc/swaps", "a") as file:
         file.write("/dev/sdx2 partition 1 0 -3\n")
     with pytest.raises(PicaptionError, match="is in use as swap"):
-        check_disk(image, device, system=system.root)
+        check_disk(image, device, root=system.root)
 
 
 def test_a_fixed_disk_has_to_be_named_twice(system, image):
-    device, other = system(removable="0"), system("sdy", "0", parts=())
+    device = system(removable="0")
+    second = system("sdy", "0", parts=())
     assert check_disk(image, device, device, system.root).path == device
     with pytest.raises(PicaptionError, match="no card and no stick"):
-        check_disk(image, device, other, system.root)
+        check_disk(image, device, second, system.root)
 
 
 def test_no_disk_and_no_image(system, image, tmp_path):
@@ -133,33 +134,35 @@ def test_no_disk_and_no_image(system, image, tmp_path):
             check_disk(image, device)
     (tmp_path / "text").write_text("no image")
     with pytest.raises(PicaptionError, match="text: not an image of a card"):
-        check_disk(tmp_path / "text", system(), system=system.root)
+        check_disk(tmp_path / "text", system(), root=system.root)
     with pytest.raises(PicaptionError, match="none.img: cannot be read"):
-        check_disk(tmp_path / "none.img", system(), system=system.root)
+        check_disk(tmp_path / "none.img", system(), root=system.root)
 
 
 def test_written_flushed_and_read_back(image, tmp_path, monkeypatch):
-    card, synced, told = tmp_path / "card", [], []
+    card = tmp_path / "card"
+    synced = []
+    progress = []
     card.write_bytes(bytes(IMAGE + 4096))
     fsync = os.fsync
-    monkeypatch.setattr(disk, "FLUSH", disk.CHUNK)
+    monkeypatch.setattr(disk, "FLUSH_BYTES", disk.CHUNK_BYTES)
     monkeypatch.setattr(
         disk.os, "fsync", lambda number: (synced.append(os.fstat(number).st_ino), fsync(number))
     )
-    write_image(image, card, lambda *where: told.append(where))
+    write_image(image, card, lambda *done: progress.append(done))
     assert card.read_bytes() == image.read_bytes() + bytes(4096)
     assert (
         synced == [card.stat().st_ino] * 4
-        and told[0] == (disk.CHUNK, IMAGE)
-        and told[-1] == (IMAGE, IMAGE)
+        and progress[0] == (disk.CHUNK_BYTES, IMAGE)
+        and progress[-1] == (IMAGE, IMAGE)
     )
-    told.clear()
-    compare(image, card, lambda *where: told.append(where))
-    assert told[-1] == (IMAGE, IMAGE)
+    progress.clear()
+    compare(image, card, lambda *done: progress.append(done))
+    assert progress[-1] == (IMAGE, IMAGE)
 
 
-@pytest.mark.parametrize("at, megabytes", [(0, 0), (disk.CHUNK * 2 + 7, 8), (IMAGE - 1, 13)])
-def test_a_card_that_does_not_keep_what_was_written_is_told(image, tmp_path, at, megabytes):
+@pytest.mark.parametrize("at, megabytes", [(0, 0), (disk.CHUNK_BYTES * 2 + 7, 8), (IMAGE - 1, 13)])
+def test_a_card_that_does_not_keep_what_was_written_is_found(image, tmp_path, at, megabytes):
     card = tmp_path / "card"
     card.touch()
     write_image(image, card)
@@ -191,13 +194,13 @@ def loop(tmp_path):
     if not shutil.which("losetup") or os.geteuid():
         pytest.skip("loop devices are root's, and need losetup: apt install mount")
     (tmp_path / "disk").write_bytes(bytes(IMAGE + 4096))
-    made = subprocess.run(
+    setup = subprocess.run(
         ["losetup", "--find", "--show", tmp_path / "disk"], capture_output=True, text=True
     )
-    if made.returncode:
-        pytest.skip(f"no loop device can be had here: {made.stderr.strip()}")
-    yield made.stdout.strip()
-    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+    if setup.returncode:
+        pytest.skip(f"no loop device can be had here: {setup.stderr.strip()}")
+    yield setup.stdout.strip()
+    subprocess.run(["losetup", "--detach", setup.stdout.strip()], check=True)
 
 
 def test_a_real_device(image, loop, tmp_path, capsys):
@@ -207,13 +210,11 @@ def test_a_real_device(image, loop, tmp_path, capsys):
         return (exit.value.code, *capsys.readouterr())
 
     code, _, err = call()
-    assert (
-        code == 2
-        and err
-        == f"picaption: {loop} is no card and no stick that can be taken out: if it is what is to be lost, "
-        f"--even-so {loop}\n"
-        and not any((tmp_path / "disk").read_bytes())
+    assert code == 2 and err == (
+        f"picaption: {loop} is no card and no stick that can be taken out: if it is what is to be "
+        f"lost, --even-so {loop}\n"
     )
+    assert not any((tmp_path / "disk").read_bytes())
     code, out, _ = call("--even-so", loop)
     assert code == 0 and out == f"{loop}: written and read back, 13 MB; take the card out\n"
     assert (tmp_path / "disk").read_bytes() == image.read_bytes() + bytes(4096)

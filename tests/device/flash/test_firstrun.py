@@ -1,17 +1,26 @@
-"""Bookworm's first run: the kernel's command line, and the script, run for real beside tools that write down what they are told."""
+"""Bookworm's first run: the kernel's command line, and the script, run beside fake tools."""
 
 import subprocess
 
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.flash import firstrun
-from picaption.device.flash.card import Folder
-from picaption.device.flash.firstrun import SCRIPT, firstrun_seed, script, with_run
+from picaption.device.flash.card import MountedBoot
+from picaption.device.flash.firstrun import (
+    IMAGER_CUSTOM,
+    SCRIPT,
+    USERCONF,
+    firstrun_seed,
+    script,
+    with_run,
+)
 from picaption.device.flash.machine import Machine, Wifi
 from tests.device.flash.cards import COMMAND_LINE
 
-OURS = f"{COMMAND_LINE.strip()} systemd.run={SCRIPT} systemd.run_success_action=reboot systemd.unit=kernel-command-line.target\n"
+OURS = (
+    f"{COMMAND_LINE.strip()} systemd.run={SCRIPT} systemd.run_success_action=reboot "
+    "systemd.unit=kernel-command-line.target\n"
+)
 ALL = Machine(
     "kitchen",
     "anna",
@@ -45,25 +54,28 @@ def test_a_command_line_that_nothing_can_be_added_to(text, message):
 
 
 def test_what_arms_it_is_last(bookworm):
-    assert list(firstrun_seed(Folder(bookworm), ALL)) == ["picaption/firstrun.sh", "cmdline.txt"]
+    assert list(firstrun_seed(MountedBoot(bookworm), ALL)) == [
+        "picaption/firstrun.sh",
+        "cmdline.txt",
+    ]
 
 
 @pytest.fixture
-def machine(tmp_path, bookworm, monkeypatch):
-    """A function that runs a Machine's script in a machine of its own and returns what its tools were told, a line each."""
+def machine(tmp_path, bookworm):
+    """A function that runs a Machine's script beside tools that record their calls, a line each."""
     record, units = tmp_path / "record", tmp_path / "units"
     units.mkdir()
     for name in ("mods", "userconf", "systemctl"):
         (tmp_path / name).write_text(
-            f'#!/bin/sh\necho "{name}" >> {record}\nprintf "<%s>" "$@" >> {record}\necho >> {record}\n'
+            f'#!/bin/sh\nexec >> {record}\necho "{name}"\nprintf "<%s>" "$@"\necho\n'
         )
         (tmp_path / name).chmod(0o755)
-    monkeypatch.setattr(firstrun, "MODS", str(tmp_path / "mods"))
-    monkeypatch.setattr(firstrun, "USERCONF", str(tmp_path / "userconf"))
 
-    def run(told):
+    def run(machine):
         text = (
-            script(told)
+            script(machine)
+            .replace(IMAGER_CUSTOM, str(tmp_path / "mods"))
+            .replace(USERCONF, str(tmp_path / "userconf"))
             .replace("/boot/firmware", str(bookworm))
             .replace("/etc/systemd/system", str(units))
         )

@@ -11,7 +11,8 @@ import pytest
 from picaption.device import cli
 from picaption.device.errors import PicaptionError
 from picaption.device.flash.commands import flash
-from picaption.device.flash.image import Fat, Partition, boot_partition, copy_image
+from picaption.device.flash.image import ImageBoot, Partition, boot_partition, copy_image
+from picaption.device.flash.payload import write
 from tests.device.flash.cards import BOOKWORM, TRIXIE
 
 START, SIZE = 1 << 20, 16 << 20
@@ -21,17 +22,17 @@ needs_tools = pytest.mark.skipif(
 )
 
 
-def entry(kind, start, size):
+def entry(partition_type, start, size):
     """Return a partition's 16 bytes in a master boot record, of sizes in bytes."""
     return (
-        bytes((0, 0, 0, 0, kind, 0, 0, 0))
+        bytes((0, 0, 0, 0, partition_type, 0, 0, 0))
         + (start // 512).to_bytes(4, "little")
         + (size // 512).to_bytes(4, "little")
     )
 
 
 def make_image(path, files, tmp_path):
-    """Write the image of a card: a FAT partition with `files`, text by name, and another one behind it."""
+    """Write the image of a card: a FAT partition with `files`, text by name, and one behind it."""
     part = tmp_path / "part"
     with open(part, "wb") as file:
         file.truncate(SIZE)
@@ -87,7 +88,7 @@ def test_the_first_fat_partition_is_that_of_the_boot(tmp_path):
 @needs_tools
 def test_files_go_into_the_image_and_nothing_else_changes(image, tmp_path):
     before = image.read_bytes()
-    boot = Fat(image, image)
+    boot = ImageBoot(image, image)
     assert boot.names() == {name.lower() for name in TRIXIE}
     assert boot.read("user-data").decode() == TRIXIE["user-data"] and boot.read("none") is None
     free = boot.free()
@@ -97,7 +98,7 @@ def test_files_go_into_the_image_and_nothing_else_changes(image, tmp_path):
     boot.write("picaption/small", b"small")
     boot.write("user-data", b"#cloud-config\n")
     boot.close()
-    again = Fat(image, image)
+    again = ImageBoot(image, image)
     assert (
         again.read("picaption/small") == b"small"
         and again.read("picaption/none") is None
@@ -128,7 +129,7 @@ def test_an_image_is_made_one_that_captions(image, card_payload, tmp_path, capsy
         original = tmp_path / "trixie.img.xz"
         original.write_bytes(lzma.compress(image.read_bytes(), preset=0))
     before, out = hashlib.sha256(original.read_bytes()).digest(), tmp_path / "card.img"
-    code, told, err = call(
+    code, output, err = call(
         capsys,
         "image",
         "--from",
@@ -143,9 +144,10 @@ def test_an_image_is_made_one_that_captions(image, card_payload, tmp_path, capsy
     assert (code, err) == (
         0,
         "",
-    ) and told == f"{out}: ready; write it to a card: picaption flash write {out} DEVICE\n"
+    )
+    assert output == f"{out}: ready; write it to a card: picaption flash write {out} DEVICE\n"
     assert out.stat().st_mode & 0o777 == 0o600
-    boot = Fat(out, out)
+    boot = ImageBoot(out, out)
     assert (
         b"firstboot.py" in boot.read("user-data")
         and boot.read("user-data.before-picaption").decode() == TRIXIE["user-data"]
@@ -157,7 +159,7 @@ def test_an_image_is_made_one_that_captions(image, card_payload, tmp_path, capsy
     )
     assert settings.stdout == 'source = "demo"\nbundle = "/opt/picaption/current/bundle.tflite"\n'
     assert hashlib.sha256(original.read_bytes()).digest() == before and not list(
-        tmp_path.glob("*.partial")
+        tmp_path.glob(".*partial*")
     )
     (tmp_path / "part").write_bytes(out.read_bytes()[START : START + SIZE])
     checked = subprocess.run(["fsck.vfat", "-n", tmp_path / "part"], capture_output=True, text=True)
@@ -193,17 +195,15 @@ def test_what_cannot_be_made_leaves_nothing(image, card_payload, tmp_path, capsy
     elif wrong == "payload":
         card_payload.write_bytes(b"")
     elif wrong == "room":
-        from picaption.device.flash import payload
-
         (tmp_path / "wheel").write_bytes(bytes(SIZE))
-        payload.write(card_payload, "3.13", {"wheels/a-1-py3-none-any.whl": tmp_path / "wheel"})
+        write(card_payload, "3.13", {"wheels/a-1-py3-none-any.whl": tmp_path / "wheel"})
     else:
         out = image
     before = image.read_bytes() if image.exists() else None
     code, _, err = call(capsys, "image", "--from", image, "--out", out, "--payload", card_payload)
     assert code == 2 and message in err and err.count("\n") == 1
     assert (image.read_bytes() if image.exists() else None) == before
-    assert not (tmp_path / "card.img").exists() and not list(tmp_path.glob("*.partial"))
+    assert not (tmp_path / "card.img").exists() and not list(tmp_path.glob(".*partial*"))
 
 
 def test_without_mtools(tmp_path, capsys, monkeypatch):
@@ -216,9 +216,9 @@ def test_without_mtools(tmp_path, capsys, monkeypatch):
     )
 
 
-def test_progress_is_told_in_bytes_of_the_source(tmp_path):
-    told = []
+def test_progress_is_in_bytes_of_the_source(tmp_path):
+    progress = []
     (tmp_path / "a").write_bytes(bytes(2_500_000))
-    copy_image(tmp_path / "a", tmp_path / "b", lambda *where: told.append(where))
-    assert told == [(1 << 20, 2_500_000), (2 << 20, 2_500_000), (2_500_000, 2_500_000)]
+    copy_image(tmp_path / "a", tmp_path / "b", lambda *bytes_read: progress.append(bytes_read))
+    assert progress == [(1 << 20, 2_500_000), (2 << 20, 2_500_000), (2_500_000, 2_500_000)]
     assert (tmp_path / "b").read_bytes() == bytes(2_500_000)

@@ -1,5 +1,6 @@
-"""What runs at the first boot: on a root folder of its own, with real environments and wheels, and with power cut at every step."""
+"""The first boot, on a root folder of its own, with real wheels, and power cut at every step."""
 
+import hashlib
 import io
 import json
 import os
@@ -20,13 +21,14 @@ from picaption.device.flash.installer import (
     install,
     point,
     read_manifest,
-    remove_others,
+    remove_old_versions,
     set_up,
     try_out,
     unpack,
 )
 
-#: Runs set_up(BOOT, ROOT) and kills itself before the first change of the file system, or start of a program, that fits a pattern.
+#: Runs set_up(BOOT, ROOT) and kills itself before the first change of the file system, or start of
+#: a program, that fits a pattern.
 CUT = """
 import os, re, signal, sys
 from pathlib import Path
@@ -63,13 +65,15 @@ STEPS = [
 
 @pytest.fixture
 def pi(tmp_path, make_payload, monkeypatch):
-    """A Pi before its first boot: `root`, its folder, `boot`, what flash has put there, `told()`, what its programs were told."""
+    """A Pi before its first boot: its `root`, the `boot` folder, and `calls()` of its programs."""
 
     class Pi:
-        root, record = tmp_path / "root", tmp_path / "record"
-        boot, home = root / "boot/firmware/picaption", root / HOME.relative_to("/")
+        root = tmp_path / "root"
+        record = tmp_path / "record"
+        boot = root / "boot/firmware/picaption"
+        home = root / HOME.relative_to("/")
 
-        def told(self):
+        def calls(self):
             return self.record.read_text().splitlines() if self.record.exists() else []
 
     pi = Pi()
@@ -104,22 +108,23 @@ def check_set_up(pi):
     assert not list(
         pi.boot.parent.rglob("*.*")
     )  # the folder itself may be left, where power was cut right before its end
-    assert not [path for path in pi.root.rglob("*.partial")]
+    assert not list(pi.root.rglob("*.partial"))
     assert any(
         line.startswith(f"{pi.home}/current/venv/bin/picaption service install")
-        for line in pi.told()
+        for line in pi.calls()
     )
 
 
 def test_a_first_boot(pi):
     set_up(pi.boot, pi.root)
     check_set_up(pi)
-    assert pi.told() == [
+    assert pi.calls() == [
         "systemctl disable --now dphys-swapfile.service",
         "systemctl restart systemd-journald.service",
         "systemctl daemon-reload",
         "systemctl enable picaption-rollback.service",
-        f"{pi.home}/current/venv/bin/picaption service install --config {pi.root}/etc/picaption.toml",
+        f"{pi.home}/current/venv/bin/picaption service install "
+        f"--config {pi.root}/etc/picaption.toml",
     ]
 
 
@@ -171,9 +176,9 @@ def test_a_service_that_does_not_start_is_no_reason_to_begin_anew(pi, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECORD", "/none/record")  # with which the payload's picaption fails
         set_up(pi.boot, pi.root)
-    assert not pi.boot.exists() and pi.told()[-1] == "systemctl is-enabled picaption.service"
-    assert "systemctl enable picaption-rollback.service picaption-camera.service" in pi.told()
-    assert "systemctl start --no-block picaption-camera.service" in pi.told()
+    assert not pi.boot.exists() and pi.calls()[-1] == "systemctl is-enabled picaption.service"
+    assert "systemctl enable picaption-rollback.service picaption-camera.service" in pi.calls()
+    assert "systemctl start --no-block picaption-camera.service" in pi.calls()
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd's tools are not installed")
@@ -200,26 +205,24 @@ def test_leavings_of_other_versions_go(tmp_path):
     (home / "versions/one/venv").mkdir()
     (home / "versions/bundle/venv").symlink_to(home / "versions/one/venv")
     point(home / "current", home / "versions/bundle")
-    remove_others(home)
+    remove_old_versions(home)
     assert sorted(path.name for path in (home / "versions").iterdir()) == [
         "bundle",
         "one",
     ]  # it lives in that one's environment
     point(home / "current", home / "versions/one")
-    remove_others(home)
+    remove_old_versions(home)
     assert [path.name for path in (home / "versions").iterdir()] == ["one"]
 
 
 def archive(path, members, manifest=None):
     """Write an archive of `members`, bytes or a TarInfo by name, behind a manifest of them."""
-    import hashlib
-
     files = {
         name: hashlib.sha256(content).hexdigest()
         for name, content in members.items()
         if isinstance(content, bytes)
     }
-    told = {
+    fields = {
         "format": 1,
         "version": "1.0",
         "python": "3.13",
@@ -227,7 +230,7 @@ def archive(path, members, manifest=None):
         "files": files,
     } | (manifest or {})
     with tarfile.open(path, "w") as tar:
-        for name, content in {"manifest.json": json.dumps(told).encode(), **members}.items():
+        for name, content in {"manifest.json": json.dumps(fields).encode(), **members}.items():
             if isinstance(content, bytes):
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
@@ -253,10 +256,11 @@ def test_a_payload_reaches_nowhere_else(tmp_path, name):
         read_manifest(archive(tmp_path / "a.tar", {name: b"x"}))
 
 
-def link(name, kind, target):
+def link(name, link_type, target):
     """Return a member of an archive that is a link."""
     member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, target
+    member.type = link_type
+    member.linkname = target
     return member
 
 

@@ -1,4 +1,4 @@
-"""What a Pi may be called, and what becomes of its secrets: by hand-made values and those of the standards."""
+"""What a Pi may be called, and what becomes of its secrets, by the standards' own examples."""
 
 import io
 
@@ -18,7 +18,7 @@ from tests.device.flash.cards import needs_openssl
 
 
 @pytest.mark.parametrize(
-    "told, with_password, message",
+    "fields, with_password, message",
     [
         ({"hostname": "-a"}, False, "letters, digits and hyphens"),
         ({"hostname": "a.b"}, False, "--hostname 'a.b'"),
@@ -33,9 +33,9 @@ from tests.device.flash.cards import needs_openssl
         ({"timezone": "../etc"}, False, "no such time zone"),
     ],
 )
-def test_what_no_pi_can_be(told, with_password, message):
+def test_what_no_pi_can_be(fields, with_password, message):
     with pytest.raises(PicaptionError, match=message):
-        check(Machine(**told), with_password)
+        check(Machine(**fields), with_password)
 
 
 def test_what_a_pi_can_be():
@@ -68,11 +68,15 @@ def test_a_networks_key_is_that_of_the_standard():
 @needs_openssl
 def test_a_password_is_hashed_and_known_again(monkeypatch):
     # as glibc's crypt(3) hashes it
-    known = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+    known = (
+        "$6$saltstring$"
+        "svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+    )
     assert hash_password("Hello world!", f"passwd: {known}\n") == known
-    one, other = hash_password("Hello world!"), hash_password("Hello world!")
-    assert one.startswith("$6$") and len({one, other, known}) == 3
-    assert hash_password("another", f"{known} {one}") not in (known, one)
+    first = hash_password("Hello world!")
+    second = hash_password("Hello world!")
+    assert first.startswith("$6$") and len({first, second, known}) == 3
+    assert hash_password("another", f"{known} {first}") not in (known, first)
     monkeypatch.setenv("PATH", "/none")
     with pytest.raises(PicaptionError, match="no openssl here"):
         hash_password("a")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from types import SimpleNamespace
+from importlib import metadata
 
 import pytest
 
@@ -17,7 +17,15 @@ from picaption.device.errors import PicaptionError
 from picaption.device.flash import payload
 from picaption.device.flash.commands import flash
 from picaption.device.flash.installer import read_manifest, unpack
-from picaption.device.flash.payload import download, own_wheel, write
+from picaption.device.flash.payload import FLAT_LAYOUT, download, download_command, own_wheel, write
+
+#: Loads all entry points and prints their names, and where picaption.device is.
+LOAD_ENTRY_POINTS = """
+from importlib.metadata import distribution
+from picaption import device
+entry_points = distribution("picaption").entry_points
+print(*(entry_point.name for entry_point in entry_points if entry_point.load()), device.__file__)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +47,10 @@ def test_what_is_written_is_unpacked_again(tmp_path):
     write(tmp_path / "two.tar", "3.13", files)
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
     manifest = read_manifest(tmp_path / "one.tar")
-    assert (manifest.python, manifest.machine, manifest.version) == (
+    assert (manifest.python, manifest.architecture, manifest.version) == (
         "3.13",
         "aarch64",
-        payload.metadata.version("picaption"),
+        metadata.version("picaption"),
     )
     assert (
         manifest.files["bundle.tflite"]
@@ -59,7 +67,14 @@ def test_the_wheel_is_one_and_holds_what_a_pi_needs(wheel, tmp_path):
     again = own_wheel(tmp_path)
     assert again.read_bytes() == wheel.read_bytes() and again.name == wheel.name
     names = zipfile.ZipFile(wheel).namelist()
+    rooms = {
+        path.parent.relative_to(payload.ROOT).as_posix()
+        for room in payload.ROOMS
+        for path in (payload.ROOT / room).rglob("*.py")
+    }
     for name in (
+        *(f"{room}/__init__.py" for room in rooms),
+        *(f"{room}/py.typed" for room in payload.ROOMS),
         "device/cli.py",
         "device/outputs/page.html",
         "device/sources/demo/cat.jpg",
@@ -69,7 +84,16 @@ def test_the_wheel_is_one_and_holds_what_a_pi_needs(wheel, tmp_path):
         "convert/commands.py",
     ):
         assert f"picaption/{name}" in names
-    assert not [name for name in names if "__pycache__" in name or name.startswith(("tests", "/"))]
+    assert not [name for name in names if "__pycache__" in name]
+    folders = {name.partition("/")[0] for name in names}
+    assert folders == {
+        "picaption",
+        "device",
+        "models",
+        wheel.name.rpartition("-py3")[0] + ".dist-info",
+    }
+    # Outside of picaption/ only what the installer of a card of the flat layout looks for.
+    assert [name for name in names if name.startswith(("device", "models"))] == list(FLAT_LAYOUT)
 
 
 def test_pip_installs_the_wheel(wheel, tmp_path):
@@ -100,24 +124,22 @@ def test_pip_installs_the_wheel(wheel, tmp_path):
     if "No module named pip" in done.stderr:
         pytest.skip("this Python has no pip")
     assert done.returncode == 0, done.stderr
-    program = "from importlib.metadata import distribution as d; print(*(e.name for e in d('picaption').entry_points if e.load()), __import__('picaption.device').device.__file__)"
     # This wheel goes before what it needs, which is where this test's own packages are.
     packages = next(environment.glob("lib/python3*/site-packages"))
     path = os.pathsep.join(
         [str(packages), *(entry for entry in sys.path if entry.endswith("-packages"))]
     )
-    said = subprocess.run(
-        [environment / "bin/python", "-c", program],
+    result = subprocess.run(
+        [environment / "bin/python", "-c", LOAD_ENTRY_POINTS],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": path},
     )
-    assert said.returncode == 0, said.stderr
-    assert {"picaption", "live", "flash", "update"} <= set(said.stdout.split()) and (
-        environment / "bin/picaption"
-    ).exists()
-    assert said.stdout.split()[-1].startswith(str(packages))
+    assert result.returncode == 0, result.stderr
+    *entry_points, location = result.stdout.split()
+    assert {"picaption", "live", "flash", "update"} <= set(entry_points)
+    assert location.startswith(str(packages)) and (environment / "bin/picaption").exists()
 
 
 def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):
@@ -130,15 +152,8 @@ def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):
         download(wheel, "3.13", tmp_path / "wheels")
 
 
-def test_pip_is_asked_for_the_pis_machine_and_python(wheel, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        payload.subprocess,
-        "run",
-        lambda command, **_: asked.append(command) or SimpleNamespace(returncode=0),
-    )
-    download(wheel, "3.11", tmp_path)
-    command = asked[0]
+def test_pip_is_asked_for_the_pis_machine_and_python(wheel, tmp_path):
+    command = download_command(wheel, "3.11", tmp_path, "aarch64")
     assert {
         "--only-binary=:all:",
         "--python-version=3.11",
@@ -152,7 +167,7 @@ def test_pip_is_asked_for_the_pis_machine_and_python(wheel, tmp_path, monkeypatc
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
-    def fetch(wheel, python, folder):
+    def fetch(wheel, python, folder, architecture):
         folder.mkdir()
         (folder / wheel.name).write_bytes(wheel.read_bytes())
 

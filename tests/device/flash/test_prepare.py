@@ -1,5 +1,6 @@
-"""What `picaption flash prepare` leaves on a boot partition, twice the same, and nothing where something is wrong."""
+"""What `picaption flash prepare` writes: the same twice, and nothing if something is wrong."""
 
+import io
 import shutil
 import tomllib
 
@@ -8,18 +9,18 @@ import yaml
 
 from picaption.device import cli
 from picaption.device.flash import card
-from picaption.device.flash.card import Folder
+from picaption.device.flash.card import MountedBoot
 from picaption.device.flash.commands import flash
+from picaption.device.flash.payload import write
 from tests.device.flash.cards import BOOKWORM, TRIXIE, contents, needs_openssl
 
 
 @pytest.fixture
 def call(capsys, monkeypatch):
-    """A function that runs `picaption flash` with a standard input and returns (exit code, output, errors)."""
-    import io
+    """A function that runs `picaption flash` and returns (exit code, output, errors)."""
 
-    def run(*arguments, given=""):
-        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    def run(*arguments, stdin=""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as exit:
             cli.main([str(argument) for argument in arguments], flash, "picaption flash")
         return (exit.value.code, *capsys.readouterr())
@@ -66,10 +67,8 @@ def options(tmp_path, card_payload):
 def test_all_of_it_and_twice_the_same(call, options, card_payload, request, system, tmp_path):
     boot = request.getfixturevalue(system)
     if system == "bookworm":
-        from picaption.device.flash import payload
-
-        payload.write(card_payload, "3.11", {"wheels/a-1-py3-none-any.whl": tmp_path / "wheel"})
-    code, out, err = call("prepare", "--boot", boot, *options, given="secret\npassphrase\n")
+        write(card_payload, "3.11", {"wheels/a-1-py3-none-any.whl": tmp_path / "wheel"})
+    code, out, err = call("prepare", "--boot", boot, *options, stdin="secret\npassphrase\n")
     assert (code, err) == (0, "")
     settings = tomllib.loads((boot / "picaption/picaption.toml").read_text())
     assert settings == {
@@ -104,7 +103,7 @@ def test_all_of_it_and_twice_the_same(call, options, card_payload, request, syst
     assert (boot / "picaption/payload.tar").read_bytes() == card_payload.read_bytes()
     for secret in (b"secret", b"passphrase"):
         assert not any(secret in path.read_bytes() for path in boot.rglob("*") if path.is_file())
-    assert call("prepare", "--boot", boot, *options, given="secret\npassphrase\n")[0] == 0
+    assert call("prepare", "--boot", boot, *options, stdin="secret\npassphrase\n")[0] == 0
     assert contents(boot) == before
 
 
@@ -123,9 +122,9 @@ def test_another_password_is_another_hash(call, trixie, card_payload):
         "anna",
         "--password",
     ]
-    assert call(*arguments, given="one\n")[0] == 0
+    assert call(*arguments, stdin="one\n")[0] == 0
     first = user()
-    assert call(*arguments, given="two\n")[0] == 0 and user() != first
+    assert call(*arguments, stdin="two\n")[0] == 0 and user() != first
     assert call(*arguments)[2].startswith(
         "picaption: no password on standard input: give it on a line of its own"
     )
@@ -192,20 +191,24 @@ def test_a_card_pulled_out_half_way_is_prepared_again(call, trixie, card_payload
         "demo",
         "--web",
     ]
-    written, write = [], Folder.write
+    written = []
+    write_file = MountedBoot.write
 
-    def pulled(boot, name, content):
-        if len(written) == at:
-            raise OSError(5, "Input/output error")
-        written.append(name)
-        write(boot, name, content)
+    def pulled_out_after(limit):
+        def write(boot, name, content):
+            if len(written) == limit:
+                raise OSError(5, "Input/output error")
+            written.append(name)
+            write_file(boot, name, content)
 
-    for at in range(4):
-        monkeypatch.setattr(Folder, "write", pulled)
+        return write
+
+    for limit in range(4):
+        monkeypatch.setattr(MountedBoot, "write", pulled_out_after(limit))
         written.clear()
         code, _, err = call(*arguments)
         assert code == 2 and err == "picaption: the system reports: [Errno 5] Input/output error\n"
         assert (trixie / "user-data").read_text() == TRIXIE["user-data"]  # it boots as before
-    monkeypatch.setattr(Folder, "write", write)
+    monkeypatch.setattr(MountedBoot, "write", write_file)
     assert call(*arguments)[0] == 0 and "bootcmd" in (trixie / "user-data").read_text()
     assert (trixie / "user-data.before-picaption").read_text() == TRIXIE["user-data"]

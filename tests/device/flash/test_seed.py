@@ -1,4 +1,4 @@
-"""cloud-init's seed: what is added to it, by cloud-init's own judgement too, and that nothing of it is lost."""
+"""cloud-init's seed: what is added to it, checked by cloud-init too, and that nothing is lost."""
 
 import shutil
 import subprocess
@@ -7,9 +7,15 @@ import pytest
 import yaml
 
 from picaption.device.errors import PicaptionError
-from picaption.device.flash.card import Folder
+from picaption.device.flash.card import MountedBoot
 from picaption.device.flash.machine import Machine, Wifi
-from picaption.device.flash.seed import GO_ON, START, cloud_seed, with_machine, with_wifi
+from picaption.device.flash.seed import (
+    RERUN_COMMAND,
+    SETUP_COMMAND,
+    cloud_seed,
+    with_machine,
+    with_wifi,
+)
 
 KEY = "ssh-ed25519 AAAAC3Nz anna@home"
 WIFI = Wifi('My "net": ä', "0" * 64, "DE")
@@ -17,21 +23,21 @@ ALL = Machine("kitchen", "anna", "$6$salt$hash", (KEY,), "Europe/Berlin", WIFI)
 
 
 def test_the_smallest_seed_starts_the_set_up(trixie):
-    files = cloud_seed(Folder(trixie), Machine())
+    files = cloud_seed(MountedBoot(trixie), Machine())
     assert list(files) == [
         "user-data"
     ]  # the instance is named already, and there is no network to add
     assert files["user-data"].startswith(b"#cloud-config\n")
-    assert yaml.safe_load(files["user-data"]) == {"bootcmd": [GO_ON, START]}
+    assert yaml.safe_load(files["user-data"]) == {"bootcmd": [RERUN_COMMAND, SETUP_COMMAND]}
     (trixie / "meta-data").unlink()
-    assert list(cloud_seed(Folder(trixie), ALL)) == [
+    assert list(cloud_seed(MountedBoot(trixie), ALL)) == [
         "meta-data",
         "network-config",
         "user-data",
     ]  # what arms it is last
 
 
-def test_all_that_can_be_told():
+def test_every_option():
     data = with_machine({}, ALL)
     assert (data["hostname"], data["timezone"], data["ssh_pwauth"]) == (
         "kitchen",
@@ -64,7 +70,7 @@ def test_what_was_there_stays():
     }
     data = with_machine(before, ALL)
     assert data["keyboard"] == {"layout": "gb"} and data["write_files"] == [{"path": "/a"}]
-    assert data["bootcmd"] == [GO_ON, ["echo", "mine"], START]
+    assert data["bootcmd"] == [RERUN_COMMAND, ["echo", "mine"], SETUP_COMMAND]
     assert (
         data["users"][:2] == before["users"][:2]
         and data["users"][2]["shell"] == "/bin/bash"
@@ -120,7 +126,7 @@ def test_a_network_is_added():
 def test_what_nothing_can_be_added_to(trixie, name, text, message):
     (trixie / name).write_text(text)
     with pytest.raises(PicaptionError, match=message):
-        cloud_seed(Folder(trixie), ALL)
+        cloud_seed(MountedBoot(trixie), ALL)
 
 
 @pytest.mark.skipif(
@@ -130,7 +136,7 @@ def test_cloud_init_takes_it(trixie, tmp_path):
     (trixie / "user-data").write_text(
         "#cloud-config\nkeyboard: {layout: gb}\nbootcmd:\n- echo mine\nusers:\n- default\n"
     )
-    (tmp_path / "user-data").write_bytes(cloud_seed(Folder(trixie), ALL)["user-data"])
+    (tmp_path / "user-data").write_bytes(cloud_seed(MountedBoot(trixie), ALL)["user-data"])
     done = subprocess.run(
         ["cloud-init", "schema", "-c", tmp_path / "user-data"], capture_output=True, text=True
     )

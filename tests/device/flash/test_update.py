@@ -1,8 +1,8 @@
-"""An update: put in place, found to work or taken back, by a systemctl that does as the version that `current` points to would."""
+"""An update, put in place or taken back, beside a systemctl that acts as `current` would."""
 
 import os
+import re
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -11,48 +11,68 @@ import pytest
 
 from picaption.device import cli, default_bundle
 from picaption.device.errors import PicaptionError
-from picaption.device.flash import update
-from picaption.device.flash.installer import FILES, UNITS, InstallError, point
-from picaption.device.flash.update import change, install_bundle, is_bundle, take_back
+from picaption.device.flash import update as update_module
+from picaption.device.flash.installer import FILES, UNITS, point
+from picaption.device.flash.update import change, install_bundle, is_bundle, take_back, update
+from tests.device.flash.cards import contents
 
-#: A systemd with the one service: a version with the file `works` comes up, one with `fails` fails, another one never gets ready.
+#: A systemd with the one service: a version with the file `works` comes up, one with `fails`
+#: fails, any other never gets ready.
 SYSTEMCTL = """#!/bin/sh
 cd {home}
 case "$1" in
 restart) echo $(basename $(readlink current)) >> restarts; date +%N > started ;;
 show)
-    if [ -e current/works ]; then state=active; elif [ -e current/fails ]; then state=failed; else state=activating; fi
+    if [ -e current/works ]; then state=active
+    elif [ -e current/fails ]; then state=failed
+    else state=activating; fi
     echo ActiveState=$state; echo InvocationID=$(cat started) ;;
 esac
 """
+#: A picaption that captions, and takes the settings unless there is a file `refuses`.
+PICAPTION = """#!/bin/sh
+echo "$*" >> {home}/calls
+[ "$1" != config ] || [ ! -e {home}/refuses ] || {{ echo "no setting is called 'x'" >&2; exit 2; }}
+echo '{{"caption": {{}}}}'
+"""
+STEADY = 0.6
+
+
+def write_program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A Pi's /opt/picaption with the version `old`, which runs, and `new`; `restarts()` of it returns what was started."""
+    """A Pi's /opt/picaption with the version `old`, which runs, and `new`."""
     home = tmp_path / "picaption"
     for name in ("old", "new"):
-        (home / "versions" / name / "venv").mkdir(parents=True)
+        write_program(home / "versions" / name / "venv/bin/picaption", PICAPTION.format(home=home))
     (home / "versions/old/works").touch()
     point(home / "current", home / "versions/old")
     (home / "started").write_text("0\n")
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin/systemctl"
-    program.write_text(SYSTEMCTL.format(home=home))
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    write_program(tmp_path / "bin/systemctl", SYSTEMCTL.format(home=home))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setattr(update, "STEADY", 0.6)
-    monkeypatch.setattr(os, "sync", lambda: None)
     return home
 
 
+@pytest.fixture
+def settings(home, tmp_path):
+    """The service's file of settings, with the card's bundle."""
+    path = tmp_path / "picaption.toml"
+    path.write_text(f'bundle = "{home}/current/bundle.tflite"\n')
+    return path
+
+
 def restarts(home):
-    """Return the versions that were started, one after the other."""
+    """Return the versions that were started, in their order."""
     return (home / "restarts").read_text().split() if (home / "restarts").exists() else []
 
 
 def state(home):
-    """Return the name of the current version, whether an update is on trial, and what versions there are."""
+    """Return the current version's name, whether an update is on trial, and all versions."""
     return (
         (home / "current").resolve().name,
         (home / "previous").is_symlink(),
@@ -60,72 +80,69 @@ def state(home):
     )
 
 
-def test_a_version_that_works_takes_the_place(home):
+def test_a_version_that_works_becomes_the_current_one(home):
     (home / "versions/new/works").touch()
-    change(home / "versions/new", home)
+    change(home / "versions/new", home, steady=STEADY)
     assert state(home) == ("new", False, ["new", "old"]) and restarts(home) == ["new"]
 
 
-@pytest.mark.parametrize("kind", ["fails", "never gets ready"])
-def test_a_version_that_does_not_come_up_is_taken_back(home, kind):
-    if kind == "fails":
+@pytest.mark.parametrize("behaviour", ["fails", "never gets ready"])
+def test_a_version_that_does_not_come_up_is_taken_back(home, behaviour):
+    if behaviour == "fails":
         (home / "versions/new/fails").touch()
     start = time.monotonic()
     with pytest.raises(
         PicaptionError,
         match="new gave no result within 3 seconds: old runs again; picaption service logs",
     ):
-        change(home / "versions/new", home, patience=3)
+        change(home / "versions/new", home, patience=3, steady=STEADY)
     assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == ["new", "old"]
-    assert (time.monotonic() - start < 3) == (kind == "fails")
+    assert (time.monotonic() - start < 3) == (behaviour == "fails")
 
 
-def test_a_service_that_starts_again_and_again_does_not_last(home):
-    program = (home.parent / "bin/systemctl").read_text().replace("$(cat started)", "$(date +%N)")
-    (home.parent / "bin/systemctl").write_text(program)
+def test_a_service_that_restarts_again_and_again_does_not_last(home):
+    program = home.parent / "bin/systemctl"
+    program.write_text(program.read_text().replace("$(cat started)", "$(date +%N)"))
     (home / "versions/new/works").touch()
     with pytest.raises(PicaptionError, match="old is there again, but does not come up either"):
-        change(home / "versions/new", home, patience=2)
+        change(home / "versions/new", home, patience=2, steady=STEADY)
 
 
-#: Changes to the version `new` of the folder that is named.
-CHANGE = """
-import sys
+#: Updates the Pi in a folder to a bundle.
+UPDATE = """
+import signal, sys
 from pathlib import Path
-from picaption.device.flash import update
-update.STEADY = 0.6
-home = Path(sys.argv[1])
-with update._ending_by_signals():
-    update.change(home / "versions/new", home)
+from picaption.device.flash.update import update
+signal.signal(signal.SIGINT, signal.default_int_handler)
+bundle, home, settings = map(Path, sys.argv[1:])
+update(bundle, home, settings, steady=0.6)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_an_update_that_is_cut_off(home, how):
-    running = subprocess.Popen([sys.executable, "-c", CHANGE, home], stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 30
-    while restarts(home) != ["new"] and time.monotonic() < end:
-        time.sleep(0.05)
-    assert state(home) == ("new", True, ["new", "old"])
-    running.send_signal(how)
-    assert running.wait(timeout=30) != 0
-    if how != signal.SIGKILL:
-        assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == ["new", "old"]
-        return
-    assert state(home)[:2] == (
-        "new",
-        True,
-    )  # nothing was left to take it back: the next start of the system does
-    unit = FILES[f"{UNITS}/picaption-rollback.service"]
-    assert (
-        "ConditionPathIsSymbolicLink=/opt/picaption/previous\n" in unit
-        and "Before=picaption.service\n" in unit
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_an_update_that_is_cut_off(home, settings, number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", UPDATE, default_bundle(), home, settings],
+        stderr=subprocess.DEVNULL,
     )
-    command = next(
-        line for line in unit.splitlines() if line.startswith("ExecStart=")
-    ).removeprefix("ExecStart=")
+    deadline = time.monotonic() + 30
+    while not restarts(home) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (new,) = restarts(home)
+    assert state(home) == (new, True, [new, "new", "old"])
+    process.send_signal(number)
+    assert process.wait(timeout=30) != 0
+    if number != signal.SIGKILL:
+        assert state(home) == ("old", False, ["old"]) and restarts(home) == [new, "old"]
+        return
+    # Nothing was left to take it back: the next start of the system does.
+    assert state(home)[:2] == (new, True)
+    unit = FILES[f"{UNITS}/picaption-rollback.service"]
+    assert "ConditionPathIsSymbolicLink=/opt/picaption/previous\n" in unit
+    assert "Before=picaption.service\n" in unit
+    command = re.search("^ExecStart=(.*)$", unit, re.MULTILINE)[1]
     subprocess.run(command.replace("/opt/picaption", str(home)).split(), check=True)
-    assert state(home) == ("old", False, ["new", "old"])
+    assert state(home) == ("old", False, [new, "new", "old"])
 
 
 def test_power_cut_between_the_two_links(home):
@@ -136,28 +153,27 @@ def test_power_cut_between_the_two_links(home):
     assert state(home)[:2] == ("old", False)
 
 
-def test_a_bundle_alone_is_an_update(home, tmp_path, monkeypatch):
-    settings = tmp_path / "picaption.toml"
-    settings.write_text(f'bundle = "{home}/current/bundle.tflite"\n')
-    monkeypatch.setattr(update, "SETTINGS", settings)
-    tried = []
-    monkeypatch.setattr(update, "try_out", tried.append)
+def test_a_bundle_alone_is_an_update(home, settings, tmp_path):
     bundle = default_bundle()
-    folder = install_bundle(bundle, home)
-    assert tried == [folder] and (folder / "bundle.tflite").read_bytes() == bundle.read_bytes()
+    folder = install_bundle(bundle, home, settings)
+    assert (folder / "bundle.tflite").read_bytes() == bundle.read_bytes()
     assert (folder / "venv").resolve() == home / "versions/old/venv"
+    (tried,) = (home / "calls").read_text().splitlines()
+    assert tried == f"image --json --bundle {folder}/bundle.tflite demo.jpg"
     (folder / "works").touch()
-    change(folder, home)
+    change(folder, home, steady=STEADY)
     assert state(home)[:2] == (folder.name, False)
-    assert install_bundle(bundle, home) == folder and tried == [folder]  # it runs already
+    before = contents(folder)
+    assert install_bundle(bundle, home, settings) == folder and contents(folder) == before
+    assert len((home / "calls").read_text().splitlines()) == 1  # it runs already
     settings.write_text("")
     with pytest.raises(
         PicaptionError, match="names the bundle that is shipped: change that instead"
     ):
-        install_bundle(bundle, home)
+        install_bundle(bundle, home, settings)
     (tmp_path / "no.tflite").write_bytes(b"\x1c\0\0\0TFL3 and no more")
     with pytest.raises(PicaptionError, match="no.tflite"):
-        install_bundle(tmp_path / "no.tflite", home)
+        install_bundle(tmp_path / "no.tflite", home, settings)
 
 
 def test_what_a_file_is(tmp_path):
@@ -167,77 +183,80 @@ def test_what_a_file_is(tmp_path):
         is_bundle(tmp_path / "none")
 
 
-@pytest.fixture
-def call(home, tmp_path, monkeypatch, capsys):
-    """A function that runs `picaption update` on a Pi and returns (exit code, output, errors)."""
-    settings = tmp_path / "picaption.toml"
-    settings.touch()
-    monkeypatch.setattr(update, "SETTINGS", settings)
-    monkeypatch.setattr(update, "HOME", home)
-    monkeypatch.setattr(update, "need_systemd", lambda: None)
+def test_a_payload_is_installed_and_the_old_version_removed(
+    home, settings, tmp_path, make_payload, monkeypatch
+):
+    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
+    systemctl = tmp_path / "bin/systemctl"
+    systemctl.write_text(
+        systemctl.read_text().replace("-e current/works", "-e current/venv/bin/python")
+    )
+    payload = make_payload("2.0")
+    line = update(payload, home, settings, steady=STEADY)
+    name = (home / "current").resolve().name
+    assert line == f"{name} runs" and name.startswith("2.0-")
+    assert state(home) == (name, False, [name]) and restarts(home) == [name]
+    # The new version was asked whether it takes the settings, before it was started.
+    program = f"{home}/versions/{name}/venv/bin/picaption"
+    assert (tmp_path / "record").read_text() == f"{program} config --config {settings}\n"
+    assert update(payload, home, settings) == f"{name} runs already"
+    assert restarts(home) == [name]
 
-    def run(file):
-        with pytest.raises(SystemExit) as exit:
-            cli.main([str(file)], update.update_command, "picaption update")
-        return (exit.value.code, *capsys.readouterr())
 
-    return run
-
-
-def test_the_command(call, home, tmp_path, monkeypatch):
+def test_no_payload_leaves_all_as_it_was(home, settings, tmp_path):
     (tmp_path / "file").write_text("no payload")
-    code, _, err = call(tmp_path / "file")
-    assert (
-        code == 2
-        and err
-        == f"picaption: {tmp_path}/file: not a payload of picaption; picaption flash payload makes one\n"
+    with pytest.raises(PicaptionError) as error:
+        update(tmp_path / "file", home, settings)
+    assert str(error.value) == (
+        f"{tmp_path}/file: not a payload of picaption; picaption flash payload makes one"
     )
-    assert state(home) == ("old", False, ["old"])  # what an earlier update may have left is gone
-    new, checked = home / "versions/new", []
-    (new / "venv").mkdir(parents=True)
-    (new / "works").touch()
-    monkeypatch.setattr(update, "install", lambda file, home: new)
-    monkeypatch.setattr(
-        update,
-        "run",
-        lambda *command, run=update.run: (
-            run(*command) if command[0] == "systemctl" else checked.append(command)
-        ),
-    )
-    assert call(tmp_path / "file") == (0, "new runs\n", "") and state(home) == (
-        "new",
-        False,
-        ["new"],
-    )
-    assert checked == [
-        (new / "venv/bin/picaption", "config", "--config", tmp_path / "picaption.toml")
-    ]
-    assert call(tmp_path / "file") == (0, "new runs already\n", "") and restarts(home) == ["new"]
-
-
-def test_settings_that_the_new_version_does_not_take(call, home, tmp_path, monkeypatch):
-    def refuse(*command):
-        raise InstallError("picaption config failed: no setting is called 'x'")
-
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(update, "install", lambda file, home: home / "versions/new")
-    monkeypatch.setattr(update, "run", refuse)
-    assert call(tmp_path / "file") == (
-        2,
-        "",
-        "picaption: picaption config failed: no setting is called 'x'\n",
-    )
+    # What an earlier update may have left is gone.
     assert state(home) == ("old", False, ["old"]) and restarts(home) == []
 
 
-def test_who_may_not_update(call, home, tmp_path, monkeypatch):
-    with update._alone(home):
-        assert (
-            call(tmp_path / "a")[2] == "picaption: another update is under way; wait for its end\n"
-        )
-    monkeypatch.setattr(update.os, "access", lambda path, mode: False)
-    assert (
-        call("/a b.tar")[2] == "picaption: only root may update: sudo picaption update '/a b.tar'\n"
-    )
+def test_settings_that_the_new_version_does_not_take(home, settings):
+    (home / "refuses").touch()
+    with pytest.raises(
+        PicaptionError, match="picaption config --config failed: no setting is called 'x'"
+    ):
+        update(default_bundle(), home, settings)
+    assert state(home) == ("old", False, ["old"]) and restarts(home) == []
+
+
+#: Holds the lock of updates of a Pi until its standard input ends.
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1] + "/.update", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_may_not_update(home, settings, tmp_path, monkeypatch):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, home], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(PicaptionError, match="another update is under way; wait for its end"):
+            update(tmp_path / "a", home, settings)
+        other.stdin.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(update_module.os, "access", lambda path, mode: False)
+        with pytest.raises(PicaptionError) as error:
+            update("/a b.tar", home, settings)
+    assert str(error.value) == "only root may update: sudo picaption update '/a b.tar'"
     (home / "current").unlink()
-    assert "was not installed by picaption flash; update it with pip" in call("a")[2]
+    with pytest.raises(
+        PicaptionError, match="was not installed by picaption flash; update it with pip"
+    ):
+        update("a", home, settings)
+
+
+def test_the_command_needs_systemd(capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["a.tar"], update_module.update_command, "picaption update")
+    output, errors = capsys.readouterr()
+    assert (exit.value.code, output, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith("picaption: systemd does not run this machine")
