@@ -1,4 +1,4 @@
-"""`picaption doctor`: what this board has and lacks for picaption, and the command that mends each lack."""
+"""`picaption doctor`: what this board has and lacks for picaption, and what mends it."""
 
 import importlib
 import importlib.util
@@ -17,17 +17,29 @@ from .. import board
 from ..board import HOT, read_text
 from ..errors import PicaptionError
 
-#: Megabytes of memory and disk below which something is wrong.
-MEMORY, DISK = 150, 200
-#: What extras bring, beside the board's own needs.
+#: Megabytes of memory that a live run needs.
+MEMORY_MEGABYTES = 150
+#: Megabytes of disk below which logs and updates run out of room.
+DISK_MEGABYTES = 200
+#: Modules of the extras that a board may have, and the extra that brings each.
 EXTRAS = {"paho.mqtt.client": "mqtt", "starlette": "web", "uvicorn": "web"}
 
-_RELEASE, _MEMORY, _PROCESSES = Path("/etc/os-release"), Path("/proc/meminfo"), Path("/proc")
+_RELEASE = Path("/etc/os-release")
+_MEMORY = Path("/proc/meminfo")
+_PROCESSES = Path("/proc")
+_SYSTEM_PICAMERA2 = Path("/usr/lib/python3/dist-packages/picamera2")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found: `state` is "ok", "warning" or "problem"; `fix`, where there is one, a command or what to do."""
+    """What a check came to.
+
+    Attributes:
+        name: what was checked.
+        state: "ok", "warning" or "problem".
+        text: what the check found.
+        fix: a command or what to do; "" if nothing has to be mended.
+    """
 
     name: str
     state: str
@@ -35,44 +47,25 @@ class Finding:
     fix: str = ""
 
 
-def find_all():
-    """Return the Findings of all checks; one that breaks is itself a problem that was found."""
-    found = []
-    for check in (
-        check_board,
-        check_python,
-        check_runtime,
-        check_opencv,
-        check_picamera2,
-        check_cameras,
-        check_groups,
-        check_memory,
-        check_disk,
-        check_power,
-        check_heat,
-        check_governor,
-        check_settings,
-        check_extras,
-    ):
-        name = check.__name__.removeprefix("check_")
+def find_all() -> list[Finding]:
+    """Return the Findings of all checks; one that breaks is itself a problem."""
+    findings = []
+    for check in CHECKS:
         try:
-            found.append(check())
-        except Exception as error:  # a check must not keep the others from being made
-            found.append(Finding(name, "problem", f"cannot be checked: {error}"))
-    return found
+            findings.append(check())
+        except Exception as error:  # must not keep the others from being made
+            name = check.__name__.removeprefix("check_")
+            findings.append(Finding(name, "problem", f"cannot be checked: {error}"))
+    return findings
 
 
-def check_board():
-    """Return whether this is a system that the runtime is built for."""
-    release = (
-        dict(line.partition("=")[::2] for line in _RELEASE.read_text().splitlines())
-        if _RELEASE.exists()
-        else {}
-    )
-    text = (
-        f"{board.model() or platform.machine()}, {release.get('PRETTY_NAME', platform.system()).strip(chr(34))}, "
-        f"kernel {platform.release()}"
-    )
+def check_board() -> Finding:
+    """Check that the runtime is built for this system."""
+    release = {}
+    if _RELEASE.exists():
+        release = dict(line.partition("=")[::2] for line in _RELEASE.read_text().splitlines())
+    system = release.get("PRETTY_NAME", platform.system()).strip('"')
+    text = f"{board.model() or platform.machine()}, {system}, kernel {platform.release()}"
     if sys.maxsize <= 2**32:
         return Finding(
             "board",
@@ -83,26 +76,28 @@ def check_board():
     return Finding("board", "ok", text)
 
 
-def check_python():
-    """Return whether this Python is one that picaption supports."""
-    version = sys.version_info[:2]
-    known = (3, 11) <= version < (3, 14)
+def check_python() -> Finding:
+    """Check that picaption supports this Python."""
+    version = platform.python_version()
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        return Finding("python", "ok", version)
     return Finding(
         "python",
-        "ok" if known else "problem",
-        platform.python_version(),
-        "" if known else "make the virtual environment with Python 3.11, 3.12 or 3.13",
+        "problem",
+        version,
+        "make the virtual environment with Python 3.11, 3.12 or 3.13",
     )
 
 
-def check_runtime():
-    """Return whether the runtime recognises something with the shipped bundle, and how fast."""
+def check_runtime() -> Finding:
+    """Check that the runtime recognises something with the shipped bundle, and how fast."""
     from ..bundle.runtime import runtime_name
     from ..recognition.recognizer import open_recognizer
-    from ..sources.sources import Demo
+    from ..sources.demo_frames import Demo
 
     try:
-        recognizer, frame = open_recognizer(), Demo().frame(0)
+        recognizer = open_recognizer()
+        frame = Demo().frame(0)
     except PicaptionError as error:
         return Finding(
             "runtime",
@@ -112,58 +107,35 @@ def check_runtime():
         )
     recognizer(frame)
     start = time.perf_counter()
-    said = recognizer(frame).caption.text
-    return Finding(
-        "runtime",
-        "ok",
-        f"{runtime_name()}: {said!r} in {(time.perf_counter() - start) * 1e3:.0f} ms",
-    )
+    caption = recognizer(frame).caption
+    milliseconds = (time.perf_counter() - start) * 1e3
+    text = caption.text if caption else ""
+    return Finding("runtime", "ok", f"{runtime_name()}: {text!r} in {milliseconds:.0f} ms")
 
 
-def check_opencv():
-    """Return whether numpy and OpenCV fit each other."""
+def check_opencv() -> Finding:
+    """Check that numpy and OpenCV fit each other."""
     try:
         import cv2
-        import numpy
+        import numpy as np
 
-        cv2.resize(numpy.zeros((4, 4, 3), numpy.uint8), (2, 2))
-    except Exception as error:  # built for another numpy, a missing library: anything can be raised
+        cv2.resize(np.zeros((4, 4, 3), np.uint8), (2, 2))
+    except Exception as error:  # built for another numpy, a missing library: anything
         return Finding(
             "opencv",
             "problem",
             f"numpy and OpenCV do not work together: {error}",
             f"{sys.executable} -m pip install --force-reinstall numpy opencv-python-headless",
         )
-    return Finding("opencv", "ok", f"OpenCV {cv2.__version__}, numpy {numpy.__version__}")
+    return Finding("opencv", "ok", f"OpenCV {cv2.__version__}, numpy {np.__version__}")
 
 
-def check_picamera2():
-    """Return whether the CSI camera's library can be used; one without a CSI camera does without."""
+def check_picamera2() -> Finding:
+    """Check that the library of CSI cameras can be used; without a CSI camera none is needed."""
     try:
         module = importlib.import_module("picamera2")
-        return Finding("picamera2", "ok", f"at {Path(module.__file__).parent}")
     except ImportError as error:
-        alone = (
-            sys.prefix != sys.base_prefix
-            and "include-system-site-packages = true"
-            not in read_text(Path(sys.prefix, "pyvenv.cfg"))
-        )
-        there = any(
-            Path(folder, "picamera2").exists() for folder in ("/usr/lib/python3/dist-packages",)
-        )
-        if there and alone:
-            return Finding(
-                "picamera2",
-                "warning",
-                "installed, but this virtual environment does not see the system's packages",
-                f"python3 -m venv --system-site-packages {sys.prefix}",
-            )
-        return Finding(
-            "picamera2",
-            "warning",
-            f"cannot be used ({error}): CSI cameras need it, others do not",
-            "sudo apt install python3-picamera2",
-        )
+        return _without_picamera2(error)
     except Exception as error:  # modules of another numpy raise ValueError
         return Finding(
             "picamera2",
@@ -171,10 +143,32 @@ def check_picamera2():
             f"does not load: {error}",
             f"{sys.executable} -m pip install 'numpy<2'",
         )
+    return Finding("picamera2", "ok", f"at {Path(module.__file__ or '').parent}")
 
 
-def check_cameras():
-    """Return which video devices there are, and who uses them."""
+def _without_picamera2(error: ImportError) -> Finding:
+    """Return whether picamera2 is hidden by this virtual environment, or not installed."""
+    configuration = read_text(Path(sys.prefix, "pyvenv.cfg"))
+    is_isolated = (
+        sys.prefix != sys.base_prefix and "include-system-site-packages = true" not in configuration
+    )
+    if is_isolated and _SYSTEM_PICAMERA2.exists():
+        return Finding(
+            "picamera2",
+            "warning",
+            "installed, but this virtual environment does not see the system's packages",
+            f"python3 -m venv --system-site-packages {sys.prefix}",
+        )
+    return Finding(
+        "picamera2",
+        "warning",
+        f"cannot be used ({error}): CSI cameras need it, others do not",
+        "sudo apt install python3-picamera2",
+    )
+
+
+def check_cameras() -> Finding:
+    """Check which video devices there are, and whether another program uses them."""
     from ..sources.usb import v4l2_cameras
 
     cameras = v4l2_cameras()
@@ -185,12 +179,13 @@ def check_cameras():
             "no USB camera; a CSI camera shows in rpicam-hello --list-cameras",
             "plug one in, or use --source demo",
         )
-    busy = {camera: holder for camera in cameras if (holder := _holder(camera))}
+    holders = {camera: _holder(camera) for camera in cameras}
+    busy = [f"{camera} is in use by {holder}" for camera, holder in holders.items() if holder]
     if busy:
         return Finding(
             "cameras",
             "warning",
-            ", ".join(f"{camera} is in use by {holder}" for camera, holder in busy.items()),
+            ", ".join(busy),
             "end that program, or name another camera with --source",
         )
     closed = [camera for camera in cameras if not os.access(camera, os.R_OK | os.W_OK)]
@@ -204,8 +199,8 @@ def check_cameras():
     return Finding("cameras", "ok", ", ".join(cameras))
 
 
-def _holder(camera):
-    """Return the name of another program that holds the video device open, or None; other users' are not seen."""
+def _holder(camera: str) -> str | None:
+    """Return the name of another of this user's programs that holds a video device open."""
     for process in _PROCESSES.glob("[0-9]*"):
         if process.name == str(os.getpid()):
             continue
@@ -218,15 +213,15 @@ def _holder(camera):
     return None
 
 
-def _target(link):
+def _target(link: Path) -> str | None:
     try:
         return os.readlink(link)
     except OSError:  # closed since it was listed
         return None
 
 
-def check_groups():
-    """Return whether this user may open cameras."""
+def check_groups() -> Finding:
+    """Check that this user may open cameras."""
     import grp
 
     try:
@@ -243,63 +238,65 @@ def check_groups():
     )
 
 
-def check_memory():
-    """Return whether there is memory for a live run, which takes about 100 megabytes."""
-    free = next(
-        int(line.split()[1]) // 1024
-        for line in _MEMORY.read_text().splitlines()
-        if line.startswith("MemAvailable")
-    )
+def check_memory() -> Finding:
+    """Check that there is memory for a live run, which takes about 100 megabytes."""
+    lines = _MEMORY.read_text().splitlines()
+    available = next(line for line in lines if line.startswith("MemAvailable"))
+    free = int(available.split()[1]) // 1024
+    if free >= MEMORY_MEGABYTES:
+        return Finding("memory", "ok", f"{free} MB available")
     return Finding(
         "memory",
-        "ok" if free >= MEMORY else "problem",
+        "problem",
         f"{free} MB available",
-        "" if free >= MEMORY else "end what else runs: ps aux --sort=-rss | head",
+        "end what else runs: ps aux --sort=-rss | head",
     )
 
 
-def check_disk():
-    """Return whether there is room where this runs."""
+def check_disk() -> Finding:
+    """Check that there is room on the disk that this runs on."""
     free = shutil.disk_usage(".").free // 10**6
+    if free >= DISK_MEGABYTES:
+        return Finding("disk", "ok", f"{free} MB free here")
     return Finding(
         "disk",
-        "ok" if free >= DISK else "warning",
+        "warning",
         f"{free} MB free here",
-        "" if free >= DISK else "sudo apt clean; sudo journalctl --vacuum-size=50M",
+        "sudo apt clean; sudo journalctl --vacuum-size=50M",
     )
 
 
-def check_power():
-    """Return whether the board has enough power, where it tells."""
-    found = board.throttled()
-    if found is None:
+def check_power() -> Finding:
+    """Check that the board has enough power, if it reports that."""
+    throttling = board.throttled()
+    if throttling is None:
         return Finding("power", "ok", "this machine does not tell")
-    now, since = found
-    if now or since:
-        return Finding(
-            "power",
-            "problem" if now else "warning",
-            f"now: {', '.join(now) or 'nothing'}; since the start: {', '.join(since) or 'nothing'}",
-            "use the board's own power supply and a short cable; cool it",
-        )
-    return Finding("power", "ok", "no under-voltage, not throttled")
+    now = ", ".join(throttling.now)
+    since_start = ", ".join(throttling.since_start)
+    if not now and not since_start:
+        return Finding("power", "ok", "no under-voltage, not throttled")
+    return Finding(
+        "power",
+        "problem" if now else "warning",
+        f"now: {now or 'nothing'}; since the start: {since_start or 'nothing'}",
+        "use the board's own power supply and a short cable; cool it",
+    )
 
 
-def check_heat():
-    """Return how warm the processor is, where it tells."""
+def check_heat() -> Finding:
+    """Check how warm the processor is, if the board measures that."""
     degrees = board.temperature()
     if degrees is None:
         return Finding("heat", "ok", "this machine does not tell")
-    return Finding(
-        "heat",
-        "ok" if degrees < HOT else "warning",
-        f"{degrees:.0f} degrees Celsius",
-        "" if degrees < HOT else "add a fan or a heat sink, or run with --max-fps 2 --power-save",
-    )
+    text = f"{degrees:.0f} degrees Celsius"
+    if degrees < HOT:
+        return Finding("heat", "ok", text)
+    fix = "add a fan or a heat sink, or run with --max-fps 2 --power-save"
+    return Finding("heat", "warning", text, fix)
 
 
-def check_governor():
-    """Return whether the clock is left to vary, which matters to measurements alone."""
+def check_governor() -> Finding:
+    """Check that the clock may rise; only measurements need one that does not vary."""
     governor = board.governor()
     if governor in (None, "performance", "ondemand", "schedutil"):
         return Finding("governor", "ok", governor or "this machine does not tell")
@@ -311,8 +308,8 @@ def check_governor():
     )
 
 
-def check_settings():
-    """Return whether the file of settings, where there is one, is valid."""
+def check_settings() -> Finding:
+    """Check that the file of settings, if there is one, is valid."""
     from ..config.toml import find_config_file, load_config
 
     path = find_config_file()
@@ -321,43 +318,63 @@ def check_settings():
     try:
         load_config({}, path)
     except PicaptionError as error:
-        return Finding(
-            "settings",
-            "problem",
-            str(error),
-            f"edit {path}, then: picaption config --config {path}",
-        )
+        fix = f"edit {path}, then: picaption config --config {path}"
+        return Finding("settings", "problem", str(error), fix)
     return Finding("settings", "ok", str(path))
 
 
-def check_extras():
-    """Return which extras are installed."""
-    lacking = {
+def check_extras() -> Finding:
+    """Check which extras are installed."""
+    missing = {
         extra
         for module, extra in EXTRAS.items()
         if not importlib.util.find_spec(module.partition(".")[0])
     }
-    have = sorted(set(EXTRAS.values()) - lacking)
-    return Finding(
-        "extras",
-        "ok",
-        f"installed: {', '.join(have) or 'none'}",
-        f"{sys.executable} -m pip install 'picaption[{','.join(sorted(lacking))}]' adds the rest"
-        if lacking
-        else "",
-    )
+    installed = sorted(set(EXTRAS.values()) - missing)
+    text = f"installed: {', '.join(installed) or 'none'}"
+    if not missing:
+        return Finding("extras", "ok", text)
+    extras = ",".join(sorted(missing))
+    fix = f"{sys.executable} -m pip install 'picaption[{extras}]' adds the rest"
+    return Finding("extras", "ok", text, fix)
+
+
+#: All checks, in the order of their output.
+CHECKS = (
+    check_board,
+    check_python,
+    check_runtime,
+    check_opencv,
+    check_picamera2,
+    check_cameras,
+    check_groups,
+    check_memory,
+    check_disk,
+    check_power,
+    check_heat,
+    check_governor,
+    check_settings,
+    check_extras,
+)
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def doctor_command(as_json):
-    """Say what this board has and lacks, and what mends it; exit code 1 where there is a problem."""
-    found = find_all()
-    for finding in found:
+def doctor_command(as_json: bool) -> None:
+    """Check this board, and say what mends it.
+
+    Exits with 1 if there is a problem.
+    """
+    findings = find_all()
+    for finding in findings:
         if as_json:
             print(json.dumps(asdict(finding)))
-            continue
-        print(f"{finding.state:8} {finding.name:10} {finding.text}")
-        if finding.fix:
-            print(f"{'':19} -> {finding.fix}")
-    sys.exit(any(finding.state == "problem" for finding in found))
+        else:
+            _print_finding(finding)
+    sys.exit(any(finding.state == "problem" for finding in findings))
+
+
+def _print_finding(finding: Finding) -> None:
+    print(f"{finding.state:8} {finding.name:10} {finding.text}")
+    if finding.fix:
+        print(f"{'':19} -> {finding.fix}")

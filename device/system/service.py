@@ -1,4 +1,4 @@
-"""`picaption service`: the live loop as a service of systemd, hardened, watched, and started again when it fails."""
+"""`picaption service`: the live loop as a systemd service, hardened, watched and restarted."""
 
 import contextlib
 import os
@@ -8,26 +8,28 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
+from ..atomic import write_text
 from ..config.settings import NAME
 from ..config.toml import load_config
 from ..errors import PicaptionError
 
 UNIT = "picaption.service"
-#: Where the service's settings are.
+#: The service's file of settings.
 SETTINGS = Path("/etc", NAME)
 UNITS = Path("/etc/systemd/system")
-#: Is there where systemd started the machine (sd_booted(3)).
+#: Exists if systemd started the machine (sd_booted(3)).
 BOOTED = Path("/run/systemd/system")
-#: The first line of a unit of ours; another one is not written over.
+#: The first line of a unit of ours; any other is not overwritten.
 MARK = "# Written by `picaption service install`."
 
-#: What the service begins with where there is no file of settings.
+#: What the service begins with if there is no file of settings.
 FIRST_SETTINGS = """\
-# Settings of the service: `picaption config --config /etc/picaption.toml` shows all, `sudo systemctl reload picaption` has them
-# read anew.
+# Settings of the service: `picaption config --config /etc/picaption.toml` shows all of them,
+# `sudo systemctl reload picaption` reads them again.
 source = "auto"
 # json = "/var/lib/picaption/said.jsonl"
 # json_megabytes = 10
@@ -35,20 +37,26 @@ source = "auto"
 """
 
 
-def unit(program, settings):
-    """Return the text of a systemd unit that runs the `picaption` at the path `program` with the file of `settings`.
+def unit_text(program: Path, settings: Path) -> str:
+    """Return the text of a systemd unit that runs `picaption live`.
 
-    Exit code 2, settings that are not valid, is not tried again; anything else is, for ever. It waits neither for the network nor
-    for the time, which may come late or never, and counts as started with its first result. It may reach cameras (video, media,
-    and the memory that libcamera shares with them) and the network, and write to /var/lib/picaption.
-    Raises PicaptionError where systemd takes no program of such a path.
+    Exit code 2, settings that are not valid, is not tried again; anything else is, for ever. The
+    service waits neither for the network nor for the time, which may come late or never, and
+    counts as started with its first result. It may reach cameras (video, media, and the memory
+    that libcamera shares with them) and the network, and write to /var/lib/picaption.
+
+    Args:
+        program: the path of `picaption`.
+        settings: the path of the file of settings.
+
+    Raises:
+        PicaptionError: systemd takes no program of such a path.
     """
-    if any(
-        letter in str(program) for letter in "\"'\\$"
-    ):  # systemd refuses the first three, and takes $$ here for what it is
+    # systemd refuses the first three, and takes $$ here for what it is.
+    if any(character in str(program) for character in "\"'\\$"):
         raise PicaptionError(
-            f"systemd runs no program at {program}: install picaption at a path without quotes, backslashes and "
-            "dollars"
+            f"systemd runs no program at {program}: install picaption at a path without quotes, "
+            "backslashes and dollars"
         )
     return f"""{MARK}
 [Unit]
@@ -107,10 +115,11 @@ WantedBy=multi-user.target
 """
 
 
-def quoted(path):
-    """Return `path` as one word of a systemd command line (systemd.service(5), "COMMAND LINES"; systemd.syntax(7)).
+def quoted(path: str | Path) -> str:
+    """Return `path` as one word of a systemd command line.
 
-    Raises PicaptionError where a unit cannot hold it.
+    systemd.service(5), "COMMAND LINES"; systemd.syntax(7). Raises PicaptionError if a unit cannot
+    hold it.
     """
     text = str(path)
     if not text.isprintable():  # neither are bytes that are no UTF-8
@@ -118,75 +127,81 @@ def quoted(path):
             f"{text!r} cannot stand in a systemd unit; move it to a path of printable characters"
         )
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{text}"' if any(letter in " '\"\\;#" for letter in text) or not text else text
+    if not text or any(character in " '\"\\;#" for character in text):
+        return f'"{text}"'
+    return text
 
 
-def program():
-    """Return the absolute path of this installation's `picaption`; raises PicaptionError where there is none."""
-    found = shutil.which(
-        Path(sys.argv[0]).name, path=str(Path(sys.executable).parent)
-    ) or shutil.which("picaption")
-    if not found or Path(found).name != "picaption":
+def program_path() -> Path:
+    """Return the absolute path of this installation's `picaption`.
+
+    Raises PicaptionError if there is none.
+    """
+    name = Path(sys.argv[0]).name
+    program = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which("picaption")
+    if not program or Path(program).name != "picaption":
         raise PicaptionError(
-            "the command picaption is not installed beside this Python: pip install picaption there first"
+            "the command picaption is not installed beside this Python: pip install picaption "
+            "there first"
         )
-    return Path(found).absolute()
+    return Path(program).absolute()
 
 
-def closed(path):
-    """Return the first folder on the way to `path` that the service's own user may not enter, or None."""
-    return next(
-        (folder for folder in reversed(path.parents) if not folder.stat().st_mode & stat.S_IXOTH),
-        None,
-    )
+def first_closed_folder(path: Path) -> Path | None:
+    """Return the first folder on the way to `path` that the service's user may not enter."""
+    for folder in reversed(path.parents):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None
 
 
-def need_systemd():
-    """Raise PicaptionError where systemd does not run this machine."""
+def need_systemd() -> None:
+    """Raise PicaptionError if systemd does not run this machine."""
     if not BOOTED.is_dir() or not shutil.which("systemctl"):
         raise PicaptionError(
-            "systemd does not run this machine; start picaption live by whatever starts its services"
+            "systemd does not run this machine; start picaption live by whatever starts its "
+            "services"
         )
 
 
-def need_root(path, *command):
-    """Raise PicaptionError, which tells how to run the `command` of `picaption service`, where `path` may not be changed."""
+def need_root(path: Path, *command: str | Path) -> None:
+    """Raise PicaptionError if this user may not change the file at `path`.
+
+    It names the `command` of `picaption service` to run with sudo.
+    """
     if not os.access(path.parent, os.W_OK):
-        line = shlex.join(map(str, ("sudo", program(), "service", *command)))
+        words = ["sudo", program_path(), "service", *command]
+        line = shlex.join(str(word) for word in words)
         raise PicaptionError(f"{path} may be changed by root only: {line}")
 
 
-def systemctl(*arguments):
-    """Run systemctl; raises PicaptionError where it fails."""
-    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise PicaptionError(
-            f"systemctl {' '.join(arguments)} failed: {done.stderr.strip() or done.returncode}"
-        )
+def systemctl(*arguments: str) -> None:
+    """Run systemctl; raises PicaptionError if it fails."""
+    result = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
+    if result.returncode:
+        reason = result.stderr.strip() or result.returncode
+        raise PicaptionError(f"systemctl {' '.join(arguments)} failed: {reason}")
 
 
-def _write(path, text):
-    """Write a text to `path`, whole or not at all; raises PicaptionError where that cannot be."""
-    partial = path.with_name(f".{path.name}.partial")
+def _write(path: Path, text: str) -> None:
+    """Write a text file atomically; raises PicaptionError if that fails."""
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        write_text(path, text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise PicaptionError(f"{path} cannot be written ({error.strerror})") from None
 
 
-def _keep_secret(path):
-    """Let root and the service's group alone read a file that may come to hold passwords."""
-    with contextlib.suppress(
-        LookupError, PermissionError
-    ):  # no such group here; not root, in a test
+def _write_first_settings(path: Path) -> None:
+    """Write settings that only root and the service's group may read: they may hold passwords."""
+    _write(path, FIRST_SETTINGS)
+    # There may be no such group, and in a test this is not root.
+    with contextlib.suppress(LookupError, PermissionError):
         shutil.chown(path, group="video")
         path.chmod(0o640)
 
 
-def _ours(path):
-    """Return whether the file at `path` is a unit of ours; None where there is none."""
+def _is_our_unit(path: Path) -> bool | None:
+    """Return whether the file at `path` is a unit of ours; None if there is none."""
     try:
         return path.read_text(encoding="utf-8").startswith(MARK)
     except FileNotFoundError:
@@ -196,11 +211,11 @@ def _ours(path):
 
 
 @click.group()
-def service():
-    """Run picaption live as a service, from the start of the system on."""
+def service() -> None:
+    """Run picaption live as a systemd service."""
 
 
-@service.command()
+@service.command("install")
 @click.option(
     "--config",
     "settings",
@@ -208,31 +223,28 @@ def service():
     default=SETTINGS,
     show_default=True,
     metavar="FILE",
-    help="The service's file of settings; one to begin with is written where there is none.",
+    help="The service's file of settings; a first one is written if there is none.",
 )
 @click.option("--force", is_flag=True, help=f"Replace a {UNIT} that is not ours.")
-def install(settings, force):
-    """Write the unit, and start it now and with the system."""
-    path, settings = UNITS / UNIT, settings.absolute()
+def install_command(settings: Path, force: bool) -> None:
+    """Install the service and start it.
+
+    It starts with the system from then on.
+    """
+    path = UNITS / UNIT
+    settings = settings.absolute()
     need_systemd()
-    need_root(path, "install", "--config", settings, *["--force"] * force)
-    if _ours(path) is False and not force:
+    options = ["--force"] if force else []
+    need_root(path, "install", "--config", settings, *options)
+    if _is_our_unit(path) is False and not force:
         raise PicaptionError(f"{path} is there and not ours; --force replaces it")
-    found = program()
-    text = unit(found, settings)
+    program = program_path()
+    text = unit_text(program, settings)
     if settings.exists():
         load_config({}, settings)
     else:
-        _write(settings, FIRST_SETTINGS)
-        _keep_secret(settings)
-    for folder in {
-        closed(needed) for needed in (found, Path(sys.executable).resolve(), settings)
-    } - {None}:
-        print(
-            f"picaption: the service's own user may not enter {folder}, which it needs: sudo chmod o+x "
-            f"{shlex.quote(str(folder))}",
-            file=sys.stderr,
-        )
+        _write_first_settings(settings)
+    _warn_of_closed_folders(program, Path(sys.executable).resolve(), settings)
     _write(path, text)
     systemctl("daemon-reload")
     systemctl("enable", UNIT)
@@ -243,13 +255,25 @@ def install(settings, force):
     )
 
 
-@service.command()
-def status():
-    """Show how the service does."""
+def _warn_of_closed_folders(*paths: Path) -> None:
+    """Print which folders the service's user may not enter, though it needs what is in them."""
+    folders = dict.fromkeys(first_closed_folder(path) for path in paths)
+    for folder in folders:
+        if folder:
+            print(
+                f"picaption: the service's own user may not enter {folder}, which it needs: "
+                f"sudo chmod o+x {shlex.quote(str(folder))}",
+                file=sys.stderr,
+            )
+
+
+@service.command("status")
+def status_command() -> None:
+    """Show the service's status."""
     _become("systemctl", "status", "--no-pager", UNIT)
 
 
-@service.command()
+@service.command("logs")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is to come.")
 @click.option(
     "--lines",
@@ -260,27 +284,24 @@ def status():
     metavar="N",
     help="How many lines.",
 )
-def logs(follow, lines):
+def logs_command(follow: bool, lines: int) -> None:
     """Show the service's log."""
-    _become(
-        "journalctl",
-        "--unit",
-        UNIT,
-        "--no-pager",
-        f"--lines={lines}",
-        *(["--follow"] if follow else []),
-    )
+    options = ["--follow"] if follow else []
+    _become("journalctl", "--unit", UNIT, "--no-pager", f"--lines={lines}", *options)
 
 
-@service.command()
-def remove():
-    """Stop the service and remove its unit; settings and what it wrote stay."""
+@service.command("remove")
+def remove_command() -> None:
+    """Stop the service and remove its unit.
+
+    Its settings and what it wrote stay.
+    """
     path = UNITS / UNIT
     need_systemd()
-    ours = _ours(path)
-    if ours is None:
+    is_ours = _is_our_unit(path)
+    if is_ours is None:
         raise PicaptionError(f"there is no {path}: nothing to remove")
-    if not ours:
+    if not is_ours:
         raise PicaptionError(f"{path} is not ours; remove it by hand")
     need_root(path, "remove")
     systemctl("disable", "--now", UNIT)
@@ -289,11 +310,14 @@ def remove():
     print(f"{path}: stopped and removed; {SETTINGS} and /var/lib/picaption are left as they are")
 
 
-def _become(name, *arguments):
-    """Go on as the program `name`; raises PicaptionError where there is none, or systemd does not run this machine."""
+def _become(name: str, *arguments: str) -> NoReturn:
+    """Replace this process by the program `name`.
+
+    Raises PicaptionError if it is missing, or systemd does not run this machine.
+    """
     need_systemd()
-    found = shutil.which(name)
-    if not found:
+    program = shutil.which(name)
+    if not program:
         raise PicaptionError(f"there is no {name} here: sudo apt install systemd")
     sys.stdout.flush()
-    os.execv(found, [name, *arguments])
+    os.execv(program, [name, *arguments])

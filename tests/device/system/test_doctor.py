@@ -11,7 +11,7 @@ from picaption.device.system import doctor
 from picaption.device.system.doctor import Finding
 
 
-def found(name):
+def run_check(name):
     return getattr(doctor, f"check_{name}")()
 
 
@@ -40,13 +40,13 @@ def test_this_machine(capsys):
     assert runtime["state"] == "ok" and "litert" in runtime["text"] and " ms" in runtime["text"]
 
 
-def test_a_problem_is_told_with_what_mends_it(capsys, monkeypatch):
-    def broken():
+def test_a_problem_is_printed_with_what_mends_it(capsys, monkeypatch):
+    def broken(path):
         raise RuntimeError("no such thing")
 
-    broken.__name__ = "check_disk"
-    monkeypatch.setattr(doctor, "check_disk", broken)
-    monkeypatch.setattr(board, "throttled", lambda: (("under-voltage",), ("under-voltage",)))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", broken)
+    throttling = board.Throttling(("under-voltage",), ("under-voltage",))
+    monkeypatch.setattr(board, "throttled", lambda: throttling)
     with pytest.raises(SystemExit) as exit:
         cli.main([], doctor.doctor_command, "picaption doctor")
     lines = capsys.readouterr().out.splitlines()
@@ -61,14 +61,14 @@ def test_a_problem_is_told_with_what_mends_it(capsys, monkeypatch):
     [("ok", (), ()), ("warning", ("throttled",), ()), ("problem", (), ("throttled",))],
 )
 def test_power(monkeypatch, state, since, now):
-    monkeypatch.setattr(board, "throttled", lambda: (now, since))
-    assert found("power").state == state
+    monkeypatch.setattr(board, "throttled", lambda: board.Throttling(now, since))
+    assert run_check("power").state == state
 
 
 @pytest.mark.parametrize("degrees, state", [(45.0, "ok"), (85.0, "warning"), (None, "ok")])
 def test_heat(monkeypatch, degrees, state):
     monkeypatch.setattr(board, "temperature", lambda: degrees)
-    assert found("heat").state == state
+    assert run_check("heat").state == state
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_heat(monkeypatch, degrees, state):
 )
 def test_governor(monkeypatch, governor, state):
     monkeypatch.setattr(board, "governor", lambda: governor)
-    assert found("governor").state == state
+    assert run_check("governor").state == state
 
 
 def test_memory_of_a_zero_2(monkeypatch, tmp_path):
@@ -84,7 +84,7 @@ def test_memory_of_a_zero_2(monkeypatch, tmp_path):
         "MemTotal:         426624 kB\nMemFree:           21320 kB\nMemAvailable:     101888 kB\n"
     )
     monkeypatch.setattr(doctor, "_MEMORY", tmp_path / "meminfo")
-    assert found("memory") == Finding(
+    assert run_check("memory") == Finding(
         "memory", "problem", "99 MB available", "end what else runs: ps aux --sort=-rss | head"
     )
 
@@ -96,29 +96,31 @@ def test_a_32_bit_system(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "_RELEASE", tmp_path / "os-release")
     monkeypatch.setattr(board, "model", lambda: "Raspberry Pi 4 Model B Rev 1.4")
     assert (
-        found("board").state == "ok"
-        and "Raspberry Pi 4 Model B Rev 1.4, Raspbian GNU/Linux 12" in found("board").text
+        run_check("board").state == "ok"
+        and "Raspberry Pi 4 Model B Rev 1.4, Raspbian GNU/Linux 12" in run_check("board").text
     )
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
-    assert found("board").state == "problem" and "64-bit Raspberry Pi OS" in found("board").fix
+    assert (
+        run_check("board").state == "problem" and "64-bit Raspberry Pi OS" in run_check("board").fix
+    )
 
 
 def test_a_python_that_is_too_old(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
-    assert found("python").state == "problem" and "3.11" in found("python").fix
+    assert run_check("python").state == "problem" and "3.11" in run_check("python").fix
 
 
 def test_a_camera_that_another_program_holds(monkeypatch, tmp_path):
     camera = tmp_path / "video0"
     camera.touch()
     monkeypatch.setattr("picaption.device.sources.usb.v4l2_cameras", lambda: [str(camera)])
-    assert found("cameras") == Finding("cameras", "ok", str(camera))
+    assert run_check("cameras") == Finding("cameras", "ok", str(camera))
     (tmp_path / "4711" / "fd").mkdir(parents=True)
     (tmp_path / "4711" / "fd" / "3").symlink_to(camera)
     (tmp_path / "4711" / "fd" / "4").symlink_to(camera)
     (tmp_path / "4711" / "comm").write_text("cheese\n")
     monkeypatch.setattr(doctor, "_PROCESSES", tmp_path)
-    assert found("cameras").text == f"{camera} is in use by cheese (4711)"
+    assert run_check("cameras").text == f"{camera} is in use by cheese (4711)"
     readlink = os.readlink
 
     def closed_meanwhile(link):
@@ -126,7 +128,7 @@ def test_a_camera_that_another_program_holds(monkeypatch, tmp_path):
         raise FileNotFoundError
 
     monkeypatch.setattr(doctor.os, "readlink", closed_meanwhile)
-    assert found("cameras").text == f"{camera} is in use by cheese (4711)"
+    assert run_check("cameras").text == f"{camera} is in use by cheese (4711)"
 
 
 def test_settings_that_are_not_valid(monkeypatch, tmp_path):
@@ -134,16 +136,16 @@ def test_settings_that_are_not_valid(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "picaption.toml").write_text("prot = 80\n")
     assert (
-        found("settings").state == "problem"
-        and "picaption.toml:1: no setting is called 'prot'" in found("settings").text
+        run_check("settings").state == "problem"
+        and "picaption.toml:1: no setting is called 'prot'" in run_check("settings").text
     )
     (tmp_path / "picaption.toml").write_text("port = 80\n")
-    assert found("settings") == Finding("settings", "ok", "picaption.toml")
+    assert run_check("settings") == Finding("settings", "ok", "picaption.toml")
 
 
 def test_without_picamera2(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
     assert (
-        found("picamera2").state == "warning"
-        and "apt install python3-picamera2" in found("picamera2").fix
+        run_check("picamera2").state == "warning"
+        and "apt install python3-picamera2" in run_check("picamera2").fix
     )

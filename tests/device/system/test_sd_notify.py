@@ -1,4 +1,4 @@
-"""What systemd is told, over a real socket."""
+"""What is reported to systemd, over a real socket."""
 
 import os
 import socket
@@ -6,21 +6,23 @@ import socket
 import pytest
 
 from picaption.device.system import sd_notify
-from picaption.device.system.sd_notify import Ready, Watchdog, notify, watchdog_interval
+from picaption.device.system.sd_notify import ReadySink, Watchdog, notify, watchdog_interval
 
 
 @pytest.fixture(params=["path", "abstract"])
-def heard(request, tmp_path, monkeypatch):
-    """Reads what was sent to $NOTIFY_SOCKET, as a list of texts."""
-    name = f"picaption-{os.getpid()}"
+def receive(request, tmp_path, monkeypatch):
+    """A function that returns what was sent to $NOTIFY_SOCKET since the last call."""
+    if request.param == "path":
+        name = shown_name = str(tmp_path / "notify")
+    else:
+        shown_name = f"@picaption-{os.getpid()}"
+        name = shown_name.replace("@", "\0")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.bind(str(tmp_path / "notify") if request.param == "path" else f"\0{name}")
-        monkeypatch.setenv(
-            "NOTIFY_SOCKET", str(tmp_path / "notify") if request.param == "path" else f"@{name}"
-        )
+        channel.bind(name)
+        monkeypatch.setenv("NOTIFY_SOCKET", shown_name)
         channel.setblocking(False)
 
-        def heard():
+        def receive():
             messages = []
             while True:
                 try:
@@ -28,14 +30,14 @@ def heard(request, tmp_path, monkeypatch):
                 except BlockingIOError:
                     return messages
 
-        yield heard
+        yield receive
 
 
-def test_messages_arrive(heard):
+def test_messages_arrive(receive):
     notify("READY=1")
     notify("RELOADING=1\nMONOTONIC_USEC=17")
     notify("STATUS=a\udcffb")  # a name of a file that is no UTF-8
-    assert heard() == ["READY=1", "RELOADING=1\nMONOTONIC_USEC=17", "STATUS=a?b"]
+    assert receive() == ["READY=1", "RELOADING=1\nMONOTONIC_USEC=17", "STATUS=a?b"]
 
 
 @pytest.mark.parametrize("address", [None, "", "/absent/socket", "vsock:2:3"])
@@ -47,7 +49,7 @@ def test_without_systemd_nothing_happens(monkeypatch, address):
 
 
 @pytest.mark.parametrize(
-    "given, process, expected",
+    "microseconds, process, expected",
     [
         ("30000000", None, 15.0),
         ("30000000", os.getpid(), 15.0),
@@ -58,15 +60,15 @@ def test_without_systemd_nothing_happens(monkeypatch, address):
         ("²", None, None),
     ],
 )
-def test_the_watchdogs_interval(monkeypatch, given, process, expected):
-    for name, value in (("WATCHDOG_USEC", given), ("WATCHDOG_PID", process)):
+def test_the_watchdogs_interval(monkeypatch, microseconds, process, expected):
+    for name, value in (("WATCHDOG_USEC", microseconds), ("WATCHDOG_PID", process)):
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, str(value))
     assert watchdog_interval() == expected
 
 
-def test_signs_of_life_are_given_when_they_are_due(heard, monkeypatch):
+def test_signs_of_life_are_given_when_they_are_due(receive, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "4000000")
     now = [10.0]
     monkeypatch.setattr(sd_notify.time, "monotonic", lambda: now[0])
@@ -74,16 +76,16 @@ def test_signs_of_life_are_given_when_they_are_due(heard, monkeypatch):
     for moment in (10.0, 11.9, 12.1, 13.0, 14.2):
         now[0] = moment
         watchdog()
-    assert heard() == ["WATCHDOG=1"] * 3
+    assert receive() == ["WATCHDOG=1"] * 3
     monkeypatch.delenv("WATCHDOG_USEC")
     Watchdog()()
-    assert heard() == []
+    assert receive() == []
 
 
-def test_the_first_result_is_told_and_no_other(heard):
-    ready = Ready()
-    assert heard() == []
+def test_only_the_first_result_is_reported(receive):
+    ready = ReadySink()
+    assert receive() == []
     for _ in range(3):
         ready.write(None)
     ready.close()
-    assert heard() == ["READY=1"]
+    assert receive() == ["READY=1"]

@@ -1,4 +1,4 @@
-"""The service's unit, by systemd's own judgement, and what installing and removing it does."""
+"""The service's unit, checked by systemd itself, and what installing and removing it does."""
 
 import os
 import re
@@ -11,17 +11,17 @@ import pytest
 from picaption.device import cli
 from picaption.device.errors import PicaptionError
 from picaption.device.system import service
-from picaption.device.system.service import closed, quoted, unit
+from picaption.device.system.service import first_closed_folder, quoted, unit_text
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine of its own, whose systemctl and journalctl write down what they are told; `called()` returns that."""
-    programs, record = tmp_path / "bin", tmp_path / "called"
+    """The service module on a machine of its own, whose systemctl and journalctl record calls."""
+    programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("systemctl", "journalctl"):
         (programs / name).write_text(
-            f'#!/bin/sh\necho "{name} $*" >> {record}\n[ ! -e {tmp_path}/broken ]\n'
+            f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\n[ ! -e {tmp_path}/broken ]\n'
         )
     (programs / "picaption").write_text("#!/bin/sh\n")
     for program in programs.iterdir():
@@ -31,16 +31,20 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(service, "UNITS", tmp_path / "units")
     monkeypatch.setattr(service, "SETTINGS", tmp_path / "picaption.toml")
     monkeypatch.setattr(service, "BOOTED", tmp_path)
-    monkeypatch.setattr(
-        service, "closed", lambda path: None
-    )  # pytest's folders are their user's alone
+    # pytest's folders are their user's alone.
+    monkeypatch.setattr(service, "first_closed_folder", lambda path: None)
     service.UNITS.mkdir()
     monkeypatch.setattr(
         service.os, "execv", lambda program, arguments: subprocess.run([program, *arguments[1:]])
     )
-    service.called = lambda: record.read_text().splitlines() if record.exists() else []
-    yield service
-    del service.called
+    return service
+
+
+@pytest.fixture
+def calls(tmp_path):
+    """A function that returns the calls of systemctl and journalctl, a line each."""
+    record = tmp_path / "calls"
+    return lambda: record.read_text().splitlines() if record.exists() else []
 
 
 def call(capsys, *arguments):
@@ -64,14 +68,14 @@ def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path, folder):
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     path = tmp_path / "picaption.service"
-    path.write_text(unit(program, program.with_name("a $b \"c\" 'd' \\e.toml")))
+    path.write_text(unit_text(program, program.with_name("a $b \"c\" 'd' \\e.toml")))
     verified = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
     assert (verified.returncode, verified.stderr) == (0, "")
-    judged = subprocess.run(
+    rating = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", path], capture_output=True, text=True
     )
     assert (
-        float(re.search(r"exposure level for picaption.service: ([\d.]+)", judged.stdout)[1]) <= 2.0
+        float(re.search(r"exposure level for picaption.service: ([\d.]+)", rating.stdout)[1]) <= 2.0
     )
 
 
@@ -95,23 +99,23 @@ def test_a_path_is_one_word(path, expected):
 def test_a_path_that_no_unit_can_hold():
     for path in ("/home/anna's/picaption", '/a"b', "/a\\b", "/a$b", "/${HOME}"):
         with pytest.raises(PicaptionError, match=f"systemd runs no program at {re.escape(path)}"):
-            unit(path, "/etc/picaption.toml")
+            unit_text(path, "/etc/picaption.toml")
     for path in ("/a\n[Service]\nUser=root", "/a\x7fb", "/a\udcffb"):
         with pytest.raises(PicaptionError, match="cannot stand in a systemd unit"):
             quoted(path)
 
 
-def test_install_writes_unit_and_settings_and_starts_it(machine, capsys):
+def test_install_writes_unit_and_settings_and_starts_it(machine, calls, capsys):
     code, out, err = install(capsys)
     assert (code, err) == (0, "") and "written, enabled and started" in out
     text = (machine.UNITS / "picaption.service").read_text()
-    assert f"ExecStart={machine.program()} live --quiet --config {machine.SETTINGS}\n" in text
+    assert f"ExecStart={machine.program_path()} live --quiet --config {machine.SETTINGS}\n" in text
     assert 'source = "auto"' in machine.SETTINGS.read_text()
     if os.geteuid() == 0:
         assert (
             machine.SETTINGS.stat().st_mode & 0o777 == 0o640 and machine.SETTINGS.group() == "video"
         )
-    assert machine.called() == [
+    assert calls() == [
         "systemctl daemon-reload",
         "systemctl enable picaption.service",
         "systemctl restart picaption.service",
@@ -120,11 +124,11 @@ def test_install_writes_unit_and_settings_and_starts_it(machine, capsys):
     assert sorted(os.listdir(machine.UNITS)) == ["picaption.service"]
 
 
-def test_install_checks_the_settings_first(machine, capsys):
+def test_install_checks_the_settings_first(machine, calls, capsys):
     machine.SETTINGS.write_text("prot = 80\n")
     code, _, err = install(capsys)
     assert code == 2 and "picaption.toml:1: no setting is called 'prot'" in err
-    assert machine.called() == [] and os.listdir(machine.UNITS) == []
+    assert calls() == [] and os.listdir(machine.UNITS) == []
 
 
 def test_a_unit_that_is_not_ours_stays(machine, capsys):
@@ -144,7 +148,7 @@ def test_a_systemctl_that_fails_is_one_line(machine, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("lacking", ["systemctl", "booted"])
-def test_without_systemd(machine, capsys, tmp_path, monkeypatch, lacking):
+def test_without_systemd(machine, calls, capsys, tmp_path, monkeypatch, lacking):
     if lacking == "booted":
         monkeypatch.setattr(machine, "BOOTED", tmp_path / "none")
     else:
@@ -153,29 +157,28 @@ def test_without_systemd(machine, capsys, tmp_path, monkeypatch, lacking):
     for arguments in (["install", "--config", machine.SETTINGS], ["status"], ["logs"], ["remove"]):
         code, _, err = call(capsys, *arguments)
         assert code == 2 and "systemd does not run this machine" in err and err.count("\n") == 1
-    assert (
-        machine.called() == [] and os.listdir(machine.UNITS) == [] and not machine.SETTINGS.exists()
-    )
+    assert calls() == [] and os.listdir(machine.UNITS) == [] and not machine.SETTINGS.exists()
 
 
-def test_install_and_remove_are_roots(machine, capsys, monkeypatch):
+def test_install_and_remove_are_roots(machine, calls, capsys, monkeypatch):
     install(capsys)
-    before = machine.called()
+    before = calls()
     access = os.access
     monkeypatch.setattr(
         machine.os, "access", lambda path, mode: path != machine.UNITS and access(path, mode)
     )
     code, _, err = call(capsys, "install", "--config", "/etc/a b.toml", "--force")
     assert code == 2 and err.endswith(
-        f"root only: sudo {machine.program()} service install --config '/etc/a b.toml' --force\n"
+        f"root only: sudo {machine.program_path()} service install "
+        "--config '/etc/a b.toml' --force\n"
     )
     code, _, err = call(capsys, "remove")
-    assert code == 2 and err.endswith(f"root only: sudo {machine.program()} service remove\n")
-    assert machine.called() == before and (machine.UNITS / "picaption.service").exists()
+    assert code == 2 and err.endswith(f"root only: sudo {machine.program_path()} service remove\n")
+    assert calls() == before and (machine.UNITS / "picaption.service").exists()
 
 
-def test_a_folder_that_the_services_user_may_not_enter_is_told(machine, capsys, monkeypatch):
-    monkeypatch.setattr(machine, "closed", lambda path: "/home/pi")
+def test_a_warning_of_a_folder_that_the_services_user_may_not_enter(machine, capsys, monkeypatch):
+    monkeypatch.setattr(machine, "first_closed_folder", lambda path: "/home/pi")
     code, _, err = install(capsys)
     assert code == 0 and err == (
         "picaption: the service's own user may not enter /home/pi, which it needs: "
@@ -187,27 +190,27 @@ def test_a_way_is_closed_at_the_first_folder_that_others_may_not_enter(tmp_path)
     home = tmp_path / "home"
     (home / "venv" / "bin").mkdir(parents=True)
     home.chmod(0o755)
-    before = closed(home / "venv" / "bin" / "picaption")
+    before = first_closed_folder(home / "venv" / "bin" / "picaption")
     home.chmod(0o700)
-    after = closed(home / "venv" / "bin" / "picaption")
+    after = first_closed_folder(home / "venv" / "bin" / "picaption")
     assert before != home and after == (before or home)
 
 
-def test_status_and_logs_are_handed_over(machine, capsys):
+def test_status_and_logs_are_handed_over(machine, calls, capsys):
     call(capsys, "status"), call(capsys, "logs", "--follow", "--lines", 5)
-    assert machine.called() == [
+    assert calls() == [
         "systemctl status --no-pager picaption.service",
         "journalctl --unit picaption.service --no-pager --lines=5 --follow",
     ]
 
 
-def test_remove_keeps_the_settings(machine, capsys):
+def test_remove_keeps_the_settings(machine, calls, capsys):
     code, _, err = call(capsys, "remove")
     assert code == 2 and "nothing to remove" in err
     install(capsys)
     code, out, _ = call(capsys, "remove")
     assert code == 0 and "stopped and removed" in out
-    assert machine.called()[-2:] == [
+    assert calls()[-2:] == [
         "systemctl disable --now picaption.service",
         "systemctl daemon-reload",
     ]
