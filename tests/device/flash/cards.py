@@ -41,6 +41,27 @@ def main():
             print(*sys.argv, file=file)
 """
 
+#: A systemd with the one service: a version with the file `works` comes up, one with `fails`
+#: fails, any other never gets ready.
+SYSTEMCTL = """#!/bin/sh
+cd {home}
+case "$1" in
+restart) echo $(basename $(readlink current)) >> restarts; date +%N > started ;;
+show)
+    if [ -e current/works ]; then state=active
+    elif [ -e current/fails ]; then state=failed
+    else state=activating; fi
+    echo ActiveState=$state; echo InvocationID=$(cat started) ;;
+esac
+"""
+
+
+def write_program(path, text):
+    """Write a program that can be run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
 
 def make_boot(folder, files):
     """Write files, text by name, into a new folder and return it."""

@@ -45,11 +45,17 @@ def card_payload(tmp_path):
 
 
 @pytest.fixture
-def make_payload(tmp_path):
-    """A function that makes a payload of a version for this Python and machine, with a bundle."""
-    pip = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"), None)
-    if pip is None:
+def pip_wheel():
+    """The path of this Python's wheel of pip."""
+    path = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"), None)
+    if path is None:
         pytest.skip("this Python has no wheel of pip: Debian has it in python3-venv")
+    return path
+
+
+@pytest.fixture
+def make_payload(tmp_path, pip_wheel):
+    """A function that makes a payload of a version for this Python and machine, with a bundle."""
 
     def make(version, bundle=b"it captions"):
         wheel = tmp_path / f"picaption-{version}-py3-none-any.whl"
@@ -69,7 +75,7 @@ def make_payload(tmp_path):
         write(
             path,
             f"{sys.version_info[0]}.{sys.version_info[1]}",
-            {f"wheels/{file.name}": file for file in (pip, wheel)},
+            {f"wheels/{file.name}": file for file in (pip_wheel, wheel)},
             version=version,
             architecture=platform.machine(),
         )

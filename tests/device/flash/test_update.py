@@ -14,21 +14,8 @@ from picaption.device.errors import PicaptionError
 from picaption.device.flash import update as update_module
 from picaption.device.flash.installer import FILES, UNITS, point
 from picaption.device.flash.update import change, install_bundle, is_bundle, take_back, update
-from tests.device.flash.cards import contents
+from tests.device.flash.cards import SYSTEMCTL, contents, write_program
 
-#: A systemd with the one service: a version with the file `works` comes up, one with `fails`
-#: fails, any other never gets ready.
-SYSTEMCTL = """#!/bin/sh
-cd {home}
-case "$1" in
-restart) echo $(basename $(readlink current)) >> restarts; date +%N > started ;;
-show)
-    if [ -e current/works ]; then state=active
-    elif [ -e current/fails ]; then state=failed
-    else state=activating; fi
-    echo ActiveState=$state; echo InvocationID=$(cat started) ;;
-esac
-"""
 #: A picaption that captions, and takes the settings unless there is a file `refuses`.
 PICAPTION = """#!/bin/sh
 echo "$*" >> {home}/calls
@@ -36,12 +23,6 @@ echo "$*" >> {home}/calls
 echo '{{"caption": {{}}}}'
 """
 STEADY = 0.6
-
-
-def write_program(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
 
 
 @pytest.fixture
