@@ -17,6 +17,7 @@ from picaption.convert.tflite.export import convert_with_layer_names, freeze
 from picaption.convert.tflite.layer_names import layer_name
 from picaption.device import PicaptionError, cli
 from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
+from tests.processes import default_sigint
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "from picaption.device.cli import main; main()"
@@ -30,6 +31,7 @@ def call(*arguments, **others):
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=default_sigint,
         **others,
     )
 
