@@ -1,1 +1,1 @@
-"""Datasets: readers, tokenization, batches."""
+"""Data sets: readers, tokenizer, batches, captions of other images."""

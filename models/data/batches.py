@@ -1,6 +1,8 @@
-"""Batches for training: pictures or their cached features, with words, tags and labels as targets."""
+"""Batches for training: images or their cached features, with words, tags and labels as targets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import keras
@@ -8,184 +10,254 @@ import numpy as np
 
 from picaption.device.bundle.vocabulary import END_ID, START_ID
 
-#: Captions with these words are no longer true of the mirrored picture.
-SIDED = frozenset(("left", "right"))
+#: Captions with these words are no longer true of the mirrored image.
+SIDED_WORDS = frozenset(("left", "right"))
 
-#: The n-grams of a batch are a multiple of this: backends that compile a step do it once for each of the few sizes.
-PADDED = 512
+#: The n-grams of a batch are a multiple of this: backends that compile a training step do it once
+#: for each of the few sizes.
+PADDING_MULTIPLE = 512
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures (uint8 [N, S, S, 3]) or features (float [N, F] or [N, G, F]) with what is known of them.
+    """N images or their features with their captions, tags and labels.
 
-    captions: for each picture a list of captions, each a list of word numbers without start and end; it may be empty
-    tags: float32 [N, tags], 1 where any of the picture's captions has the word
-    sided: bool [N], true where a caption says left or right, so that the picture must not be mirrored
-    labels: float32 [N, classes] of 0 and 1, a row of nan where they are not known; None without classes
+    Attributes:
+        inputs: Images, uint8 [N, S, S, 3], or features, float [N, F] or [N, G, F].
+        captions: The captions of each image, each a list of word ids without start and end; an
+            image may have none.
+        tags: float32 [N, tags], 1 where any of the image's captions has the word.
+        sided: bool [N], true where a caption says left or right, so that the image must not be
+            mirrored.
+        labels: float32 [N, classes] of 0 and 1, a row of nan where they are unknown; None without
+            classes.
     """
 
     inputs: np.ndarray
-    captions: list
+    captions: Sequence[Sequence[Sequence[int]]]
     tags: np.ndarray
     sided: np.ndarray
     labels: np.ndarray | None = None
 
 
-def join(*parts):
-    """Return several Examples as one, None of none; where only some have labels, those of the others are not known."""
+def join(*parts: Examples) -> Examples | None:
+    """Return several Examples as one, None of none.
+
+    Where only some have labels, those of the other images are unknown.
+    """
     if not parts:
         return None
     classes = next((part.labels.shape[1] for part in parts if part.labels is not None), 0)
-    labels = [
-        np.full((len(part.captions), classes), np.nan, np.float32)
-        if part.labels is None
-        else part.labels
-        for part in parts
-    ]
+    labels = []
+    for part in parts:
+        unknown = np.full((len(part.captions), classes), np.nan, np.float32)
+        labels.append(unknown if part.labels is None else part.labels)
     return Examples(
         np.concatenate([part.inputs for part in parts]),
-        [told for part in parts for told in part.captions],
+        [captions for part in parts for captions in part.captions],
         np.concatenate([part.tags for part in parts]),
         np.concatenate([part.sided for part in parts]),
         np.concatenate(labels) if classes else None,
     )
 
 
-def windows(words, order):
-    """Return every n-gram of a caption as (history int32 [k+1, order-1], next word int32 [k+1]).
+def windows(words: Sequence[int], order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return every n-gram of a caption as histories and next words.
 
-    The history before the first word is padded with START; the last word to be told is END.
+    Args:
+        words: k word ids without start and end.
+        order: n.
+
+    Returns:
+        The histories, int32 [k+1, order-1], the first of which are padded with START, and the word
+        after each, int32 [k+1], the last of which is END.
     """
     padded = np.array([START_ID] * (order - 1) + list(words) + [END_ID], np.int32)
-    grams = np.lib.stride_tricks.sliding_window_view(padded, order)
-    return grams[:, :-1], grams[:, -1]
+    ngrams = np.lib.stride_tricks.sliding_window_view(padded, order)
+    return ngrams[:, :-1], ngrams[:, -1]
 
 
-def augment(image, random, mirror=True):
-    """Return `image` (uint8 [H, W, 3]) cropped, stretched, perhaps mirrored, and lit differently."""
+def augment(image: np.ndarray, random: np.random.Generator, mirror: bool = True) -> np.ndarray:
+    """Crop, stretch, perhaps mirror, and relight an image at random.
+
+    Args:
+        image: uint8 [H, W, 3].
+        random: Draws how.
+        mirror: Mirror every second image.
+
+    Returns:
+        An image of the same shape.
+    """
     full_height, full_width = image.shape[:2]
     width, height = random.uniform(0.75, 1.0, 2) * (full_width, full_height)
-    left, top = random.uniform(0, full_width - width), random.uniform(0, full_height - height)
-    scale_x, scale_y = full_width / width, full_height / height
+    left = random.uniform(0, full_width - width)
+    top = random.uniform(0, full_height - height)
+    scale_x = full_width / width
+    scale_y = full_height / height
     transform = np.array([[scale_x, 0, -left * scale_x], [0, scale_y, -top * scale_y]])
     if mirror and random.random() < 0.5:
         transform[0] = [-scale_x, 0, full_width - 1 + left * scale_x]
     moved = cv2.warpAffine(
         image, transform, (full_width, full_height), borderMode=cv2.BORDER_REFLECT
     )
-    return cv2.convertScaleAbs(
-        moved, alpha=random.uniform(0.75, 1.25), beta=random.uniform(-20, 20)
-    )
+    contrast = random.uniform(0.75, 1.25)
+    return cv2.convertScaleAbs(moved, alpha=contrast, beta=random.uniform(-20, 20))
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled batches of Examples.
+    """Shuffled batches of Examples, as (inputs, targets, weights).
 
-    Inputs: `image` (the pictures or features [B, ...]), `history` int32 [N, order-1] and `row` int32 [N],
-    the picture in the batch that each n-gram speaks of. Targets: `words` int32 [N], `tags`, and, where the
-    examples have them, `labels`; a weight of zero takes a picture out of the losses that it has no answer for.
-    `each` captions a picture are drawn anew for every batch. Behind the n-grams stand some of weight zero, up to a
-    multiple of PADDED, the others having so much more.
+    Inputs: `image`, the images or features [B, ...], `history` int32 [N, order-1] and `row`
+    int32 [N], the image in the batch that each n-gram belongs to. Targets: `words` int32 [N],
+    `tags`, and, where the examples have them, `labels`. A weight of zero takes an image out of the
+    losses that it has no answer for. The n-grams are padded to a multiple of PADDING_MULTIPLE by
+    n-grams of weight zero; the weights of the others make up for them in the mean.
     """
 
     def __init__(
-        self, examples, order, batch=64, captions_per_image=3, training=True, seed=0, **workers
-    ):
+        self,
+        examples: Examples,
+        order: int,
+        batch: int = 64,
+        captions_per_image: int = 3,
+        training: bool = True,
+        seed: int = 0,
+        **workers: Any,
+    ) -> None:
+        """Create the batches.
+
+        Args:
+            examples: Images or features.
+            order: n, of the n-grams.
+            batch: Images in a batch.
+            captions_per_image: Captions that are drawn for every batch.
+            training: Shuffle, augment and draw captions; otherwise all in order.
+            seed: Of the random numbers.
+            workers: Options of keras.utils.PyDataset.
+        """
         super().__init__(**workers)
-        self.examples, self.order = examples, order
+        self.examples = examples
+        self.order = order
         self.captions_per_image = captions_per_image
-        self.training, self.seed, self.epoch = training, seed, 0
+        self.training = training
+        self.seed = seed
+        self.epoch = 0
         total = len(examples.inputs)
         self.count = max(1, total // batch if training else -(-total // batch))
         self.on_epoch_end()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.count
 
-    def on_epoch_end(self):
-        """Shuffle anew, by seed and epoch."""
+    def on_epoch_end(self) -> None:
+        """Shuffle again, by seed and epoch."""
         self.random = np.random.default_rng([self.seed, self.epoch])
-        total = len(self.examples.inputs)
-        self.parts = np.array_split(
-            self.random.permutation(total) if self.training else np.arange(total), self.count
-        )
+        rows = np.arange(len(self.examples.inputs))
+        if self.training:
+            rows = self.random.permutation(len(rows))
+        self.batch_rows = np.array_split(rows, self.count)
         self.epoch += 1
 
-    def __getitem__(self, index):
-        rows, examples = self.parts[index], self.examples
-        histories, words, owners = [np.zeros((0, self.order - 1), np.int32)], [[]], [[]]
-        for position, caption in self.drawn(rows):
-            history, following = windows(caption, self.order)
+    def __getitem__(self, index: int) -> tuple[dict, dict, dict]:
+        rows = self.batch_rows[index]
+        examples = self.examples
+        histories = [np.zeros((0, self.order - 1), np.int32)]
+        words = [np.zeros(0, np.int32)]
+        owners = [np.zeros(0, np.int32)]
+        for position, caption in self.draw_captions(rows):
+            history, next_words = windows(caption, self.order)
             histories.append(history)
-            words.append(following)
-            owners.append(np.full(len(following), position))
+            words.append(next_words)
+            owners.append(np.full(len(next_words), position, np.int32))
         count = sum(map(len, words))
-        padding = -count % PADDED if count else PADDED
-        history, following, row = (
-            np.pad(np.concatenate(parts), [(0, padding)] + [(0, 0)] * dimensions).astype(np.int32)
-            for parts, dimensions in ((histories, 1), (words, 0), (owners, 0))
-        )
-        inputs = {"image": self._inputs(rows), "history": history, "row": row}
-        told = np.array([bool(examples.captions[row]) for row in rows], np.float32)
-        targets = {"words": following, "tags": examples.tags[rows]}
-        # A loss is the sum of the weighted terms by their number.
-        given = np.arange(count + padding) < count
-        weights = {"words": given * np.float32((count + padding) / max(count, 1)), "tags": told}
+        padding = -count % PADDING_MULTIPLE if count else PADDING_MULTIPLE
+        inputs = {
+            "image": self._inputs(rows),
+            "history": _concatenate_and_pad(histories, padding),
+            "row": _concatenate_and_pad(owners, padding),
+        }
+        targets = {"words": _concatenate_and_pad(words, padding), "tags": examples.tags[rows]}
+        # A loss is the sum of the weighted terms, divided by their number.
+        is_real = np.arange(count + padding) < count
+        has_captions = [bool(examples.captions[row]) for row in rows]
+        weights = {
+            "words": is_real * np.float32((count + padding) / max(count, 1)),
+            "tags": np.array(has_captions, np.float32),
+        }
         if examples.labels is not None:
             labels = examples.labels[rows]
             weights["labels"] = (~np.isnan(labels[:, 0])).astype(np.float32)
             targets["labels"] = np.nan_to_num(labels)
         return inputs, targets, weights
 
-    def drawn(self, rows):
-        """Return (position, caption) of each caption that this batch has of the pictures `rows`, as a list."""
+    def draw_captions(self, rows: np.ndarray) -> list[tuple[int, Sequence[int]]]:
+        """Return the captions that a batch has of the images `rows`, each with its position."""
         drawn = []
         for position, row in enumerate(rows):
             captions = self.examples.captions[row]
-            chosen = (
-                self.random.permutation(len(captions))[: self.captions_per_image]
-                if self.training
-                else range(len(captions))
-            )
-            drawn += [(position, captions[number]) for number in chosen]
+            indices = list(range(len(captions)))
+            if self.training:
+                order = self.random.permutation(len(captions))
+                indices = order[: self.captions_per_image].tolist()
+            drawn += [(position, captions[index]) for index in indices]
         return drawn
 
-    def _inputs(self, rows):
-        inputs, sided = self.examples.inputs, self.examples.sided
+    def _inputs(self, rows: np.ndarray) -> np.ndarray:
+        inputs = self.examples.inputs
         if inputs.ndim < 4 or not self.training:
             return inputs[rows]
+        sided = self.examples.sided
         return np.stack([augment(inputs[row], self.random, not sided[row]) for row in rows])
 
 
-class Pictures(keras.utils.PyDataset):
-    """Batches of (pictures uint8 [B, S, S, 3], labels float32 [B, classes]): shuffled and augmented, or, with `seed`
-    None, as they are."""
+def _concatenate_and_pad(arrays: Sequence[np.ndarray], padding: int) -> np.ndarray:
+    """Return arrays as one, with `padding` rows of zeros behind them."""
+    joined = np.concatenate(arrays)
+    return np.pad(joined, [(0, padding)] + [(0, 0)] * (joined.ndim - 1))
 
-    def __init__(self, pictures, labels, batch, seed, **workers):
+
+class LabelledImages(keras.utils.PyDataset):
+    """Batches of (images uint8 [B, S, S, 3], labels float32 [B, classes])."""
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch: int,
+        seed: int | None,
+        **workers: Any,
+    ) -> None:
+        """Create the batches.
+
+        Args:
+            images: uint8 [N, S, S, 3].
+            labels: float32 [N, classes] of 0 and 1.
+            batch: Images in a batch.
+            seed: Of the order and the augmentation; None for neither.
+            workers: Options of keras.utils.PyDataset.
+        """
         super().__init__(**workers)
-        self.pictures, self.labels, self.batch, self.seed, self.epoch = (
-            pictures,
-            labels,
-            batch,
-            seed,
-            0,
-        )
+        self.images = images
+        self.labels = labels
+        self.batch = batch
+        self.seed = seed
+        self.epoch = 0
         self.on_epoch_end()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.order) // self.batch)
 
-    def on_epoch_end(self):
-        """Shuffle anew, by seed and epoch."""
+    def on_epoch_end(self) -> None:
+        """Shuffle again, by seed and epoch."""
         self.random = np.random.default_rng([self.seed or 0, self.epoch])
-        total = len(self.pictures)
-        self.order = np.arange(total) if self.seed is None else self.random.permutation(total)
+        self.order = np.arange(len(self.images))
+        if self.seed is not None:
+            self.order = self.random.permutation(len(self.images))
         self.epoch += 1
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[index * self.batch : (index + 1) * self.batch]
-        pictures = self.pictures[rows]
+        images = self.images[rows]
         if self.seed is not None:
-            pictures = np.stack([augment(picture, self.random) for picture in pictures])
-        return pictures, self.labels[rows]
+            images = np.stack([augment(image, self.random) for image in images])
+        return images, self.labels[rows]

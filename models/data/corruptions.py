@@ -1,48 +1,61 @@
-"""Frames as a live camera spoils them: moved, noisy, too dark, or compressed too much.
+"""Frames as a live camera corrupts them: moved, noisy, too dark, or compressed too much.
 
-Each takes RGB uint8 [height, width, 3] and a numpy Generator, and returns another picture of that shape.
+Each function takes RGB uint8 [height, width, 3] and a numpy Generator, and returns another image
+of that shape.
 """
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from picaption.device.images import encode_image
 
+Corruption = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-def motion_blur(image, random):
-    """Return `image` as if the camera had moved by a twentieth of its width, at a random angle, while it was exposed."""
+#: A tenth of the range: a small sensor at high gain.
+_SENSOR_NOISE = 25.5
+#: The share of the light, and the sensor's noise at that light.
+_LOW_LIGHT = 0.2
+_LOW_LIGHT_NOISE = 5.0
+_JPEG_QUALITY = 20
+
+
+def motion_blur(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Blur as by a camera that moves by a twentieth of the width, at a random angle."""
     size = max(3, image.shape[1] // 20) | 1
-    angle, centre = random.uniform(0, np.pi), size // 2
+    angle = random.uniform(0, np.pi)
+    centre = size // 2
     reach = np.array([np.cos(angle), np.sin(angle)]) * centre
+    start, end = (tuple(int(round(centre + sign * offset)) for offset in reach) for sign in (-1, 1))
     kernel = np.zeros((size, size), np.float32)
-    ends = [tuple(int(round(centre + sign * each)) for each in reach) for sign in (-1, 1)]
-    cv2.line(kernel, *ends, 1)
+    cv2.line(kernel, start, end, 1)
     return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
 
 
-def sensor_noise(image, random):
-    """Return `image` with Gaussian noise of a tenth of the range: a small sensor at high gain."""
-    return _noisy(image.astype(np.float32), 25.5, random)
+def sensor_noise(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Add Gaussian noise of a tenth of the range."""
+    return _add_noise(image.astype(np.float32), _SENSOR_NOISE, random)
 
 
-def low_light(image, random):
-    """Return `image` with a fifth of its light, and the noise that is left of a sensor's then."""
-    return _noisy(image * np.float32(0.2), 5.0, random)
+def low_light(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Take a fifth of the light, with the noise of a sensor at that light."""
+    return _add_noise(image * np.float32(_LOW_LIGHT), _LOW_LIGHT_NOISE, random)
 
 
-def jpeg(image, random):
-    """Return `image` as it comes back from a JPEG of quality 20."""
-    data = np.frombuffer(encode_image(image, ".jpg", 20), np.uint8)
+def jpeg(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Compress to a JPEG of quality 20 and back."""
+    data = np.frombuffer(encode_image(image, ".jpg", _JPEG_QUALITY), np.uint8)
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def _noisy(light, deviation, random):
+def _add_noise(light: np.ndarray, deviation: float, random: np.random.Generator) -> np.ndarray:
     noise = random.normal(0, deviation, light.shape).astype(np.float32)
     return np.clip(np.rint(light + noise), 0, 255).astype(np.uint8)
 
 
-#: By the name under which results are told.
-CORRUPTIONS = {
+#: By the name in results.
+CORRUPTIONS: dict[str, Corruption] = {
     "motion blur": motion_blur,
     "sensor noise": sensor_noise,
     "low light": low_light,

@@ -1,7 +1,7 @@
-"""Data sets of pictures with captions or labels, from the layouts they are commonly found in.
+"""Data sets of images with captions or labels, from the layouts in which they are published.
 
-Every reader gives the same records. What cannot be used is left out and named in `skipped`; a file that
-does not hold what it should is an error with the line it stands in.
+Every reader returns the same records. What cannot be used is left out and named in `skipped`; a
+file that is not in its layout is an error that names the line.
 """
 
 import csv
@@ -9,18 +9,26 @@ import gzip
 import io
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from picaption.device.errors import PicaptionError
 from picaption.device.images import IMAGE_SUFFIXES, read_image, resize
 
+#: The captions, or the labels, of images by name.
+TextsByImage = dict[str, list[str]]
+
+#: How much of a malformed line an error quotes.
+_QUOTED = 60
+
 
 @dataclass(frozen=True)
 class Record:
-    """A picture with what people said of it: captions, or the names of its classes."""
+    """An image with its captions, or the names of its classes."""
 
     name: str
     path: Path
@@ -30,84 +38,115 @@ class Record:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Records, the class names in order, and a line "name: reason" for each picture or caption left out."""
+    """Images with captions or labels.
+
+    Attributes:
+        records: One an image.
+        classes: The names of the classes, in order.
+        skipped: A line "name: reason" for each image or caption that is left out.
+    """
 
     records: tuple[Record, ...]
     classes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
 
-def label_matrix(records, classes):
+def label_matrix(records: Sequence[Record], classes: Sequence[str]) -> np.ndarray:
     """Return which of `classes` each of `records` has, float32 [N, classes] of 0 and 1."""
     return np.array([[name in record.labels for name in classes] for record in records], np.float32)
 
 
-def read_captions(captions, images, split=None):
-    """Read captions in Flickr8k's, Kaggle's or COCO's layout, told apart by content; returns a Dataset.
+def read_captions(
+    captions: str | Path, images: str | Path, split: str | Path | None = None
+) -> Dataset:
+    """Read captions in Flickr8k's, Kaggle's or COCO's layout, which the content tells apart.
 
-    captions: the captions file; images: the pictures' folder; split: a file with one picture name a line,
-    or None for all. Raises PicaptionError on malformed input and where nothing is left.
+    Args:
+        captions: The captions file.
+        images: The folder of the images.
+        split: A file with one image name a line; None for all images.
+
+    Raises:
+        PicaptionError: The input is malformed, or nothing is left.
     """
     text = read_text(captions, "captions")
     if text.lstrip().startswith("{"):
-        told = read_coco(captions, text)
+        texts = read_coco(captions, text)
     elif text.partition("\n")[0].strip().lower().replace(" ", "") == "image,caption":
-        told = read_kaggle(captions, text)
+        texts = read_kaggle(captions, text)
     else:
-        told = read_flickr8k(captions, text)
-    return collect(told, images, split, captions, "captions")
+        texts = read_flickr8k(captions, text)
+    return _collect(texts, images, split, captions, "captions")
 
 
-def read_flickr8k(path, text):
-    """Return {picture: [caption, ...]} of Flickr8k.token.txt: `picture.jpg#number<TAB>caption`."""
-    told = {}
-    for number, line in enumerate(text.split("\n"), 1):
+def read_flickr8k(path: str | Path, text: str) -> TextsByImage:
+    """Return the captions in Flickr8k.token.txt: `image.jpg#number<TAB>caption` a line.
+
+    Args:
+        path: The file, for errors.
+        text: Its content.
+    """
+    texts: TextsByImage = {}
+    for line_number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         key, tab, caption = line.partition("\t")
         name, mark, _ = key.rpartition("#")
         if not tab or not mark or not name or not caption.strip():
             raise PicaptionError(
-                f"{path}, line {number}: a line is picture.jpg#0, a tab, and a caption; "
-                f"this one is {line[:60]!r}"
+                f"{path}, line {line_number}: a line is picture.jpg#0, a tab, and a caption; "
+                f"this one is {line[:_QUOTED]!r}"
             )
-        told.setdefault(name, []).append(caption.strip())
-    return told
+        texts.setdefault(name, []).append(caption.strip())
+    return texts
 
 
-def read_kaggle(path, text):
-    """Return {picture: [caption, ...]} of Kaggle's captions.txt: CSV with the header `image,caption`."""
-    told, rows, line = {}, csv.reader(io.StringIO(text, newline=""), strict=True), 2
+def read_kaggle(path: str | Path, text: str) -> TextsByImage:
+    """Return the captions in Kaggle's captions.txt: CSV with the header `image,caption`.
+
+    Args:
+        path: The file, for errors.
+        text: Its content.
+    """
+    texts: TextsByImage = {}
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line_number = 2
     try:
         next(rows)
         for row in rows:
-            # Some captions hold commas without quotes.
-            name, caption = "".join(row[:1]).strip(), " ".join(",".join(row[1:]).split())
-            if row and not (name and caption):
-                raise PicaptionError(
-                    f"{path}, line {line}: a line is picture.jpg,caption; this one is "
-                    f"{','.join(row)[:60]!r}"
-                )
             if row:
-                told.setdefault(name, []).append(caption)
-            line = rows.line_num + 1
+                name = row[0].strip()
+                # Some captions hold commas without quotes.
+                caption = " ".join(",".join(row[1:]).split())
+                if not (name and caption):
+                    raise PicaptionError(
+                        f"{path}, line {line_number}: a line is picture.jpg,caption; this one is "
+                        f"{','.join(row)[:_QUOTED]!r}"
+                    )
+                texts.setdefault(name, []).append(caption)
+            line_number = rows.line_num + 1
     except csv.Error as error:
         raise PicaptionError(
-            f"{path}, line {line}: its quotation marks do not match ({error})"
+            f"{path}, line {line_number}: its quotation marks do not match ({error})"
         ) from None
-    return told
+    return texts
 
 
-def read_coco(path, text):
-    """Return {picture: [caption, ...]} of COCO's captions JSON, with its `images` and `annotations`."""
+def read_coco(path: str | Path, text: str) -> TextsByImage:
+    """Return the captions in COCO's captions JSON, with its `images` and `annotations`.
+
+    Args:
+        path: The file, for errors.
+        text: Its content.
+    """
     try:
         content = json.loads(text)
         names = {image["id"]: image["file_name"] for image in content["images"]}
-        told = {name: [] for name in names.values()}
+        texts: TextsByImage = {name: [] for name in names.values()}
         for annotation in content["annotations"]:
             if annotation["caption"].strip():
-                told[names[annotation["image_id"]]].append(annotation["caption"].strip())
-        if not all(isinstance(name, str) for name in told):
+                texts[names[annotation["image_id"]]].append(annotation["caption"].strip())
+        if not all(isinstance(name, str) for name in texts):
             raise TypeError("a file_name that is no text")
     except json.JSONDecodeError as error:
         raise PicaptionError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
@@ -115,146 +154,200 @@ def read_coco(path, text):
         raise PicaptionError(f"{path}: its JSON is nested too deeply for COCO captions") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise PicaptionError(
-            f"{path}: not in the layout of COCO captions (images with id and file_name, annotations "
-            f"with image_id and caption): {type(error).__name__} {error}"
+            f"{path}: not in the layout of COCO captions (images with id and file_name, "
+            f"annotations with image_id and caption): {type(error).__name__} {error}"
         ) from None
-    return told
+    return texts
 
 
-def read_labels(labels, images, split=None, classes=None):
-    """Read a multi-label list, `picture<TAB>label,label` a line; returns a Dataset.
+def read_labels(
+    labels: str | Path,
+    images: str | Path,
+    split: str | Path | None = None,
+    classes: str | Path | None = None,
+) -> Dataset:
+    """Read a multi-label list, `image<TAB>label,label` a line.
 
-    classes: a file with one class name a line, in order; without it, all labels found, sorted.
+    Args:
+        labels: The list.
+        images: The folder of the images.
+        split: A file with one image name a line; None for all images.
+        classes: A file with one class name a line, in order; None for all labels, sorted.
+
+    Raises:
+        PicaptionError: The input is malformed, or nothing is left.
     """
-    named, order = {}, None
+    order = None
     if classes:
-        order = tuple(
-            name.strip() for name in read_text(classes, "classes").split("\n") if name.strip()
-        )
-    skipped = []
-    for number, line in enumerate(read_text(labels, "labels").split("\n"), 1):
+        order = _split_labels(read_text(classes, "classes"), "\n")
+    texts: dict[str, tuple[str, ...]] = {}
+    skipped: list[str] = []
+    for line_number, line in enumerate(read_text(labels, "labels").split("\n"), 1):
         if not line.strip():
             continue
         name, tab, rest = line.partition("\t")
-        if not tab or not name.strip():
+        name = name.strip()
+        if not tab or not name:
             raise PicaptionError(
-                f"{labels}, line {number}: a line is picture.jpg, a tab, and label,label; "
-                f"this one is {line[:60]!r}"
+                f"{labels}, line {line_number}: a line is picture.jpg, a tab, and label,label; "
+                f"this one is {line[:_QUOTED]!r}"
             )
-        name, found = (
-            name.strip(),
-            tuple(label.strip() for label in rest.split(",") if label.strip()),
-        )
+        names = _split_labels(rest, ",")
         if order:
+            unknown = [label for label in names if label not in order]
             skipped += [
-                f"{name}: its label {label!r} is not among the classes"
-                for label in found
-                if label not in order
+                f"{name}: its label {label!r} is not among the classes" for label in unknown
             ]
-            found = tuple(label for label in found if label in order)
-        named[name] = tuple(dict.fromkeys(named.get(name, ()) + found))
-    order = order or tuple(sorted({label for found in named.values() for label in found}))
-    return replace(collect(named, images, split, labels, "labels", tuple(skipped)), classes=order)
+            names = tuple(label for label in names if label in order)
+        texts[name] = tuple(dict.fromkeys(texts.get(name, ()) + names))
+    if not order:
+        order = tuple(sorted({label for names in texts.values() for label in names}))
+    dataset = _collect(texts, images, split, labels, "labels", skipped)
+    return replace(dataset, classes=order)
 
 
-def add_labels(dataset, labelled):
-    """Return the Dataset `dataset` with the labels and classes that the Dataset `labelled` has for its pictures.
+def _split_labels(text: str, separator: str) -> tuple[str, ...]:
+    """Return the names between separators, without blank ones."""
+    return tuple(label.strip() for label in text.split(separator) if label.strip())
 
-    Raises PicaptionError where it has none for any of them.
+
+def add_labels(dataset: Dataset, labelled: Dataset) -> Dataset:
+    """Return a Dataset with the labels and classes that another has for its images.
+
+    Args:
+        dataset: Images with captions.
+        labelled: Images with labels, the same and perhaps more.
+
+    Raises:
+        PicaptionError: None of the images has labels.
     """
-    found, names = (
-        {record.name: record.labels for record in labelled.records},
-        {each.name for each in dataset.records},
-    )
-    if not names & found.keys():
+    labels = {record.name: record.labels for record in labelled.records}
+    names = {record.name for record in dataset.records}
+    if names.isdisjoint(labels):
         raise PicaptionError(
             f"none of the {len(names)} pictures with captions has labels: "
             "check that --captions and --labels name the same pictures"
         )
     records = tuple(
-        replace(record, labels=found.get(record.name, ())) for record in dataset.records
+        replace(record, labels=labels.get(record.name, ())) for record in dataset.records
     )
     skipped = tuple(line for line in labelled.skipped if line.partition(": ")[0] in names)
     return Dataset(records, labelled.classes, dataset.skipped + skipped)
 
 
-def read_text_captions(path):
-    """Read captions without their pictures, `picture<TAB>label,label<TAB>caption` a line, gzipped or not; returns a
-    tuple of Record, one a picture, with captions and labels and the name for a path."""
-    captions, labels = {}, {}
-    for number, line in enumerate(read_text(path, "captions").split("\n"), 1):
+def read_text_captions(path: str | Path) -> tuple[Record, ...]:
+    """Read captions without their images, `image<TAB>label,label<TAB>caption` a line.
+
+    Args:
+        path: The file, gzipped if it ends in .gz.
+
+    Returns:
+        One Record an image, with captions and labels, and the name for a path.
+
+    Raises:
+        PicaptionError: The file is missing or malformed.
+    """
+    captions: TextsByImage = {}
+    labels: dict[str, tuple[str, ...]] = {}
+    for line_number, line in enumerate(read_text(path, "captions").split("\n"), 1):
         if not line.strip():
             continue
-        name, named, caption = [part.strip() for part in (line + "\t\t").split("\t")[:3]]
+        name, names, caption = [part.strip() for part in (line + "\t\t").split("\t")[:3]]
         if line.count("\t") != 2 or not name or not caption:
             raise PicaptionError(
-                f"{path}, line {number}: a line is a picture's name, a tab, label,label, a tab, and a "
-                f"caption; this one is {line[:60]!r}"
+                f"{path}, line {line_number}: a line is a picture's name, a tab, label,label, a "
+                f"tab, and a caption; this one is {line[:_QUOTED]!r}"
             )
         captions.setdefault(name, []).append(caption)
-        labels[name] = tuple(label.strip() for label in named.split(",") if label.strip())
+        labels[name] = _split_labels(names, ",")
     return tuple(
-        Record(name, Path(name), tuple(told), labels[name]) for name, told in captions.items()
+        Record(name, Path(name), tuple(texts), labels[name]) for name, texts in captions.items()
     )
 
 
-def read_folders(root):
-    """Read class folders, `root/class_name/picture.jpg`; returns a Dataset with the classes sorted by name."""
+def read_folders(root: str | Path) -> Dataset:
+    """Read class folders, `root/class_name/image.jpg`, as a Dataset with sorted classes.
+
+    Raises:
+        PicaptionError: There are no two folders with images.
+    """
     root = Path(root)
     if not root.is_dir():
         raise PicaptionError(f"{root}: there is no such folder of class folders; check the path")
     folders = sorted(
         path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
-    records, skipped = [], []
+    records: list[Record] = []
+    skipped = []
     for folder in folders:
-        pictures = sorted(
+        paths = sorted(
             path
             for path in folder.iterdir()
             if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
         )
-        if not pictures:
+        if not paths:
             skipped.append(f"{folder.name}: no pictures in this class folder")
-        records += [
-            Record(f"{folder.name}/{path.name}", path, (), (folder.name,)) for path in pictures
-        ]
+        for path in paths:
+            records.append(Record(f"{folder.name}/{path.name}", path, (), (folder.name,)))
     classes = tuple(sorted({record.labels[0] for record in records}))
     if len(classes) < 2:
+        plural = "" if len(classes) == 1 else "s"
         raise PicaptionError(
-            f"{root}: {len(classes)} class folder{'' if len(classes) == 1 else 's'} with pictures; "
+            f"{root}: {len(classes)} class folder{plural} with pictures; "
             "a classifier needs at least two, one folder a class"
         )
     return Dataset(tuple(records), classes, tuple(skipped))
 
 
-def read_mapping(path):
-    """Read which labels of a model each class is, `class<TAB>label` a line; returns {class: [label, ...]}."""
-    named = {}
-    for number, line in enumerate(read_text(path, "mapping").split("\n"), 1):
+def read_mapping(path: str | Path) -> dict[str, list[str]]:
+    """Read which labels of a model each class is, `class<TAB>label` a line.
+
+    Raises:
+        PicaptionError: The file is missing or malformed.
+    """
+    mapping: dict[str, list[str]] = {}
+    for line_number, line in enumerate(read_text(path, "mapping").split("\n"), 1):
         if not line.strip():
             continue
         name, label = [part.strip() for part in (line + "\t").split("\t")[:2]]
         if line.count("\t") != 1 or not name or not label:
             raise PicaptionError(
-                f"{path}, line {number}: a line is a class, a tab, and a label of the model for it; this one "
-                f"is {line[:60]!r}"
+                f"{path}, line {line_number}: a line is a class, a tab, and a label of the model "
+                f"for it; this one is {line[:_QUOTED]!r}"
             )
-        named.setdefault(name, []).append(label)
-    return named
+        mapping.setdefault(name, []).append(label)
+    return mapping
 
 
-def read_names(path):
-    """Return the lines of the file at `path`, without blank ones at its end, as a tuple."""
+def read_names(path: str | Path) -> tuple[str, ...]:
+    """Return the lines of a file of names, without blank ones at its end."""
     return tuple(line.strip() for line in read_text(path, "names").rstrip().split("\n"))
 
 
-def load_images(dataset, height, width, rule):
-    """Return (Dataset, pictures uint8 [N, height, width, 3]) with the broken pictures dropped and named."""
-    pictures = np.empty((len(dataset.records), height, width, 3), np.uint8)
-    records, skipped = [], list(dataset.skipped)
+def load_images(
+    dataset: Dataset, height: int, width: int, resize_rule: str
+) -> tuple[Dataset, np.ndarray]:
+    """Read and resize the images of a Dataset.
+
+    Args:
+        dataset: Its records' paths are read.
+        height: Rows of pixels.
+        width: Columns of pixels.
+        resize_rule: As picaption.device.images.resize takes it.
+
+    Returns:
+        The Dataset without broken images, which are in `skipped`, and the images,
+        uint8 [N, height, width, 3].
+
+    Raises:
+        PicaptionError: No image can be read.
+    """
+    images = np.empty((len(dataset.records), height, width, 3), np.uint8)
+    records: list[Record] = []
+    skipped = list(dataset.skipped)
     for record in dataset.records:
         try:
-            pictures[len(records)] = resize(read_image(record.path), height, width, rule)
+            images[len(records)] = resize(read_image(record.path), height, width, resize_rule)
             records.append(record)
         except PicaptionError as error:
             skipped.append(f"{record.name}: {error}")
@@ -262,57 +355,82 @@ def load_images(dataset, height, width, rule):
         raise PicaptionError(
             f"none of {len(dataset.records)} pictures can be read; the first: {skipped[0]}"
         )
-    return replace(dataset, records=tuple(records), skipped=tuple(skipped)), pictures[
-        : len(records)
-    ]
+    readable = replace(dataset, records=tuple(records), skipped=tuple(skipped))
+    return readable, images[: len(records)]
 
 
-def read_text(path, what):
-    """Return the text of the file at `path`, gzipped where it ends in .gz; raises PicaptionError where it is missing,
-    empty or no text."""
+def read_text(path: str | Path, content: str) -> str:
+    """Return the text of a file, unpacked if its name ends in .gz.
+
+    Args:
+        path: The file.
+        content: What it holds, for errors.
+
+    Raises:
+        PicaptionError: It is missing, empty or no text.
+    """
     try:
         data = Path(path).read_bytes()
-        text = (gzip.decompress(data) if Path(path).suffix == ".gz" else data).decode("utf-8-sig")
+        if Path(path).suffix == ".gz":
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise PicaptionError(
-            f"{path}: cannot read the {what}: it is no whole gzip file; copy it again"
+            f"{path}: cannot read the {content}: it is no whole gzip file; copy it again"
         ) from None
     except OSError as error:
         raise PicaptionError(
-            f"{path}: cannot read the {what}: {error.strerror}; check the path"
+            f"{path}: cannot read the {content}: {error.strerror}; check the path"
         ) from None
     except UnicodeDecodeError:
-        raise PicaptionError(f"{path}: the {what} are not UTF-8 text") from None
+        raise PicaptionError(f"{path}: the {content} are not UTF-8 text") from None
     if not text.strip():
-        raise PicaptionError(f"{path}: the {what} file is empty")
+        raise PicaptionError(f"{path}: the {content} file is empty")
     return text
 
 
-def collect(told, images, split, source, what, skipped=()):
-    """Return the Dataset of the pictures named in `told` (and in `split`, if given) that are in the folder `images`."""
-    images, records, skipped = Path(images), [], list(skipped)
+def _collect(
+    texts: Mapping[str, Sequence[str]],
+    images: str | Path,
+    split: str | Path | None,
+    source: str | Path,
+    field: str,
+    skipped: Sequence[str] = (),
+) -> Dataset:
+    """Return the Dataset of the images with texts that are in the folder `images`.
+
+    Args:
+        texts: Captions or labels by image.
+        images: The folder of the images.
+        split: A file with one image name a line; None for all of `texts`.
+        source: The file of the texts, for errors.
+        field: The field of Record that they go into.
+        skipped: What was left out before.
+    """
+    images = Path(images)
     if not images.is_dir():
         raise PicaptionError(f"{images}: there is no such folder of pictures; check the path")
-    names = told
+    names = list(texts)
     if split:
-        names = dict.fromkeys(
-            line.strip() for line in read_text(split, "split list").split("\n") if line.strip()
-        )
+        names = list(dict.fromkeys(_split_labels(read_text(split, "split list"), "\n")))
+    records: list[Record] = []
+    left_out = list(skipped)
     for name in names:
         path = images / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise PicaptionError(
                 f"{split or source}: the picture name {name!r} leads out of {images}; correct it"
             )
-        if not told.get(name):
-            skipped.append(f"{name}: it has no {what} in {source}")
+        if not texts.get(name):
+            left_out.append(f"{name}: it has no {field} in {source}")
         elif not path.is_file():
-            skipped.append(f"{name}: there is no such picture in {images}")
+            left_out.append(f"{name}: there is no such picture in {images}")
         else:
-            records.append(Record(name, path, **{what: tuple(told[name])}))
+            values: dict[str, Any] = {field: tuple(texts[name])}
+            records.append(Record(name, path, **values))
     if not records:
         raise PicaptionError(
-            f"{split or source}: none of its {len(names)} pictures is in {images} with {what}; "
-            f"the first: {(skipped or ['none'])[0]}"
+            f"{split or source}: none of its {len(names)} pictures is in {images} with {field}; "
+            f"the first: {(left_out or ['none'])[0]}"
         )
-    return Dataset(tuple(records), (), tuple(skipped))
+    return Dataset(tuple(records), (), tuple(left_out))

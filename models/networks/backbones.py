@@ -165,7 +165,7 @@ def load_applications(network: keras.Model, source: keras.Model) -> None:
     Raises:
         ValueError: A shape does not fit.
     """
-    kernel = np.zeros(())
+    kernel: np.ndarray = np.zeros(())
     folded = []
     for layer in source.layers:
         if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):

@@ -3,7 +3,14 @@
 import numpy as np
 
 from picaption.device.bundle.vocabulary import END_ID, START_ID
-from picaption.models.data.batches import PADDED, Batches, Examples, augment, join, windows
+from picaption.models.data.batches import (
+    PADDING_MULTIPLE,
+    Batches,
+    Examples,
+    augment,
+    join,
+    windows,
+)
 
 
 def test_windows_are_every_ngram_with_padding_and_end():
@@ -62,7 +69,9 @@ def test_a_picture_has_no_say_in_what_is_not_known_of_it():
         2 + 3
     )
     # Padded for compilers, at no cost: the mean loss is that of the twenty n-grams.
-    assert len(weights["words"]) == len(targets["words"]) == len(inputs["history"]) == PADDED
+    assert (
+        len(weights["words"]) == len(targets["words"]) == len(inputs["history"]) == PADDING_MULTIPLE
+    )
     assert weights["words"].mean() == 1
     assert weights["tags"].tolist() == told.tolist()
     assert weights["labels"].tolist() == (~told).tolist()
@@ -75,7 +84,7 @@ def test_a_batch_without_any_caption_has_words_of_no_weight():
     )
     _, targets, weights = Batches(silent, 3)[0]
     assert (
-        len(targets["words"]) == PADDED
+        len(targets["words"]) == PADDING_MULTIPLE
         and not weights["words"].any()
         and weights["tags"].tolist() == [0, 0]
     )

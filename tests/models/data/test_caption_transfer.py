@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from picaption.models.data.caption_transfer import (
-    KEPT,
     NEIGHBOURS,
-    consensus,
-    grams,
+    TRANSFERRED,
+    count_ngrams,
+    rank_by_consensus,
+    tf_idf,
     transfer_captions,
-    unit,
 )
 from picaption.models.data.readers import Record
 
@@ -29,7 +29,7 @@ def test_captions_come_from_the_nearest_labels():
         (Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"), (), ("horse", "person"))),
         told,
     )
-    assert len(cat.captions) == KEPT and all(
+    assert len(cat.captions) == TRANSFERRED and all(
         caption.startswith("a cat") for caption in cat.captions
     )
     assert all(caption.startswith("a horse") for caption in rider.captions)
@@ -69,8 +69,18 @@ def test_the_same_seed_borrows_the_same():
 
 
 def test_consensus_by_hand():
-    assert grams("A cat.") == {"a": 1, "cat": 1, ("", "a"): 1, ("a", "cat"): 1, ("cat", ""): 1}
+    assert count_ngrams("A cat.") == {
+        "a": 1,
+        "cat": 1,
+        ("", "a"): 1,
+        ("a", "cat"): 1,
+        ("cat", ""): 1,
+    }
     rarity = {"a": 0.0, "b": 3.0, "c": 4.0}
-    assert unit({"a": 2, "b": 1, "c": 1}, rarity) == pytest.approx({"a": 0, "b": 0.6, "c": 0.8})
+    assert tf_idf({"a": 2, "b": 1, "c": 1}, rarity) == pytest.approx({"a": 0, "b": 0.6, "c": 0.8})
     # With the total {b: 2.6, c: 1.8} they agree by 2.6, 0.6 * 2.6 + 0.8 * 1.8 = 3.0, and 1.8.
-    assert consensus([{"b": 1.0}, {"b": 0.6, "c": 0.8}, {"c": 1.0}, {"b": 1.0}]) == [1, 0, 2]
+    assert rank_by_consensus([{"b": 1.0}, {"b": 0.6, "c": 0.8}, {"c": 1.0}, {"b": 1.0}]) == [
+        1,
+        0,
+        2,
+    ]

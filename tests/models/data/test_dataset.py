@@ -16,12 +16,12 @@ WORDS = ("a", "dog", "on", "mat", "cat", "sofa", "bed", "pig", "in", "car")
 def test_a_share_of_the_labelled_pictures_borrows(data, settings, tmp_path):
     some = dataclasses.replace(settings, transfer_share=0.5)
     loaded, path = reading.load_data(some, data), tmp_path / "borrowed.token.txt"
-    found = reading.with_transferred_captions(loaded, some, data, path)
+    found = reading.add_transferred_captions(loaded, some, data, path)
     told = [record for record in found.labels.records if record.captions]
     assert len(told) == round(len(found.labels.records) / 2)
     # What is kept is taken as it is.
     path.write_text(f"{told[0].name}#0\tA kept caption.\n")
-    again = reading.with_transferred_captions(loaded, some, data, path).labels.records
+    again = reading.add_transferred_captions(loaded, some, data, path).labels.records
     assert [record.captions for record in again if record.captions] == [("A kept caption.",)]
 
 
@@ -36,7 +36,7 @@ def test_vocabulary_and_tags_are_the_frequent_words(data):
     )
 
 
-def test_prompts_are_frequent_words_that_much_can_follow(monkeypatch):
+def test_prompts_are_frequent_words_that_much_can_follow():
     def record(*captions):
         return Record("a.jpg", "a.jpg", captions)
 
@@ -47,11 +47,10 @@ def test_prompts_are_frequent_words_that_much_can_follow(monkeypatch):
     vocabulary = Vocabulary((*SPECIAL_WORDS, *WORDS))
     # After "a" at the start: dog three times, cat and pig once. After "on a": mat twice, sofa
     # and bed once, which is a higher entropy, 1.04 against 0.95. Elsewhere one word follows.
-    monkeypatch.setattr(reading, "PROMPTS", 2)
-    assert reading.learn_prompts(records, vocabulary, 3) == ("on a", "a")
+    assert reading.learn_prompts(records, vocabulary, 3, count=2) == ("on a", "a")
     # "on a" stands four times, as the third most frequent: what is seen less is no prompt.
-    monkeypatch.setattr(reading, "FREQUENT", 2)
-    assert reading.learn_prompts(records, vocabulary, 3) == ("a", "")
+    assert reading.learn_prompts(records, vocabulary, 3, 2, candidates=2) == ("a", "")
     # A word that the vocabulary lacks can follow a prompt, but not be in one.
-    assert reading.learn_prompts(records, Vocabulary((*SPECIAL_WORDS, "a", "dog")), 3) == ("a", "")
+    few_words = Vocabulary((*SPECIAL_WORDS, "a", "dog"))
+    assert reading.learn_prompts(records, few_words, 3, 2, candidates=2) == ("a", "")
     assert reading.entropy(Counter("aab")) == pytest.approx(np.log(3) - 2 / 3 * np.log(2))

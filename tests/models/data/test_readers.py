@@ -1,4 +1,4 @@
-"""Data sets in the layouts they are found in: the same records from each, and what is wrong said by name."""
+"""Every layout holds the same records, and an error names the line."""
 
 import gzip
 import json
@@ -99,7 +99,8 @@ def test_a_malformed_line_is_named(images, file, text, line):
         '{"images": 5, "annotations": []}',
         '{"images": [{"id": 1}], "annotations": []}',
         '{"images": [], "annotations": [{"image_id": 1, "caption": "A dog."}]}',
-        '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": null}]}',
+        '{"images": [{"id": 1, "file_name": "a.jpg"}], '
+        '"annotations": [{"image_id": 1, "caption": null}]}',
     ],
 )
 def test_json_of_another_layout_is_refused(images, file, text):
