@@ -1,8 +1,10 @@
-"""How good the bundle is that is being measured: speed and quality in one table."""
+"""How good the bundle is that is being measured, so that speed and quality stand in one table."""
 
 import hashlib
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,43 +13,78 @@ from ..images import read_image
 from ..recognition.recognizer import open_recognizer
 from ..recognition.teach import find_class_images
 
-
-def accuracy_of(path, bundle, digest, beam):
-    """Return what `read_accuracy` finds in the file at `path`, or, where that is a folder, `measure_accuracy`."""
-    return (
-        measure_accuracy(path, bundle, beam)
-        if Path(path).is_dir()
-        else read_accuracy(path, digest, beam)
-    )
+#: Entries of what picaption evaluate writes that are too long for a table.
+LEFT_OUT = ("classes", "skipped", "milliseconds")
 
 
-def measure_accuracy(folder, bundle, beam):
-    """Return how often the bundle at that path tells the classes of the class folders in `folder`, in per cent: top_1 and top_3, as
-    picaption evaluate has them. Raises PicaptionError where it tells other classes, or a picture cannot be read."""
-    classes, pictures, _ = find_class_images(folder)
-    recognizer = open_recognizer(bundle, beam=beam)
-    labels, head = recognizer.model.labels, recognizer.model.metadata.head
-    if head != "single-label" or not set(classes) <= set(labels):
-        unknown = ", ".join(sorted(set(classes) - set(labels))[:3])
-        told = f"no class called {unknown}" if unknown else "classes beside each other"
+def accuracy_of(
+    path: str | Path, bundle: str | os.PathLike[str], digest: str, beam: int
+) -> dict[str, Any]:
+    """Return the accuracy of a bundle: measured if `path` is a folder, else read from that file.
+
+    The parameters are those of `measure_accuracy` and `read_accuracy`.
+    """
+    if Path(path).is_dir():
+        return measure_accuracy(path, bundle, beam)
+    return read_accuracy(path, digest, beam)
+
+
+def measure_accuracy(
+    folder: str | Path, bundle: str | os.PathLike[str], beam: int
+) -> dict[str, Any]:
+    """Return how often a bundle classifies images rightly, in per cent.
+
+    Args:
+        folder: Holds a folder of images for each class.
+        bundle: The bundle's path.
+        beam: Width of the beam search.
+
+    Returns:
+        Figures as `picaption evaluate --json` writes them: model, beam, pictures, top_1 and top_3.
+
+    Raises:
+        PicaptionError: The bundle has other classes, or an image cannot be read.
+    """
+    classes, images, _ = find_class_images(folder)
+    recognizer = open_recognizer(bundle, beam_width=beam)
+    labels = recognizer.model.labels
+    unknown = sorted(set(classes) - set(labels))
+    if recognizer.model.metadata.head != "single-label" or unknown:
+        reason = "classes beside each other"
+        if unknown:
+            reason = f"no class called {', '.join(unknown[:3])}"
         raise PicaptionError(
-            f"{folder}: {bundle} tells {told}, which folders do not measure; give what picaption evaluate --json "
-            "writes"
+            f"{folder}: {bundle} tells {reason}, which folders do not measure; give what picaption "
+            "evaluate --json writes"
         )
-    places = [
-        int((scores > scores[labels.index(label)]).sum())
-        for label, scores in (
-            (label, recognizer.class_scores(read_image(path))) for label, path in pictures
-        )
-    ]
-    return {"model": str(bundle), "beam": beam, "pictures": len(places)} | {
-        f"top_{count}": round(100 * float(np.mean(np.array(places) < count)), 2) for count in (1, 3)
+    ranks = []
+    for label, path in images:
+        scores = recognizer.class_scores(read_image(path))
+        ranks.append(int((scores > scores[labels.index(label)]).sum()))
+    return {
+        "model": str(bundle),
+        "beam": beam,
+        "pictures": len(ranks),
+        "top_1": _percent_below(ranks, 1),
+        "top_3": _percent_below(ranks, 3),
     }
 
 
-def read_accuracy(path, digest, beam):
-    """Return the figures that `picaption evaluate --json` wrote to `path`, without those of each class; raises PicaptionError
-    where there are none, or they are of another bundle than the one with this SHA-256, or of another width of the beam."""
+def _percent_below(ranks: list[int], limit: int) -> float:
+    return round(100 * float(np.mean(np.array(ranks) < limit)), 2)
+
+
+def read_accuracy(path: str | os.PathLike[str], digest: str, beam: int) -> dict[str, Any]:
+    """Return the figures that `picaption evaluate --json` wrote to `path`, without LEFT_OUT.
+
+    Args:
+        path: The file.
+        digest: SHA-256 of the bundle that is being measured, in hexadecimal.
+        beam: Width of its beam search.
+
+    Raises:
+        PicaptionError: There are no such figures, or they are of another bundle or beam.
+    """
     figures = read_json(path, "what picaption evaluate --json wrote")
     if (
         not isinstance(figures, dict)
@@ -56,33 +93,30 @@ def read_accuracy(path, digest, beam):
     ):
         raise PicaptionError(f"{path} is not what picaption evaluate --json writes; write it anew")
     try:
-        other = hashlib.sha256(Path(figures["model"]).read_bytes()).hexdigest()
+        evaluated_digest = hashlib.sha256(Path(figures["model"]).read_bytes()).hexdigest()
     except OSError as error:
         raise PicaptionError(
             f"{path} is about {figures['model']}, which cannot be read ({error.strerror}): "
             "evaluate the bundle that is measured, and call bench from the same folder"
         ) from None
-    if other != digest:
+    if evaluated_digest != digest:
         raise PicaptionError(
             f"{path} is about {figures['model']}, another bundle than the one that is measured; "
             "evaluate this one"
         )
     if figures.get("beam") != beam:
         raise PicaptionError(
-            f"{path} is about a beam of {figures.get('beam')}, this measures one of {beam}: give both the same --beam"
+            f"{path} is about a beam of {figures.get('beam')}, this measures one of {beam}: give "
+            "both the same --beam"
         )
-    return {
-        name: value
-        for name, value in figures.items()
-        if name not in ("classes", "skipped", "milliseconds")
-    }
+    return {name: value for name, value in figures.items() if name not in LEFT_OUT}
 
 
-def read_json(path, what):
-    """Return what the JSON file at `path` holds; raises PicaptionError where it cannot be read, `what` says what to give."""
+def read_json(path: str | os.PathLike[str], wanted: str) -> Any:
+    """Return what a JSON file holds; raises PicaptionError, which asks for what is `wanted`."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise PicaptionError(f"{path} cannot be read ({error.strerror}); give {what}") from None
-    except ValueError:  # UnicodeDecodeError is one
-        raise PicaptionError(f"{path} holds no JSON; give {what}") from None
+        raise PicaptionError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
+    except ValueError:  # UnicodeDecodeError is one.
+        raise PicaptionError(f"{path} holds no JSON; give {wanted}") from None

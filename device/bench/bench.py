@@ -1,6 +1,6 @@
-"""What a user gets on this machine: `picaption bench`. Each runtime and number of threads is measured in a process of its own.
+"""What a user gets on this machine: `picaption bench`.
 
-The figures are a dict of plain values, which docs/bench.schema.json describes.
+Each runtime and number of threads is measured in a process of its own.
 """
 
 import hashlib
@@ -11,141 +11,193 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from ..atomic import atomic_write
+from ..atomic import write_text
 from ..bundle.bundle import default_bundle, read_bundle
 from ..bundle.runtime import RUNTIMES
 from ..errors import CameraError, PicaptionError
 from .accuracy import accuracy_of
-from .machine import doubts, machine
-from .steps import Plan, arguments_of
+from .figures import MeasuredBundle, Report, Run
+from .machine import describe_machine
+from .page import bench_page
+from .steps import Plan, measure_arguments
+from .table import table
 
-#: Version of the JSON form; it changes when a field changes its meaning or goes away.
-JSON_VERSION = 1
-#: How far, in per cent, the rounds' medians of a step may vary before it is told of.
-VARIED = 5
+#: The most threads that --threads takes.
+MAX_THREADS = 64
+#: The exit code of a process whose camera failed.
+CAMERA_FAILED = 75
 
 
-def threads_of(text):
-    """Return the numbers of threads in a text, "1,2" or "1..4", each once and in order; raises PicaptionError where it is no
-    such list."""
-    found = set()
+def parse_threads(text: str) -> tuple[int, ...]:
+    """Return the numbers of threads in a list such as "1,2" or "1..4", sorted, none twice.
+
+    Raises:
+        PicaptionError: It is no such list.
+    """
+    numbers: set[int] = set()
     for part in text.split(","):
-        first, *rest = part.split("..", 1)
-        last = rest[0] if rest else first
-        if not all(end.strip().isdecimal() and 1 <= int(end) <= 64 for end in (first, last)):
+        first, dots, last = part.partition("..")
+        if not dots:
+            last = first
+        if not (_is_thread_count(first) and _is_thread_count(last)):
             raise PicaptionError(
-                f"--threads {text!r} is no list of threads: give numbers from 1 to 64, such as 2 or 1,2 or 1..4"
+                f"--threads {text!r} is no list of threads: give numbers from 1 to {MAX_THREADS}, "
+                "such as 2 or 1,2 or 1..4"
             )
         if int(first) > int(last):
             raise PicaptionError(
                 f"--threads {text!r} counts downwards: give the lower number first, such as 1..4"
             )
-        found |= set(range(int(first), int(last) + 1))
-    return tuple(sorted(found))
+        numbers |= set(range(int(first), int(last) + 1))
+    return tuple(sorted(numbers))
+
+
+def _is_thread_count(text: str) -> bool:
+    return text.strip().isdecimal() and 1 <= int(text) <= MAX_THREADS
+
+
+def run_plan(plan: Plan, command: Sequence[str] | None = None) -> Run:
+    """Return what a process of its own measures.
+
+    Args:
+        plan: What to measure.
+        command: The process, which prints a Run as JSON; by default this Python, measuring.
+
+    Raises:
+        CameraError: The plan's camera failed.
+        PicaptionError: Something else did; it has what the process printed last.
+    """
+    if command is None:
+        command = [sys.executable, *measure_arguments(plan)]
+    process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode < 0:
+        raise PicaptionError(
+            f"the measurement was ended by signal {-process.returncode}: see whether memory is "
+            "short, with picaption doctor"
+        )
+    if process.returncode:
+        message = process.stderr.strip().rpartition("\n")[2].removeprefix("picaption: ")
+        if process.returncode == CAMERA_FAILED:
+            raise CameraError(message)
+        raise PicaptionError(message)
+    return Run.from_json(json.loads(process.stdout))
+
+
+def installed_runtimes(runtimes: Sequence[tuple[str, str]] = RUNTIMES) -> list[str]:
+    """Return the distributions of the runtimes that are installed, without loading them.
+
+    If none is, that is the first one's, so that whoever uses it reports it missing.
+
+    Args:
+        runtimes: Interpreter modules and the distributions they come in.
+    """
+    installed = [
+        distribution
+        for module, distribution in runtimes
+        if importlib.util.find_spec(module.partition(".")[0])
+    ]
+    return installed or [runtimes[0][1]]
 
 
 def bench(
-    bundle=None,
-    threads=None,
-    beam=None,
-    seconds=5.0,
-    count=0,
-    source="demo",
-    accuracy=(),
-    told=lambda text: None,
-):
-    """Return the figures of the bundle at that path (None: the shipped one).
+    bundle: str | os.PathLike[str] | None = None,
+    threads: Sequence[int] | None = None,
+    beam: int | None = None,
+    seconds: float = 5.0,
+    count: int | None = None,
+    source: str = "demo",
+    accuracy: Sequence[str | Path] = (),
+    on_progress: Callable[[str], object] | None = None,
+    runtimes: Sequence[str] | None = None,
+    measure: Callable[[Plan], Run] = run_plan,
+) -> Report:
+    """Measure what a bundle costs on this machine.
 
-    threads: a sequence of numbers (None: as many as the runtime takes by itself); seconds, count: see picaption.device.bench.steps.Plan;
-    accuracy: folders of class folders, and files that `picaption evaluate --json` wrote; `told(text)` hears what is being measured.
-    Raises PicaptionError where bundle, source or accuracy are unusable, or no runtime is.
+    Args:
+        bundle: Its path; by default the shipped one.
+        threads: Numbers of threads to measure; by default as many as the runtime takes by itself.
+        beam: Width of the beam search; by default the bundle's.
+        seconds: How long each step is measured.
+        count: How many calls of each step are measured instead.
+        source: Where the live loop's frames come from.
+        accuracy: Folders of class folders to measure, and files that `picaption evaluate --json`
+            wrote.
+        on_progress: Gets a line before each measurement.
+        runtimes: Distributions of the runtimes to measure; by default those that are installed.
+        measure: Measures a plan.
+
+    Raises:
+        PicaptionError: Bundle, source or accuracy are unusable, or no runtime is usable.
     """
     if not math.isfinite(seconds):
         raise PicaptionError(f"--seconds {seconds} is no time; give a number, such as 5")
     path = Path(bundle or default_bundle())
-    metadata, data = read_bundle(path).metadata, path.read_bytes()
-    about = {
-        "file": path.name,
-        "name": metadata.name,
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "beam": beam or metadata.beam.width,
-    }
-    figures = {
-        "version": JSON_VERSION,
-        "picaption": version("picaption"),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "bundle": about,
-        "machine": machine(),
-        "seconds": None if count else seconds,
-        "calls": count or None,
-        "accuracy": [accuracy_of(each, path, about["sha256"], about["beam"]) for each in accuracy],
-        "runs": [],
-        "failed": [],
-    }
-    for place, name in installed():
-        for number in threads or (min(4, os.cpu_count() or 1),):
-            told(f"measuring with {name}, threads: {number}")
+    measured_bundle = _describe_bundle(path, beam)
+    measured_at = datetime.now(UTC).isoformat(timespec="seconds")
+    machine = describe_machine()
+    accuracies = tuple(
+        accuracy_of(entry, path, measured_bundle.sha256, measured_bundle.beam) for entry in accuracy
+    )
+    runs = []
+    failed = []
+    for runtime in runtimes or installed_runtimes():
+        for thread_count in threads or (min(4, os.cpu_count() or 1),):
+            if on_progress:
+                on_progress(f"measuring with {runtime}, threads: {thread_count}")
             plan = Plan(
-                str(path), place, number, beam, seconds, count, str(source), time.monotonic()
+                bundle=str(path),
+                runtime=runtime,
+                threads=thread_count,
+                beam=beam,
+                seconds=seconds,
+                count=count or 0,
+                source=str(source),
+                spawned_at=time.monotonic(),
             )
             try:
-                figures["runs"].append(run_plan(plan))
+                runs.append(measure(plan))
             except CameraError:
                 raise
             except PicaptionError as error:
-                figures["failed"].append(f"{name}: {error}")
+                failed.append(f"{runtime}: {error}")
                 break
-    if not figures["runs"]:
-        raise PicaptionError("; ".join(text.partition(": ")[2] for text in figures["failed"]))
-    return figures
+    if not runs:
+        raise PicaptionError("; ".join(text.partition(": ")[2] for text in failed))
+    return Report(
+        picaption=version("picaption"),
+        measured_at=measured_at,
+        bundle=measured_bundle,
+        machine=machine,
+        seconds=None if count else seconds,
+        calls=count or None,
+        accuracy=accuracies,
+        runs=tuple(runs),
+        failed=tuple(failed),
+    )
 
 
-def installed():
-    """Return (place in picaption.device.bundle.runtime.RUNTIMES, name) of each runtime that is installed; where none is, of the first, so that
-    it is missed."""
-    found = [
-        (place, name)
-        for place, (module, name) in enumerate(RUNTIMES)
-        if importlib.util.find_spec(module.partition(".")[0])
-    ]
-    return found or [(0, RUNTIMES[0][1])]
+def _describe_bundle(path: Path, beam: int | None) -> MeasuredBundle:
+    metadata = read_bundle(path).metadata
+    data = path.read_bytes()
+    return MeasuredBundle(
+        file=path.name,
+        name=metadata.name,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        beam=beam or metadata.beam.width,
+    )
 
 
-def run_plan(plan):
-    """Return what a process of its own measures of a Plan, and why to doubt it; raises PicaptionError with what it says."""
-    done = subprocess.run([sys.executable, *arguments_of(plan)], capture_output=True, text=True)
-    if done.returncode < 0:
-        raise PicaptionError(
-            f"the measurement was ended by signal {-done.returncode}: see whether memory is short, with "
-            "picaption doctor"
-        )
-    if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2].removeprefix("picaption: ")
-        raise {75: CameraError}.get(done.returncode, PicaptionError)(said)
-    run = json.loads(done.stdout)
-    return run | {"doubts": doubts(run["machine"]) + step_doubts(run["steps"])}
+def check_output_files(*paths: str | None) -> None:
+    """Raise PicaptionError if one of the paths cannot be a new file's, before anything is measured.
 
-
-def step_doubts(steps):
-    """Return, a line each, why the steps of a run are not to be trusted."""
-    restless = [name for name, step in steps.items() if not step["steady"]]
-    varied = [
-        f"{name} by {step['varied_percent']:.0f} %"
-        for name, step in steps.items()
-        if step["varied_percent"] > VARIED
-    ]
-    return [f"{', '.join(restless)} did not become steady before being measured"] * bool(
-        restless
-    ) + [f"from round to round varied {', '.join(varied)}"] * bool(varied)
-
-
-def need_folders(*paths):
-    """Raise PicaptionError where the folder of one of the paths, which may be None, is not there: before anything is measured."""
+    A path may be None.
+    """
     for path in filter(None, paths):
         if Path(path).is_dir() or not Path(path).parent.is_dir():
             raise PicaptionError(
@@ -153,11 +205,32 @@ def need_folders(*paths):
             )
 
 
-def write_whole(path, text):
-    """Write `text` to `path`, whole or not at all; raises PicaptionError where it cannot be."""
+def write_report(report: Report, json_file: str | None, html_file: str | None) -> None:
+    """Print a report and write it to files.
+
+    Args:
+        report: What to write.
+        json_file: Gets the JSON form; "-" prints that in place of the table.
+        html_file: Gets the page.
+
+    Raises:
+        PicaptionError: A file cannot be written.
+    """
+    figures = json.dumps(report.to_json())
+    if json_file == "-":
+        print(figures)
+    else:
+        print("\n".join(table(report)))
+        if json_file:
+            write_output(json_file, figures + "\n")
+    if html_file:
+        write_output(html_file, bench_page(report))
+
+
+def write_output(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` to `path`, completely or not at all; raises PicaptionError if that fails."""
     try:
-        with atomic_write(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise PicaptionError(
             f"{path} cannot be written ({error.strerror}); check the folder and its disk"

@@ -1,47 +1,64 @@
-"""The measuring itself, in a process of its own: `measure(plan)` returns what a frame costs here, step by step.
+"""The measuring itself, in a process of its own: `measure(plan)` returns what a frame costs here.
 
-One step after the other runs as a single stream: as often as it can, one call at a time, the machine its own. They do so in
-ROUNDS rounds of each step, so that a board that grows hot slows them all, and rounds that differ tell how much to trust. Every
-call counts; only those that warm up, until they are steady, do not.
+One step after the other runs as a single stream: as often as it can, one call at a time, with the
+machine to itself. Each step runs in ROUNDS rounds among those of the others, so that a board that
+grows hot slows them all, and rounds that differ show how much to trust. Every call counts, but
+those that warm up.
 """
 
 import json
 import os
 import time
 from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
+from typing import Any
 
 import click
 import numpy as np
 
 from .. import cli
-from ..bundle import runtime
+from ..bundle.bundle import Encoded
+from ..bundle.runtime import runtime_name, use_runtime
 from ..config.settings import Config
 from ..errors import PicaptionError
 from ..live.loop import run
 from ..live.pipeline import Pipeline
-from ..recognition.recognizer import open_recognizer
+from ..recognition.recognizer import Recognizer, open_recognizer
 from ..sources.capture import SequentialReader
-from ..sources.sources import Demo, open_source
-from .machine import Power, Watch, peak_megabytes
+from ..sources.demo_frames import Demo
+from ..sources.sources import open_source
+from .figures import Run, StepFigures
+from .machine import PowerMeter, Watch, doubts_about_conditions, peak_megabytes
 
-#: Rounds of a run, and how many calls of each are kept one by one.
-ROUNDS, KEPT = 20, 25
-#: A step is steady when the medians of two windows, so many seconds long, differ by less than this share; it is given up
-#: after so many windows.
-WINDOW, STEADY, WINDOWS = 0.1, 0.02, 30
+#: Rounds of each step.
+ROUNDS = 20
+#: The most calls of a round that the figures hold one by one.
+MAX_CALLS_A_ROUND = 25
+#: The warm-up goes by windows of that length, ...
+WARM_UP_WINDOW_SECONDS = 0.1
+#: ... ends when the medians of two in a row differ by less than this share, ...
+STEADY_SHARE = 0.02
+#: ... and is given up after so many.
+MAX_WARM_UP_WINDOWS = 30
 #: Frames that a camera and the live loop warm up with.
-LIVE_WARM_UP = 10
+LIVE_WARM_UP_FRAMES = 10
+#: How far, in per cent, the medians of a step's rounds may vary before they become doubtful.
+MAX_VARIED_PERCENT = 5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure: each step for `seconds` or, unless it is 0, `count` times, with the runtime of that place in
-    picaption.device.bundle.runtime.RUNTIMES; `spawned_at`, on the monotonic clock, is when the process was asked for."""
+    """What a process measures.
+
+    `runtime`: the name of the TFLite runtime's distribution; `seconds`: how long each step is
+    measured, or, unless it is 0, `count`, how often; `spawned_at`: when the process was asked for,
+    on the monotonic clock.
+    """
 
     bundle: str
-    runtime: int
+    runtime: str
     threads: int
     beam: int | None
     seconds: float
@@ -51,195 +68,289 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Step:
-    """Milliseconds of one step: those of its rounds, one after the other, of the first call in this process (None: not known),
-    and how many calls it warmed up with; `rate`: calls a second where they do not follow one another at once."""
+class _ModelFigures:
+    """What the steps of a frame cost, one by one, and what it took to begin."""
 
-    rounds: tuple
-    first: float | None
-    warm_up: int
-    steady: bool = True
-    rate: float | None = None
-
-    def figures(self):
-        """Return them as a dict of plain values: percentiles of all calls; `varied_percent`, how far the tenth and the
-        ninetieth percentile of the rounds' medians lie apart; and of each round at most KEPT calls, evenly spaced."""
-        spent = np.concatenate([np.asarray(each) for each in self.rounds])
-        tenth, nine_tenths = np.percentile([np.median(each) for each in self.rounds], (10, 90))
-        p50, p90, p95, p99 = np.percentile(spent, (50, 90, 95, 99)).tolist()
-        named = {
-            "mean": spent.mean(),
-            "p50": p50,
-            "p90": p90,
-            "p95": p95,
-            "p99": p99,
-            "max": spent.max(),
-        }
-        return {
-            "first": self.first and round(self.first, 4),
-            **{name: round(float(value), 4) for name, value in named.items()},
-            "per_second": round(self.rate or 1e3 / float(spent.mean()), 2),
-            "count": len(spent),
-            "warm_up": self.warm_up,
-            "steady": self.steady,
-            "varied_percent": round(float(100 * (nine_tenths - tenth) / p50), 2),
-            "rounds": [
-                [round(float(each[place]), 4) for place in spread(len(each))]
-                for each in self.rounds
-            ],
-        }
+    source: str
+    load_ms: float
+    first_caption_ms: float
+    steps: dict[str, StepFigures]
 
 
-def spread(count):
-    """Return the numbers of at most KEPT of `count` calls, evenly spaced."""
-    return (
-        range(count)
-        if count <= KEPT
-        else np.linspace(0, count - 1, KEPT).round().astype(int).tolist()
+@dataclass(frozen=True)
+class _LiveFigures:
+    """What a frame costs in the live loop, how many come a second, and the mean power meanwhile."""
+
+    step: StepFigures
+    frames_per_second: float
+    watts: float | None
+
+
+def measure(plan: Plan) -> Run:
+    """Return what the plan asks for."""
+    use_runtime(plan.runtime)
+    watch = Watch()
+    # A function of its own, so that its recognizer's memory does not count beside the loop's.
+    model = _measure_model(plan, watch)
+    live = _measure_live(plan)
+    millijoules = None if live.watts is None else 1e3 * live.watts / live.frames_per_second
+    steps = model.steps | {"live": live.step}
+    memory = peak_megabytes()
+    conditions = watch.conditions()
+    return Run(
+        runtime=runtime_name(),
+        threads=plan.threads,
+        source=model.source,
+        load_ms=model.load_ms,
+        first_caption_ms=model.first_caption_ms,
+        peak_megabytes=memory,
+        watts=_rounded(live.watts, 3),
+        millijoules_a_frame=_rounded(millijoules, 1),
+        conditions=conditions,
+        steps=steps,
+        doubts=(*doubts_about_conditions(conditions), *doubts_about_steps(steps)),
     )
 
 
-def measure(plan):
-    """Return what the Plan asks for, as a dict of plain values: see `runs` in docs/bench.schema.json."""
-    runtime.RUNTIMES = runtime.RUNTIMES[plan.runtime :][:1]
-    watch, start = Watch(), time.perf_counter()
+def _measure_model(plan: Plan, watch: Watch) -> _ModelFigures:
+    start = time.perf_counter()
     recognizer = open_recognizer(plan.bundle, plan.threads, plan.beam)
-    loaded = time.perf_counter()
+    load_seconds = time.perf_counter() - start
     demo = Demo()
     images = [demo.frame(shot * demo.SECONDS * demo.rate) for shot in range(demo.count)]
-    first = recognizer(images[0]).timings
-    ready_after = time.monotonic() - plan.spawned_at
-    source = open_source(plan.source)  # What is wrong with it is told now, not after minutes.
+    first_timings = recognizer(images[0]).timings
+    first_caption_seconds = time.monotonic() - plan.spawned_at
+    source = open_source(plan.source)  # An unusable source ends this now, not after minutes.
     source.close()
-    steps = steps_of(recognizer, images)
-    warm = {name: warm_up(step) for name, step in steps.items()}
-    rounds = {name: [] for name in steps}
-    for share in shares(plan):
+    steps = frame_steps(recognizer, images)
+    warm_ups = {name: warm_up(step) for name, step in steps.items()}
+    rounds: dict[str, list[Sequence[float]]] = {name: [] for name in steps}
+    for seconds, count in round_budgets(plan):
         for name, step in steps.items():
-            rounds[name].append(timed(step, *share))
+            rounds[name].append(time_calls(step, seconds, count))
         watch.look()
-    figures = {
-        name: Step(
-            tuple(spent), first.get("total" if name == "frame" else name), *warm[name]
-        ).figures()
-        for name, spent in rounds.items()
-    }
-    del recognizer, steps, step  # Its memory is not to count beside that of the loop's own.
-    live, watts = live_step(plan)
-    return {
-        "runtime": runtime.runtime_name(),
-        "threads": plan.threads,
-        "source": source.name,
-        "load_ms": round((loaded - start) * 1e3, 1),
-        "first_caption_ms": round(ready_after * 1e3, 1),
-        "peak_megabytes": peak_megabytes(),
-        "watts": watts and round(watts, 3),
-        "millijoules_a_frame": watts and round(1e3 * watts / live.rate, 1),
-        "machine": watch.figures(),
-        "steps": figures | {"live": live.figures()},
-    }
+    figures = {}
+    for name in steps:
+        first = first_timings.get("total" if name == "frame" else name)
+        figures[name] = summarize_step(rounds[name], first, *warm_ups[name])
+    return _ModelFigures(
+        source.name, round(load_seconds * 1e3, 1), round(first_caption_seconds * 1e3, 1), figures
+    )
 
 
-def steps_of(recognizer, images):
-    """Return the steps as functions by name, in the order in which a frame goes through them; each call takes the next image."""
-    model, kept = recognizer.model, {}
+def frame_steps(
+    recognizer: Recognizer, images: Sequence[np.ndarray]
+) -> dict[str, Callable[[], Any]]:
+    """Return the steps by name, in the order in which a frame goes through them.
+
+    Every step is a function without parameters, whose calls go through `images`, uint8 RGB
+    [H, W, 3], in turn.
+    """
+    model = recognizer.model
+    buffers: dict[str, np.ndarray] = {}
     ready = [recognizer.prepare(image) for image in images]
-    encoded = [model.encode(picture) for picture in ready]
-    evidence = [recognizer.evidence(each) for each in encoded]
+    encoded = [model.encode(image) for image in ready]
+    evidence = [recognizer.word_evidence(encoding) for encoding in encoded]
+
+    def preprocess(image: np.ndarray) -> np.ndarray:
+        return recognizer.prepare(image, buffers)
+
     steps = {
-        "preprocess": _each(lambda image: recognizer.prepare(image, kept), images),
-        "encode": _each(model.encode, ready),
+        "preprocess": _in_turn(preprocess, images),
+        "encode": _in_turn(model.encode, ready),
     }
     if model.vocabulary:
         history = np.zeros((recognizer.beam.width, model.metadata.order - 1), np.int32)
-        steps["next_word"] = _each(lambda seen: model.next_word(history, seen.context), encoded)
-        steps["caption"] = _each(recognizer.tell, encoded)
+
+        def next_word(encoding: Encoded) -> np.ndarray:
+            assert encoding.context is not None  # There is one wherever there is a captioner.
+            return model.next_word(history, encoding.context)
+
+        steps["next_word"] = _in_turn(next_word, encoded)
+        steps["caption"] = _in_turn(recognizer.caption, encoded)
     if model.labels:
-        steps["classify"] = _each(
-            lambda pair: model.classify(pair[0].features, pair[1]), list(zip(encoded, evidence))
-        )
-    return steps | {"frame": _each(recognizer, images)}
+
+        def classify(inputs: tuple[Encoded, np.ndarray | None]) -> np.ndarray:
+            encoding, words = inputs
+            return model.classify(encoding.features, words)
+
+        steps["classify"] = _in_turn(classify, list(zip(encoded, evidence)))
+    return steps | {"frame": _in_turn(recognizer, images)}
 
 
-def _each(function, inputs):
+def _in_turn(function: Callable[[Any], Any], inputs: Iterable[Any]) -> Callable[[], Any]:
     turn = cycle(inputs)
     return lambda: function(next(turn))
 
 
-def warm_up(step):
-    """Call `step` until it is steady; return (calls, whether it became so)."""
-    calls, before = 0, None
-    for _ in range(WINDOWS):
-        spent = timed(step, WINDOW, 0)
-        calls, now = calls + len(spent), float(np.median(spent))
-        if before is not None and abs(now - before) < STEADY * before:
-            return calls, True
-        before = now
+def warm_up(
+    step: Callable[[], Any],
+    window_seconds: float = WARM_UP_WINDOW_SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[int, bool]:
+    """Call a step until it takes the same in two windows in a row.
+
+    Returns:
+        How many calls that took, and whether the step became steady.
+    """
+    calls = 0
+    median_before = None
+    for _ in range(MAX_WARM_UP_WINDOWS):
+        milliseconds = time_calls(step, window_seconds, 0, clock)
+        calls += len(milliseconds)
+        median = float(np.median(milliseconds))
+        if median_before is not None:
+            change = abs(median - median_before)
+            if change < STEADY_SHARE * median_before:
+                return calls, True
+        median_before = median
     return calls, False
 
 
-def shares(plan):
-    """Return (seconds, calls) of each round; where calls are counted there is no round without one."""
+def round_budgets(plan: Plan) -> list[tuple[float, int]]:
+    """Return the seconds and, if calls are counted, the calls of each round; 0 for the other."""
     if not plan.count:
         return [(plan.seconds / ROUNDS, 0)] * ROUNDS
-    rounds = min(ROUNDS, plan.count)
-    return [(0, plan.count // rounds + (number < plan.count % rounds)) for number in range(rounds)]
+    rounds = min(ROUNDS, plan.count)  # No round without a call.
+    calls, longer_rounds = divmod(plan.count, rounds)
+    return [(0.0, calls + 1)] * longer_rounds + [(0.0, calls)] * (rounds - longer_rounds)
 
 
-def timed(step, seconds, count):
-    """Return the milliseconds of calls of `step`, one after the other: `count`, or, if that is 0, for so many seconds."""
-    spent, clock = array("d"), time.perf_counter
+def time_calls(
+    step: Callable[[], Any],
+    seconds: float,
+    count: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Sequence[float]:
+    """Return the milliseconds of calls of a step, one after the other.
+
+    Args:
+        step: What to call.
+        seconds: How long to call it.
+        count: How often to call it instead, unless it is 0.
+        clock: Counts seconds.
+    """
+    milliseconds = array("d")
     end = clock() + seconds
     while True:
         start = clock()
         step()
         stop = clock()
-        spent.append((stop - start) * 1e3)
-        if len(spent) == count or not count and stop >= end:
-            return spent
+        milliseconds.append((stop - start) * 1e3)
+        if len(milliseconds) == count or (not count and stop >= end):
+            return milliseconds
 
 
-def live_step(plan):
-    """Return the Step of the live loop, from a frame's capture to its result, and the mean watts meanwhile (None: not measured).
+def summarize_step(
+    rounds: Sequence[Sequence[float] | np.ndarray],
+    first: float | None,
+    warm_up: int,
+    steady: bool = True,
+    rate: float | None = None,
+) -> StepFigures:
+    """Return the figures of a step.
 
-    A camera's first frames are warm-up, and so is the first of files. Raises PicaptionError where the source gives no other.
+    Args:
+        rounds: The milliseconds of all calls of each round.
+        first: Those of the first call in this process.
+        warm_up: How many calls it warmed up with.
+        steady: Whether it became steady then.
+        rate: Calls a second, if they do not follow one another at once.
     """
-    parts = Pipeline(
-        Config(
-            source=plan.source,
-            bundle=plan.bundle,
-            threads=plan.threads,
-            quiet=True,
-            json=os.devnull,
-        )
+    milliseconds = np.concatenate([np.asarray(calls) for calls in rounds])
+    medians = [np.median(calls) for calls in rounds]
+    low, high = np.percentile(medians, (10, 90))
+    p50, p90, p95, p99 = np.percentile(milliseconds, (50, 90, 95, 99)).tolist()
+    mean = float(milliseconds.mean())
+    return StepFigures(
+        first=_rounded(first, 4),
+        mean=round(mean, 4),
+        p50=round(p50, 4),
+        p90=round(p90, 4),
+        p95=round(p95, 4),
+        p99=round(p99, 4),
+        max=round(float(milliseconds.max()), 4),
+        per_second=round(rate or 1e3 / mean, 2),
+        count=len(milliseconds),
+        warm_up=warm_up,
+        steady=steady,
+        varied_percent=round(float(100 * (high - low) / p50), 2),
+        rounds=tuple(
+            tuple(round(float(calls[index]), 4) for index in spread_indices(len(calls)))
+            for calls in rounds
+        ),
     )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def spread_indices(count: int) -> list[int]:
+    """Return the indices of at most MAX_CALLS_A_ROUND of `count` calls, evenly spaced."""
+    if count <= MAX_CALLS_A_ROUND:
+        return list(range(count))
+    return np.linspace(0, count - 1, MAX_CALLS_A_ROUND).round().astype(int).tolist()
+
+
+def doubts_about_steps(steps: Mapping[str, StepFigures]) -> list[str]:
+    """Return why the steps of a run may be wrong, a line each."""
+    lines = []
+    restless = [name for name, step in steps.items() if not step.steady]
+    if restless:
+        lines.append(f"{', '.join(restless)} did not become steady before being measured")
+    varied = [
+        f"{name} by {step.varied_percent:.0f} %"
+        for name, step in steps.items()
+        if step.varied_percent > MAX_VARIED_PERCENT
+    ]
+    if varied:
+        lines.append(f"from round to round varied {', '.join(varied)}")
+    return lines
+
+
+def _measure_live(plan: Plan) -> _LiveFigures:
+    """Return the figures of the live loop, from a frame's capture to its result.
+
+    A camera's first frames are warm-up, and so is the first of files. Raises PicaptionError if the
+    source has no other.
+    """
+    config = Config(
+        source=plan.source,
+        bundle=plan.bundle,
+        threads=plan.threads,
+        quiet=True,
+        json=os.devnull,
+    )
+    pipeline = Pipeline(config)
     try:
-        before = run(parts, 1 if isinstance(parts.reader, SequentialReader) else LIVE_WARM_UP)
-        with Power() as measured:
-            summary = run(parts, plan.count or None, None if plan.count else plan.seconds)
+        is_camera = not isinstance(pipeline.reader, SequentialReader)
+        before = run(pipeline, LIVE_WARM_UP_FRAMES if is_camera else 1)
+        with PowerMeter() as meter:
+            summary = run(pipeline, plan.count or None, None if plan.count else plan.seconds)
     finally:
-        parts.close()
+        pipeline.close()
     if not summary.frames:
         raise PicaptionError(
             f"{plan.source} gives one frame only: give a source with more to measure the live loop"
         )
-    rounds = tuple(part for part in np.array_split(summary.latencies, ROUNDS) if len(part))
-    return Step(
-        rounds, before.latencies[0], before.frames, rate=summary.frames / summary.seconds
-    ), measured.watts
+    rounds = [part for part in np.array_split(summary.latencies, ROUNDS) if len(part)]
+    rate = summary.frames / summary.seconds
+    step = summarize_step(rounds, before.latencies[0], before.frames, rate=rate)
+    return _LiveFigures(step, rate, meter.watts)
 
 
 @click.command()
 @click.argument("plan", type=json.loads)
-def measured(plan):
-    """Print what PLAN, a Plan as JSON, asks for, as JSON."""
-    print(json.dumps(measure(Plan(**plan))))
+def measure_command(plan: dict[str, Any]) -> None:
+    """Print what PLAN, as JSON, asks for, as JSON."""
+    print(json.dumps(measure(Plan(**plan)).to_json()))
 
 
-def arguments_of(plan):
-    """Return what follows the interpreter to measure a Plan in a process of its own."""
+def measure_arguments(plan: Plan) -> list[str]:
+    """Return the arguments with which Python measures a plan in a process of its own."""
     return ["-P", "-m", "picaption.device.bench.steps", json.dumps(asdict(plan))]
 
 
 if __name__ == "__main__":
-    cli.main(command=measured)
+    cli.main(command=measure_command)

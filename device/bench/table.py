@@ -1,6 +1,10 @@
 """The figures of `picaption bench` as lines of text for people."""
 
-#: The columns: heading, field of a step's figures, and how its value is shown.
+from typing import Any
+
+from .figures import Conditions, Report, Run, StepFigures
+
+#: The columns: heading, field of StepFigures, and how its value is formatted.
 COLUMNS = (
     ("first", "first", ".3f"),
     ("mean", "mean", ".3f"),
@@ -13,81 +17,94 @@ COLUMNS = (
     ("calls", "count", "d"),
     ("varied %", "varied_percent", ".1f"),
 )
+#: Numbers of an accuracy that measure no quality.
+NOT_SCORES = ("pictures", "beam")
 
 
-def cells(step):
-    """Return the texts of one row, as COLUMNS has them; what is not known is a dash."""
-    return ["-" if step[field] is None else format(step[field], form) for _, field, form in COLUMNS]
+def table(report: Report) -> list[str]:
+    """Return all figures as lines of text."""
+    headings = " ".join(f"{heading:>8}" for heading, *_ in COLUMNS)
+    lines = headlines(report)
+    for run in report.runs:
+        lines += ["", *run_lines(run), "", f"{'milliseconds':12} {headings}"]
+        for name, step in run.steps.items():
+            lines.append(f"{name:12} " + " ".join(f"{cell:>8}" for cell in step_cells(step)))
+        lines += ["", cost_line(run), *(f"doubtful: {line}" for line in run.doubts)]
+    return lines + [f"failed: {line}" for line in report.failed]
 
 
-def table(figures):
-    """Return the figures of picaption.device.bench.bench.bench as lines of text."""
-    lines = headlines(figures)
-    for run in figures["runs"]:
-        lines += [
-            "",
-            *run_lines(run),
-            "",
-            f"{'milliseconds':12} " + " ".join(f"{heading:>8}" for heading, *_ in COLUMNS),
-        ]
-        lines += [
-            f"{name:12} " + " ".join(f"{cell:>8}" for cell in cells(step))
-            for name, step in run["steps"].items()
-        ]
-        lines += ["", ratio(run), *(f"doubtful: {line}" for line in run["doubts"])]
-    return lines + [f"failed: {line}" for line in figures["failed"]]
+def step_cells(step: StepFigures) -> list[str]:
+    """Return the texts of a step's row, one for each of COLUMNS; a dash for what is unknown."""
+    return [_format_cell(getattr(step, field), form) for _, field, form in COLUMNS]
 
 
-def headlines(figures):
-    """Return what was measured, where, and how good it is."""
-    bundle, where = figures["bundle"], figures["machine"]
-    lines = [
-        f"{bundle['file']}, {bundle['bytes'] / 1e6:.2f} MB, beam {bundle['beam']}; picaption {figures['picaption']}, "
-        f"{figures['measured_at']}",
-        f"{where['board'] or 'no board that tells its name'}, {where['cores']} x {where['cpu']} "
-        f"({' '.join(where['instructions']) or 'no int8 instructions'}), {where['system']}, kernel {where['kernel']}",
-    ]
-    for each in figures["accuracy"]:
-        shown = ", ".join(
-            f"{name.replace('_', ' ')} {value:g}"
-            for name, value in each.items()
-            if isinstance(value, (int, float))
-            and not isinstance(value, bool)
-            and name not in ("pictures", "beam")
-        )
-        lines.append(f"accuracy on {each['pictures']} pictures: {shown}")
-    return lines
+def _format_cell(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
-def run_lines(run):
-    """Return how a run began, what it took, and how the machine fared meanwhile."""
-    seen = run["machine"]
-    told = [f"governor {seen['governor']}"] if seen["governor"] else []
-    if seen["megahertz"]:
-        told.append("{lowest} to {highest} MHz".format_map(seen["megahertz"]))
-    if seen["celsius"]:
-        told.append("{start:.0f} degrees Celsius, {end:.0f} in the end".format_map(seen["celsius"]))
-    if seen["throttled"] is not None:
-        told.append(f"held back by {', '.join(seen['throttled']) or 'nothing'}")
-    if seen["others"] is not None:
-        told.append(f"{seen['others']:.2f} cores busy with something else")
-    peak = f", at most {run['peak_megabytes']:.0f} MB" if run["peak_megabytes"] else ""
-    watts = (
-        ""
-        if run["watts"] is None
-        else f", {run['watts']:.2f} W and {run['millijoules_a_frame']:.0f} mJ a frame in the live loop"
-    )
+def headlines(report: Report) -> list[str]:
+    """Return what was measured, where, and how good it is, as lines of text."""
+    bundle = report.bundle
+    machine = report.machine
+    board = machine.board or "no board that tells its name"
+    instructions = " ".join(machine.instructions) or "no int8 instructions"
     return [
-        f"{run['runtime']}, threads: {run['threads']}: loaded in {run['load_ms']:.0f} ms, first caption "
-        f"{run['first_caption_ms']:.0f} ms after the start{peak}{watts}",
-        "; ".join(told),
+        f"{bundle.file}, {bundle.bytes / 1e6:.2f} MB, beam {bundle.beam}; picaption "
+        f"{report.picaption}, {report.measured_at}",
+        f"{board}, {machine.cores} x {machine.cpu} ({instructions}), {machine.system}, kernel "
+        f"{machine.kernel}",
+        *(_accuracy_line(accuracy) for accuracy in report.accuracy),
     ]
 
 
-def ratio(run):
-    """Return what a frame costs beside the bare encoder, and where the live loop's frames come from, as a line."""
-    steps = run["steps"]
+def _accuracy_line(accuracy: dict[str, Any]) -> str:
+    scores = ", ".join(
+        f"{name.replace('_', ' ')} {value:g}"
+        for name, value in accuracy.items()
+        if isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and name not in NOT_SCORES
+    )
+    return f"accuracy on {accuracy['pictures']} pictures: {scores}"
+
+
+def run_lines(run: Run) -> list[str]:
+    """Return how a run began, what it took, and how the machine fared meanwhile."""
+    start = (
+        f"{run.runtime}, threads: {run.threads}: loaded in {run.load_ms:.0f} ms, first caption "
+        f"{run.first_caption_ms:.0f} ms after the start"
+    )
+    if run.peak_megabytes:
+        start += f", at most {run.peak_megabytes:.0f} MB"
+    if run.watts is not None:
+        start += (
+            f", {run.watts:.2f} W and {run.millijoules_a_frame:.0f} mJ a frame in the live loop"
+        )
+    return [start, _conditions_line(run.conditions)]
+
+
+def _conditions_line(conditions: Conditions) -> str:
+    parts = []
+    if conditions.governor:
+        parts.append(f"governor {conditions.governor}")
+    if conditions.megahertz:
+        parts.append(f"{conditions.megahertz.lowest} to {conditions.megahertz.highest} MHz")
+    if conditions.celsius:
+        parts.append(
+            f"{conditions.celsius.start:.0f} degrees Celsius, {conditions.celsius.end:.0f} in the "
+            "end"
+        )
+    if conditions.throttled is not None:
+        parts.append(f"held back by {', '.join(conditions.throttled) or 'nothing'}")
+    if conditions.busy_cores is not None:
+        parts.append(f"{conditions.busy_cores:.2f} cores busy with something else")
+    return "; ".join(parts)
+
+
+def cost_line(run: Run) -> str:
+    """Return what a frame costs beside the bare encoder, and where the live frames come from."""
+    ratio = run.steps["frame"].p50 / run.steps["encode"].p50
     return (
-        f"a frame takes {steps['frame']['p50'] / steps['encode']['p50']:.2f} times the bare encoder; "
-        f"live: from capture to result, frames of {run['source']}"
+        f"a frame takes {ratio:.2f} times the bare encoder; live: from capture to result, frames "
+        f"of {run.source}"
     )

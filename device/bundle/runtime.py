@@ -18,6 +18,15 @@ RUNTIMES = (
 #: The most threads that an interpreter gets by default.
 MAX_DEFAULT_THREADS = 4
 
+#: The only distribution that `load_runtime` tries, if `use_runtime` named one.
+_chosen: str | None = None
+
+
+def use_runtime(distribution: str) -> None:
+    """Use the runtime of this distribution, and no other, from now on in this process."""
+    global _chosen
+    _chosen = distribution
+
 
 def load_runtime() -> tuple[Any, str]:
     """Return the best runtime's Interpreter class, and its name and version.
@@ -27,6 +36,8 @@ def load_runtime() -> tuple[Any, str]:
     """
     failures = []
     for module, distribution in RUNTIMES:
+        if _chosen not in (None, distribution):
+            continue
         try:
             interpreter = importlib.import_module(module).Interpreter
         except (ImportError, AttributeError) as error:

@@ -9,35 +9,35 @@ from pathlib import Path
 import pytest
 
 from picaption.device import cli
-from picaption.device.bench import steps
 from picaption.device.bench.bench import (
     bench,
-    installed,
+    installed_runtimes,
+    parse_threads,
     run_plan,
-    step_doubts,
-    threads_of,
-    write_whole,
+    write_output,
+    write_report,
 )
-from picaption.device.bench.steps import Plan
+from picaption.device.bench.figures import Report
+from picaption.device.bench.steps import Plan, measure_arguments
 from picaption.device.bundle.bundle import default_bundle
-from picaption.device.commands import bench_command as command
+from picaption.device.commands import bench_command
 from picaption.device.errors import CameraError, PicaptionError
-from picaption.device.sources.sources import DEMO_PICTURES
+from picaption.device.sources.demo_frames import DEMO_IMAGES
+from tests.device.fakes.bench_reports import make_run
 
 ROOT = Path(__file__).parents[3]
-DEMO = DEMO_PICTURES
-PLAN = Plan(str(default_bundle()), 0, 1, None, 0, 4, str(DEMO), 0.0)
+PLAN = Plan(str(default_bundle()), "ai-edge-litert", 1, None, 0, 4, str(DEMO_IMAGES), 0.0)
 
 
 @pytest.fixture(scope="module")
-def figures():
-    told = []
-    found = bench(threads=(1, 2), count=5, source=str(DEMO), told=told.append)
-    assert told == [
+def report():
+    lines = []
+    report = bench(threads=(1, 2), count=5, source=str(DEMO_IMAGES), on_progress=lines.append)
+    assert lines == [
         "measuring with ai-edge-litert, threads: 1",
         "measuring with ai-edge-litert, threads: 2",
     ]
-    return found
+    return report
 
 
 @pytest.fixture
@@ -46,32 +46,31 @@ def call(capsys):
 
     def call(*arguments):
         with pytest.raises(SystemExit) as ended:
-            cli.main([str(each) for each in arguments], command, "picaption")
+            cli.main([str(argument) for argument in arguments], bench_command, "picaption")
         return ended.value.code, *capsys.readouterr()
 
     return call
 
 
-def test_the_figures_keep_to_the_schema(figures):
+def test_the_figures_keep_to_the_schema(report):
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((ROOT / "docs" / "bench.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     check = jsonschema.Draft202012Validator(schema).validate
-    check(json.loads(json.dumps(figures)))
+    check(json.loads(json.dumps(report.to_json())))
     with pytest.raises(jsonschema.ValidationError):
-        check(figures | {"version": 2})
+        check(report.to_json() | {"version": 2})
     for reference in (ROOT / "docs" / "bench").glob("*.json"):
         check(json.loads(reference.read_text()))
 
 
-def test_every_step_is_measured_with_each_number_of_threads(figures):
-    assert [run["threads"] for run in figures["runs"]] == [1, 2] and figures["failed"] == []
-    assert (
-        figures["bundle"]["bytes"] == default_bundle().stat().st_size
-        and figures["bundle"]["beam"] == 3
-    )
-    for run in figures["runs"]:
-        steps = run["steps"]
+def test_every_step_is_measured_with_each_number_of_threads(report):
+    assert [run.threads for run in report.runs] == [1, 2]
+    assert report.failed == ()
+    assert report.bundle.bytes == default_bundle().stat().st_size
+    assert report.bundle.beam == 3
+    for run in report.runs:
+        steps = run.steps
         assert list(steps) == [
             "preprocess",
             "encode",
@@ -82,18 +81,14 @@ def test_every_step_is_measured_with_each_number_of_threads(figures):
             "live",
         ]
         for step in steps.values():
-            assert 0 < step["p50"] <= step["p90"] <= step["p95"] <= step["p99"] <= step["max"]
-        assert {
-            name: step["count"] for name, step in steps.items() if name != "live"
-        } == dict.fromkeys(list(steps)[:-1], 5)
-        # A frame holds all that the encoder does, and a process starts Python before it captions.
-        assert (
-            steps["frame"]["mean"] > steps["encode"]["p50"] / 2
-            and steps["next_word"]["p50"] < steps["caption"]["p50"]
-        )
-        assert run["first_caption_ms"] > run["load_ms"] + steps["frame"]["first"]
-        assert steps["next_word"]["first"] is None and steps["encode"]["first"] > 0
-        assert 40 < run["peak_megabytes"] < 400
+            assert 0 < step.p50 <= step.p90 <= step.p95 <= step.p99 <= step.max
+        counts = {name: step.count for name, step in steps.items() if name != "live"}
+        assert counts == dict.fromkeys(list(steps)[:-1], 5)
+        # A process starts Python and loads the bundle before it captions.
+        assert run.first_caption_ms > run.load_ms + steps["frame"].first
+        assert steps["next_word"].first is None
+        assert steps["encode"].first > 0
+        assert 40 < run.peak_megabytes < 400
 
 
 def test_a_camera_fails_as_a_camera():
@@ -103,51 +98,44 @@ def test_a_camera_fails_as_a_camera():
 
 def test_a_source_of_one_picture_is_too_little():
     with pytest.raises(PicaptionError, match="one frame only: give a source with more"):
-        run_plan(replace(PLAN, count=1, source=str(DEMO / "cat.jpg")))
+        run_plan(replace(PLAN, count=1, source=str(DEMO_IMAGES / "cat.jpg")))
 
 
-def test_a_process_that_is_killed_is_told_of(monkeypatch):
-    monkeypatch.setattr(
-        "picaption.device.bench.bench.arguments_of",
-        lambda plan: ["-c", "import os; os.kill(os.getpid(), 9)"],
-    )
+def test_a_process_that_is_killed_is_told_of():
+    command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
     with pytest.raises(PicaptionError, match="ended by signal 9: see whether memory is short"):
-        run_plan(PLAN)
+        run_plan(PLAN, command)
 
 
-def test_a_runtime_that_does_not_load_is_told_of_beside_another(monkeypatch):
-    monkeypatch.setattr(
-        "picaption.device.bench.bench.installed",
-        lambda: [(0, "ai-edge-litert"), (1, "tflite-runtime")],
-    )
-
-    def run(plan):
-        if plan.runtime == 1:
+def test_a_runtime_that_does_not_load_is_told_of_beside_another():
+    def measure(plan):
+        if plan.runtime == "tflite-runtime":
             raise PicaptionError("tflite-runtime does not load: numpy is too new")
-        return {"threads": plan.threads}
+        return make_run({"encode": [[1.0]]}, threads=plan.threads)
 
-    monkeypatch.setattr("picaption.device.bench.bench.run_plan", run)
-    found = bench(threads=(1, 2))
-    assert found["runs"] == [{"threads": 1}, {"threads": 2}]
-    assert found["failed"] == ["tflite-runtime: tflite-runtime does not load: numpy is too new"]
-    monkeypatch.setattr("picaption.device.bench.bench.installed", lambda: [(1, "tflite-runtime")])
+    both = ["ai-edge-litert", "tflite-runtime"]
+    report = bench(threads=(1, 2), runtimes=both, measure=measure)
+    assert [run.threads for run in report.runs] == [1, 2]
+    assert report.failed == ("tflite-runtime: tflite-runtime does not load: numpy is too new",)
     with pytest.raises(PicaptionError, match="^tflite-runtime does not load: numpy is too new$"):
-        bench()
+        bench(runtimes=["tflite-runtime"], measure=measure)
 
 
-def test_runtimes_are_found_without_loading_them(monkeypatch):
-    assert (0, "ai-edge-litert") in installed()
-    monkeypatch.setattr(
-        "picaption.device.bench.bench.RUNTIMES", (("no_such_runtime.interpreter", "no-such"),)
-    )
-    assert installed() == [(0, "no-such")]
+def test_a_runtime_that_is_not_there_is_missed():
+    with pytest.raises(PicaptionError, match="no TFLite runtime is installed"):
+        run_plan(replace(PLAN, runtime="no-such"))
+
+
+def test_runtimes_are_found_without_loading_them():
+    assert "ai-edge-litert" in installed_runtimes()
+    assert installed_runtimes([("no_such_runtime.interpreter", "no-such")]) == ["no-such"]
 
 
 @pytest.mark.parametrize(
     "text, numbers", [("3", (3,)), ("2,1", (1, 2)), ("1..4", (1, 2, 3, 4)), ("1, 3..4", (1, 3, 4))]
 )
 def test_lists_of_threads(text, numbers):
-    assert threads_of(text) == numbers
+    assert parse_threads(text) == numbers
 
 
 @pytest.mark.parametrize(
@@ -155,12 +143,13 @@ def test_lists_of_threads(text, numbers):
 )
 def test_what_is_no_list_of_threads(call, text):
     code, out, errors = call("--threads", text)
-    assert (code, out) == (2, "") and errors.count("\n") == 1
+    assert (code, out) == (2, "")
+    assert errors.count("\n") == 1
     assert "such as" in errors
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (("--bundle", "none.tflite"), "none.tflite: cannot read the bundle"),
         (
@@ -185,51 +174,53 @@ def test_what_is_no_list_of_threads(call, text):
         (("--compare", "a", "b", "--json", "c"), "--compare measures nothing"),
     ],
 )
-def test_bad_options_are_one_line(call, arguments, said):
+def test_bad_options_are_one_line(call, arguments, message):
     code, out, errors = call(*arguments)
-    assert code == 2 and out == ""
-    assert said in errors.splitlines()[-1] and "Traceback" not in errors
+    assert code == 2
+    assert out == ""
+    assert message in errors.splitlines()[-1]
+    assert "Traceback" not in errors
 
 
-def test_what_the_command_writes(call, tmp_path, monkeypatch, figures):
-    monkeypatch.setattr("picaption.device.bench.bench.bench", lambda *arguments: figures)
-    code, out, _ = call("--json", tmp_path / "b.json", "--html", tmp_path / "b.html")
-    assert code == 0 and "a frame takes" in out
-    assert json.loads((tmp_path / "b.json").read_text()) == figures
+def test_what_the_command_writes(call, tmp_path):
+    arguments = ("--threads", 1, "--count", 1, "--source", DEMO_IMAGES)
+    code, out, _ = call(*arguments, "--json", tmp_path / "b.json", "--html", tmp_path / "b.html")
+    assert code == 0
+    assert "a frame takes" in out
+    assert len(Report.from_json(json.loads((tmp_path / "b.json").read_text())).runs) == 1
     assert "<svg" in (tmp_path / "b.html").read_text()
-    assert json.loads(call("--json", "-")[1]) == figures
+
+
+def test_what_is_written_compares(call, tmp_path, report, capsys):
+    write_report(report, str(tmp_path / "b.json"), None)
+    assert json.loads((tmp_path / "b.json").read_text()) == report.to_json()
+    capsys.readouterr()
+    write_report(report, "-", None)
+    assert json.loads(capsys.readouterr().out) == report.to_json()
     code, out, _ = call("--compare", tmp_path / "b.json", tmp_path / "b.json")
-    assert code == 0 and out.count("1.000  1.000") == 0 and out.count("within noise") == 14
+    assert code == 0
+    assert out.count("1.000  1.000") == 0
+    assert out.count("within noise") == 14
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full")
-    (tmp_path / "b.json.partial").symlink_to("/dev/full")
+    (tmp_path / ".b.partial.json").symlink_to("/dev/full")
     with pytest.raises(
         PicaptionError,
         match="cannot be written .No space left on device.; check the folder and its disk",
     ):
-        write_whole(tmp_path / "b.json", "text")
+        write_output(tmp_path / "b.json", "text")
     assert not (tmp_path / "b.json").exists()
     (tmp_path / "old.json").write_text("old")
     monkeypatch.setattr(
         os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
     with pytest.raises(PicaptionError):
-        write_whole(tmp_path / "old.json", "text")
-    assert (tmp_path / "old.json").read_text() == "old" and not (
-        tmp_path / "old.json.partial"
-    ).exists()
-
-
-def test_steps_that_vary_are_doubtful():
-    calm, wild = {"steady": True, "varied_percent": 5.0}, {"steady": False, "varied_percent": 12.3}
-    assert step_doubts({"encode": calm}) == []
-    assert step_doubts({"encode": wild, "frame": calm}) == [
-        "encode did not become steady before being measured",
-        "from round to round varied encode by 12 %",
-    ]
+        write_output(tmp_path / "old.json", "text")
+    assert (tmp_path / "old.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
 
 
 def test_the_process_is_this_packages_wherever_it_is_called(tmp_path, monkeypatch):
@@ -237,9 +228,7 @@ def test_the_process_is_this_packages_wherever_it_is_called(tmp_path, monkeypatc
     (tmp_path / "picaption" / "__init__.py").write_text("raise SystemExit('another package')")
     monkeypatch.chdir(tmp_path)
     run = run_plan(PLAN)
-    assert run["steps"]["live"]["count"] == 4 and run["source"] == str(DEMO)
-    assert steps.arguments_of(PLAN)[:3] == [
-        "-P",
-        "-m",
-        "picaption.device.bench.steps",
-    ] and sys.version_info >= (3, 11)
+    assert run.steps["live"].count == 4
+    assert run.source == str(DEMO_IMAGES)
+    arguments = measure_arguments(PLAN)
+    assert arguments[:3] == ["-P", "-m", "picaption.device.bench.steps"]
