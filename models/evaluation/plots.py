@@ -1,13 +1,19 @@
 """Plots of measurements, drawn by matplotlib without a screen."""
 
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from picaption.device.atomic import atomic_write
 from picaption.device.errors import PicaptionError
 
-#: A colour a head, told apart by the colour-blind too (Wong, "Points of view: Color blindness", Nature Methods 2011).
+#: A colour a head, distinct for the colour-blind too (Wong, "Points of view: Color blindness",
+#: Nature Methods 2011).
 COLOURS = {
     "image": "#999999",
     "image, wide": "#000000",
@@ -17,82 +23,118 @@ COLOURS = {
     "human": "#009E73",
 }
 #: The most panels of a study beside each other.
-PANELS = 4
-#: The most classes whose names are written beside a confusion matrix, and whose pictures are counted in its cells.
-NAMED, COUNTED = 60, 25
+PANELS_A_LINE = 4
+#: The most classes whose names are written beside a confusion matrix.
+MAX_NAMED_CLASSES = 60
+#: The most classes whose images are counted in its cells.
+MAX_COUNTED_CLASSES = 25
+#: Resolution of a file of pixels.
+DOTS_AN_INCH = 110
+
+#: A row of picaption.models.evaluation.caption_study.study.
+StudyRow = Mapping[str, Any]
 
 
-def plot_study(path, rows, measure):
-    """Draw the rows of picaption.models.evaluation.caption_study.study to `path`: a panel a kind of frames, a line a head, bars for the spread of the
-    draws; measure: what the score is."""
+def plot_study(path: str | Path, rows: Sequence[StudyRow], score: str) -> None:
+    """Write the plot that `draw_study` draws; the parameters are its and `save_figure`'s."""
+    save_figure(draw_study(rows, score), path)
+
+
+def draw_study(rows: Sequence[StudyRow], score: str) -> Figure:
+    """Return a plot with a panel for each sort of frames, a line a head, bars for the spread.
+
+    Args:
+        rows: Those of picaption.models.evaluation.caption_study.study.
+        score: What their scores are, with the unit.
+    """
     panels = list(dict.fromkeys(row["frames"] for row in rows))
-    lines = -(-len(panels) // PANELS)
+    lines = -(-len(panels) // PANELS_A_LINE)
     columns = -(-len(panels) // lines)
     figure = Figure(figsize=(3.4 * columns + 1.4, 3.7 * lines), layout="constrained")
     axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.remove()
-    drawn = {}
+    legend: dict[str, Any] = {}
     for axis, panel in zip(axes.flat, panels):
-        shown = [row for row in rows if row["frames"] == panel]
-        for head, colour in COLOURS.items():
-            if head in shown[0]:
-                means = [row[head] for row in shown]
-                bars = [
-                    [abs(mean - row["spread"][head][side]) for mean, row in zip(means, shown)]
-                    for side in (0, 1)
-                ]
-                drawn[head] = axis.errorbar(
-                    range(len(shown)),
-                    means,
-                    bars,
-                    color=colour,
-                    marker="o",
-                    markersize=3,
-                    capsize=2,
-                    linewidth=2 if head == "fused" else 1,
-                )
-        axis.set_xticks(range(len(shown)), [row["pictures"] or "all" for row in shown])
-        axis.set(title=panel, xlabel="pictures a class")
-        axis.grid(axis="y", alpha=0.3)
+        legend |= _draw_panel(axis, panel, [row for row in rows if row["frames"] == panel])
     for axis in axes[:, 0]:
-        axis.set_ylabel(measure)
-    figure.legend(drawn.values(), drawn.keys(), loc="outside right center")
-    save(figure, path)
+        axis.set_ylabel(score)
+    figure.legend(list(legend.values()), list(legend), loc="outside right center")
+    return figure
 
 
-def plot_confusion(path, counts, classes):
-    """Draw a confusion matrix to `path`; counts: int [C, C], a row a true class, a column the class that was told."""
+def _draw_panel(axis: Axes, panel: str, rows: Sequence[StudyRow]) -> dict[str, ErrorbarContainer]:
+    """Draw the rows of one sort of frames; return the line of each head."""
+    lines = {}
+    for head, colour in COLOURS.items():
+        if head not in rows[0]:
+            continue
+        means = [row[head] for row in rows]
+        below = [abs(row[head] - row["spread"][head][0]) for row in rows]
+        above = [abs(row[head] - row["spread"][head][1]) for row in rows]
+        lines[head] = axis.errorbar(
+            range(len(rows)),
+            means,
+            [below, above],
+            color=colour,
+            marker="o",
+            markersize=3,
+            capsize=2,
+            linewidth=2 if head == "fused" else 1,
+        )
+    axis.set_xticks(range(len(rows)), [row["pictures"] or "all" for row in rows])
+    axis.set(title=panel, xlabel="pictures a class")
+    axis.grid(axis="y", alpha=0.3)
+    return lines
+
+
+def plot_confusion(path: str | Path, counts: np.ndarray, classes: Sequence[str]) -> None:
+    """Write the plot of a confusion matrix.
+
+    Args:
+        path: The file; its suffix chooses the format.
+        counts: int [C, C], a row a true class, a column a predicted one.
+        classes: Their names.
+
+    Raises:
+        PicaptionError: The file cannot be written.
+    """
     shares = counts / counts.sum(1, keepdims=True).clip(1)
     size = max(4, min(14, 2.5 + 0.3 * len(classes)))
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= NAMED:
-        axis.set_xticks(range(len(classes)), [_shown(name) for name in classes], rotation=90)
-        axis.set_yticks(range(len(classes)), [_shown(name) for name in classes])
-    if len(classes) <= COUNTED:
+    if len(classes) <= MAX_NAMED_CLASSES:
+        names = [escape_formulas(name) for name in classes]
+        axis.set_xticks(range(len(classes)), names, rotation=90)
+        axis.set_yticks(range(len(classes)), names)
+    if len(classes) <= MAX_COUNTED_CLASSES:
         for row, column in zip(*counts.nonzero()):
             axis.text(
                 column,
                 row,
-                int(counts[row, column]),
+                str(counts[row, column]),
                 ha="center",
                 va="center",
                 color="white" if shares[row, column] > 0.5 else "black",
             )
     axis.set(xlabel="told", ylabel="true")
-    save(figure, path)
+    save_figure(figure, path)
 
 
-def save(figure, path):
-    """Write a matplotlib figure to `path`, whole or not at all; its ending chooses the format. Raises PicaptionError where
-    it cannot be written."""
-    path = Path(path)
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a matplotlib figure, completely or not at all.
+
+    Args:
+        figure: What to write.
+        path: The file; its suffix chooses the format.
+
+    Raises:
+        PicaptionError: It cannot be written.
+    """
     try:
-        figure.savefig(partial, dpi=110)
-        os.replace(partial, path)
+        with atomic_write(path) as partial:
+            figure.savefig(partial, dpi=DOTS_AN_INCH)
     except ValueError:
         raise PicaptionError(
             f"{path} has no ending of a plot that can be drawn; use .png, .svg or .pdf"
@@ -101,10 +143,8 @@ def save(figure, path):
         raise PicaptionError(
             f"{path} cannot be written ({error.strerror}); check the folder"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def _shown(name):
-    """Return a class' name as matplotlib shall write it: it takes what stands between dollar signs for formulas."""
+def escape_formulas(name: str) -> str:
+    """Return a name as matplotlib shows it: text between dollar signs would be a formula."""
     return name.replace("$", r"\$")

@@ -11,7 +11,7 @@ from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.images import read_image
 from picaption.models.data.corruptions import low_light
 from picaption.models.data.readers import Record, read_folders
-from picaption.models.evaluation import caption_study, plots
+from picaption.models.evaluation import caption_study
 from picaption.models.evaluation.caption_study import (
     Inputs,
     command,
@@ -165,25 +165,6 @@ def test_the_table_has_a_line_a_count_and_kind_of_frames():
         first
     ) == len(last)
     assert last.split() == ["captioned", "all", *["50.00"] * 5, "70.00", "1.50", "-0.25", "3.00"]
-
-
-def test_the_plot_names_every_head_that_any_panel_has(monkeypatch):
-    blind = world(True, seed=1)
-    devs = {name: blind for name in "abcde"} | {
-        "captioned": replace(blind, human=blind.evidence),
-        "together": blind,
-    }
-    figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
-    plots.plot_study(
-        "study.png",
-        caption_study.study(world(True), devs, PRIOR, False, [1, None], draws=2),
-        "top-1, %",
-    )
-    (figure,) = figures
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(caption_study.HEADS)
-    assert [axis.get_title() for axis in figure.axes] == list(devs)
-    assert len({axis.get_position().y0 for axis in figure.axes}) == 2
 
 
 def run(*arguments):

@@ -18,7 +18,7 @@ VOID = {"meta", "img"}
 
 
 class Page(HTMLParser):
-    """Collects a page's elements and texts, and holds that each element is closed where it should be."""
+    """Collects a page's elements and texts; every element must be closed where it should be."""
 
     def __init__(self, text):
         super().__init__()
@@ -39,12 +39,14 @@ class Page(HTMLParser):
 
     def sections(self):
         """Return {heading: captions in order}."""
-        found, heading = {}, None
+        captions = {}
+        heading = None
         for text in self.texts:
-            heading = text if text in ("Best", "Worst", "At random") else heading
-            if text.startswith("said of"):
-                found.setdefault(heading, []).append(text)
-        return found
+            if text in ("Best", "Worst", "At random"):
+                heading = text
+            elif text.startswith("said of"):
+                captions.setdefault(heading, []).append(text)
+        return captions
 
 
 @pytest.fixture
@@ -53,15 +55,15 @@ def make(tmp_path):
 
     def make(count, size=(40, 60), **changes):
         records, predictions = [], []
-        for number in range(count):
-            path = tmp_path / f"{number}.png"
-            write_image(path, np.full((*size, 3), (200, 100, number), np.uint8))
-            records.append(Record(path.name, path, (f"Seen in {number}.", "Seen."), ("cat",)))
+        for index in range(count):
+            path = tmp_path / f"{index}.png"
+            write_image(path, np.full((*size, 3), (200, 100, index), np.uint8))
+            records.append(Record(path.name, path, (f"Seen in {index}.", "Seen."), ("cat",)))
             predictions.append(
                 {
                     "image": path.name,
-                    "caption": f"said of {number}",
-                    "CIDEr": float(number),
+                    "caption": f"said of {index}",
+                    "CIDEr": float(index),
                     "tags": [{"name": "red", "score": 0.876}],
                     "classes": [],
                 }
@@ -76,18 +78,18 @@ def make(tmp_path):
 
 
 def test_the_best_the_worst_and_some_at_random(make):
-    found = Page(make(30)).sections()
-    assert found["Best"] == [f"said of {number}" for number in range(29, 17, -1)]
-    assert found["Worst"] == [f"said of {number}" for number in range(12)]
-    assert len(found["At random"]) == len(set(found["At random"])) == 12
+    sections = Page(make(30)).sections()
+    assert sections["Best"] == [f"said of {index}" for index in range(29, 17, -1)]
+    assert sections["Worst"] == [f"said of {index}" for index in range(12)]
+    assert len(sections["At random"]) == len(set(sections["At random"])) == 12
 
 
 @pytest.mark.parametrize("count, worst", [(1, 0), (12, 0), (13, 1), (24, 12)])
 def test_few_pictures_are_not_best_and_worst_at_once(make, count, worst):
-    found = Page(make(count)).sections()
-    assert len(found["Best"]) == len(found["At random"]) == min(12, count)
-    assert len(found.get("Worst", ())) == worst and not set(found["Best"]) & set(
-        found.get("Worst", ())
+    sections = Page(make(count)).sections()
+    assert len(sections["Best"]) == len(sections["At random"]) == min(12, count)
+    assert len(sections.get("Worst", ())) == worst and not set(sections["Best"]) & set(
+        sections.get("Worst", ())
     )
 
 
@@ -140,7 +142,7 @@ def test_pictures_are_scaled_down_to_a_side(make, size, scaled):
 
 def test_a_page_that_fails_is_not_begun(make, tmp_path):
     records = [Record("gone.png", tmp_path / "gone.png", ("Seen.",))]
-    told = [{"image": "gone.png", "caption": "a", "CIDEr": 1.0, "tags": [], "classes": []}]
+    predictions = [{"image": "gone.png", "caption": "a", "CIDEr": 1.0, "tags": [], "classes": []}]
     with pytest.raises(PicaptionError, match="there is no picture at"):
-        gallery.write_gallery(tmp_path / "page.html", "title", [], told, records)
+        gallery.write_gallery(tmp_path / "page.html", "title", [], predictions, records)
     assert list(tmp_path.iterdir()) == []
