@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 def partial_path(path: str | os.PathLike[str]) -> Path:
-    """Return where the file `path` stands until it is complete: ".said.partial.mp4" of "said.mp4".
+    """Return where the file `path` stands until it is complete: ".partial.cat.mp4" of "cat.mp4".
 
     The name is hidden, so that no list of images holds it, and keeps the suffix, which chooses
     the format of some files.
     """
     path = Path(path)
-    return path.parent / f".{path.stem}.partial{path.suffix}"
+    return path.parent / f".partial.{path.name}"
 
 
 @contextmanager

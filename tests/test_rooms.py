@@ -258,6 +258,9 @@ def test_whatever_is_public_has_a_docstring(name):
     module = parse(name)
     documented = [module, *public(module.body)]
     for node in documented[1:]:
+        # The attributes of a protocol are documented in its own docstring.
         if isinstance(node, ast.ClassDef):
-            documented += public(node.body)
+            documented += [
+                member for member in public(node.body) if ast.unparse(member.body[-1]) != "..."
+            ]
     assert [getattr(node, "name", name) for node in documented if not ast.get_docstring(node)] == []
