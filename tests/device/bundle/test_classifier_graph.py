@@ -12,8 +12,8 @@ from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.recognition.classifier import Classifier, probabilities
 
 
-def some_head(inputs, words, classes, seed=0):
-    """Return a Head of random weights, and features and evidence for it."""
+def some_weights(inputs, words, classes, seed=0):
+    """Return a Classifier of random weights, and features and word evidence for it."""
     random = np.random.default_rng(seed)
 
     def normal(*shape):
@@ -30,24 +30,28 @@ def test_the_graph_computes_the_head(bundle, tmp_path, photos, multi_label):
     contents, before = read_bundle(bundle), Bundle(bundle)
     features = before.encode(np.zeros((64, 64, 3), np.uint8)).features.shape[1]
     labels = tuple(f"class {number}" for number in range(7))
-    head, seen, evidence = some_head(features, len(contents.vocabulary), 7)
-    expected = probabilities(head.logits(seen, evidence[None])[0], multi_label)
+    head, image_features, evidence = some_weights(features, len(contents.vocabulary), 7)
+    expected = probabilities(head.logits(image_features, evidence[None])[0], multi_label)
     for quantized, off in ((True, 0.03), (False, 1e-5)):
         graph = with_classify(contents.graph, head, multi_label, quantized)
         write_bundle(tmp_path / "new.tflite", replace(contents, graph=graph, labels=labels))
         after = Bundle(tmp_path / "new.tflite")
-        np.testing.assert_allclose(after.classify(seen, evidence), expected, atol=off)
+        np.testing.assert_allclose(after.classify(image_features, evidence), expected, atol=off)
         # What was there before is there still, to the bit.
-        one, other = (model.encode(np.full((64, 64, 3), 90, np.uint8)) for model in (before, after))
+        encoded_before, encoded_after = (
+            model.encode(np.full((64, 64, 3), 90, np.uint8)) for model in (before, after)
+        )
         for name in ("features", "context", "tags"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+            np.testing.assert_array_equal(
+                getattr(encoded_before, name), getattr(encoded_after, name)
+            )
         assert with_classify(graph, head, multi_label, quantized) == graph  # Nothing piles up.
 
 
 def test_a_raw_head_beside_a_captioner_takes_features_as_they_are(bundle, tmp_path, photos):
     contents = read_bundle(bundle)
     features = Bundle(bundle).encode(np.zeros((64, 64, 3), np.uint8)).features.shape[1]
-    head, seen, _ = some_head(features, None, 4)
+    head, image_features, _ = some_weights(features, None, 4)
     head = replace(head, features=head.features / 30, raw=True)
     graph = with_classify(contents.graph, head, False)
     write_bundle(
@@ -55,20 +59,24 @@ def test_a_raw_head_beside_a_captioner_takes_features_as_they_are(bundle, tmp_pa
         replace(contents, graph=graph, labels=("ash", "birch", "cedar", "oak")),
     )
     after = Bundle(tmp_path / "raw.tflite")
-    expected = probabilities((seen @ head.features + head.bias)[0], False)
+    expected = probabilities((image_features @ head.features + head.bias)[0], False)
     np.testing.assert_allclose(
-        after.classify(seen, np.ones(len(contents.vocabulary), np.float32)), expected, atol=0.03
+        after.classify(image_features, np.ones(len(contents.vocabulary), np.float32)),
+        expected,
+        atol=0.03,
     )
-    said = Recognizer(after)(photos["cat"])
-    assert said.caption.words and said.classes[0].name in after.labels
+    result = Recognizer(after)(photos["cat"])
+    assert result.caption.words and result.classes[0].name in after.labels
 
 
 def test_a_graph_without_a_captioner_or_classes_is_given_some(bundle):
     graph = read_bundle(bundle).graph
-    head, seen, _ = some_head(512, None, 3)
+    head, image_features, _ = some_weights(512, None, 3)
     interpreter = make_interpreter(with_classify(graph, head, False))
     runner = interpreter.get_signature_runner("classify")
     assert list(runner.get_input_details()) == ["features"]
     np.testing.assert_allclose(
-        runner(features=seen)["scores"][0], probabilities(head.logits(seen)[0], False), atol=0.03
+        runner(features=image_features)["scores"][0],
+        probabilities(head.logits(image_features)[0], False),
+        atol=0.03,
     )

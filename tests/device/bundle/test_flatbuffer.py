@@ -13,7 +13,7 @@ from picaption.device.bundle.runtime import make_interpreter
 
 
 def twice(weight, padding):
-    """Return a graph of one tensor and two buffers of the same `weight`, with `padding` bytes of description."""
+    """Return a graph with two buffers of the same `weight`, and `padding` bytes of description."""
     buffers = [schema.BufferT(data=np.frombuffer(weight, np.uint8)) for _ in range(2)]
     tensors = [
         schema.TensorT(
@@ -50,7 +50,7 @@ def test_equal_vectors_stand_once_and_weights_stay_aligned():
 
 
 def test_a_bundle_says_the_very_same_in_fewer_bytes(tmp_path, photos):
-    # The shipped bundle went through it when it was made; writing every vector anew makes it large again.
+    # The shipped bundle is compact; writing every vector by itself makes it large again.
     contents = read_bundle(default_bundle())
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(
@@ -65,11 +65,11 @@ def test_a_bundle_says_the_very_same_in_fewer_bytes(tmp_path, photos):
     write_bundle(tmp_path / "large.tflite", dataclasses.replace(contents, graph=large))
     write_bundle(tmp_path / "small.tflite", dataclasses.replace(contents, graph=small))
     first, second = (Bundle(tmp_path / name) for name in ("large.tflite", "small.tflite"))
-    picture = Recognizer(first).prepare(photos["coffee"])
-    one, other = first.encode(picture), second.encode(picture)
+    image = Recognizer(first).prepare(photos["coffee"])
+    before, after = first.encode(image), second.encode(image)
     for name in ("features", "context", "tags"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
     history = np.zeros((3, first.metadata.order - 1), np.int32)
     np.testing.assert_array_equal(
-        first.next_word(history, one.context), second.next_word(history, other.context)
+        first.next_word(history, before.context), second.next_word(history, after.context)
     )

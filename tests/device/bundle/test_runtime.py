@@ -106,7 +106,10 @@ def test_an_interpreter_is_ready_to_run(bundle):
 
 def test_nothing_is_printed_of_it(bundle):
     # LiteRT tells of its delegate once in a process.
-    program = f"from picaption.device.bundle.runtime import make_interpreter; make_interpreter(open({str(bundle)!r}, 'rb').read())"
+    program = (
+        "from picaption.device.bundle.runtime import make_interpreter; "
+        f"make_interpreter(open({str(bundle)!r}, 'rb').read())"
+    )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

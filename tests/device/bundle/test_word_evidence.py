@@ -6,29 +6,10 @@ import numpy as np
 import pytest
 
 from picaption.device.bundle.metadata import Metadata
-from picaption.device.bundle.prompts import encode_prompts
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE, compute_word_evidence
 
 VOCABULARY = Vocabulary((*SPECIAL_WORDS, "on", "a", "dog"))
-
-
-def test_prompts_are_histories_that_end_with_their_words():
-    found = encode_prompts(VOCABULARY, ("on a", "a", ""), 4)
-    assert found.dtype == np.int32 and found.tolist() == [[0, 3, 4], [0, 0, 4], [0, 0, 0]]
-    assert encode_prompts(VOCABULARY, ("on a", "a", ""), 4) is found
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("on a dog", "the prompt 'on a dog' is too long"),
-        ("a cat", "the prompt 'a cat' has the unknown word 'cat'"),
-    ],
-)
-def test_a_prompt_that_cannot_be_asked_is_refused(text, message):
-    with pytest.raises(ValueError, match=message):
-        encode_prompts(VOCABULARY, (text,), 3)
 
 
 def test_evidence_is_the_mean_over_prompts():

@@ -1,0 +1,121 @@
+"""What a bundle says of itself: read as it was written, and refused in one line."""
+
+import json
+
+import pytest
+
+from picaption.device.bundle.metadata import Beam, Input, Metadata, from_json, to_json
+from picaption.device.errors import PicaptionError
+
+METADATA = Metadata(
+    "tiny",
+    "Apache-2.0",
+    "single-label",
+    Input(32, 48, "crop"),
+    3,
+    Beam(2, 1, 9, 1.25),
+    ("a", "on top"),
+    ("cat", "dog"),
+    0.25,
+    0.75,
+    0.5,
+    {"pictures": 3},
+    {"CIDEr": 0.5},
+)
+
+
+def test_metadata_is_read_as_it_was_written():
+    for metadata in (METADATA, Metadata("plain")):
+        assert from_json(to_json(metadata), "here") == metadata
+    assert from_json(
+        '{"format_version": 4, "name": "plain", "beam": {"width": 5}}', "here"
+    ) == Metadata("plain", beam=Beam(width=5))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "Expecting value"),
+        (b"\xff", "can't decode"),
+        ("[]", "it is not a JSON object"),
+        ("{}", "no format version"),
+        ('{"format_version": true, "name": "x"}', "it has no format version"),
+        ('{"format_version": 4}', "it has no name"),
+        ('{"format_version": 3}', "it has no name"),
+    ],
+)
+def test_text_that_is_no_metadata_is_refused(text, message):
+    with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: .*{message}"):
+        from_json(text, "here")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"colour": 1}, "unknown entry 'colour'"),
+        ({"input": {"depth": 3}}, "unknown entry 'depth'"),
+        ({"name": 3}, "name is 3"),
+        ({"licence": None}, "licence is None"),
+        ({"head": "soft"}, "head is 'soft'"),
+        ({"input": 224}, "input is not an object"),
+        ({"input": {"height": "224"}}, "height is '224'"),
+        ({"input": {"width": 0}}, "the input size is absurd"),
+        ({"input": {"width": 4097}}, "the input size is absurd"),
+        ({"input": {"resize": "pad"}}, "the resize rule is 'pad'"),
+        ({"order": 3.0}, "order is 3.0"),
+        ({"input": {"width": True}}, "width is True"),
+        ({"order": 1}, "order is 1"),
+        ({"order": 17}, "order is 17"),
+        ({"beam": {"width": 0}}, "the beam's settings are absurd"),
+        ({"beam": {"min_words": 5, "max_words": 4}}, "the beam's settings are absurd"),
+        ({"beam": {"length_penalty": "1"}}, "length_penalty is '1'"),
+        ({"beam": {"length_penalty": float("inf")}}, "the length penalty is inf"),
+        ({"beam": {"tag_weight": -1}}, "the weight of the tags is -1"),
+        ({"beam": {"evidence": 0.4}}, "unknown entry 'evidence'"),
+        ({"input": {"resize": "squash"}}, "the resize rule is 'squash'"),
+        ({"tags": "cat"}, "tags is 'cat'"),
+        ({"tags": ["cat", 1]}, "tags are not words"),
+        ({"tag_threshold": False}, "tag_threshold is False"),
+        ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
+        ({"tag_threshold": 10**400}, "a threshold is not from 0 to 1"),
+        ({"scene_threshold": -0.1}, "the scene threshold is -0.1"),
+        ({"name": ""}, "it has no name"),
+        ({"provenance": []}, r"provenance is \[\]"),
+        ({"measured": 0.5}, "measured is 0.5"),
+    ],
+)
+def test_metadata_of_another_kind_is_refused(changes, message):
+    text = json.dumps(json.loads(to_json(METADATA)) | changes)
+    with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: {message}"):
+        from_json(text, "here")
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        ({}, Metadata("old")),
+        ({"input": {"resize": "squash"}}, Metadata("old", input=Input(resize="stretch"))),
+        ({"input": {"resize": "crop"}}, Metadata("old", input=Input(resize="crop"))),
+        ({"beam": {"evidence": 0.4, "width": 2}}, Metadata("old", beam=Beam(2, tag_weight=0.4))),
+    ],
+)
+def test_format_3_is_read_by_the_names_of_format_4(values, expected):
+    text = json.dumps({"format_version": 3, "name": "old"} | values)
+    assert from_json(text, "here") == expected
+    assert json.loads(to_json(expected))["format_version"] == 4
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"input": 224}, "input is not an object"),
+        ({"beam": ["evidence"]}, "beam is not an object"),
+        ({"input": {"resize": ["squash"]}}, r"resize is \['squash'\]"),
+        ({"beam": {"evidence": "0.4"}}, "tag_weight is '0.4'"),
+        ({"beam": {"evidence": -1}}, "the weight of the tags is -1"),
+    ],
+)
+def test_format_3_is_checked_too(values, message):
+    text = json.dumps({"format_version": 3, "name": "old"} | values)
+    with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: {message}"):
+        from_json(text, "here")
