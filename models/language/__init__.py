@@ -1,1 +1,1 @@
-"""N-gram language models and what they know of classes."""
+"""Counted n-gram language models, and what captions say of classes."""

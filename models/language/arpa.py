@@ -1,181 +1,238 @@
-"""n-gram models in ARPA files, the text format that SRILM, KenLM and other toolkits share.
+r"""n-gram models in ARPA files, the text format that SRILM, KenLM and other toolkits share.
 
-\\data\\ and how many n-grams there are of each order, then for each order \\N-grams: and a line for each n-gram:
+\data\ and how many n-grams there are of each order, then for each order \N-grams: and a line for
+each n-gram:
 
-    log10 P(w_n | w_1 ... w_{n-1}) <tab> w_1 ... w_n [<tab> log10 of the back-off weight of w_1 ... w_n]
+    log10 P(w_n | w_1 ... w_{n-1}) <tab> w_1 ... w_n [<tab> log10 of the back-off weight]
 
-and \\end\\ at last (https://www.speech.sri.com/projects/srilm/manpages/ngram-format.5.html). -99 stands for log 0.
+and \end\ at last (https://www.speech.sri.com/projects/srilm/manpages/ngram-format.5.html). The
+back-off weight is that of w_1 ... w_n as a history. -99 stands for log 0.
 """
 
 import math
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from picaption.device import PicaptionError
 from picaption.device.bundle.vocabulary import END_ID, SPECIAL_WORDS, START_ID, Vocabulary
 
 from ..files import write_lines
-from .ngram import NGramModel, probability
+from .ngram import History, NGramModel, probability
 
-#: What parts words in an ARPA file, as KenLM reads it; other white space is part of a word.
-SPACE = re.compile(r"[\0\t\n\v\f\r ]+")
-ZERO = -99
+#: What separates words in an ARPA file, as KenLM reads it; other white space is part of a word.
+_SEPARATORS = "\0\t\n\v\f\r "
+_SEPARATOR = re.compile(f"[{_SEPARATORS}]+")
+#: The logarithm of zero.
+_LOG_ZERO = -99
+#: Decimals of logarithms in a file.
+_DECIMALS = 9
+#: How much of a malformed line an error quotes.
+_QUOTED = 60
 
 
-def write_arpa(path, model, vocabulary):
-    """Write `model`, an NGramModel, with the words of `vocabulary` to the ARPA file `path`, whole or not at all.
+def write_arpa(path: str | Path, model: NGramModel, vocabulary: Vocabulary) -> None:
+    """Write a model to an ARPA file, completely or not at all.
 
-    Raises PicaptionError where a word is empty or has a space within, which the format cannot hold, and ValueError
-    where the vocabulary is of another size.
+    Args:
+        path: The file.
+        model: The model.
+        vocabulary: Its words.
+
+    Raises:
+        PicaptionError: A word is empty or has a space within, which the format cannot hold.
+        ValueError: The vocabulary is of another size than the model.
     """
     if len(vocabulary) != model.size:
         raise ValueError(f"the model is of {model.size} words, the vocabulary of {len(vocabulary)}")
     for word in vocabulary.words:
-        if not word or SPACE.search(word):
+        if not word or _SEPARATOR.search(word):
             raise PicaptionError(
                 f"{path}: ARPA files cannot hold the word {word!r}: take it out of the vocabulary"
             )
-    grams = [[((word,), probability(model, (), word)) for word in range(model.size)]]
-    grams += [[] for _ in range(model.order - 1)]
-    for history, following in model.seen.items():
+    by_order: list[list[tuple[History, float]]] = [[] for _ in range(model.order)]
+    by_order[0] += [((word_id,), probability(model, (), word_id)) for word_id in range(model.size)]
+    for history, probabilities in model.probabilities.items():
         if history:
-            grams[len(history)] += [((*history, word), found) for word, found in following.items()]
-    write_lines(path, _lines(grams, model.backoff, vocabulary))
+            by_order[len(history)] += [
+                ((*history, word_id), value) for word_id, value in probabilities.items()
+            ]
+    write_lines(path, _lines(by_order, model.backoff_weights, vocabulary))
 
 
-def _lines(grams, backoff, vocabulary):
+def _lines(
+    by_order: Sequence[Sequence[tuple[History, float]]],
+    backoff_weights: Mapping[History, float],
+    vocabulary: Vocabulary,
+) -> Iterator[str]:
+    """Yield the lines of an ARPA file, of n-grams with their probabilities."""
     yield "\\data\\"
-    for order, found in enumerate(grams, 1):
-        yield f"ngram {order}={len(found)}"
-    for order, found in enumerate(grams, 1):
+    for order, ngrams in enumerate(by_order, 1):
+        yield f"ngram {order}={len(ngrams)}"
+    for order, ngrams in enumerate(by_order, 1):
         yield f"\n\\{order}-grams:"
-        for gram, value in found:
-            line = f"{_log10(value)}\t{' '.join(vocabulary.decode(gram))}"
-            yield f"{line}\t{_log10(backoff[gram])}" if gram in backoff else line
+        for ngram, value in ngrams:
+            line = f"{_log10(value)}\t{' '.join(vocabulary.decode(ngram))}"
+            if ngram in backoff_weights:
+                line += f"\t{_log10(backoff_weights[ngram])}"
+            yield line
     yield "\n\\end\\"
 
 
-def _log10(value):
-    # Rounded, for a sum that comes out as a little more than one would be no probability.
-    return round(math.log10(value), 9) if value else ZERO
+def _log10(value: float) -> float:
+    """Return a rounded logarithm: a sum that is slightly above one would be no probability."""
+    return round(math.log10(value), _DECIMALS) if value else _LOG_ZERO
 
 
-def read_arpa(path):
-    """Return (NGramModel, Vocabulary) from the ARPA file `path`, written by picaption or another toolkit.
+def read_arpa(path: str | Path) -> tuple[NGramModel, Vocabulary]:
+    """Read an ARPA file, written by picaption or another toolkit.
 
-    Its words keep their order, the special ones put first; where there is no <unk>, unknown words are impossible.
-    Raises PicaptionError, naming the line, where the file cannot be read or is not a whole ARPA file of sentences.
+    Returns:
+        The model, and its words in the order of the file, the special ones put first. Where there
+        is no <unk>, unknown words are impossible.
+
+    Raises:
+        PicaptionError: It cannot be read, or is not a complete ARPA file of sentences; the error
+            names the line.
     """
     try:
         with open(path, encoding="utf-8") as file:
-            lines = ((number, line.strip("\0\t\n\v\f\r ")) for number, line in enumerate(file, 1))
-            return _Reader(path, lines).read()
+            return _Reader(path, file).read()
     except (OSError, UnicodeDecodeError) as error:
         raise PicaptionError(f"{path}: cannot read this as an ARPA file: {error}") from None
 
 
 class _Reader:
-    """Reads (number, line) pairs of the file `path`, one after the other."""
+    """Reads the lines of an ARPA file, one after the other."""
 
-    def __init__(self, path, lines):
-        self.path, self.lines = path, ((number, line) for number, line in lines if line)
-        self.number, self.line = 0, ""
+    def __init__(self, path: str | Path, lines: Iterable[str]) -> None:
+        self._path = path
+        self._lines = self._number_lines(lines)
+        self._line_number = 0
+        self._line = ""
+        self._listed_words: set[str] = set()
+        self._word_ids = {word: word_id for word_id, word in enumerate(SPECIAL_WORDS)}
+        self._probabilities: dict[History, dict[int, float]] = {(): {}}
+        self._backoff_weights: dict[History, float] = {}
 
-    def read(self):
-        """Return (NGramModel, Vocabulary)."""
-        while self.advance() != "\\data\\":  # Whatever is before it is a comment.
+    def read(self) -> tuple[NGramModel, Vocabulary]:
+        while self._advance() != "\\data\\":  # Whatever is before it is a comment.
             pass
-        totals = []
-        while self.advance() != "\\1-grams:":
-            found = re.fullmatch(rf"ngram +{len(totals) + 1} *= *([0-9]{{1,12}})", self.line)
-            self.check(found, f"expected 'ngram {len(totals) + 1}=' and a number, or '\\1-grams:'")
-            totals.append(int(found[1]))
-        self.check(totals, "expected 'ngram 1=' and a number before it")
-        seen, backoff, numbers = (
-            {(): {}},
-            {},
-            {word: number for number, word in enumerate(SPECIAL_WORDS)},
-        )
-        listed = set()
+        totals = self._read_totals()
         for order, total in enumerate(totals, 1):
-            last = "\\end\\" if order == len(totals) else f"\\{order + 1}-grams:"
-            count = 0
-            while self.advance() != last:
-                value, words, weight = self.gram(order, order < len(totals))
-                count += 1
-                self.check(
-                    count <= total,
-                    f"expected '{last}' after the {total} n-grams that the head names",
-                )
-                if order == 1:
-                    self.check(words[0] not in listed, f"{words[0]!r} stands there twice")
-                    listed.add(words[0])
-                    gram = (numbers.setdefault(words[0], len(numbers)),)
-                else:
-                    gram = self.numbered(words, numbers, listed, seen)
-                if gram != (
-                    START_ID,
-                ):  # It is never told; some toolkits write probability 1, some 0.
-                    seen.setdefault(gram[:-1], {})[gram[-1]] = value
-                if weight is not None:
-                    backoff[gram] = weight
-            self.check(
-                count == total,
-                f"expected {total} {order}-grams before it, as the head says, not {count}",
-            )
-            self.check(
-                order > 1 or {"<s>", "</s>"} <= listed,
+            self._read_ngrams(order, total, highest=len(totals))
+            self._check(
+                order > 1 or {"<s>", "</s>"} <= self._listed_words,
                 "expected <s> and </s> among the 1-grams before it",
             )
-        return NGramModel(len(totals), len(numbers), seen, backoff), Vocabulary(numbers)
+        model = NGramModel(
+            len(totals), len(self._word_ids), self._probabilities, self._backoff_weights
+        )
+        return model, Vocabulary(self._word_ids)
 
-    def advance(self):
+    @staticmethod
+    def _number_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+        """Yield the lines that are not empty, with their numbers."""
+        for line_number, line in enumerate(lines, 1):
+            stripped = line.strip(_SEPARATORS)
+            if stripped:
+                yield line_number, stripped
+
+    def _advance(self) -> str:
         """Go to the next line that is not empty and return it."""
-        self.number, self.line = next(self.lines, (self.number, None))
-        if self.line is None:
+        try:
+            self._line_number, self._line = next(self._lines)
+        except StopIteration:
             raise PicaptionError(
-                f"{self.path}: line {self.number}: the file ends without \\end\\: "
+                f"{self._path}: line {self._line_number}: the file ends without \\end\\: "
                 "it is no ARPA file or not all of one; get or write it again"
-            )
-        return self.line
+            ) from None
+        return self._line
 
-    def check(self, valid, wrong):
+    def _check(self, valid: bool, wrong: str) -> None:
         if not valid:
             raise PicaptionError(
-                f"{self.path}: line {self.number}: {wrong}, in {self.line[:60]!r}; "
+                f"{self._path}: line {self._line_number}: {wrong}, in {self._line[:_QUOTED]!r}; "
                 "mend this line or write the file again"
             )
 
-    def gram(self, order, has_backoff):
-        """Return a line's (probability, words, back-off weight or None)."""
-        first, *words = SPACE.split(self.line)
-        self.check(
-            len(words) == order or has_backoff and len(words) == order + 1,
-            f"expected log10 of a probability, {order} words"
-            + " and perhaps a back-off weight" * has_backoff,
-        )
-        weight = self.power_of_ten(words.pop(), 99) if len(words) > order else None
-        return self.power_of_ten(first, 0), words, weight
+    def _read_totals(self) -> list[int]:
+        """Return how many n-grams there are of each order; go on to the 1-grams."""
+        totals: list[int] = []
+        while self._advance() != "\\1-grams:":
+            order = len(totals) + 1
+            match = re.fullmatch(rf"ngram +{order} *= *([0-9]{{1,12}})", self._line)
+            self._check(
+                match is not None, f"expected 'ngram {order}=' and a number, or '\\1-grams:'"
+            )
+            assert match is not None
+            totals.append(int(match[1]))
+        self._check(bool(totals), "expected 'ngram 1=' and a number before it")
+        return totals
 
-    def power_of_ten(self, text, largest):
+    def _read_ngrams(self, order: int, total: int, highest: int) -> None:
+        """Read the n-grams of one order; go on to the line after them."""
+        last = "\\end\\" if order == highest else f"\\{order + 1}-grams:"
+        count = 0
+        while self._advance() != last:
+            count += 1
+            value, words, weight = self._split_line(order, order < highest)
+            self._check(
+                count <= total, f"expected '{last}' after the {total} n-grams that the head names"
+            )
+            ngram = self._word(words[0]) if order == 1 else self._ngram(words)
+            # START is never predicted; some toolkits write probability 1, some 0.
+            if ngram != (START_ID,):
+                self._probabilities.setdefault(ngram[:-1], {})[ngram[-1]] = value
+            if weight is not None:
+                self._backoff_weights[ngram] = weight
+        self._check(
+            count == total,
+            f"expected {total} {order}-grams before it, as the head says, not {count}",
+        )
+
+    def _split_line(self, order: int, has_backoff: bool) -> tuple[float, list[str], float | None]:
+        """Return a line's probability, words, and back-off weight or None."""
+        logarithm, *words = _SEPARATOR.split(self._line)
+        expected = f"expected log10 of a probability, {order} words"
+        if has_backoff:
+            expected += " and perhaps a back-off weight"
+        is_weighted = has_backoff and len(words) == order + 1
+        self._check(len(words) == order or is_weighted, expected)
+        weight = None
+        if is_weighted:
+            weight = self._power_of_ten(words.pop(), 99)
+        return self._power_of_ten(logarithm, 0), words, weight
+
+    def _power_of_ten(self, text: str, largest: int) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        self.check(value <= largest, f"{text!r} is not a number of at most {largest}")
-        return 10**value if value > ZERO else 0.0
+        self._check(value <= largest, f"{text!r} is not a number of at most {largest}")
+        return 10**value if value > _LOG_ZERO else 0.0
 
-    def numbered(self, words, numbers, listed, seen):
-        """Return the n-gram of `words`, not of order 1."""
+    def _word(self, word: str) -> History:
+        """Return the 1-gram of a word, which gets its id."""
+        self._check(word not in self._listed_words, f"{word!r} stands there twice")
+        self._listed_words.add(word)
+        return (self._word_ids.setdefault(word, len(self._word_ids)),)
+
+    def _ngram(self, words: Sequence[str]) -> History:
+        """Return the n-gram of words, not of order 1."""
         for word in words:
-            self.check(word in listed, f"{word!r} is not among the 1-grams")
-        gram = tuple(numbers[word] for word in words)
-        self.check(
-            START_ID not in gram[1:] and END_ID not in gram[:-1],
+            self._check(word in self._listed_words, f"{word!r} is not among the 1-grams")
+        ngram = tuple(self._word_ids[word] for word in words)
+        self._check(
+            START_ID not in ngram[1:] and END_ID not in ngram[:-1],
             "<s> stands first only, and </s> last",
         )
-        self.check(
-            gram[-2] in seen.get(gram[:-2], ()) or gram[:-1] == (START_ID,),
+        self._check(
+            ngram[-2] in self._probabilities.get(ngram[:-2], ()) or ngram[:-1] == (START_ID,),
             f"its history {' '.join(words[:-1])!r} is not among the {len(words) - 1}-grams",
         )
-        self.check(gram[-1] not in seen.get(gram[:-1], ()), "this n-gram stands there twice")
-        return gram
+        self._check(
+            ngram[-1] not in self._probabilities.get(ngram[:-1], ()),
+            "this n-gram stands there twice",
+        )
+        return ngram

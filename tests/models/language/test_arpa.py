@@ -18,7 +18,8 @@ from picaption.models.language.ngram import (
 WORDS = Vocabulary((*SPECIAL_WORDS, "a", "b", "c", "été"))
 TOLD = [[3, 4], [3, 4], [3, 5], [4, 3], [], [UNKNOWN_ID, 4, 4]]
 
-#: Written by hand, as toolkits differ: a comment, <s> with a probability, spaces for tabs, no <unk>.
+#: Written by hand, as toolkits differ: a comment, <s> with a probability, spaces for tabs, and
+#: no <unk>.
 FILE = """\
 made by hand
 
@@ -54,7 +55,7 @@ def test_a_model_read_back_is_the_same(tmp_path, order, estimate):
     back, vocabulary = read_arpa(tmp_path / "model.arpa")
     assert vocabulary.words == WORDS.words
     assert (back.order, back.size) == (order, len(WORDS))
-    for history in [*model.seen, (6,) * (order - 1)]:
+    for history in [*model.probabilities, (6,) * (order - 1)]:
         assert distribution(back, history) == pytest.approx(distribution(model, history), rel=1e-8)
     assert perplexity(back, TOLD) == pytest.approx(perplexity(model, TOLD), rel=1e-8)
     assert log_probability(back, [6, 3]) == pytest.approx(log_probability(model, [6, 3]), rel=1e-8)

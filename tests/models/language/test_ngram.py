@@ -11,14 +11,14 @@ from picaption.device.bundle.metadata import Beam
 from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 from picaption.device.recognition.beam_search import beam_search
 from picaption.models.language.ngram import (
-    FALLBACK,
+    FALLBACK_DISCOUNTS,
     distribution,
     estimate_discounts,
     history_of,
     kneser_ney,
     log_probability,
     maximum_likelihood,
-    next_word,
+    next_word_function,
     perplexity,
     probability,
     sample,
@@ -100,12 +100,13 @@ def test_discounts_by_hand():
     ],
 )
 def test_discounts_fall_back_where_the_text_is_too_small(counts):
-    assert estimate_discounts(counts) == FALLBACK
+    assert estimate_discounts(counts) == FALLBACK_DISCOUNTS
 
 
 def test_kneser_ney_by_hand():
     model = kneser_ney(TOLD, 2, SIZE)
-    # Words by how many different ones they follow: </s> a, b, c; a <s>, b; b <s>, a; c a. n1, n2, n3 = 1, 2, 1.
+    # Words by how many different ones they follow: </s> a, b, c; a <s>, b; b <s>, a; c a.
+    # n1, n2, n3 = 1, 2, 1.
     y = 1 / 5
     one, two, more = 1 - 2 * y * 2 / 1, 2 - 3 * y * 1 / 2, 3
     base = (one + 2 * two + more) / 8 * 1 / 5  # what the discounts leave, spread over five words
@@ -158,7 +159,7 @@ def captions_of(order):
 def test_every_distribution_sums_to_one(order, estimate):
     model = estimate(captions_of(order), order, 14)
     unseen = [(UNKNOWN_ID,) * (order - 1), (13, 4, 5, 6)[: order - 1], (3, 13, 4, 5)[: order - 1]]
-    for history in [*model.seen, *unseen]:
+    for history in [*model.probabilities, *unseen]:
         found = distribution(model, history)
         assert found.sum() == pytest.approx(1)
         assert found.min() >= found[START_ID] == 0
@@ -205,7 +206,7 @@ def test_a_sample_that_does_not_end_is_cut():
 @pytest.mark.parametrize("order", ORDERS)
 def test_beam_search_tells_a_caption_without_a_picture(order, estimate):
     model = estimate(TOLD, order, SIZE)
-    best = beam_search(next_word(model), order, Beam(3, 2, 2, 0.0))[
+    best = beam_search(next_word_function(model), order, Beam(3, 2, 2, 0.0))[
         0
     ]  # Three words: all of two are searched.
     assert best.log_probability == pytest.approx(log_probability(model, best.words), rel=1e-5)
@@ -216,7 +217,7 @@ def test_beam_search_tells_a_caption_without_a_picture(order, estimate):
 
 def test_next_words_take_histories_padded_with_start():
     model = kneser_ney(TOLD, 4, SIZE)
-    ask = next_word(model, cached=1)
+    ask = next_word_function(model, cache_size=1)
     asked = np.array(
         [[START_ID, START_ID, START_ID], [START_ID, START_ID, A], [START_ID, A, B], [A, B, A]],
         np.int32,

@@ -1,6 +1,7 @@
 """n-gram models against KenLM and nltk.lm, on the same text.
 
-KenLM's estimates are files (lmplz/README.md); its module and nltk are asked where they are installed.
+KenLM's estimates are files (lmplz/README.md); its module and nltk are asked where they are
+installed.
 """
 
 import math
@@ -49,12 +50,12 @@ def test_lmplz_estimates_the_same(order):
     theirs, vocabulary = read_arpa(FOLDER / f"order{order}.arpa")
     captions = [vocabulary.encode(words) for words in TEXT]
     ours = kneser_ney(captions, order, len(vocabulary))
-    assert ours.seen.keys() == theirs.seen.keys()
-    for history, following in ours.seen.items():
-        assert following == pytest.approx(theirs.seen[history], rel=1e-6)
+    assert ours.probabilities.keys() == theirs.probabilities.keys()
+    for history, following in ours.probabilities.items():
+        assert following == pytest.approx(theirs.probabilities[history], rel=1e-6)
         if history:
-            assert ours.backoff[history] == pytest.approx(
-                theirs.backoff.get(history, 1.0), rel=1e-6
+            assert ours.backoff_weights[history] == pytest.approx(
+                theirs.backoff_weights.get(history, 1.0), rel=1e-6
             )
     assert perplexity(ours, captions) == pytest.approx(perplexity(theirs, captions), rel=1e-6)
 
@@ -100,7 +101,7 @@ def lm():
 
 
 def fitted(model, order):
-    """Return nltk's `model` fitted on TRAIN: n-grams up to `order`, one <s> before a sentence, and never told."""
+    """Return nltk's `model` fitted on TRAIN: n-grams up to `order`, never <s> alone."""
     from nltk.util import everygrams
 
     grams = [
@@ -112,7 +113,7 @@ def fitted(model, order):
 
 
 def nltk_perplexity(model, ours, vocabulary, captions):
-    """Return the perplexity that nltk's `model` has on `captions`, word for word with the histories of `ours`."""
+    """Return the perplexity that nltk's `model` has on `captions`, with the histories of `ours`."""
     return model.perplexity(
         [
             (*vocabulary.decode(history_of(ours, words[:index])), vocabulary.words[word])
@@ -126,9 +127,9 @@ def nltk_perplexity(model, ours, vocabulary, captions):
 def test_nltk_has_the_same_maximum_likelihood(lm, order):
     vocabulary, train = counted(TRAIN)
     ours, theirs = maximum_likelihood(train, order, len(vocabulary)), fitted(lm.MLE(order), order)
-    for history in ours.seen:
+    for history in ours.probabilities:
         context = vocabulary.decode(history)
-        for word in (*ours.seen[history], UNKNOWN_ID, 3):
+        for word in (*ours.probabilities[history], UNKNOWN_ID, 3):
             assert probability(ours, history, word) == pytest.approx(
                 theirs.score(vocabulary.words[word], context)
             )
@@ -139,20 +140,21 @@ def test_nltk_has_the_same_maximum_likelihood(lm, order):
 
 @pytest.mark.parametrize("order", [2, 3])
 def test_nltk_has_the_same_kneser_ney_with_one_discount(lm, order):
-    # nltk discounts no unigrams, so it has no uniform distribution, and counts what follows <s> by contexts, not times.
+    # nltk discounts no unigrams, so it has no uniform distribution, and counts what follows <s> by
+    # contexts, not times.
     vocabulary, train = counted(TRAIN)
     ours = kneser_ney(train, order, len(vocabulary), [(0, 0, 0)] + [(0.4, 0.4, 0.4)] * (order - 1))
     theirs = fitted(lm.KneserNeyInterpolated(order, 0.4), order)
     random = np.random.default_rng(0)
     whole = [
         history
-        for history in ours.seen
+        for history in ours.probabilities
         if len(history) == order - 1 and (order == 2 or history[0] != START_ID)
     ]
     for index in random.choice(len(whole), 20, replace=False):
         context = vocabulary.decode(whole[index])
         for word in (
-            *ours.seen[whole[index]],
+            *ours.probabilities[whole[index]],
             *random.integers(END_ID, len(vocabulary), 5).tolist(),
         ):
             if word != UNKNOWN_ID:
