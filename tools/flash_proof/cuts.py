@@ -1,123 +1,197 @@
-"""The rough part: power that fails at a random moment, on a card that forgets what was not flushed, and what comes up then."""
+"""The rough part: power fails at a random moment, and what comes up then is looked at.
+
+The card forgets what was not flushed (see card.py).
+"""
 
 import itertools
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-import guest
-from machine import BOARDS, Machine
+from . import guest
+from .machine import BOARDS, Machine
 
 CURRENT = "readlink /opt/picaption/current"
-#: An update makes this link right before it changes `current`, and removes it when the new version is found to work; the unit takes
-#: the update back at a boot that finds it.
-PREVIOUS, TAKE_BACK = "/opt/picaption/previous", "picaption-rollback"
-#: Seconds from then on within which every other cut of an update comes: the links change, the new version is started.
-SWAP = 6
+#: An update makes this link right before it changes `current`, and removes it when the new version
+#: is found to work; the unit takes the update back at a boot that finds it.
+PREVIOUS = "/opt/picaption/previous"
+ROLLBACK_UNIT = "picaption-rollback"
+#: Seconds from then on within which every other cut of an update comes: the links change, the new
+#: version is started.
+SWAP_SECONDS = 6
 #: Two updates that take turns, as the card's boot partition holds them.
-UPDATES = "update-a.tar", "update-b.tar"
-BEGIN = "systemctl reset-failed update 2>/dev/null; systemd-run --quiet --unit=update picaption update /boot/firmware/{}"
+UPDATES = ("update-a.tar", "update-b.tar")
+_START_UPDATE = (
+    "systemctl reset-failed update 2>/dev/null; "
+    "systemd-run --quiet --unit=update picaption update /boot/firmware/{}"
+)
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A power cut `after` so many seconds, `since` what, of a machine on which a version `ran`, or none; how many writes were
-    `lost`, out of so many `unflushed` ones; in how many `seconds` from power on the next boot captioned, what it `said`, whether
-    it took an update `back`, and which version `runs` then."""
+class PowerCut:
+    """A power cut of a machine.
+
+    Attributes:
+        since: what the time is measured from, in words.
+        after: seconds since then.
+        ran: the version that ran; "" at a first boot.
+        lost: how many writes the card has forgotten.
+        unflushed: out of how many that were not flushed.
+    """
 
     since: str
     after: float
     ran: str
     lost: int
     unflushed: int
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The boot after a power cut.
+
+    Attributes:
+        seconds: from power on until it captioned.
+        caption: the first caption.
+        taken_back: whether the boot took an update back.
+        runs: the version that runs.
+    """
+
     seconds: float
-    said: str
-    back: bool
+    caption: str
+    taken_back: bool
     runs: str
 
 
-def power(work, card, log):
-    """Return a Machine with a card that forgets."""
+@dataclass(frozen=True)
+class Trial:
+    """A power cut and the boot after it."""
+
+    cut: PowerCut
+    recovery: Recovery
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Trial":
+        """Return the trial that `to_json` has made plain."""
+        return cls(PowerCut(**values["cut"]), Recovery(**values["recovery"]))
+
+    def update_outcome(self) -> str:
+        """Return what the cut of an update has left, in words."""
+        if self.recovery.taken_back:
+            return "the old version, taken back to at the next boot"
+        if self.recovery.runs == self.cut.ran:
+            return "the old version"
+        return "the new version"
+
+
+#: Disturbs a machine on which a version runs; returns since when, in words, and after how many
+#: seconds the cut comes.
+Disturbance = Callable[[Machine, str], tuple[str, float]]
+
+
+def _rough_machine(work: Path, card: Path, log: Path) -> Machine:
+    """Return a machine with a card that forgets."""
     return Machine(work, card, BOARDS["virt"], log, rough=True)
 
 
-def cut(machine, since, after, ran=""):
-    """Cut a machine's power after so many seconds; return what a Cut tells of it."""
+def _cut_power(machine: Machine, since: str, after: float, ran: str = "") -> PowerCut:
     time.sleep(after)
     lost, unflushed = machine.cut()
-    return {
-        "since": since,
-        "after": round(after, 1),
-        "ran": ran,
-        "lost": lost,
-        "unflushed": unflushed,
-    }
+    return PowerCut(since, round(after, 1), ran, lost, unflushed)
 
 
-def up(machine, timeout):
-    """Wait until a machine captions; return what a Cut tells of it."""
-    seconds, line = guest.captioning(machine, timeout)
-    back = machine.run(f"systemctl show --property=ConditionResult --value {TAKE_BACK}") == "yes"
-    return {
-        "seconds": round(seconds, 1),
-        "said": line["caption"]["text"],
-        "back": back,
-        "runs": machine.run(CURRENT).rpartition("/")[2],
-    }
+def recover(machine: Machine, timeout: float) -> Recovery:
+    """Wait until a machine captions, for `timeout` seconds at most."""
+    seconds, line = guest.wait_for_caption(machine, timeout)
+    condition = machine.run(f"systemctl show --property=ConditionResult --value {ROLLBACK_UNIT}")
+    return Recovery(
+        seconds=round(seconds, 1),
+        caption=line["caption"]["text"],
+        taken_back=condition == "yes",
+        runs=machine.run(CURRENT).rpartition("/")[2],
+    )
 
 
-def first_boots(work, fresh, log, longest):
-    """Cut first boots within their `longest` seconds, each of a new card that `fresh` makes; give the Cuts, for ever."""
-    while True:
-        card = fresh()
-        with power(work, card, log) as machine:
-            done = cut(machine, "power on", random.uniform(2, longest))
-        with power(work, card, log) as machine:
-            yield Cut(**done, **up(machine, guest.FIRST))
+def cut_first_boots(
+    work: Path, make_card: Callable[[], Path], log: Path, longest: float
+) -> Iterator[Trial]:
+    """Cut first boots, each of a new card, and yield the Trials, for ever.
 
-
-def boots(work, card, log, disturb):
-    """Cut a card's machine again and again while it captions and is disturbed; give the Cuts, for ever.
-
-    disturb: called with the machine and the version that runs, and returns since when, in words, and after how many seconds the
-    cut is to come.
+    Args:
+        work: the folder of the proof.
+        make_card: returns the path of a new card.
+        log: the file for the machines' serial lines.
+        longest: seconds within which the cut comes.
     """
-    done = None
     while True:
-        with power(work, card, log) as machine:
-            found = up(machine, guest.LATER)
-            if done:
-                yield Cut(**done, **found)
-            done = cut(machine, *disturb(machine, found["runs"]), found["runs"])
+        card = make_card()
+        with _rough_machine(work, card, log) as machine:
+            cut = _cut_power(machine, "power on", random.uniform(2, longest))
+        with _rough_machine(work, card, log) as machine:
+            yield Trial(cut, recover(machine, guest.FIRST_BOOT_SECONDS))
 
 
-def running(machine, runs):
-    """Let a machine caption, for a minute at most."""
+def cut_boots(work: Path, card: Path, log: Path, disturb: Disturbance) -> Iterator[Trial]:
+    """Cut a card's machine again and again while it captions, and yield the Trials, for ever.
+
+    Args:
+        work: the folder of the proof.
+        card: the path of the card's image.
+        log: the file for the machine's serial line.
+        disturb: what happens to the machine before the cut.
+    """
+    cut = None
+    while True:
+        with _rough_machine(work, card, log) as machine:
+            recovery = recover(machine, guest.LATER_BOOT_SECONDS)
+            if cut:
+                yield Trial(cut, recovery)
+            since, after = disturb(machine, recovery.runs)
+            cut = _cut_power(machine, since, after, recovery.runs)
+
+
+def let_caption(machine: Machine, runs: str) -> tuple[str, float]:
+    """Let a machine caption, for a minute at most: a Disturbance."""
     return "a caption", random.uniform(0, 60)
 
 
-def updating(names, longest, done):
-    """Return what begins an update, for boots: every other cut comes within the `longest` that one takes, the others around the
-    moment when the new version takes the old one's place. `done`: how many cuts there were before."""
-    numbers = itertools.count(done)
+def updating(
+    names: Mapping[str, str],
+    longest: float,
+    done: int,
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> Disturbance:
+    """Return a Disturbance that starts an update.
 
-    def disturb(machine, runs):
-        update(machine, runs, names)
-        if next(numbers) % 2:
-            machine.wait(f"[ -L {PREVIOUS} ]", guest.FIRST, every=0.1)
-            return "the swap's begin", random.uniform(0, SWAP)
-        return "the update's begin", random.uniform(0, longest)
+    Every other cut comes within the time that an update takes, the others around the moment when
+    the new version becomes the current one.
+
+    Args:
+        names: what the updates' versions are called, by file.
+        longest: seconds that an update takes.
+        done: how many cuts there were before.
+        uniform: draws the seconds between two limits.
+    """
+    indexes = itertools.count(done)
+
+    def disturb(machine: Machine, runs: str) -> tuple[str, float]:
+        start_update(machine, runs, names)
+        if next(indexes) % 2 == 0:
+            return "the update's begin", uniform(0, longest)
+        machine.wait(f"[ -L {PREVIOUS} ]", guest.FIRST_BOOT_SECONDS, every=0.1)
+        return "the swap's begin", uniform(0, SWAP_SECONDS)
 
     return disturb
 
 
-def update(machine, runs, names):
-    """Begin an update to another version than the one that runs."""
-    machine.run(BEGIN.format(next(file for file, name in names.items() if name != runs)))
-
-
-def left(found):
-    """Return what the Cut of an update, as a dict, has left, in words."""
-    if found["back"]:
-        return "the old version, taken back to at the next boot"
-    return "the old version" if found["runs"] == found["ran"] else "the new version"
+def start_update(machine: Machine, runs: str, names: Mapping[str, str]) -> None:
+    """Start an update to another version than the one that runs."""
+    file = next(file for file, name in names.items() if name != runs)
+    machine.run(_START_UPDATE.format(file))

@@ -1,35 +1,32 @@
-"""From Debian's archive to a card that captions in two emulated machines, whatever is done to its power: one command.
+"""From Debian's archive to a card that captions in two emulated machines, whatever its power does.
 
-    python tools/flash_proof/prove.py WORK [STAGE...]
+    python -m tools.flash_proof.prove WORK [STAGE...]
 
-Every stage leaves what it found in WORK/results, and is left out where it did; a rough one goes on until there are as many cuts as are
-asked for. So a run that was broken off goes on. Needs a
-Debian machine, root, and picaption with its extra `flash` installed in this Python. tools/flash_proof.md tells what came out.
+A stage leaves what it found in WORK/results and is not run again; a rough one goes on until there
+are as many cuts as are asked for. So a run that was broken off goes on. Needs a Debian machine,
+root, and picaption with its extra `flash` installed in this Python. docs/flash_proof.md says what
+came out.
 """
 
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 import click
-import stages
-from machine import MachineError
 
-import tools
+from . import stages
+from .machine import MachineError
+from .programs import install_programs
+from .proof import Proof
 
 
-def table(work):
-    """Return the lines of a table, in Markdown, of what the stages have found so far."""
+def table(proof: Proof) -> str:
+    """Return a table, in Markdown, of what the stages have found so far."""
     lines = ["| | |", "|---|---|"]
-    for name in stages.ALL:
-        path = work / "results" / f"{name}.json"
-        if path.exists():
-            lines += [f"| {what} | {found} |" for what, found in json.loads(path.read_text())]
-    return lines
+    for stage in stages.ALL:
+        lines += [f"| {subject} | {result} |" for subject, result in proof.read_rows(stage)]
+    return "\n".join(lines)
 
 
 @click.command()
@@ -46,29 +43,31 @@ def table(work):
     "--port",
     default=18080,
     show_default=True,
-    help="Of this computer, where the machine's page is looked at.",
+    help="The port of this computer that leads to a machine's page.",
 )
-def main(work, names, cuts, port):
-    """Run the stages, all of them by default, with everything in the folder WORK, and print what they found."""
+def main(work: Path, names: tuple[str, ...], cuts: int, port: int) -> None:
+    """Run the stages, all by default, in WORK.
+
+    Prints a table of what they found.
+    """
     work = work.resolve()
-    (work / "results").mkdir(parents=True, exist_ok=True)
-    tools.ready(work)
-    proof = stages.Proof(work, cuts, port)
+    work.mkdir(parents=True, exist_ok=True)
+    install_programs(work)
+    proof = Proof(work, cuts, port)
     for name in names or stages.ALL:
-        path = work / "results" / f"{name}.json"
-        if path.exists() and name not in stages.ROUGH:
+        if name not in stages.ROUGH and proof.result_path(name).exists():
             continue
         print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
         try:
-            found = stages.ALL[name](proof)
+            rows = stages.ALL[name](proof)
         except (MachineError, subprocess.CalledProcessError) as error:
             raise click.ClickException(
-                f"{name}: {error} (what its machines said is in {proof.log(name)})"
+                f"{name}: {error} (the output of its machines is in {proof.log(name)})"
             ) from None
-        path.write_text(json.dumps(found, indent=1))
-        for what, said in found:
-            print(f"  {what}: {said}", file=sys.stderr, flush=True)
-    print("\n".join(table(work)))
+        proof.write_rows(name, rows)
+        for subject, result in rows:
+            print(f"  {subject}: {result}", file=sys.stderr, flush=True)
+    print(table(proof))
 
 
 if __name__ == "__main__":

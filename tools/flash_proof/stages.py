@@ -1,4 +1,4 @@
-"""The stages of the proof: each returns rows, (what was looked at, what was found)."""
+"""The stages of the proof; each returns rows: (what was looked at, what it came to)."""
 
 import functools
 import json
@@ -9,363 +9,337 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-
-import cuts
-import guest
-import standin
-from card import copy, get, put
-from machine import BOARDS, Machine, MachineError
+from typing import Any
 
 from picaption.device import Recognizer, default_bundle
 from picaption.device.bench.fingerprint import compare, read_lines
 from picaption.device.bundle.bundle import read_bundle, write_bundle
 from picaption.device.flash.installer import read_manifest
-from picaption.device.sources.sources import Demo
-from tools import run
+from picaption.device.sources.demo_frames import DEMO_IMAGES, Demo
 
-ROOT = Path(__file__).resolve().parents[2]
-DEMO = sorted((ROOT / "device/sources/demo").glob("*.jpg"))
+from . import cuts, guest, standin
+from .card import copy, get, put
+from .cuts import Trial
+from .machine import BOARDS, Machine, MachineError
+from .programs import run
+from .proof import Proof, Row
 
-
-@dataclass(frozen=True)
-class Proof:
-    """The folder that all is in, how often power is cut in each stage, and the port here behind which a machine's page is."""
-
-    work: Path
-    cuts: int
-    port: int
-
-    def log(self, name):
-        """Return the file for the serial lines of a stage's machines."""
-        (self.work / "logs").mkdir(exist_ok=True)
-        return self.work / "logs" / f"{name}.txt"
-
-    def found(self, name):
-        """Return what a stage noted beside its rows."""
-        return json.loads((self.work / "notes" / f"{name}.json").read_text())
-
-    def note(self, name, what):
-        """Note what later stages need to know of this one."""
-        (self.work / "notes").mkdir(exist_ok=True)
-        (self.work / "notes" / f"{name}.json").write_text(json.dumps(what, indent=1))
+DEMO = sorted(DEMO_IMAGES.glob("*.jpg"))
+#: The demo's photographs on a card, as shell patterns: in the shape of the encoder, and as they
+#: are.
+CARD_IMAGES = {
+    "ready": "/boot/firmware/ready/*.png",
+    "demo": (
+        "$(dirname $(readlink -f /opt/picaption/current/venv/lib/python3*/"
+        "site-packages/picaption/device/__init__.py))/sources/demo/*.jpg"
+    ),
+}
 
 
-def picaption(*arguments):
+def picaption(*arguments: object) -> None:
     """Run a command of this picaption."""
-    run(
-        sys.executable,
-        "-c",
-        "from picaption.device.cli import main; main()",
-        *arguments,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
+    program = "from picaption.device.cli import main; main()"
+    run(sys.executable, "-c", program, *arguments, stdout=subprocess.DEVNULL)
 
 
-def system(proof):
+def system(proof: Proof) -> list[Row]:
     """Build the stand-in for Raspberry Pi OS."""
     start = time.monotonic()
     image = standin.build(proof.work, run)
+    seconds = time.monotonic() - start
     (kernel,) = (proof.work / "root/boot").glob("vmlinuz-*")
     return [
         (
             "stand-in for Raspberry Pi OS",
-            f"Debian {standin.SUITE} arm64, {kernel.name}, on a card of {standin.CARD} MiB, "
-            f"{image.stat().st_blocks >> 11} MiB of them used; built in {time.monotonic() - start:.0f} s",
+            f"Debian {standin.SUITE} arm64, {kernel.name}, on a card of {standin.CARD_MEBIBYTES} "
+            f"MiB, {image.stat().st_blocks >> 11} MiB of them used; built in {seconds:.0f} s",
         )
     ]
 
 
-def flash(proof):
-    """Prepare its card by picaption flash image, and two updates."""
-    work, start = proof.work, time.monotonic()
-    (work / "settings.toml").write_text(guest.SETTINGS)
-    picaption(
-        "flash",
-        "image",
-        "--from",
-        work / "base.img",
-        "--out",
-        work / "card.img",
-        "--hostname",
-        "proof",
-        "--source",
-        "demo",
-        "--web",
-        "--config",
-        work / "settings.toml",
-    )
-    spent = time.monotonic() - start
+def flash(proof: Proof) -> list[Row]:
+    """Prepare its card by picaption flash image, and take the fingerprints of the demo here."""
+    work = proof.work
+    start = time.monotonic()
+    settings = work / "settings.toml"
+    settings.write_text(guest.SETTINGS)
+    files = ["--from", work / "base.img", "--out", work / "card.img", "--config", settings]
+    picaption("flash", "image", *files, "--hostname", "proof", "--source", "demo", "--web")
+    seconds = time.monotonic() - start
+
     ready = work / "ready"
     ready.mkdir(exist_ok=True)
-    for name, pictures in (
-        ("demo", DEMO),
-        ("ready", [ready / f"{path.stem}.png" for path in DEMO]),
-    ):
-        options = ["--ready", ready] if name == "demo" else []
-        with open(work / f"here.{name}.jsonl", "w") as file:
-            run(
-                sys.executable,
-                "-m",
-                "picaption.device.bench.fingerprint",
-                *options,
-                default_bundle(),
-                *pictures,
-                stdout=file,
-                cwd=ROOT,
-            )
+    _write_fingerprints(work / "here.demo.jsonl", "--ready", ready, default_bundle(), *DEMO)
+    images = [ready / f"{path.stem}.png" for path in DEMO]
+    _write_fingerprints(work / "here.ready.jsonl", default_bundle(), *images)
     put(work / "card.img", ready)
+
+    payload = get(work / "card.img", "picaption/payload.tar") / "payload.tar"
+    megabytes = payload.stat().st_size / 1e6
     return [
-        (
-            "`picaption flash image`",
-            f"{spent:.0f} s; its payload has "
-            f"{(get(work / 'card.img', 'picaption/payload.tar') / 'payload.tar').stat().st_size / 1e6:.0f} MB",
-        )
+        ("`picaption flash image`", f"{seconds:.0f} s; its payload has {megabytes:.0f} MB"),
     ]
 
 
-def boots(proof, name):
-    """Boot the prepared card for the first time and again, and compare what is said there with what is said here."""
-    board, card = BOARDS[name], proof.work / f"{name}.img"
+def _write_fingerprints(path: Path, *arguments: object) -> None:
+    with open(path, "w") as file:
+        run(sys.executable, "-m", "picaption.device.bench.fingerprint", *arguments, stdout=file)
+
+
+def boots(proof: Proof, name: str) -> list[Row]:
+    """Boot the prepared card twice, and compare its captions with those of this machine."""
+    board = BOARDS[name]
+    card = proof.work / f"{name}.img"
     copy(proof.work / "card.img", card)
     with Machine(proof.work, card, board, proof.log(name)) as machine:
-        first, _ = guest.captioning(machine, guest.FIRST)
-        machine.wait(f"""grep -q '"scene": {len(DEMO)}' {guest.SAID}""", guest.LATER)
-        live = guest.lines(machine, f"cat {guest.SAID}")
-        equal, scenes = same_captions(live)
-        prints = {kind: compared(proof, machine, kind, name) for kind in ("ready", "demo")}
+        first, _ = guest.wait_for_caption(machine, guest.FIRST_BOOT_SECONDS)
+        last_scene = f"""grep -q '"scene": {len(DEMO)}' {guest.CAPTIONS}"""
+        machine.wait(last_scene, guest.LATER_BOOT_SECONDS)
+        live = guest.json_lines(machine, f"cat {guest.CAPTIONS}")
+        ready = _compare_fingerprints(proof, machine, "ready", name)
+        demo = _compare_fingerprints(proof, machine, "demo", name)
         machine.off()
     with Machine(proof.work, card, board, proof.log(name)) as machine:
-        again, _ = guest.captioning(machine, guest.LATER)
+        second, _ = guest.wait_for_caption(machine, guest.LATER_BOOT_SECONDS)
         machine.off()
-    proof.note(name, {"first": first, "again": again})
+    proof.write_notes(name, {"first": first, "again": second})
+    equal, scenes = _count_equal_captions(live)
     return [
         (
             f"{name}: first caption, from power on",
-            f"{first:.0f} s at the first boot, {again:.0f} s at the next",
+            f"{first:.0f} s at the first boot, {second:.0f} s at the next",
         ),
         (
             f"{name}: captions of the demo pictures in the encoder's shape, word for word as here",
-            prints["ready"],
+            ready,
         ),
-        (f"{name}: captions of the demo pictures as they are, resized there", prints["demo"]),
+        (f"{name}: captions of the demo pictures as they are, resized there", demo),
         (
-            f"{name}: captions that the service began its scenes of the demo with, against those here of the same frames",
+            f"{name}: captions that the service began its scenes of the demo with, against those "
+            "here of the same frames",
             f"{equal} of {scenes} equal",
         ),
     ]
 
 
-def compared(proof, machine, kind, name):
-    """Return how many captions and classes of pictures are equal there and here."""
-    there = proof.work / f"{name}.{kind}.jsonl"
-    pictures = {
-        "ready": "/boot/firmware/ready/*.png",
-        "demo": "$(dirname $(readlink -f /opt/picaption/current/venv/lib/python3*/"
-        "site-packages/picaption/device/__init__.py))/sources/demo/*.jpg",
-    }[kind]
-    there.write_text(
-        "".join(json.dumps(line) + "\n" for line in guest.fingerprints(machine, pictures))
-    )
-    here, there = read_lines(proof.work / f"here.{kind}.jsonl"), read_lines(there)
-    lines, same = compare(here, there)
-    (proof.work / f"{name}.{kind}.md").write_text("\n".join(lines) + "\n")
-    count = sum(one["caption"] == other["caption"] for one, other in zip(here[1:], there[1:]))
-    return f"{count} of {len(here) - 1}" + (
-        "; all that is quantized equal to the bit" if same else ""
-    )
+def _compare_fingerprints(proof: Proof, machine: Machine, images: str, name: str) -> str:
+    """Return how many captions of CARD_IMAGES are equal there and here."""
+    there_path = proof.work / f"{name}.{images}.jsonl"
+    fingerprints = guest.fingerprints(machine, CARD_IMAGES[images])
+    there_path.write_text("".join(json.dumps(line) + "\n" for line in fingerprints))
+    here = read_lines(proof.work / f"here.{images}.jsonl")
+    there = read_lines(there_path)
+    table, is_equal = compare(here, there)
+    (proof.work / f"{name}.{images}.md").write_text("\n".join(table) + "\n")
+    pairs = zip(here[1:], there[1:], strict=True)
+    count = sum(left["caption"] == right["caption"] for left, right in pairs)
+    result = f"{count} of {len(here) - 1}"
+    return f"{result}; all that is quantized equal to the bit" if is_equal else result
 
 
-def same_captions(live):
-    """Return how many scenes of the service's JSON lines began with the caption that the same frame has here, and of how many."""
-    recognizer, demo, firsts = Recognizer(default_bundle()), Demo(), {}
+def _count_equal_captions(live: list[dict[str, Any]]) -> tuple[int, int]:
+    """Compare the first captions of the service's scenes with those of the same frames here.
+
+    Args:
+        live: the service's JSON lines.
+
+    Returns:
+        How many are equal, and out of how many.
+    """
+    recognizer = Recognizer(default_bundle())
+    demo = Demo()
+    first_lines: dict[int, dict[str, Any]] = {}
     for line in live:
-        firsts.setdefault(line["scene"], line)
-    equal = [
-        recognizer(demo.frame(line["frame"])).caption.text == line["caption"]["text"]
-        for line in firsts.values()
-    ]
-    return sum(equal), len(equal)
+        first_lines.setdefault(line["scene"], line)
+    equal = 0
+    for line in first_lines.values():
+        caption = recognizer(demo.frame(line["frame"])).caption
+        equal += caption is not None and caption.text == line["caption"]["text"]
+    return equal, len(first_lines)
 
 
-def service(proof):
-    """Look at the page, at systemd's view of the service, and at a V4L2 camera that Linux makes up."""
-    with Machine(
-        proof.work, proof.work / "virt.img", BOARDS["virt"], proof.log("service"), proof.port
-    ) as machine:
-        guest.captioning(machine, guest.LATER)
-        token = re.search(r'^token = "(.*)"', machine.run("cat /etc/picaption.toml"), re.MULTILINE)[
-            1
-        ]
-        codes = {
-            who: status(proof.port, said)
-            for who, said in (("its token", token), ("none", ""), ("another", "x" * 32))
+def service(proof: Proof) -> list[Row]:
+    """Look at the page, at systemd's view of the service, and at a V4L2 camera of Linux' own."""
+    card = proof.work / "virt.img"
+    with Machine(proof.work, card, BOARDS["virt"], proof.log("service"), proof.port) as machine:
+        guest.wait_for_caption(machine, guest.LATER_BOOT_SECONDS)
+        settings = machine.run("cat /etc/picaption.toml")
+        match = re.search(r'^token = "(.*)"', settings, re.MULTILINE)
+        if not match:
+            raise MachineError("the settings have no token")
+        statuses = {
+            "its token": _http_status(proof.port, match[1]),
+            "none": _http_status(proof.port, ""),
+            "another": _http_status(proof.port, "x" * 32),
         }
         time.sleep(60)
-        kept = guest.kept(machine)
+        properties = guest.service_properties(machine)
         machine.run("modprobe vivid && sleep 2 && test -c /dev/video0")
-        before = guest.with_source(machine, "usb:0")
-        seen = guest.lines(machine, f"tail -c +{before + 1} {guest.SAID}")
+        before = guest.change_source(machine, "usb:0")
+        lines = guest.json_lines(machine, f"tail -c +{before + 1} {guest.CAPTIONS}")
         opened = machine.run(
-            "ls -l /proc/$(systemctl show --property=MainPID --value picaption)/fd | grep -c /dev/video0"
+            "ls -l /proc/$(systemctl show --property=MainPID --value picaption)/fd "
+            "| grep -c /dev/video0"
         )
-        guest.with_source(machine, "demo")
+        guest.change_source(machine, "demo")
         machine.off()
     return [
         (
             "the page through a forwarded port",
-            ", ".join(f"with {who}: {code}" for who, code in codes.items()),
+            ", ".join(f"with {token}: {status}" for token, status in statuses.items()),
         ),
         (
             "systemd's view after a minute",
-            ", ".join(f"{name} {value}" for name, value in kept.items()),
+            ", ".join(f"{name} {value}" for name, value in properties.items()),
         ),
         (
             "a V4L2 camera (vivid)",
-            f"open {opened} time by the service, which says {seen[-1]['caption']['text']!r} of frame "
-            f"{seen[-1]['frame']}",
+            f"open {opened} time by the service, which says {lines[-1]['caption']['text']!r} of "
+            f"frame {lines[-1]['frame']}",
         ),
     ]
 
 
-def status(port, token):
-    """Return the HTTP status of a machine's page for who says this token."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/", headers={"Authorization": f"Bearer {token}"} if token else {}
-    )
+def _http_status(port: int, token: str) -> int:
+    """Return the HTTP status of a machine's page for a token; "" for none."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def rough_first(proof):
+def rough_first(proof: Proof) -> list[Row]:
     """Cut first boots."""
+    card = proof.work / "rough_first.img"
 
-    def fresh():
-        copy(proof.work / "card.img", proof.work / "rough_first.img")
-        return proof.work / "rough_first.img"
+    def make_card() -> Path:
+        copy(proof.work / "card.img", card)
+        return card
 
-    # One that begins anew takes as long, and on a machine as busy as now.
-    longest = max(
-        [
-            proof.found("virt")["first"],
-            *(each.get("seconds", 0) for each in noted(proof, "rough_first")),
-        ]
+    # A boot that starts over takes as long, and on a machine as busy as now.
+    seconds = [trial.recovery.seconds for trial in proof.read_trials("rough_first") if trial]
+    longest = max([proof.read_notes("virt")["first"], *seconds])
+    trials = cuts.cut_first_boots(proof.work, make_card, proof.log("rough_first"), longest)
+    return [run_trials(proof, "rough_first", "power cut in a first boot", trials)]
+
+
+def rough_update(proof: Proof) -> list[Row]:
+    """Cut updates, after one that is not disturbed."""
+    summary = run_trials(proof, "rough_update", "power cut in an update", _cut_updates(proof))
+    longest = proof.read_notes("rough_update")["longest"]
+    outcomes = Counter(
+        (trial.cut.since, trial.update_outcome())
+        for trial in proof.read_trials("rough_update")
+        if trial
     )
-    return cut(
-        proof,
-        "rough_first",
-        "power cut in a first boot",
-        cuts.first_boots(proof.work, fresh, proof.log("rough_first"), longest),
-    )
-
-
-def rough_update(proof):
-    """Cut updates, once one has been let through."""
-    rows = cut(proof, "rough_update", "power cut in an update", updates(proof))
-    kinds = Counter(
-        (each["since"], cuts.left(each))
-        for each in noted(proof, "rough_update")
-        if "failed" not in each
-    )
-    rows.insert(0, ("an undisturbed update", f"{proof.found('rough_update')['longest']:.0f} s"))
-    return rows + [
-        (f"what the cuts after {since} left", f"{count} times {left}")
-        for (since, left), count in sorted(kinds.items())
+    return [
+        ("an undisturbed update", f"{longest:.0f} s"),
+        summary,
+        *(
+            (f"what the cuts after {since} left", f"{count} times {outcome}")
+            for (since, outcome), count in sorted(outcomes.items())
+        ),
     ]
 
 
-def updates(proof):
-    """Give Cuts of updates, for ever."""
-    log = proof.log("rough_update")
-    if not (proof.work / "notes/rough_update.json").exists():
-        proof.note("rough_update", undisturbed(proof, log))
-    found = proof.found("rough_update")
-    yield from cuts.boots(
-        proof.work,
-        proof.work / "rough_update.img",
-        log,
-        cuts.updating(found["versions"], found["longest"], len(noted(proof, "rough_update"))),
-    )
+def _cut_updates(proof: Proof) -> Iterator[Trial]:
+    """Yield Trials of updates, for ever."""
+    if not proof.notes_path("rough_update").exists():
+        proof.write_notes("rough_update", _make_updates(proof))
+    notes = proof.read_notes("rough_update")
+    done = len(proof.read_trials("rough_update"))
+    disturb = cuts.updating(notes["versions"], notes["longest"], done)
+    card = proof.work / "rough_update.img"
+    yield from cuts.cut_boots(proof.work, card, proof.log("rough_update"), disturb)
 
 
-def undisturbed(proof, log):
-    """Make two updates and a card that has them, and let one through; return what they are called where they are installed, and
-    how long one takes."""
-    work, card, versions = proof.work, proof.work / "rough_update.img", {}
+def _make_updates(proof: Proof) -> dict[str, Any]:
+    """Make two updates and a card that has them, and let one of them come to its end.
+
+    Returns:
+        `versions`, what they are called where they are installed, and `longest`, the seconds that
+        one takes.
+    """
+    work = proof.work
+    card = work / "rough_update.img"
     copy(work / "virt.img", card)
     shipped = read_bundle(default_bundle())
+    versions = {}
     for name in cuts.UPDATES:
-        # Another bundle makes another version; one and the same picaption is in both.
+        # Another bundle makes another version; the same picaption is in both.
         bundle = work / name.replace(".tar", ".tflite")
-        write_bundle(bundle, replace(shipped, metadata=replace(shipped.metadata, name=bundle.stem)))
+        metadata = replace(shipped.metadata, name=bundle.stem)
+        write_bundle(bundle, replace(shipped, metadata=metadata))
         picaption("flash", "payload", "--bundle", bundle, "--out", work / name)
         versions[name] = read_manifest(work / name).name
         put(card, work / name)
-    with Machine(work, card, BOARDS["virt"], log) as machine:
-        runs = cuts.up(machine, guest.LATER)["runs"]
+    with Machine(work, card, BOARDS["virt"], proof.log("rough_update")) as machine:
+        before = cuts.recover(machine, guest.LATER_BOOT_SECONDS).runs
         start = machine.seconds
-        cuts.update(machine, runs, versions)
-        machine.wait("! systemctl is-active --quiet update", guest.FIRST)
+        cuts.start_update(machine, before, versions)
+        machine.wait("! systemctl is-active --quiet update", guest.FIRST_BOOT_SECONDS)
         longest = machine.seconds - start
-        if (now := cuts.up(machine, guest.LATER)["runs"]) == runs:
+        after = cuts.recover(machine, guest.LATER_BOOT_SECONDS).runs
+        if after == before:
             raise MachineError(
-                f"an update that nothing disturbed has left {now}: journalctl -u update, in {card}, tells why"
+                f"an update that nothing disturbed has left {after}: journalctl -u update, in "
+                f"{card}, tells why"
             )
         machine.off()
     print(f"  an undisturbed update took {longest:.0f} s", file=sys.stderr, flush=True)
     return {"versions": versions, "longest": longest}
 
 
-def rough_running(proof):
+def rough_running(proof: Proof) -> list[Row]:
     """Cut a machine that captions."""
     card = proof.work / "rough_running.img"
     copy(proof.work / "virt.img", card)
-    made = cuts.boots(proof.work, card, proof.log("rough_running"), cuts.running)
-    return cut(proof, "rough_running", "power cut in a minute of captioning", made)
+    trials = cuts.cut_boots(proof.work, card, proof.log("rough_running"), cuts.let_caption)
+    return [run_trials(proof, "rough_running", "power cut in a minute of captioning", trials)]
 
 
-def cut(proof, name, what, made):
-    """Take as many Cuts as are asked for, beside those noted before, and return the row that sums them up. One after which the
-    machine does not come up captioning is noted too, and raises MachineError; the card is left as it is."""
-    while len(done := noted(proof, name)) < proof.cuts:
+def run_trials(proof: Proof, stage: str, subject: str, trials: Iterator[Trial]) -> Row:
+    """Add trials to those of a stage until there are enough, and return the row that sums them up.
+
+    One after which the machine does not come up captioning is stored too, and raises MachineError;
+    the card is left as it is.
+    """
+    while len(done := proof.read_trials(stage)) < proof.cuts:
         try:
-            failure, one = None, asdict(next(made))
-        except MachineError as error:
-            failure, one = error, {"failed": str(error)}
-        with open(proof.work / "notes" / f"{name}.jsonl", "a") as file:
-            file.write(json.dumps(one) + "\n")
-        if failure:
-            raise failure
-        print(f"  {one}", file=sys.stderr, flush=True)
-    made.close()
-    good = [each for each in done if "failed" not in each]
-    seconds = sorted(each["seconds"] for each in good) or [0]
-    return [
-        (
-            what,
-            f"{len(good)} of {len(done)} times it came up captioning, {seconds[0]:.0f} to {seconds[-1]:.0f} s after power on; "
-            f"{sum(each['lost'] for each in good)} of {sum(each['unflushed'] for each in good)} unflushed writes were lost",
-        )
-    ]
+            trial = next(trials)
+        except MachineError:
+            proof.add_trial(stage, None)
+            raise
+        proof.add_trial(stage, trial)
+        print(f"  {trial}", file=sys.stderr, flush=True)
+    good = [trial for trial in done if trial]
+    seconds = [trial.recovery.seconds for trial in good] or [0.0]
+    lost = sum(trial.cut.lost for trial in good)
+    unflushed = sum(trial.cut.unflushed for trial in good)
+    return (
+        subject,
+        f"{len(good)} of {len(done)} times it came up captioning, {min(seconds):.0f} to "
+        f"{max(seconds):.0f} s after power on; {lost} of {unflushed} unflushed writes were lost",
+    )
 
 
-def noted(proof, name):
-    """Return the Cuts of a stage that have been noted, as dicts."""
-    path = proof.work / "notes" / f"{name}.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-ROUGH = {"rough_first": rough_first, "rough_update": rough_update, "rough_running": rough_running}
-ALL = {
+ROUGH: dict[str, Callable[[Proof], list[Row]]] = {
+    "rough_first": rough_first,
+    "rough_update": rough_update,
+    "rough_running": rough_running,
+}
+ALL: dict[str, Callable[[Proof], list[Row]]] = {
     "system": system,
     "flash": flash,
     "raspi3b": functools.partial(boots, name="raspi3b"),
     "virt": functools.partial(boots, name="virt"),
     "service": service,
-} | ROUGH
+    **ROUGH,
+}

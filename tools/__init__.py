@@ -1,0 +1,1 @@
+"""Programs for picaption's own development; none of them is installed."""

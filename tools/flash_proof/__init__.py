@@ -1,0 +1,1 @@
+"""A proof that a prepared card boots, captions, and does so again after power cuts."""
