@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests import tiny  # noqa: E402
+from tests import tiny
 
 
 def main() -> None:
