@@ -6,37 +6,23 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from picaption.convert import RUNTIMES, convert
-from picaption.convert.tflite.operators import KINDS, signatures
+from picaption.convert import RUNTIMES
+from picaption.convert.convert import convert
+from picaption.convert.options import ConversionOptions
+from picaption.convert.tflite.operators import opcode_of, signature_subgraphs
 from picaption.device import Bundle, PicaptionError, Recognizer
 from picaption.device.bundle.bundle import read_bundle
-from picaption.device.images import write_image
+from picaption.models.data.readers import read_labels
 from picaption.models.run_folder import FloatModel
-
-
-def test_int8_bundle_agrees_with_the_float_models(run, bundle, photos):
-    model, found = FloatModel(run), Bundle(bundle)
-    for image in photos.values():
-        picture = Recognizer(found).prepare(image)
-        exact, quantized = model.encode(picture), found.encode(picture)
-        cosine = (exact.features @ quantized.features.T).item() / (
-            np.linalg.norm(exact.features) * np.linalg.norm(quantized.features)
-        )
-        assert cosine > 0.97
-        history = np.array([[0, 0], [0, 3]], np.int32)
-        np.testing.assert_allclose(
-            np.exp(found.next_word(history, exact.context)),
-            np.exp(model.next_word(history, exact.context)),
-            atol=0.05,
-        )
 
 
 def test_a_second_run_gives_the_same_bits(bundle, photos):
     first, second = (Bundle(bundle) for _ in range(2))
-    picture = Recognizer(first).prepare(photos["coffee"])
-    one, other = first.encode(picture), second.encode(picture)
-    for name in ("features", "context", "tags"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    image = Recognizer(first).prepare(photos["coffee"])
+    for field in dataclasses.fields(first.encode(image)):
+        np.testing.assert_array_equal(
+            getattr(first.encode(image), field.name), getattr(second.encode(image), field.name)
+        )
 
 
 def test_next_word_takes_any_beam_width(bundle, photos):
@@ -48,115 +34,109 @@ def test_next_word_takes_any_beam_width(bundle, photos):
         np.testing.assert_allclose(np.exp(scores).sum(1), 1, atol=0.1)
 
 
-def test_float32_bundle_is_the_float_models(run, data, tmp_path, photos):
-    agreement = convert.convert(
-        run, tmp_path / "float.tflite", data / "images", precision="float32"
-    )
-    assert (
-        agreement.features < 1e-5
-        and agreement.words < 1e-5
-        and agreement.classes < 1e-5
-        and agreement.caption == 1
-    )
+def test_float32_bundle_is_the_float_models(run, data, tmp_path):
+    agreement = convert(run, tmp_path / "float", data / "images", ConversionOptions("float32"))
+    assert agreement.features < 1e-5
+    assert agreement.words < 1e-5
+    assert agreement.classes < 1e-5
+    assert agreement.caption == 1
 
 
 def test_weights_alone_quantized_agree(run, bundle, data, tmp_path):
     path = tmp_path / "dynamic.tflite"
-    agreement = convert.convert(run, path, data / "images", precision="dynamic")
-    assert agreement.features < 0.01 and agreement.words < 0.02
-    assert (
-        abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2
-    )  # Weights of 8 bits, all of them.
+    agreement = convert(run, path, data / "images", ConversionOptions("dynamic"))
+    assert agreement.features < 0.01
+    assert agreement.words < 0.02
+    # Weights of 8 bits, all of them.
+    assert abs(path.stat().st_size / bundle.stat().st_size - 1) < 0.2
 
 
 def test_weights_of_16_bits_are_half_as_large_and_nearly_the_same(run, data, tmp_path):
     sizes = {}
+    agreements = {}
     for precision in ("float16", "float32"):
         path = tmp_path / f"{precision}.tflite"
-        agreement = convert.convert(run, path, data / "images", precision=precision)
+        options = ConversionOptions(precision)
+        agreements[precision] = convert(run, path, data / "images", options)
         sizes[precision] = path.stat().st_size
     assert 0.45 < sizes["float16"] / sizes["float32"] < 0.6
-    agreement = convert.convert(
-        run, tmp_path / "again.tflite", data / "images", precision="float16"
-    )
-    assert (
-        agreement.features < 1e-4
-        and agreement.classes > 0
-        and agreement.words < 1e-3
-        and agreement.caption == agreement.top == 1
-    )
+    agreement = agreements["float16"]
+    assert agreement.features < 1e-4
+    assert agreement.classes > 0
+    assert agreement.words < 1e-3
+    assert agreement.caption == agreement.top == 1
 
 
-def scales(path):
-    """Return how many scales the weights of each product and convolution of a bundle have, by the operator's kind."""
+def scale_counts(path):
+    """Return how many scales weights of a bundle have, by the opcode of the operator."""
     model = schema.ModelT.InitFromPackedBuf(read_bundle(path).graph, 0)
-    found = {}
+    counts = {}
     for name in ("encode", "next_word"):
-        subgraph = signatures(model)[name]
+        subgraph = signature_subgraphs(model)[name]
         for operator in subgraph.operators:
-            kind = KINDS[model.operatorCodes[operator.opcodeIndex].builtinCode]
-            if kind in ("CONV_2D", "FULLY_CONNECTED"):
-                found.setdefault(kind, set()).add(
-                    len(subgraph.tensors[operator.inputs[1]].quantization.scale)
-                )
-    return found
+            opcode = opcode_of(model, operator)
+            if opcode in ("CONV_2D", "FULLY_CONNECTED"):
+                scales = subgraph.tensors[operator.inputs[1]].quantization.scale
+                counts.setdefault(opcode, set()).add(len(scales))
+    return counts
 
 
 def test_weights_have_a_scale_a_channel_a_tensor_or_what_the_old_runtime_takes(
     run, bundle, data, tmp_path
 ):
-    each, both, old = scales(bundle), tmp_path / "tensor.tflite", tmp_path / "old.tflite"
-    assert min(each["CONV_2D"]) > 1 and min(each["FULLY_CONNECTED"]) > 1
-    convert.convert(run, both, data / "images", per_tensor=True)
-    assert scales(both) == {"CONV_2D": {1}, "FULLY_CONNECTED": {1}}
-    convert.convert(run, old, data / "images", runtime="tflite-runtime")
-    assert scales(old) == {"CONV_2D": each["CONV_2D"], "FULLY_CONNECTED": {1}}
+    per_channel = scale_counts(bundle)
+    assert min(per_channel["CONV_2D"]) > 1
+    assert min(per_channel["FULLY_CONNECTED"]) > 1
+    tensor = tmp_path / "tensor.tflite"
+    convert(run, tensor, data / "images", ConversionOptions(per_tensor=True))
+    assert scale_counts(tensor) == {"CONV_2D": {1}, "FULLY_CONNECTED": {1}}
+    old = tmp_path / "old.tflite"
+    convert(run, old, data / "images", ConversionOptions(runtime="tflite-runtime"))
+    assert scale_counts(old) == {"CONV_2D": per_channel["CONV_2D"], "FULLY_CONNECTED": {1}}
     with pytest.raises(PicaptionError, match="float32 gives weights no scale"):
-        convert.convert(run, both, data / "images", precision="float32", per_tensor=True)
+        convert(run, tensor, data / "images", ConversionOptions("float32", per_tensor=True))
 
 
-def test_products_of_the_dynamic_kind_are_of_a_version_that_the_old_runtime_has(
-    run, data, tmp_path
-):
+def test_dynamic_products_are_of_a_version_that_the_old_runtime_has(run, data, tmp_path):
     versions = {}
+    path = tmp_path / "dynamic.tflite"
     for runtime in RUNTIMES:
-        convert.convert(
-            run, tmp_path / "dynamic.tflite", data / "images", precision="dynamic", runtime=runtime
-        )
-        model = schema.ModelT.InitFromPackedBuf(read_bundle(tmp_path / "dynamic.tflite").graph, 0)
+        convert(run, path, data / "images", ConversionOptions("dynamic", runtime=runtime))
+        model = schema.ModelT.InitFromPackedBuf(read_bundle(path).graph, 0)
         versions[runtime] = {
             code.version
             for code in model.operatorCodes
-            if KINDS[code.builtinCode] == "FULLY_CONNECTED"
+            if code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED
         }
     assert versions == {"ai-edge-litert": {12}, "tflite-runtime": {9}}
 
 
-def test_a_captions_file_names_the_same_pictures_as_their_folder(run, bundle, data, tmp_path):
-    convert.convert(
-        run, tmp_path / "same.tflite", data / "captions.token.txt", images=data / "images"
-    )
-    assert (tmp_path / "same.tflite").read_bytes() == bundle.read_bytes()
+def test_a_captions_file_gives_the_same_bundle_as_its_folder(run, bundle, data, tmp_path):
+    same = tmp_path / "same.tflite"
+    convert(run, same, data / "captions.token.txt", images=data / "images")
+    assert same.read_bytes() == bundle.read_bytes()
 
 
-def test_activations_of_16_bits_agree_better(run, bundle, data, tmp_path):
+def test_activations_of_16_bits_agree_better(run, data, tmp_path):
     path = tmp_path / "int16.tflite"
-    agreement = convert.convert(run, path, data / "images", precision="int16")
-    assert agreement.features < 1e-3 and agreement.words < 1e-3 and agreement.caption == 1
+    agreement = convert(run, path, data / "images", ConversionOptions("int16"))
+    assert agreement.features < 1e-3
+    assert agreement.words < 1e-3
+    assert agreement.caption == 1
     assert agreement.classes < 5e-3  # The classifier's weights have 8 bits here too.
-    # Words come as floating point, and are looked up as exactly as numbers are; for any beam width.
+    # Word ids come as floating point, and are looked up as exactly; for any beam width.
     history = np.array([[0, 0], [0, 5], [5, 9], [9, 1]], np.int32)
-    exact, found = FloatModel(run), Bundle(path)
-    context = exact.encode(np.zeros((64, 64, 3), np.uint8)).context
+    model = FloatModel(run)
+    context = model.encode(np.zeros((64, 64, 3), np.uint8)).context
     np.testing.assert_allclose(
-        found.next_word(history, context), exact.next_word(history, context), atol=0.1
+        Bundle(path).next_word(history, context), model.next_word(history, context), atol=0.1
     )
 
 
 def test_a_captioner_of_a_low_rank_with_attention_converts(data, settings, tmp_path, photos):
     from picaption.models.training.train import train
 
-    looking = dataclasses.replace(
+    attentive = dataclasses.replace(
         settings,
         labels="",
         text="",
@@ -166,43 +146,61 @@ def test_a_captioner_of_a_low_rank_with_attention_converts(data, settings, tmp_p
         rank=16,
         epochs=10,
     )
-    train(looking, data, tmp_path / "run")
-    agreement = convert.convert(tmp_path / "run", tmp_path / "looks.tflite", data / "images")
+    train(attentive, data, tmp_path / "run")
+    agreement = convert(tmp_path / "run", tmp_path / "attentive.tflite", data / "images")
     assert agreement.words < 0.05
-    model, bundle = FloatModel(tmp_path / "run"), Bundle(tmp_path / "looks.tflite")
+    model = FloatModel(tmp_path / "run")
+    bundle = Bundle(tmp_path / "attentive.tflite")
     assert model.captioner.next_word.get_layer("query").get_weights()[0].any()
-    picture = Recognizer(bundle).prepare(photos["cat"])
-    assert bundle.encode(picture).context.shape == (1, 4, 32)  # 64 / 32 places squared
-    assert bundle.encode(picture).features.shape == model.encode(picture).features.shape
+    image = Recognizer(bundle).prepare(photos["cat"])
+    assert bundle.encode(image).context.shape == (1, 4, 32)  # 64 / 32 positions squared
+    assert bundle.encode(image).features.shape == model.encode(image).features.shape
 
 
 def test_the_same_run_converts_to_the_same_bytes(run, bundle, data, tmp_path):
-    convert.convert(run, tmp_path / "again.tflite", data / "images")
+    convert(run, tmp_path / "again.tflite", data / "images")
     assert (tmp_path / "again.tflite").read_bytes() == bundle.read_bytes()
 
 
-def test_disagreement_beyond_the_bound_writes_nothing(run, data, tmp_path, monkeypatch):
-    output = tmp_path / "old.tflite"
-    output.write_text("what was there")
-    monkeypatch.setattr(
-        convert,
-        "BOUNDS",
-        convert.Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0),
+def test_a_run_is_tuned_and_says_so(run, data, tmp_path):
+    dataset = read_labels(data / "labels.tsv", data / "images", data / "dev.txt")
+    reports = []
+    convert(
+        run,
+        tmp_path / "tuned.tflite",
+        data / "images",
+        ConversionOptions(count=10, max_loss=-100.0),
+        dataset=dataset,
+        on_report=reports.append,
     )
-    with pytest.raises(
-        PicaptionError, match="is not written: its features differ from the float model"
-    ):
-        convert.convert(run, output, data / "images")
-    assert output.read_text() == "what was there"
-    assert [path.name for path in tmp_path.iterdir()] == ["old.tflite"]
+    bundle = Bundle(tmp_path / "tuned.tflite")
+    tuned = bundle.metadata.provenance["tuned"]
+    assert tuned["bound"] == -100
+    assert set(tuned) == {"bound", "lost", "lost_tuned"}
+    measured = reports[0]["evaluation"]
+    better = min(tuned["lost"], tuned["lost_tuned"])
+    lost = measured["float32"]["mAP"] - measured["bundle"]["mAP"]
+    assert lost == pytest.approx(better, abs=0.011)
+    assert reports[0]["agreement"]["features"] < 0.05
+    assert FloatModel(run).labels == bundle.labels
 
 
-def test_too_few_representative_pictures(run, tmp_path, photos):
-    write_image(tmp_path / "one.jpg", photos["cat"])
-    with pytest.raises(PicaptionError, match="1 pictures are too few for a representative dataset"):
-        convert.convert(run, tmp_path / "out.tflite", tmp_path)
+@pytest.mark.parametrize("precision", ["float16", "int16"])
+def test_only_int8_is_tuned(run, data, tmp_path, precision):
+    options = ConversionOptions(precision, max_loss=1.0)
+    with pytest.raises(PicaptionError, match=f"weights of 8 bits, and {precision} has others"):
+        convert(run, tmp_path / "out.tflite", data / "images", options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_no_run(tmp_path, data):
     with pytest.raises(PicaptionError, match="no finished training run"):
-        convert.convert(tmp_path, tmp_path / "out.tflite", data / "images")
+        convert(tmp_path, tmp_path / "out.tflite", data / "images")
+
+
+def test_too_few_images_leave_nothing(run, data, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "cat_0.jpg").write_bytes((data / "images" / "cat_0.jpg").read_bytes())
+    with pytest.raises(PicaptionError, match="1 pictures are too few"):
+        convert(run, tmp_path / "out.tflite", tmp_path / "images")
+    assert not (tmp_path / "out.tflite").exists()

@@ -1,42 +1,79 @@
+"""Means whose sums lie on an edge of rounding get another scale, and nothing else changes."""
+
+from dataclasses import dataclass
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from picaption.convert.tflite.export import convert_with_layer_names, freeze
-from picaption.convert.tflite.stable_means import MARGIN, distance_from_edge, stabilize_means, stable_scale
+from picaption.convert.tflite.operators import opcode_of
+from picaption.convert.tflite.stable_means import (
+    MARGIN,
+    distance_from_edge,
+    stabilize_means,
+    stable_scale,
+)
 from picaption.device import default_bundle
 from picaption.device.bundle.bundle import read_bundle
 from picaption.device.bundle.flatbuffer import pack_model
+from picaption.device.bundle.runtime import make_interpreter
+from tests.convert.networks import encoder_graph
 
 
-def means(graph):
-    """Returns (schema.ModelT, [(what is averaged, the mean, the bias of the dense layer that reads it or None)]) of int8 means."""
-    model, found = schema.ModelT.InitFromPackedBuf(graph, 0), []
+@dataclass
+class Mean:
+    """A graph's only int8 mean: schema objects that can be changed.
+
+    bias: of the dense layer that reads the mean, or None.
+    """
+
+    model: Any
+    subgraph: Any
+    values: Any
+    mean: Any
+    bias: Any
+
+    @property
+    def count(self):
+        """How many values a mean is of."""
+        return np.prod(self.values.shape) // np.prod(self.mean.shape)
+
+    def distance(self):
+        """Return how near a mean comes to an edge of rounding."""
+        return distance_from_edge(
+            self.values.quantization.scale[0], self.mean.quantization.scale[0], self.count
+        )
+
+
+def find_mean(graph):
+    """Return the only Mean of a graph."""
+    model = schema.ModelT.InitFromPackedBuf(graph, 0)
+    means = []
     for subgraph in model.subgraphs:
         tensors = subgraph.tensors
         for operator in subgraph.operators:
-            number = operator.outputs[0]
-            if (
-                model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.MEAN
-                and tensors[number].type == schema.TensorType.INT8
-            ):
-                biases = [
-                    tensors[each.inputs[2]]
-                    for each in subgraph.operators
-                    if number == each.inputs[0] and len(each.inputs) == 3 and each.inputs[2] >= 0
-                ]
-                found.append(
-                    (tensors[operator.inputs[0]], tensors[number], biases[0] if biases else None)
-                )
-    return model, found
+            index = operator.outputs[0]
+            is_int8 = tensors[index].type == schema.TensorType.INT8
+            if opcode_of(model, operator) != "MEAN" or not is_int8:
+                continue
+            biases = [
+                tensors[reader.inputs[2]]
+                for reader in subgraph.operators
+                if index == reader.inputs[0] and len(reader.inputs) == 3 and reader.inputs[2] >= 0
+            ]
+            values = tensors[operator.inputs[0]]
+            bias = biases[0] if biases else None
+            means.append(Mean(model, subgraph, values, tensors[index], bias))
+    (mean,) = means
+    return mean
 
 
 @pytest.fixture(scope="module")
-def little():
+def small_graph():
     """The int8 graph of a convolution, its mean, and a dense layer with biases."""
-    layers, random = keras.layers, np.random.default_rng(1)
+    layers = keras.layers
     model = keras.Sequential(
         [
             layers.Input((9, 9, 3)),
@@ -45,37 +82,31 @@ def little():
             layers.Dense(3, bias_initializer="ones"),
         ]
     )
-    encode = freeze(
-        lambda image: {"features": model(tf.cast(image, tf.float32) / 255)},
-        tf.TensorSpec((1, 9, 9, 3), tf.uint8, "image"),
-    )
-    pictures = random.integers(0, 256, (20, 1, 9, 9, 3)).astype(np.uint8)
-    return convert_with_layer_names(
-        {"encode": encode}, "int8", [("encode", {"image": picture}) for picture in pictures]
-    )
+    images = np.random.default_rng(1).integers(0, 256, (20, 9, 9, 3)).astype(np.uint8)
+    return encoder_graph(model, "int8", images)
 
 
-def near(taken, mean):
-    """Returns the distance for two tensors."""
-    return distance_from_edge(
-        taken.quantization.scale[0],
-        mean.quantization.scale[0],
-        np.prod(taken.shape) // np.prod(mean.shape),
-    )
+@pytest.fixture(scope="module")
+def shipped_graph():
+    """The graph of the bundle that is installed with picaption."""
+    return read_bundle(default_bundle()).graph
 
 
 @pytest.mark.parametrize(
-    "given, gives, number, expected",
+    ("input_scale", "output_scale", "count", "expected"),
     [(1, 1, 2, 0), (1, 1, 3, 1 / 6), (1, 1, 1, 1 / 2), (1, 0.8, 1, 0), (1, 0.625, 1, 0.1)],
 )
-def test_distance_by_hand(given, gives, number, expected):
-    assert distance_from_edge(given, gives, number) == pytest.approx(expected, abs=2e-5)
+def test_distance_by_hand(input_scale, output_scale, count, expected):
+    distance = distance_from_edge(input_scale, output_scale, count)
+    assert distance == pytest.approx(expected, abs=2e-5)
 
 
 def test_a_scale_without_sums_on_an_edge_stays_and_another_moves_a_little():
     assert stable_scale(1, 1, 3) == 1
     moved = stable_scale(1, 1, 2)
-    assert moved != 1 and abs(moved - 1) <= 0.01 and distance_from_edge(1, moved, 2) >= MARGIN
+    assert moved != 1
+    assert abs(moved - 1) <= 0.01
+    assert distance_from_edge(1, moved, 2) >= MARGIN
 
 
 def test_where_no_scale_near_it_will_do_the_best_is_taken():
@@ -87,60 +118,58 @@ def test_where_no_scale_near_it_will_do_the_best_is_taken():
     )
 
 
-def test_the_shipped_bundle_and_what_is_converted_have_means_that_round_alike_everywhere(little):
-    for graph in (read_bundle(default_bundle()).graph, little):
-        _, [(taken, mean, _)] = means(graph)
-        assert near(taken, mean) >= MARGIN
+@pytest.mark.parametrize("name", ["shipped_graph", "small_graph"])
+def test_means_of_graphs_that_were_converted_round_alike_everywhere(name, request):
+    assert find_mean(request.getfixturevalue(name)).distance() >= MARGIN
 
 
-@pytest.mark.parametrize("shipped", [True, False])
-def test_a_mean_with_sums_on_edges_gets_another_scale_and_nothing_else_changes(little, shipped):
-    model, [(taken, mean, bias)] = means(read_bundle(default_bundle()).graph if shipped else little)
-    number = np.prod(taken.shape) // np.prod(mean.shape)
-    mean.quantization.scale = taken.quantization.scale * np.float32(
-        2 / number
-    )  # Each unit of a sum counts for half a step.
-    before = pack_model(model, named=True)
-    after, [(steady_taken, steady, steady_bias)] = means(stabilize_means(before))
-    assert near(taken, mean) < MARGIN <= near(steady_taken, steady)
-    factor = steady.quantization.scale / mean.quantization.scale
-    assert 0 < abs(factor - 1) <= 0.01 and (bias is None) == shipped
-    if bias:
+@pytest.mark.parametrize("name", ["shipped_graph", "small_graph"])
+def test_a_mean_with_sums_on_edges_gets_another_scale_and_nothing_else_changes(name, request):
+    before = find_mean(request.getfixturevalue(name))
+    # Each unit of a sum counts for half a step.
+    half_step = np.float32(2 / before.count)
+    before.mean.quantization.scale = before.values.quantization.scale * half_step
+    graph = pack_model(before.model, named=True)
+    after = find_mean(stabilize_means(graph))
+    assert before.distance() < MARGIN <= after.distance()
+    factor = after.mean.quantization.scale / before.mean.quantization.scale
+    assert 0 < abs(factor - 1) <= 0.01
+    assert (before.bias is None) == (name == "shipped_graph")
+    if before.bias:
         np.testing.assert_allclose(
-            steady_bias.quantization.scale, bias.quantization.scale * factor, rtol=1e-6
+            after.bias.quantization.scale, before.bias.quantization.scale * factor, rtol=1e-6
         )
-        steady_bias.quantization.scale = bias.quantization.scale
-    steady.quantization.scale = mean.quantization.scale
-    assert pack_model(after, named=True) == before
+        after.bias.quantization.scale = before.bias.quantization.scale
+    after.mean.quantization.scale = before.mean.quantization.scale
+    assert pack_model(after.model, named=True) == graph
 
 
-def test_what_runs_is_the_mean_all_the_same(little):
-    from picaption.device.bundle.runtime import make_interpreter
-
-    picture = np.random.default_rng(2).integers(0, 256, (1, 9, 9, 3)).astype(np.uint8)
-    model, [(taken, mean, bias)] = means(little)
-    said = []
-    for scale in (mean.quantization.scale, mean.quantization.scale * np.float32(1.01)):
-        factor = scale / mean.quantization.scale
-        mean.quantization.scale, bias.quantization.scale = scale, bias.quantization.scale * factor
-        run = make_interpreter(pack_model(model), 1).get_signature_runner("encode")
-        said.append(run(image=picture)["features"])
-    np.testing.assert_allclose(said[0], said[1], atol=0.05)
+def test_what_runs_is_the_mean_all_the_same(small_graph):
+    image = np.random.default_rng(2).integers(0, 256, (1, 9, 9, 3)).astype(np.uint8)
+    average = find_mean(small_graph)
+    features = []
+    for factor in (np.float32(1), np.float32(1.01)):
+        average.mean.quantization.scale = average.mean.quantization.scale * factor
+        average.bias.quantization.scale = average.bias.quantization.scale * factor
+        runner = make_interpreter(pack_model(average.model), 1).get_signature_runner("encode")
+        features.append(runner(image=image)["features"])
+    np.testing.assert_allclose(features[0], features[1], atol=0.05)
 
 
-def test_a_mean_that_something_else_reads_or_that_is_given_stays():
-    model, [(taken, mean, _)] = means(read_bundle(default_bundle()).graph)
-    mean.quantization.scale = taken.quantization.scale * np.float32(2 / 49)
-    subgraph = next(each for each in model.subgraphs if mean in each.tensors)
-    place = subgraph.tensors.index(mean)
-    subgraph.outputs = np.array([*subgraph.outputs, place], np.int32)
-    before = pack_model(model, named=True)
+def test_a_mean_that_something_else_reads_or_that_is_an_output_stays(shipped_graph):
+    average = find_mean(shipped_graph)
+    subgraph = average.subgraph
+    average.mean.quantization.scale = average.values.quantization.scale * np.float32(2 / 49)
+    index = subgraph.tensors.index(average.mean)
+    subgraph.outputs = np.array([*subgraph.outputs, index], np.int32)
+    before = pack_model(average.model, named=True)
     assert stabilize_means(before) == before
     subgraph.outputs = subgraph.outputs[:-1]
-    reader = next(each for each in subgraph.operators if place in each.inputs)
+    reader = next(operator for operator in subgraph.operators if index in operator.inputs)
     code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU
-    model.operatorCodes.append(code)
-    reader.opcodeIndex = len(model.operatorCodes) - 1
-    before = pack_model(model, named=True)
+    code.builtinCode = schema.BuiltinOperator.RELU
+    code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU
+    average.model.operatorCodes.append(code)
+    reader.opcodeIndex = len(average.model.operatorCodes) - 1
+    before = pack_model(average.model, named=True)
     assert stabilize_means(before) == before
