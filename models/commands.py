@@ -102,10 +102,11 @@ def _train_classes(
     from .backend import load_keras
 
     load_keras()
-    from .evaluation.class_folders import table, train_classes
+    from .evaluation.class_report import report_lines
+    from .training.class_folders import train_classes
 
-    figures = train_classes(classes, bundle or default_bundle(), out, classes_dev, threads)
-    click.echo("\n".join(table(figures)))
+    report = train_classes(classes, bundle or default_bundle(), out, classes_dev, threads)
+    click.echo("\n".join(report_lines(report)))
     click.echo(
         f"{out}: see mistakes.html there; make a bundle of it with: "
         f"picaption convert {out} --output mine.tflite"
@@ -193,16 +194,15 @@ def evaluate_command(
     recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)
     if beam:
         recognizer.beam = dataclasses.replace(recognizer.beam, width=beam)
-    predictions: list[dict] = []
     if data.captions:
-        measured = evaluate.evaluate_captions(recognizer, dataset, predictions, training)
+        evaluation = evaluate.evaluate_captions(recognizer, dataset, training)
     else:
-        measured = evaluate.evaluate_classes(recognizer, dataset, predictions, mapping)
-    figures = {"model": model, "beam": recognizer.beam.width, **measured}
+        evaluation = evaluate.evaluate_classes(recognizer, dataset, mapping)
+    figures = {"model": model, "beam": recognizer.beam.width, **evaluation.figures}
     for line in figures["skipped"]:
         click.echo(f"left out {line}", err=True)
     if json_file != "-":
-        click.echo("\n".join(evaluate.table(figures)))
+        click.echo("\n".join(evaluate.figure_lines(figures)))
     if json_file:
         text = json.dumps(figures, indent=1) + "\n"
         if json_file == "-":
@@ -210,20 +210,13 @@ def evaluate_command(
         else:
             write_text(json_file, text)
     if record:
-        evaluate.record(model, record, figures)
+        evaluate.record_figures(model, record, figures)
     if predictions_file:
-        lines = [json.dumps(prediction) + "\n" for prediction in predictions]
+        lines = [json.dumps(prediction) + "\n" for prediction in evaluation.predictions]
         write_text(predictions_file, "".join(lines))
     if gallery:
         from .evaluation.gallery import write_gallery
 
         title = f"What {os.path.basename(os.path.normpath(model))} says"
-        write_gallery(gallery, title, evaluate.rows(figures), predictions, dataset.records)
-
-
-def need_data(gallery, **data):
-    check_selection(DataSelection(**data), bool(gallery))
-
-
-def read_data(**data):
-    return read_selection(DataSelection(**data))
+        rows = evaluate.figure_rows(figures)
+        write_gallery(gallery, title, rows, evaluation.predictions, dataset.records)
