@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,6 +27,8 @@ from .options import ConversionOptions, ImportOptions
 
 if TYPE_CHECKING:
     from picaption.models.data.readers import Dataset
+
+    from .report.figures import Report
 
 PATH = click.Path(path_type=Path)
 
@@ -186,7 +188,7 @@ def convert_command(
                 "this is a training run"
             )
         load_keras()
-        from picaption.models.evaluation.class_folders import BASE
+        from picaption.models.training.class_folders import BASE
 
         if (model / BASE).exists():
             _convert_class_run(model, output, report)
@@ -261,7 +263,7 @@ def _convert_tflite(model: Path, output: Path, classifier: ImportOptions) -> Non
 
 def _convert_class_run(run: Path, output: Path, report: Path | None) -> None:
     """Make a bundle of a run of class folders, and print what it is."""
-    from picaption.models.evaluation.class_folders import convert_classes
+    from picaption.models.training.class_folders import convert_classes
 
     if report:
         raise PicaptionError(
@@ -307,19 +309,20 @@ def _read_measured(data: DataSelection, is_measured: bool) -> Dataset | None:
     return read_selection(data)[0]
 
 
-def _report_writer(report: Path | None) -> Callable[[dict[str, Any]], None] | None:
-    """Return a function that prints a conversion's figures and writes them to `report`."""
-    if report is None:
+def _report_writer(path: Path | None) -> Callable[[Report], None] | None:
+    """Return a function that prints a conversion's report and writes it to `path`."""
+    if path is None:
         return None
     from picaption.models.files import need_folder
 
-    from .report.figures import table, write_report
+    from .report.page import write_report
+    from .report.table import table
 
-    need_folder(report)
+    need_folder(path)
 
-    def write(figures: dict[str, Any]) -> None:
-        page = write_report(report, figures)
-        click.echo("\n".join([*table(figures), "", f"see {page}"]))
+    def write(report: Report) -> None:
+        page = write_report(path, report)
+        click.echo("\n".join([*table(report), "", f"see {page}"]))
 
     return write
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,8 +22,14 @@ from picaption.models.data.readers import Dataset
 
 from .agreement import compare
 from .options import Agreement, ConversionOptions
-from .report.diagnostics import diagnose
-from .report.figures import figures_of, loss_measure, without
+from .report.figures import Report, Representative
+from .report.measure import (
+    EvaluationData,
+    Graphs,
+    data_without,
+    loss_measure,
+    measure_report,
+)
 from .representative import RepresentativeImages
 from .tflite.export import ACTIVATIONS, Example, Functions
 
@@ -136,7 +142,7 @@ class Conversion:
         dataset: What to measure both models on; images that give ranges are left out. None:
             nothing but agreement.
         mapping: {class of the dataset: labels of the model}, or None where they are the same.
-        on_report: Takes the figures of the conversion before it is written or refused.
+        on_report: Takes the report of the conversion before it is written or refused.
     """
 
     source: Source
@@ -145,12 +151,13 @@ class Conversion:
     options: ConversionOptions
     dataset: Dataset | None = None
     mapping: Mapping[str, Sequence[str]] | None = None
-    on_report: Callable[[dict[str, Any]], None] | None = None
+    on_report: Callable[[Report], None] | None = None
 
     def __post_init__(self) -> None:
-        self._measured: tuple[Dataset, int] | None = None
+        self._data: EvaluationData | None = None
         if self.dataset is not None:
-            self._measured = without(self.dataset, self.images.calibration_paths)
+            calibration_paths = self.images.calibration_paths
+            self._data = data_without(self.dataset, calibration_paths, self.mapping)
 
     def run(self) -> Agreement:
         """Convert the model and write the bundle.
@@ -186,8 +193,8 @@ class Conversion:
 
     def _loss_measure(self) -> Callable[[Candidate], float]:
         """Return a function of a Candidate that returns the points that it loses."""
-        if self._measured is not None:
-            points_lost = loss_measure(self.source.reference, self._measured, self.mapping)
+        if self._data is not None:
+            points_lost = loss_measure(self.source.reference, self._data)
         else:
             points_lost = self._share_of_other_classes
 
@@ -213,7 +220,7 @@ class Conversion:
         )
         beyond = agreement.beyond(self.options.bounds)
         if self.on_report is not None:
-            self.on_report(self._figures(candidate, bundle, agreement, beyond))
+            self.on_report(self._report(candidate, bundle, agreement, beyond))
         if beyond:
             name = beyond[0]
             raise PicaptionError(
@@ -223,36 +230,25 @@ class Conversion:
             )
         return agreement
 
-    def _figures(
+    def _report(
         self, candidate: Candidate, bundle: Bundle, agreement: Agreement, beyond: list[str]
-    ) -> dict[str, Any]:
-        """Return the figures of a report."""
+    ) -> Report:
+        """Return the report of a conversion."""
         exact = self.source.float_candidate
         if candidate.functions is not self.source.functions:  # It is fine-tuned.
             exact = self.source.build(candidate.functions, FLOAT32, ())
         held_out = self.images.held_out
-        figures = {
-            "precision": self.options.precision,
-            "weights": self.options.weight_scales,
-            "runtime": self.options.runtime,
-            "bounds": asdict(self.options.bounds),
-            "representative": {
-                "pictures": len(self.images.calibration),
-                "seed": self.options.seed,
-                "held_out": len(held_out),
-            },
-            "agreement": asdict(self.source.compare_all(bundle, held_out, agreement)),
-            "beyond": beyond,
-        }
-        figures |= figures_of(
+        return measure_report(
             self.source.reference,
             bundle,
-            (exact.named, candidate.named, exact.contents.graph, candidate.contents.graph),
+            Graphs(exact.named, candidate.named, exact.contents.graph, candidate.contents.graph),
             self.source.layer_examples(held_out),
-            self._measured,
-            self.mapping,
+            self.options,
+            Representative(len(self.images.calibration), self.options.seed, len(held_out)),
+            self.source.compare_all(bundle, held_out, agreement),
+            beyond,
+            self._data,
         )
-        return figures | {"advice": diagnose(figures)}
 
 
 def keep_better(

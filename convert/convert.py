@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,7 @@ from .agreement import compare
 from .conversion import Candidate, Conversion, Source
 from .options import Agreement, ConversionOptions
 from .qat import finetune_encoder, single_scale_opcodes
+from .report.figures import Report
 from .representative import choose_images
 from .tflite.export import (
     Example,
@@ -38,7 +39,7 @@ def convert(
     *,
     images: Path | None = None,
     dataset: Dataset | None = None,
-    on_report: Callable[[dict[str, Any]], None] | None = None,
+    on_report: Callable[[Report], None] | None = None,
 ) -> Agreement:
     """Convert a training run to a bundle.
 
@@ -51,7 +52,7 @@ def convert(
         images: The folder of a captions file's images.
         dataset: What max_loss is measured on, and a report measures; without the images that give
             ranges. None: max_loss is in per cent of images with another likeliest class.
-        on_report: Takes the figures of report.figures, before the bundle is written or refused.
+        on_report: Takes the report of the conversion before the bundle is written or refused.
 
     Returns:
         How far the bundle is from the float model.

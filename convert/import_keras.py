@@ -22,6 +22,7 @@ from .conversion import Candidate, Conversion, Source, open_contents
 from .import_tflite import cut_graph, wrap_graph
 from .options import Agreement, ConversionOptions, ImportOptions
 from .qat import finetune_encoder, single_scale_opcodes
+from .report.figures import Report
 from .representative import choose_images
 from .tflite.export import Example, Functions, convert_with_layer_names, freeze
 from .tflite.to_tensorflow import TFLiteFunction
@@ -37,7 +38,7 @@ def convert_keras(
     images: Path | None = None,
     dataset: Dataset | None = None,
     mapping: Mapping[str, Sequence[str]] | None = None,
-    on_report: Callable[[dict[str, Any]], None] | None = None,
+    on_report: Callable[[Report], None] | None = None,
 ) -> Agreement:
     """Convert a Keras classifier to a bundle.
 

@@ -1,118 +1,151 @@
-"""What is off with a conversion, and what mends it: a rule for each symptom that its figures can show."""
+"""What is wrong with a conversion, and what mends it: a rule for each symptom in its figures."""
 
-#: Decibels of a layer's output below which little of it is left: the error has more than a tenth of the power.
-WEAK = 10.0
-#: Share of a signature's multiply-adds outside XNNPACK, and of captions or classes that are not the float model's, worth a word.
-SLOW, DIFFERENT = 0.05, 0.1
+from collections.abc import Iterator
+from operator import attrgetter
+
+from .figures import Advice, Report
+from .layer_snr import LayerFigures
+
+#: Decibels of a layer's output below which little of it is left: the error has more than a tenth
+#: of the power.
+LOW_DECIBELS = 10.0
+#: Share of a signature's multiply-adds outside XNNPACK that is worth a word.
+MAX_OUTSIDE_SHARE = 0.05
+#: Share of images with another likeliest class that is.
+MAX_OTHER_CLASS_SHARE = 0.1
 #: How many per cent a score may fall.
-FALLEN = 1.0
+MAX_FALL = 1.0
 #: Scores of picaption.models.evaluation.evaluate that are worse when they are lower.
 SCORES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "mAP", "top_1")
+#: The fewest images that give ranges, and that are compared on, without a word.
+ENOUGH_REPRESENTATIVE = 100
+ENOUGH_HELD_OUT = 20
+#: Operators in floating point that are named.
+MAX_NAMED_OPERATORS = 5
+#: Precisions in which activations are whole numbers.
+INTEGER_ACTIVATIONS = ("int8", "int16")
 
 
-def diagnose(figures):
-    """Return [{"symptom": ..., "fix": ...}], both texts, for `figures` as picaption.convert.report.figures gives them; [] where nothing is off."""
-    return [
-        {"symptom": symptom, "fix": fix}
-        for rule in (refused, ranges, few, weak, fallen, slow, floating)
-        for symptom, fix in rule(figures)
-    ]
+def diagnose(report: Report) -> list[Advice]:
+    """Return what is wrong with a conversion; nothing if nothing is."""
+    rules = (
+        not_written,
+        per_tensor_scales,
+        few_images,
+        low_snr,
+        lower_quality,
+        outside_xnnpack,
+        float_operators,
+    )
+    return [advice for rule in rules for advice in rule(report)]
 
 
-def refused(figures):
-    """Tell of a bundle that was not written."""
-    for name in figures["beyond"]:
-        yield (
-            f"no bundle was written: its {name} differ by {figures['agreement'][name]}, more than {figures['bounds'][name]}",
+def not_written(report: Report) -> Iterator[Advice]:
+    """Advise on a bundle that was not written."""
+    for name in report.beyond:
+        difference = getattr(report.agreement, name)
+        bound = getattr(report.bounds, name)
+        yield Advice(
+            f"no bundle was written: its {name} differ by {difference}, more than {bound}",
             "mend what is said below, then convert again",
         )
 
 
-def ranges(figures):
-    """Tell of weights with one scale a tensor."""
-    if figures["weights"] == "a scale a tensor":
-        yield (
+def per_tensor_scales(report: Report) -> Iterator[Advice]:
+    """Advise on weights with one scale a tensor."""
+    if report.weights == "a scale a tensor":
+        yield Advice(
             "the weights of a layer share one scale",
-            "convert without --per-tensor: a channel of small weights loses most of "
-            "its bits to one of large weights; or train them to it, with --max-loss",
+            "convert without --per-tensor: a channel of small weights loses most of its bits to "
+            "one of large weights; or train them to it, with --max-loss",
         )
 
 
-def few(figures):
-    """Tell of too few pictures to know the ranges, or to judge by."""
-    given = figures["representative"]
-    if figures["precision"] in ("int8", "int16") and given["pictures"] < 100:
-        yield (
-            f"only {given['pictures']} representative pictures gave the ranges of activations",
+def few_images(report: Report) -> Iterator[Advice]:
+    """Advise on too few images for ranges, or to compare on."""
+    representative = report.representative
+    if report.precision in INTEGER_ACTIVATIONS and representative.images < ENOUGH_REPRESENTATIVE:
+        yield Advice(
+            f"only {representative.images} representative pictures gave the ranges of activations",
             "give 200 or more that are like those the device will see",
         )
-    if given["held_out"] < 20:
-        yield (
-            f"only {given['held_out']} pictures were held out to compare on: shares of them say little",
+    if representative.held_out < ENOUGH_HELD_OUT:
+        yield Advice(
+            f"only {representative.held_out} pictures were held out to compare on: shares of them "
+            "say little",
             "give more pictures with --representative, or --captions or --labels",
         )
 
 
-def weak(figures):
-    """Tell of layers that quantization left little of, and of the one that lost the most by itself."""
-    layers = [layer for layer in figures["layers"] if layer["decibels"] < WEAK]
-    if layers:
-        worst = min(layers, key=lambda layer: layer["decibels"])
-        lost = max(layers, key=lambda layer: layer["lost"])
-        yield (
-            f"{len(layers)} layers have less than {WEAK:.0f} dB, the worst {told(worst)} {worst['decibels']}; among them, "
-            f"{told(lost)} lost the most by itself, {lost['lost']} dB",
-            "give more representative pictures, in all light that the device will see; try --precision int16, and where that "
-            "helps, bound that layer's output (ReLU6 in place of an open activation) and train again; where it does not, "
-            "the weights are to blame: use --precision float16",
-        )
-
-
-def fallen(figures):
-    """Tell of pictures that are told otherwise, and of scores that fell."""
-    agreement, fix = (
-        figures["agreement"],
-        (
-            "look at the worst layers; try --precision int16: where it helps, the ranges of activations are "
-            "to blame, else the weights"
-        ),
+def low_snr(report: Report) -> Iterator[Advice]:
+    """Advise on layers that quantization left little of."""
+    layers = [layer for layer in report.layers if layer.decibels < LOW_DECIBELS]
+    if not layers:
+        return
+    worst = min(layers, key=attrgetter("decibels"))
+    most_lost = max(layers, key=attrgetter("lost"))
+    yield Advice(
+        f"{len(layers)} layers have less than {LOW_DECIBELS:.0f} dB, the worst "
+        f"{describe_layer(worst)} {worst.decibels}; among them, {describe_layer(most_lost)} lost "
+        f"the most by itself, {most_lost.lost} dB",
+        "give more representative pictures, in all light that the device will see; try "
+        "--precision int16, and where that helps, bound that layer's output (ReLU6 in place of an "
+        "open activation) and train again; where it does not, the weights are to blame: use "
+        "--precision float16",
     )
-    if 1 - agreement["top"] > DIFFERENT:
-        yield (
-            f"the likeliest class is another in {1 - agreement['top']:.0%} of the held-out pictures",
-            fix,
-        )
-    before, after = (figures.get("evaluation", {}).get(name, {}) for name in ("float32", "bundle"))
+
+
+def lower_quality(report: Report) -> Iterator[Advice]:
+    """Advise on images with another likeliest class, and on scores that fell."""
+    fix = (
+        "look at the worst layers; try --precision int16: where it helps, the ranges of "
+        "activations are to blame, else the weights"
+    )
+    share = 1 - report.agreement.top
+    if share > MAX_OTHER_CLASS_SHARE:
+        yield Advice(f"the likeliest class is another in {share:.0%} of the held-out pictures", fix)
+    if report.evaluation is None:
+        return
+    before = report.evaluation.float32
+    after = report.evaluation.bundle
     for name in SCORES:
-        if name in before and before[name] - after[name] > FALLEN:
-            yield f"{name} fell from {before[name]} to {after[name]}", fix
+        if name in before and before[name] - after[name] > MAX_FALL:
+            yield Advice(f"{name} fell from {before[name]} to {after[name]}", fix)
 
 
-def slow(figures):
-    """Tell of work that XNNPACK does not do."""
-    for signature, total in figures["multiply_adds"].items():
-        outside = [each for each in figures["elsewhere"] if each["signature"] == signature]
-        share = sum(each["multiply_adds"] for each in outside) / max(total, 1)
-        if share > SLOW:
-            kinds = ", ".join(sorted({each["kind"] for each in outside if each["multiply_adds"]}))
-            yield (
-                f"{share:.0%} of {signature}'s multiply-adds run outside XNNPACK ({kinds}), several times slower",
-                "XNNPACK has no kernels of 16 bits: where time matters, use --precision int8"
-                if figures["precision"] == "int16"
-                else "use --precision int8, or build the model from operators that XNNPACK has",
+def outside_xnnpack(report: Report) -> Iterator[Advice]:
+    """Advise on work that XNNPACK does not do."""
+    fix = "use --precision int8, or build the model from operators that XNNPACK has"
+    if report.precision == "int16":
+        fix = "XNNPACK has no kernels of 16 bits: where time matters, use --precision int8"
+    for signature, total in report.multiply_adds.items():
+        outside = [
+            operator for operator in report.outside_xnnpack if operator.signature == signature
+        ]
+        share = sum(operator.multiply_adds for operator in outside) / max(total, 1)
+        if share > MAX_OUTSIDE_SHARE:
+            opcodes = sorted({operator.opcode for operator in outside if operator.multiply_adds})
+            yield Advice(
+                f"{share:.0%} of {signature}'s multiply-adds run outside XNNPACK "
+                f"({', '.join(opcodes)}), several times slower",
+                fix,
             )
 
 
-def floating(figures):
-    """Tell of layers that stayed in floating point beside others of whole numbers."""
-    if figures["floating"] and figures["precision"] in ("int8", "int16"):
-        layers = ", ".join(f"{each['layer']} ({each['kind']})" for each in figures["floating"][:5])
-        yield (
-            f"{len(figures['floating'])} operators stayed in floating point: {layers}",
-            "TFLite has no kernel of whole numbers for them: build the model without, where their time matters",
+def float_operators(report: Report) -> Iterator[Advice]:
+    """Advise on operators that stayed in floating point beside others of whole numbers."""
+    operators = report.float_operators
+    if operators and report.precision in INTEGER_ACTIVATIONS:
+        layers = ", ".join(
+            f"{operator.layer} ({operator.opcode})" for operator in operators[:MAX_NAMED_OPERATORS]
+        )
+        yield Advice(
+            f"{len(operators)} operators stayed in floating point: {layers}",
+            "TFLite has no kernel of whole numbers for them: build the model without, where their "
+            "time matters",
         )
 
 
-def told(layer):
-    """Return how a layer is named to people."""
-    return f"{layer['name']} ({layer['kind']} of {layer['signature']})"
+def describe_layer(layer: LayerFigures) -> str:
+    """Return a layer's name, operator and signature as text."""
+    return f"{layer.name} ({layer.opcode} of {layer.signature})"

@@ -1,5 +1,6 @@
-"""How far each layer of a quantized graph is from the float graph it was made of: its signal-to-noise ratio."""
+"""How far each layer of a quantized graph is from the float graph: its signal-to-noise ratio."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,118 +9,161 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from picaption.device.images import quiet_stderr
 
-from ..tflite.operators import read_operators, shape_of, signature_subgraphs, float_tensor_names
+from ..tflite.export import Example
+from ..tflite.operators import (
+    Operator,
+    float_tensor_names,
+    name_of,
+    read_operators,
+    shape_of,
+    signature_subgraphs,
+)
 
-#: Operators that bring numbers from one form to another.
+#: Operators that convert numbers from one dtype to another.
 CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+#: Power of float32's own rounding by that of the signal: ratios end at 120 decibels.
+FLOAT32_NOISE = 1e-12
 
 
 @dataclass(frozen=True)
-class Layer:
-    """What quantization did to a layer's output: decibels, its power over that of its error, and `lost`, how many fewer
-    these are than those of the worst that the layer was given (0 where it was given constants or whole numbers)."""
+class LayerFigures:
+    """What quantization did to a layer's output.
+
+    `decibels`: the output's power over that of its error; `lost`: how many fewer these are than
+    those of the worst of the layer's inputs, 0 for constants and whole numbers.
+    """
 
     signature: str
     name: str
-    kind: str
+    opcode: str
     decibels: float
     lost: float
 
 
-def compare_layers(exact, quantized, examples):
-    """Return a Layer for each operator, in order, whose output is in both graphs, two flatbuffers from picaption.convert.tflite.export.convert_with_layer_names.
+@dataclass(frozen=True)
+class _MatchedOutput:
+    """An operator of the quantized graph, and the tensor of the float graph with its output."""
 
-    examples: inputs of both, a list of (signature, {input: array}). Both are computed by TFLite's own kernels.
+    operator: Operator
+    float_tensor: int
+
+
+def compare_layers(
+    float_graph: bytes, quantized_graph: bytes, examples: Sequence[Example]
+) -> list[LayerFigures]:
+    """Return the figures of each operator, in order, whose output is in both graphs.
+
+    Args:
+        float_graph: A flatbuffer from picaption.convert.tflite.export.convert_with_layer_names.
+        quantized_graph: Another, of the same functions.
+        examples: Inputs of both. TFLite's own kernels compute the outputs.
     """
-    pairs, graphs = matched(exact, quantized), [_TensorProbe(graph) for graph in (exact, quantized)]
-    power = {name: np.zeros((len(found), 2)) for name, found in pairs.items()}
+    matched = match_outputs(float_graph, quantized_graph)
+    float_probe = _TensorProbe(float_graph)
+    quantized_probe = _TensorProbe(quantized_graph)
+    powers = {name: np.zeros((len(outputs), 2)) for name, outputs in matched.items()}
     for signature, inputs in examples:
-        for graph in graphs:
-            graph.invoke(signature, inputs)
-        for row, (_, *tensors) in zip(power[signature], pairs[signature]):
-            signal, given = (
-                graph.value(signature, tensor) for graph, tensor in zip(graphs, tensors)
-            )
-            row += (signal**2).sum(), ((signal - given) ** 2).sum()
+        float_probe.invoke(signature, inputs)
+        quantized_probe.invoke(signature, inputs)
+        for power, output in zip(powers[signature], matched[signature]):
+            signal = float_probe.value(signature, output.float_tensor)
+            quantized = quantized_probe.value(signature, output.operator.output)
+            power[0] += (signal**2).sum()
+            power[1] += ((signal - quantized) ** 2).sum()
     return [
         layer
-        for signature, found in pairs.items()
-        for layer in _layers(signature, found, power[signature])
+        for signature, outputs in matched.items()
+        for layer in _layer_figures(signature, outputs, powers[signature])
     ]
 
 
-def decibels(signal, noise):
-    """Return ten times the logarithm of the power `signal` over `noise`; 120 at most, which float32 gives by itself."""
-    return 10 * float(np.log10(max(signal, 1e-30) / max(noise, signal * 1e-12, 1e-30)))
+def decibels(signal: float, noise: float) -> float:
+    """Return ten times the logarithm of a signal's power over that of its noise; 120 at most."""
+    noise = max(noise, signal * FLOAT32_NOISE, 1e-30)
+    return 10 * float(np.log10(max(signal, 1e-30) / noise))
 
 
-def _layers(signature, found, power):
-    known = {}
-    for (operator, _, output), (signal, noise) in zip(found, power):
+def _layer_figures(
+    signature: str, outputs: Sequence[_MatchedOutput], powers: np.ndarray
+) -> Iterator[LayerFigures]:
+    """Yield the figures of a signature's outputs; powers: signal and noise of each, [N, 2]."""
+    levels: dict[int, float] = {}
+    for output, (signal, noise) in zip(outputs, powers):
+        operator = output.operator
         level = decibels(signal, noise)
-        before = [known[index] for index in operator.inputs if index in known]
-        known[output] = level
-        lost = max(0.0, min(before) - level) if before else 0.0
-        yield Layer(signature, operator.layer, operator.opcode, round(level, 1), round(lost, 1))
+        input_levels = [levels[tensor] for tensor in operator.inputs if tensor in levels]
+        levels[operator.output] = level
+        lost = max(0.0, min(input_levels) - level) if input_levels else 0.0
+        yield LayerFigures(
+            signature, operator.layer, operator.opcode, round(level, 1), round(lost, 1)
+        )
 
 
-def matched(exact, quantized):
-    """Return, for each signature of a quantized graph, (Operator, tensor of the float graph, tensor of its own) for each
-    operator whose output, by its name, both graphs have in numbers that stand for real ones."""
-    first, second = (
-        signature_subgraphs(schema.ModelT.InitFromPackedBuf(graph, 0)) for graph in (exact, quantized)
-    )
-    pairs = {}
-    for signature, found in read_operators(quantized).items():
-        wanted = {
-            (tensor.name.decode(), *shape_of(tensor)): index
-            for index, tensor in enumerate(first[signature].tensors)
+def match_outputs(float_graph: bytes, quantized_graph: bytes) -> dict[str, list[_MatchedOutput]]:
+    """Return the outputs that both graphs have, by their names and shapes, for each signature.
+
+    Casts, and tensors that do not stand for real numbers, are left out.
+    """
+    float_subgraphs = _subgraphs(float_graph)
+    quantized_subgraphs = _subgraphs(quantized_graph)
+    matched: dict[str, list[_MatchedOutput]] = {}
+    for signature, operators in read_operators(quantized_graph).items():
+        float_tensors = {
+            (name_of(tensor), *shape_of(tensor)): index
+            for index, tensor in enumerate(float_subgraphs[signature].tensors)
             if tensor.type == schema.TensorType.FLOAT32 and tensor.name
         }
-        pairs[signature] = []
-        for operator in found:
-            tensor = second[signature].tensors[operator.output]
-            name, shape = (tensor.name or b"").decode(), shape_of(tensor)
-            keys = [key for key in ((each, *shape) for each in float_tensor_names(name)) if key in wanted]
-            if keys and operator.opcode not in CASTS:
-                pairs[signature].append((operator, wanted[keys[0]], operator.output))
-    return pairs
+        matched[signature] = []
+        for operator in operators:
+            tensor = quantized_subgraphs[signature].tensors[operator.output]
+            keys = [(name, *shape_of(tensor)) for name in float_tensor_names(name_of(tensor))]
+            indices = [float_tensors[key] for key in keys if key in float_tensors]
+            if indices and operator.opcode not in CASTS:
+                matched[signature].append(_MatchedOutput(operator, indices[0]))
+    return matched
+
+
+def _subgraphs(graph: bytes) -> dict[str, schema.SubGraphT]:
+    return signature_subgraphs(schema.ModelT.InitFromPackedBuf(graph, 0))
 
 
 class _TensorProbe:
-    """A graph whose tensors inside can be looked at after each invocation."""
+    """A graph whose inner tensors can be read after each invocation."""
 
-    def __init__(self, graph):
+    def __init__(self, graph: bytes) -> None:
         with quiet_stderr():
-            self.interpreter = Interpreter(
+            self._interpreter = Interpreter(
                 model_content=graph,
                 num_threads=1,
                 experimental_preserve_all_tensors=True,
                 experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             )
-            self.interpreter.allocate_tensors()
+            self._interpreter.allocate_tensors()
         model = schema.ModelT.InitFromPackedBuf(graph, 0)
-        self.places = {
-            each.signatureKey.decode(): each.subgraphIndex for each in model.signatureDefs
+        self._subgraphs = {
+            signature.signatureKey.decode(): signature.subgraphIndex
+            for signature in model.signatureDefs
         }
-        self.runners = {name: self.interpreter.get_signature_runner(name) for name in self.places}
-        self.scales = {
+        self._runners = {
+            name: self._interpreter.get_signature_runner(name) for name in self._subgraphs
+        }
+        self._quantization = {
             name: {
-                each["index"]: each["quantization"]
-                for each in self.interpreter.get_tensor_details(place)
+                tensor["index"]: tensor["quantization"]
+                for tensor in self._interpreter.get_tensor_details(subgraph)
             }
-            for name, place in self.places.items()
+            for name, subgraph in self._subgraphs.items()
         }
 
-    def invoke(self, signature, inputs):
-        """Compute a signature for {input: array}, arrays of any dtype."""
-        wanted = self.runners[signature].get_input_details()
-        self.runners[signature](
-            **{name: array.astype(wanted[name]["dtype"]) for name, array in inputs.items()}
-        )
+    def invoke(self, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
+        """Compute a signature for arrays of any dtype."""
+        runner = self._runners[signature]
+        details = runner.get_input_details()
+        runner(**{name: array.astype(details[name]["dtype"]) for name, array in inputs.items()})
 
-    def value(self, signature, tensor):
-        """Return what a tensor holds, as the real numbers that it stands for, float64."""
-        scale, zero = self.scales[signature][tensor]
-        value = self.interpreter.get_tensor(tensor, self.places[signature]).astype(np.float64)
-        return (value - zero) * scale if scale else value
+    def value(self, signature: str, tensor: int) -> np.ndarray:
+        """Return the real numbers, float64, that a tensor holds or stands for."""
+        scale, zero_point = self._quantization[signature][tensor]
+        subgraph = self._subgraphs[signature]
+        stored = self._interpreter.get_tensor(tensor, subgraph).astype(np.float64)
+        return (stored - zero_point) * scale if scale else stored

@@ -1,25 +1,47 @@
-"""Each rule tells of its symptom, and of no other."""
+"""Each rule advises on its symptom, and on no other."""
 
-import copy
+from dataclasses import replace
 
 import pytest
 
+from picaption.convert.options import Agreement
 from picaption.convert.report.diagnostics import diagnose
+from picaption.convert.report.figures import (
+    EvaluationFigures,
+    Latency,
+    LayerOperator,
+    OutsideOperator,
+    Report,
+    Representative,
+)
+from picaption.convert.report.layer_snr import LayerFigures
 
-FINE = {
-    "precision": "int8",
-    "weights": "a scale a channel",
-    "beyond": [],
-    "floating": [],
-    "elsewhere": [],
-    "representative": {"pictures": 200, "held_out": 50},
-    "multiply_adds": {"encode": 1000},
-    "agreement": {"features": 0.01, "top": 1.0},
-    "bounds": {"features": 0.05},
-    "layers": [
-        {"signature": "encode", "name": "stem", "kind": "CONV_2D", "decibels": 30.0, "lost": 5.0}
-    ],
-}
+CLOSE = Agreement(features=0.01, words=0.0, classes=0.0, caption=1.0, top=1.0)
+FINE = Report(
+    precision="int8",
+    weights="a scale a channel",
+    runtime="ai-edge-litert",
+    bounds=Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0, top=0.0),
+    representative=Representative(images=200, seed=1, held_out=50),
+    agreement=CLOSE,
+    beyond=(),
+    name="tiny",
+    sha256="",
+    versions={},
+    sizes={},
+    layers=(LayerFigures("encode", "stem", "CONV_2D", decibels=30.0, lost=5.0),),
+    operators={},
+    outside_xnnpack=(),
+    float_operators=(),
+    multiply_adds={"encode": 1000},
+    latency=Latency("ai-edge-litert", 1, {}),
+)
+GATE = LayerOperator("encode", "gate", "EXP")
+
+
+def evaluation(before, after):
+    """Return figures of a CIDEr that fell."""
+    return EvaluationFigures({"CIDEr": before}, {"CIDEr": after}, left_out=0)
 
 
 def test_nothing_is_off():
@@ -35,86 +57,74 @@ def test_nothing_is_off():
             "without --per-tensor",
         ),
         (
-            {"beyond": ["features"], "agreement": {"features": 0.08, "top": 1.0}},
+            {"beyond": ("features",), "agreement": replace(CLOSE, features=0.08)},
             "its features differ by 0.08, more than 0.05",
             "mend",
         ),
         (
-            {"representative": {"pictures": 20, "held_out": 50}},
+            {"representative": Representative(20, 1, 50)},
             "only 20 representative pictures",
             "give 200 or more",
         ),
         (
-            {"representative": {"pictures": 200, "held_out": 4}},
+            {"representative": Representative(200, 1, 4)},
             "only 4 pictures were held out",
             "give more pictures",
         ),
         (
             {
-                "layers": [
-                    {
-                        "signature": "encode",
-                        "name": "stem",
-                        "kind": "CONV_2D",
-                        "decibels": 4.0,
-                        "lost": 1.0,
-                    },
-                    {
-                        "signature": "encode",
-                        "name": "head",
-                        "kind": "CONV_2D",
-                        "decibels": 9.0,
-                        "lost": 30.0,
-                    },
-                ]
+                "layers": (
+                    LayerFigures("encode", "stem", "CONV_2D", decibels=4.0, lost=1.0),
+                    LayerFigures("encode", "head", "CONV_2D", decibels=9.0, lost=30.0),
+                )
             },
-            "2 layers have less than 10 dB, the worst stem (CONV_2D of encode) 4.0; among them, head (CONV_2D of encode) lost the most",
+            "2 layers have less than 10 dB, the worst stem (CONV_2D of encode) 4.0; among them, "
+            "head (CONV_2D of encode) lost the most",
             "--precision int16",
         ),
         (
-            {"agreement": {"features": 0.01, "top": 0.8}},
+            {"agreement": replace(CLOSE, top=0.8)},
             "another in 20% of the held-out pictures",
             "worst layers",
         ),
-        (
-            {"evaluation": {"float32": {"CIDEr": 54.0}, "bundle": {"CIDEr": 50.0}}},
-            "CIDEr fell from 54.0 to 50.0",
-            "worst layers",
-        ),
+        ({"evaluation": evaluation(54.0, 50.0)}, "CIDEr fell from 54.0 to 50.0", "worst layers"),
         (
             {
-                "elsewhere": [
-                    {"signature": "encode", "layer": "a", "kind": "CONV_2D", "multiply_adds": 500},
-                    {"signature": "encode", "layer": "b", "kind": "CAST", "multiply_adds": 0},
-                ]
+                "outside_xnnpack": (
+                    OutsideOperator("encode", "a", "CONV_2D", 500),
+                    OutsideOperator("encode", "b", "CAST", 0),
+                )
             },
             "50% of encode's multiply-adds run outside XNNPACK (CONV_2D)",
             "operators that XNNPACK has",
         ),
         (
-            {"floating": [{"signature": "encode", "layer": "gate", "kind": "EXP"}]},
+            {
+                "precision": "int16",
+                "outside_xnnpack": (OutsideOperator("encode", "a", "CONV_2D", 500),),
+            },
+            "50% of encode's multiply-adds run outside XNNPACK (CONV_2D)",
+            "no kernels of 16 bits",
+        ),
+        (
+            {"float_operators": (GATE,)},
             "1 operators stayed in floating point: gate (EXP)",
             "build the model without",
         ),
     ],
 )
 def test_a_symptom_has_a_fix(change, symptom, fix):
-    found = diagnose(copy.deepcopy(FINE) | change)
-    assert len(found) == 1 and symptom in found[0]["symptom"] and fix in found[0]["fix"]
+    (advice,) = diagnose(replace(FINE, **change))
+    assert symptom in advice.symptom
+    assert fix in advice.fix
 
 
-def test_what_is_small_is_not_told():
-    assert (
-        diagnose(
-            FINE
-            | {
-                "evaluation": {"float32": {"CIDEr": 54.0}, "bundle": {"CIDEr": 53.5}},
-                "elsewhere": [
-                    {"signature": "encode", "layer": "a", "kind": "ADD", "multiply_adds": 40}
-                ],
-                "precision": "float32",
-                "floating": [{"signature": "encode", "layer": "gate", "kind": "EXP"}],
-            }
-        )
-        == []
+def test_what_is_small_is_not_reported():
+    report = replace(
+        FINE,
+        evaluation=evaluation(54.0, 53.5),
+        outside_xnnpack=(OutsideOperator("encode", "a", "ADD", 40),),
+        precision="float32",
+        float_operators=(GATE,),
     )
+    assert diagnose(report) == []
