@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from picaption.convert.tflite.operators import (
     constant_bytes,
     float_tensor_names,
+    multiply_adds,
     read_operators,
     shape_of,
     signature_subgraphs,
