@@ -1,25 +1,28 @@
-"""From settings to the parts of a live run: at its start and, for those whose settings have changed, while it goes on."""
+"""From settings to a live run's parts: opened at its start, and replaced when settings change."""
 
 import logging
 import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
 from ..bundle.bundle import default_bundle
+from ..config.settings import Config
 from ..errors import PicaptionError
-from ..outputs.jsonl import JsonLines
-from ..outputs.terminal import Terminal
-from ..outputs.video import Video
-from ..outputs.window import Window
-from ..recognition.recognizer import open_recognizer
+from ..outputs.outputs import OUTPUTS, OutputModule
+from ..outputs.sink import OutputContext, Sink
+from ..recognition.recognizer import Recognizer, open_recognizer
 from ..recognition.scene import SceneTracker
-from ..sources.capture import ReconnectingReader, SequentialReader
+from ..sources.capture import open_reader
 from ..sources.controls import Controls
-from ..sources.sources import ImageFiles, RotatedSource, open_source
+from ..sources.rotated import RotatedSource
+from ..sources.source import Reader, Source
+from ..sources.sources import SOURCES, SourceModule, open_source
 
-log = logging.getLogger("picaption")
+logger = logging.getLogger(__name__)
 
-READER = (
+#: The settings that the reader is made of: a change of one reopens it.
+READER_SETTINGS = (
     "source",
     "size",
     "camera_fps",
@@ -32,187 +35,196 @@ READER = (
     "stall",
     "retries",
 )
-RECOGNIZER = ("bundle", "threads")
-#: The settings that each sink is made of.
-SINKS = {
-    "json": ("json", "json_megabytes", "json_files"),
-    "video": ("video", "video_megabytes"),
-    "web": ("web", "host", "port", "token"),
-    "mqtt": ("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
-    "events": ("event",),
-    "window": ("window",),
-    "terminal": ("quiet", "json"),
-}
+#: The settings that the recognizer is made of.
+RECOGNIZER_SETTINGS = ("bundle", "threads")
 
 
-class Pipeline:
-    """What `config` asks for, opened: `reader`, `recognize`, `sinks`, `max_fps` and `power_save`, as picaption.device.live.loop.run takes
-    them, and the source's `name`.
+def open_configured_source(
+    spec: str, config: Config, sources: Sequence[SourceModule] = SOURCES
+) -> Source:
+    """Return the source that `spec` names, controlled and rotated as `config` asks.
 
-    Raises PicaptionError where a part cannot be had; what was open by then is closed.
+    Args:
+        spec: See picaption.device.sources.sources.open_source.
+        config: The settings.
+        sources: The modules that open sources.
     """
-
-    def __init__(self, config, open_source=None, open_recognizer=None):
-        self._open_source = open_source or open_configured_source
-        self._make_recognizer = open_recognizer or open_configured_recognizer
-        self.config, self.reader, self.sinks = config, None, {}
-        try:
-            self._open_recognizer(config)
-            self._open_reader(config)
-            for name in SINKS:
-                self._open_sink(name, config)
-        except BaseException:
-            self.close()
-            raise
-        self._use(config)
-
-    def reload(self, config):
-        """Change to `config`, and to the bundle as its file is now.
-
-        Only what has changed is replaced. What cannot be had anew is logged, and stays as it was.
-        """
-        before = self.config
-        if _differ(before, config, RECOGNIZER) or self._bundle != _state(config):
-            config = self._replace("the bundle", RECOGNIZER, config, self._open_recognizer)
-        if _differ(before, config, READER):
-            self.reader.close()
-            config = self._replace("the source", READER, config, self._open_reader)
-        for name, settings in SINKS.items():
-            if _differ(before, config, settings):
-                if name in self.sinks:
-                    self.sinks.pop(name).close()
-                config = self._replace(
-                    name, settings, config, lambda wanted, name=name: self._open_sink(name, wanted)
-                )
-        self._use(config)
-
-    def close(self):
-        """Close everything, whatever fails; raises what closing raised."""
-        with ExitStack() as stack:
-            for sink in self.sinks.values():
-                stack.callback(sink.close)
-            if self.reader:
-                stack.callback(self.reader.close)
-
-    def _replace(self, what, settings, config, opening):
-        """Return `config` after opening what it asks for, or, where that fails, with those settings as they were before."""
-        try:
-            opening(config)
-            return config
-        except (PicaptionError, OSError) as error:
-            log.error("%s; %s stays as it was", error, what)
-        config = replace(config, **{name: getattr(self.config, name) for name in settings})
-        if opening != self._open_recognizer:
-            opening(config)
-        return config
-
-    def _use(self, config):
-        self.config, self.max_fps, self.power_save = config, config.max_fps, config.power_save
-        watched = (self.recognizer, self._stills, config.caption_every, config.smoothing)
-        if watched != getattr(self, "_watched", None):
-            self._watched = watched
-            # Each picture of a folder is a scene of its own.
-            self.recognize = (
-                self.recognizer
-                if self._stills
-                else SceneTracker(self.recognizer, config.caption_every, config.smoothing)
-            )
-
-    def _open_recognizer(self, config):
-        self.recognizer, self._bundle = (
-            self._make_recognizer(config),
-            _state(config),
-        )
-
-    def _open_reader(self, config):
-        source = self._open_source(config.source, config)
-        self.name, self._stills = source.name, isinstance(source, ImageFiles)
-        self._rate = None if source.live else source.rate
-        # A camera that was found is looked for again where it was: the demo does not take its place.
-        spec = source.name if config.source == "auto" else config.source
-        self.reader = (
-            ReconnectingReader(
-                source, lambda: self._open_source(spec, config), config.stall, config.retries
-            )
-            if source.live
-            else SequentialReader(source)
-        )
-
-    def _open_sink(self, name, config):
-        sink = getattr(self, f"_{name}")(config)
-        if sink is not None:
-            self.sinks[name] = sink
-
-    def _json(self, config):
-        return (
-            JsonLines(config.json, config.json_megabytes * 1e6, config.json_files)
-            if config.json
-            else None
-        )
-
-    def _video(self, config):
-        return (
-            Video(config.video, self._rate, config.video_megabytes * 1e6) if config.video else None
-        )
-
-    def _window(self, config):
-        return Window() if config.window else None
-
-    def _terminal(self, config):
-        return None if config.quiet or config.json == "-" else Terminal()
-
-    def _web(self, config):
-        if not config.web:
-            return None
-        from ..outputs.web import WebServer
-
-        return WebServer(
-            config.host, config.port, config.token, self.recognizer.model.metadata.name
-        )
-
-    def _mqtt(self, config):
-        if not config.mqtt:
-            return None
-        from ..outputs.mqtt import MqttPublisher
-
-        return MqttPublisher(config)
-
-    def _events(self, config):
-        if not config.event:
-            return None
-        from ..outputs.events import EventRunner
-
-        return EventRunner(config.event, self.recognizer.model.metadata.label_threshold)
+    width, height = map(int, config.size.split("x"))
+    controls = Controls(
+        (width, height),
+        config.camera_fps or None,
+        config.focus,
+        config.exposure or None,
+        config.gain or None,
+    )
+    source = open_source(spec, controls, sources)
+    if config.rotate or config.hflip or config.vflip:
+        return RotatedSource(source, config.rotate, config.hflip, config.vflip)
+    return source
 
 
-def open_configured_recognizer(config):
+def open_configured_recognizer(config: Config) -> Recognizer:
     """Return the Recognizer that `config` asks for."""
     return open_recognizer(config.bundle or None, config.threads or None)
 
 
-def open_configured_source(spec, config):
-    """Return the source that `spec` names, controlled and turned as `config` asks for (see picaption.device.sources.sources.open_source)."""
-    width, height = map(int, config.size.split("x"))
-    source = open_source(
-        spec,
-        Controls(
-            (width, height),
-            config.camera_fps or None,
-            config.focus,
-            config.exposure or None,
-            config.gain or None,
-        ),
-    )
-    turned = config.rotate or config.hflip or config.vflip
-    return RotatedSource(source, config.rotate, config.hflip, config.vflip) if turned else source
+class Pipeline:
+    """What a Config asks for, opened: see picaption.device.live.loop.run, which drives it.
+
+    Args:
+        config: The settings.
+        open_source: Returns the source that a text names, as a Config asks.
+        open_recognizer: Returns the recognizer that a Config asks for.
+        outputs: The modules of the outputs by name, in the order in which they take a frame.
+
+    Attributes:
+        config: The settings that hold.
+        name: What to call the source in messages.
+        reader: Where frames come from.
+        recognizer: Recognises single frames.
+        recognize: Recognises the next frame: the recognizer, or a SceneTracker around it.
+        sinks: Where recognised frames go, by name.
+        max_fps: Frames per second at most; 0: no limit.
+        power_save: Whether to look rarely at a scene that does not change.
+
+    Raises:
+        PicaptionError: A part cannot be opened; those that were open by then are closed.
+    """
+
+    config: Config
+    name: str
+    reader: Reader
+    recognizer: Recognizer
+    recognize: Recognizer | SceneTracker
+    sinks: dict[str, Sink]
+    max_fps: float
+    power_save: bool
+
+    def __init__(
+        self,
+        config: Config,
+        open_source: Callable[[str, Config], Source] = open_configured_source,
+        open_recognizer: Callable[[Config], Recognizer] = open_configured_recognizer,
+        outputs: Mapping[str, OutputModule] = OUTPUTS,
+    ) -> None:
+        self.sinks = {}
+        self._source_opener = open_source
+        self._recognizer_opener = open_recognizer
+        self._outputs = outputs
+        self._tracking: tuple[Recognizer, bool, float, float] | None = None
+        with ExitStack() as cleanup:
+            self._open_recognizer(config)
+            self._open_reader(config)
+            cleanup.callback(self.close)
+            for output in outputs:
+                self._open_sink(output, config)
+            cleanup.pop_all()
+        self._apply(config)
+
+    def reload(self, config: Config) -> None:
+        """Change to `config`, and to the bundle as its file is now.
+
+        Only what has changed is replaced. A part that cannot be opened stays as it was, which is
+        logged.
+        """
+        before = self.config
+        bundle_changed = self._bundle_state != _bundle_state(config)
+        if bundle_changed or _differ(before, config, RECOGNIZER_SETTINGS):
+            config = self._replace_recognizer(config)
+        if _differ(before, config, READER_SETTINGS):
+            config = self._replace_reader(config)
+        for output, module in self._outputs.items():
+            if _differ(before, config, module.SETTINGS):
+                config = self._replace_sink(output, config)
+        self._apply(config)
+
+    def close(self) -> None:
+        """Close everything, whatever fails; raises what closing raised."""
+        with ExitStack() as stack:
+            for sink in self.sinks.values():
+                stack.callback(sink.close)
+            stack.callback(self.reader.close)
+
+    def _apply(self, config: Config) -> None:
+        """Take over the settings that need no part to be opened."""
+        self.config = config
+        self.max_fps = config.max_fps
+        self.power_save = config.power_save
+        tracking = (self.recognizer, self._stills, config.caption_every, config.smoothing)
+        if tracking == self._tracking:
+            return
+        self._tracking = tracking
+        if self._stills:
+            self.recognize = self.recognizer
+        else:
+            self.recognize = SceneTracker(self.recognizer, config.caption_every, config.smoothing)
+
+    # Parts: each `_open_` opens one as a Config asks, each `_replace_` does so in place of an open
+    # one and returns the Config that holds then.
+
+    def _open_recognizer(self, config: Config) -> None:
+        self.recognizer = self._recognizer_opener(config)
+        self._bundle_state = _bundle_state(config)
+
+    def _replace_recognizer(self, config: Config) -> Config:
+        try:
+            self._open_recognizer(config)
+        except (PicaptionError, OSError) as error:
+            return self._revert(config, RECOGNIZER_SETTINGS, "the bundle", error)
+        return config
+
+    def _open_reader(self, config: Config) -> None:
+        source = self._source_opener(config.source, config)
+        self.name = source.name
+        self._stills = source.stills
+        self._rate = None if source.live else source.rate
+        # A camera that "auto" found is reopened as itself: the demo does not replace it.
+        spec = source.name if config.source == "auto" else config.source
+
+        def reopen() -> Source:
+            return self._source_opener(spec, config)
+
+        self.reader = open_reader(source, reopen, config.stall, config.retries)
+
+    def _replace_reader(self, config: Config) -> Config:
+        self.reader.close()
+        try:
+            self._open_reader(config)
+        except (PicaptionError, OSError) as error:
+            config = self._revert(config, READER_SETTINGS, "the source", error)
+            self._open_reader(config)
+        return config
+
+    def _open_sink(self, output: str, config: Config) -> None:
+        context = OutputContext(self._rate, self.recognizer.model.metadata)
+        sink = self._outputs[output].open_output(config, context)
+        if sink is not None:
+            self.sinks[output] = sink
+
+    def _replace_sink(self, output: str, config: Config) -> Config:
+        if output in self.sinks:
+            self.sinks.pop(output).close()
+        try:
+            self._open_sink(output, config)
+        except (PicaptionError, OSError) as error:
+            config = self._revert(config, self._outputs[output].SETTINGS, output, error)
+            self._open_sink(output, config)
+        return config
+
+    def _revert(
+        self, config: Config, settings: Sequence[str], part: str, error: Exception
+    ) -> Config:
+        """Log that a part cannot be opened; return `config` with its settings as they were."""
+        logger.error("%s; %s stays as it was", error, part)
+        return replace(config, **{name: getattr(self.config, name) for name in settings})
 
 
-def _differ(one, other, settings):
-    return any(getattr(one, name) != getattr(other, name) for name in settings)
+def _differ(left: Config, right: Config, settings: Sequence[str]) -> bool:
+    return any(getattr(left, name) != getattr(right, name) for name in settings)
 
 
-def _state(config):
-    """Return what tells whether the bundle's file is another one than before; None where there is none."""
+def _bundle_state(config: Config) -> tuple[int, int, int] | None:
+    """Return what differs when the bundle's file is replaced; None if there is none."""
     try:
         status = os.stat(config.bundle or default_bundle())
     except OSError:

@@ -1,88 +1,129 @@
-"""JSON lines."""
+"""JSON lines, to a file or to standard output."""
 
 import errno
 import json
 import logging
 import os
 import sys
+from io import FileIO
+from pathlib import Path
 
+from ..config.settings import Config
 from ..errors import PicaptionError
+from .sink import OutputContext, RecognizedFrame, Sink
 
-log = logging.getLogger("picaption")
+logger = logging.getLogger(__name__)
+
+SETTINGS = ("json", "json_megabytes", "json_files")
+
+#: A file is searched for its last line in blocks of so many bytes.
+BLOCK_BYTES = 65536
 
 
-def _mend(path):
-    """End the last line of the file at `path` where a power cut has left it without an end: zeros, room that the file had been
-    given and that was not written to in time, are taken off.
-    """
-    if not os.path.isfile(path):
-        return
-    with open(path, "rb+") as file:
-        size, rest = os.fstat(file.fileno()).st_size, b""
-        while size and not rest:
-            start = max(0, size - 65536)
-            file.seek(start)
-            rest = file.read(size - start).rstrip(b"\0")
-            size = start + len(rest)
-        file.truncate(size)
-        if rest and not rest.endswith(b"\n"):
-            file.seek(size)
-            file.write(b"\n")
+def open_output(config: Config, context: OutputContext) -> Sink | None:
+    """Return JsonLines if a file is set."""
+    if not config.json:
+        return None
+    if config.json == "-":
+        return StandardOutput()
+    return JsonLines(config.json, config.json_megabytes * 1e6 or None, config.json_files)
+
+
+class StandardOutput:
+    """One JSON object a line (Recognition.to_json) to standard output."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stdout
+
+    def write(self, recognized: RecognizedFrame) -> None:
+        """Write one line at once."""
+        print(json.dumps(recognized.json()), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Leave standard output open."""
 
 
 class JsonLines:
-    """One JSON object a line (Recognition.to_json), added to the end of a file, or to standard output for "-".
+    """One JSON object a line (Recognition.to_json), added to the end of a file.
 
-    A file that would grow beyond `most` bytes (0: it may) becomes PATH.1, that one PATH.2, up to PATH.`kept`. Lines are written
-    whole or not at all: those that the disk has no room for are left out, and that is logged.
+    Only complete lines are written: those that the disk has no room for are left out and logged.
+
+    Args:
+        path: The file.
+        max_bytes: A file that would grow beyond this becomes PATH.1, that one PATH.2, and so on;
+            None: it may grow.
+        max_old_files: The highest number of such an older file.
+
+    Raises:
+        PicaptionError: The file cannot be written.
     """
 
-    def __init__(self, path, most=0, kept=3):
-        self._path, self._most, self._kept = str(path), most, kept
-        self._standard = self._path == "-"
-        self._file = sys.stdout if self._standard else self._open()
+    def __init__(
+        self, path: str | Path, max_bytes: float | None = None, max_old_files: int = 3
+    ) -> None:
+        self._path = str(path)
+        self._max_bytes = max_bytes
+        self._max_old_files = max_old_files
+        self._open()
 
-    def _open(self):
+    def _open(self) -> None:
         try:
-            _mend(self._path)
-            file = open(self._path, "ab", buffering=0)
+            _repair_last_line(self._path)
+            self._file = FileIO(self._path, "ab")
         except OSError as error:
             raise PicaptionError(
                 f"{self._path} cannot be written ({error.strerror}); check the folder"
             ) from None
-        self._size = os.fstat(file.fileno()).st_size
-        return file
+        self._size = os.fstat(self._file.fileno()).st_size
 
-    def write(self, recognized):
-        """Write one line."""
+    def write(self, recognized: RecognizedFrame) -> None:
+        """Write one line at once."""
         line = json.dumps(recognized.json()) + "\n"
-        if self._standard:
-            self._file.write(line)
-            self._file.flush()
-            return
         try:
-            data = line.encode()
-            if self._most and self._size and self._size + len(data) > self._most:
-                self._rotate()
-            written = self._file.write(data)
-            if written < len(data):
-                os.ftruncate(self._file.fileno(), self._size)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._size += written
+            self._write_complete(line.encode())
         except OSError as error:
-            log.error(
+            logger.error(
                 "%s: %s; lines are left out until it can be written", self._path, error.strerror
             )
 
-    def _rotate(self):
-        for number in range(self._kept - 1, 0, -1):
-            if os.path.exists(f"{self._path}.{number}"):
-                os.replace(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+    def _write_complete(self, data: bytes) -> None:
+        if self._max_bytes and self._size and self._size + len(data) > self._max_bytes:
+            self._rotate()
+        written = self._file.write(data)
+        if written < len(data):
+            os.ftruncate(self._file.fileno(), self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += written
+
+    def _rotate(self) -> None:
+        for age in range(self._max_old_files - 1, 0, -1):
+            if os.path.exists(f"{self._path}.{age}"):
+                os.replace(f"{self._path}.{age}", f"{self._path}.{age + 1}")
         os.replace(self._path, f"{self._path}.1")
         self._file.close()
-        self._file = self._open()
+        self._open()
 
-    def close(self):
-        """Close the file; standard output stays open."""
-        if not self._standard:
-            self._file.close()
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _repair_last_line(path: str) -> None:
+    """End the last line of a file that a power cut left without an end.
+
+    Zeros are cut off: room that the file had been given, and that was not written to in time.
+    """
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb+") as file:
+        size = os.fstat(file.fileno()).st_size
+        tail = b""
+        while size and not tail:
+            start = max(0, size - BLOCK_BYTES)
+            file.seek(start)
+            tail = file.read(size - start).rstrip(b"\0")
+            size = start + len(tail)
+        file.truncate(size)
+        if tail and not tail.endswith(b"\n"):
+            file.seek(size)
+            file.write(b"\n")

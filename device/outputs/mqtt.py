@@ -1,8 +1,9 @@
 """Recognitions to an MQTT broker, and to Home Assistant through it.
 
-Below the topic: `status` is online or offline, `state` the recognition as JSON with "fps" and "temperature", `caption` its
-text. All are retained. The state is published as soon as the caption, the certain class or the scene is another one, and
-every HEARTBEAT seconds while frames come; what changes faster than the broker confirms is left out.
+Below the topic: `status` is online or offline, `state` the recognition as JSON with "fps" and
+"temperature", `caption` its text. All are retained. The state is published as soon as the caption,
+the certain class or the scene is another one, and every HEARTBEAT_SECONDS while frames come; what
+changes faster than the broker confirms is left out.
 """
 
 import json
@@ -12,160 +13,280 @@ import ssl
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from .. import board
-from ..config.toml import is_loopback
+from ..config.checks import is_loopback
+from ..config.settings import Config
 from ..errors import PicaptionError
+from ..recognition.result import Recognition
 from .homeassistant import discovery
+from .sink import OutputContext, RecognizedFrame, Sink
 
-#: Seconds after which a state is published though nothing that matters has changed.
-HEARTBEAT = 10.0
-#: Seconds to wait before the broker is tried again: at first, and, doubled each time, at most.
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-#: Seconds that a broker has to answer, and that `close` takes at most.
-ANSWER, CLOSE = 5.0, 1.9
-#: Seconds that the thread listens before it looks whether there is something to publish.
-STEP = 0.1
+logger = logging.getLogger(__name__)
+
+SETTINGS = ("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery")
+
+#: After this a state is published though nothing that matters has changed.
+HEARTBEAT_SECONDS = 10.0
+#: The pause before the broker is tried again; every further one is twice the last.
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+#: How long a broker may take to answer.
+ANSWER_SECONDS = 5.0
+#: How long `close` waits at most.
+CLOSE_SECONDS = 1.9
+#: How long the thread listens before it looks whether there is something to publish.
+STEP_SECONDS = 0.1
+#: Seconds without a message after which broker and client ask each other for a sign of life.
+KEEPALIVE_SECONDS = 30
+#: The rate is measured over so many frames.
+RATE_FRAMES = 10
+
+#: The ports of MQTT without and with TLS.
+PORT = 1883
+TLS_PORT = 8883
 
 _ADDRESS = re.compile(
     r"(?:(mqtts?)://)?(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?/?", re.ASCII | re.IGNORECASE
 )
-_log = logging.getLogger("picaption")
 
 
-def parse_address(text):
-    """Return (host, port, whether with TLS) of HOST, HOST:PORT, [IPv6]:PORT, mqtt:// or mqtts://HOST[:PORT].
+def open_output(config: Config, context: OutputContext) -> Sink | None:
+    """Return an MqttPublisher if a broker is set."""
+    if not config.mqtt:
+        return None
+    return MqttPublisher(config)
 
-    Raises PicaptionError for anything else; a password in it is not repeated.
+
+class Address(NamedTuple):
+    """Where a broker is, and whether the connection is encrypted."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+def parse_address(text: str) -> Address:
+    """Return the Address of HOST, HOST:PORT, [IPv6]:PORT, mqtt:// or mqtts://HOST[:PORT].
+
+    Raises:
+        PicaptionError: It is anything else; a password in it is not repeated.
     """
     if "@" in text:
         raise PicaptionError(
             "mqtt: no user or password in the address, please: set mqtt_user and mqtt_password"
         )
     match = _ADDRESS.fullmatch(text)
-    if not match or match[4] and not 1 <= int(match[4]) <= 65535:
+    if not match or (match[4] and not 1 <= int(match[4]) <= 65535):
         raise PicaptionError(
             f"mqtt = {text!r}: write it as HOST, HOST:PORT, [IPv6]:PORT or mqtts://HOST"
         )
     tls = (match[1] or "").lower() == "mqtts"
-    return match[2] or match[3], int(match[4] or (8883 if tls else 1883)), tls
+    default_port = TLS_PORT if tls else PORT
+    return Address(match[2] or match[3], int(match[4] or default_port), tls)
+
+
+class _Headline(NamedTuple):
+    """What is published at once when it differs: caption, certain class (or "") and scene."""
+
+    caption: str
+    class_name: str
+    scene: int
+
+
+@dataclass(frozen=True)
+class _State:
+    """A frame to publish, and the frames per second then."""
+
+    recognized: RecognizedFrame
+    fps: float | None
+
+
+@dataclass(frozen=True)
+class _Published:
+    """The last state that was published over a connection, when, and the broker's receipt."""
+
+    state: _State
+    headline: _Headline
+    published_at: float
+    receipt: Any
 
 
 class MqttPublisher:
-    """A sink that publishes from a thread of its own: a broker that is slow or away holds up nothing, and is tried again.
+    """Publishes from a thread of its own: a broker that is slow or away holds up nothing.
 
-    Of what could not be published only the newest is kept. Raises PicaptionError where the settings make no sense.
+    It is tried again for ever. Of what could not be published only the newest is retained.
+
+    Args:
+        config: The settings of mqtt.
+        heartbeat: Seconds after which a state is published though nothing has changed.
+        first_pause: Seconds before the broker is tried again for the first time.
+
+    Raises:
+        PicaptionError: The settings make no sense, or paho-mqtt is missing.
     """
 
-    def __init__(self, config):
+    def __init__(
+        self,
+        config: Config,
+        *,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        first_pause: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
         try:
             from paho.mqtt import client
-            from paho.mqtt.enums import (
-                CallbackAPIVersion,  # which paho-mqtt has from version 2 on
-            )
+            from paho.mqtt.enums import CallbackAPIVersion  # which paho-mqtt has from version 2 on
         except ImportError:
             raise PicaptionError("mqtt needs paho-mqtt 2: pip install 'picaption[mqtt]'") from None
-        self._paho, self._version, self._config = client, CallbackAPIVersion.VERSION2, config
-        self._host, self._port, tls = parse_address(config.mqtt)
-        self._tls, self._identity = (
-            _tls(config.mqtt_ca) if tls else None,
-            board.identity(config.mqtt_topic),
-        )
-        if config.mqtt_ca and not tls:
+        self._paho = client
+        self._callback_version = CallbackAPIVersion.VERSION2
+        self._config = config
+        self._heartbeat = heartbeat
+        self._first_pause = first_pause
+        self._address = parse_address(config.mqtt)
+        self._tls = _tls_context(config.mqtt_ca) if self._address.tls else None
+        self._identity = board.identity(config.mqtt_topic)
+        if config.mqtt_ca and not self._address.tls:
             raise PicaptionError(
-                f'mqtt_ca: {config.mqtt} is not encrypted; write mqtt = "mqtts://{self._host}"'
+                f'mqtt_ca: {config.mqtt} is not encrypted; write mqtt = "mqtts://{self._address.host}"'
             )
-        if config.mqtt_user and not tls and not is_loopback(self._host):
-            _log.warning(
-                "mqtt: the password goes to %s unencrypted; mqtts:// would hide it", self._host
+        if config.mqtt_user and not self._address.tls and not is_loopback(self._address.host):
+            logger.warning(
+                "mqtt: the password goes to %s unencrypted; mqtts:// would hide it",
+                self._address.host,
             )
-        self._newest, self._times, self._introduce, self._closing = (
-            None,
-            deque(maxlen=10),
-            False,
-            threading.Event(),
-        )
+        self._newest: _State | None = None
+        self._times: deque[float] = deque(maxlen=RATE_FRAMES)
+        self._introduce = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
-    def write(self, recognized):
-        """Take the recognition as the newest; the thread publishes it."""
+    @property
+    def newest(self) -> RecognizedFrame | None:
+        """The newest frame, which is published next if there is reason to."""
+        return self._newest.recognized if self._newest else None
+
+    def write(self, recognized: RecognizedFrame) -> None:
+        """Take the newest frame; the thread publishes it."""
         self._times.append(time.monotonic())
         seconds = self._times[-1] - self._times[0]
-        self._newest = recognized, round((len(self._times) - 1) / seconds, 2) if seconds else None
+        fps = round((len(self._times) - 1) / seconds, 2) if seconds else None
+        self._newest = _State(recognized, fps)
 
-    def close(self):
-        """Publish the newest state and "offline", which takes at most two seconds; where they cannot be, the will tells."""
+    def close(self) -> None:
+        """Publish the newest state and "offline", which takes at most two seconds.
+
+        If they cannot be published, the will at the broker says "offline".
+        """
         self._closing.set()
-        self._thread.join(CLOSE)
+        self._thread.join(CLOSE_SECONDS)
 
-    def _run(self):
-        wait, told = FIRST_WAIT, None
+    def _run(self) -> None:
+        pause = self._first_pause
+        last_error = None
         while True:
             began = time.monotonic()
             try:
-                return self._session()
+                self._session()
+                return
             except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
-                if time.monotonic() - began > LONGEST_WAIT:
-                    wait, told = FIRST_WAIT, None
-                level, told = logging.DEBUG if str(error) == told else logging.WARNING, str(error)
-                _log.log(level, "mqtt: %s:%d: %s; trying again", self._host, self._port, error)
-            if self._closing.wait(wait):
-                return None
-            wait = min(2 * wait, LONGEST_WAIT)
+                if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
+                    pause = self._first_pause
+                    last_error = None
+                repeated = str(error) == last_error
+                last_error = str(error)
+                logger.log(
+                    logging.DEBUG if repeated else logging.WARNING,
+                    "mqtt: %s:%d: %s; trying again",
+                    self._address.host,
+                    self._address.port,
+                    error,
+                )
+            if self._closing.wait(pause):
+                return
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def _session(self):
-        """Publish over one connection until the sink is closed; raises OSError or ValueError where it ends before."""
-        topic, prefix = self._config.mqtt_topic, self._config.mqtt_discovery
+    def _session(self) -> None:
+        """Publish over one connection until the sink is closed.
+
+        Raises OSError or ValueError if the connection ends before.
+        """
         client = self._connect()
-        _log.info("mqtt: connected to %s:%d", self._host, self._port)
-        self._publish(client, f"{topic}/status", "online")
-        if prefix:
+        logger.info("mqtt: connected to %s:%d", self._address.host, self._address.port)
+        self._publish(client, "status", "online")
+        if self._config.mqtt_discovery:
             self._introduce = True
-            client.subscribe(f"{prefix}/status", 1)
-        sent, said, at, state, text = None, None, 0.0, None, None
+            client.subscribe(f"{self._config.mqtt_discovery}/status", 1)
+        published: _Published | None = None
         while True:
-            closing, newest = self._closing.is_set(), self._newest
+            # Read before the newest state: the last one is published too.
+            closing = self._closing.is_set()
             if self._introduce:
                 self._introduce = False
-                where, payload = discovery(prefix, topic, self._identity)
-                self._publish(client, where, json.dumps(payload))
-            if newest is not sent and (state is None or state.is_published()):
-                recognized, fps = newest
-                says, now = _said(recognized.recognition), time.monotonic()
-                if sent is None or says != said or now - at >= HEARTBEAT:
-                    payload = {
-                        **recognized.json(),
-                        "fps": fps,
-                        "temperature": board.temperature(),
-                    }
-                    state = self._publish(client, f"{topic}/state", json.dumps(payload))
-                    if sent is None or says[0] != text:
-                        self._publish(client, f"{topic}/caption", says[0])
-                    sent, said, at, text = newest, says, now, says[0]
+                self._publish_discovery(client)
+            published = self._publish_newest(client, published)
             if closing:
                 break
             self._serve(client)
-        offline, end = self._publish(client, f"{topic}/status", "offline"), time.monotonic() + CLOSE
-        while not offline.is_published() and time.monotonic() < end:
+        self._leave(client)
+
+    def _publish_newest(self, client: Any, published: _Published | None) -> _Published | None:
+        """Publish the newest state if there is reason to; return what was published last."""
+        state = self._newest
+        if state is None:
+            return published
+        headline = _headline(state.recognized.recognition)
+        now = time.monotonic()
+        if published:
+            if state is published.state or not published.receipt.is_published():
+                return published
+            quiet = now - published.published_at < self._heartbeat
+            if headline == published.headline and quiet:
+                return published
+        payload = {
+            **state.recognized.json(),
+            "fps": state.fps,
+            "temperature": board.temperature(),
+        }
+        receipt = self._publish(client, "state", json.dumps(payload))
+        if not published or headline.caption != published.headline.caption:
+            self._publish(client, "caption", headline.caption)
+        return _Published(state, headline, now, receipt)
+
+    def _leave(self, client: Any) -> None:
+        """Say "offline", and disconnect once the broker has confirmed it, or after a moment."""
+        receipt = self._publish(client, "status", "offline")
+        end = time.monotonic() + CLOSE_SECONDS
+        while not receipt.is_published() and time.monotonic() < end:
             self._serve(client)
         client.disconnect()
 
-    def _connect(self):
-        """Return a client that the broker has welcomed. Each connection has its own, so that nothing old waits in it."""
-        # The name stays the same, so that the broker ends a lost connection's session, and its will, for the new one.
-        client = self._paho.Client(self._version, f"picaption-{self._identity}")
+    def _connect(self) -> Any:
+        """Return a client that the broker has welcomed.
+
+        Every connection has its own client, so that nothing old waits in it.
+        """
+        # The name stays the same, so that the broker ends a lost connection's session, and its
+        # will, for the new one.
+        client = self._paho.Client(self._callback_version, f"picaption-{self._identity}")
         client.will_set(f"{self._config.mqtt_topic}/status", "offline", 1, retain=True)
         if self._config.mqtt_user:
             client.username_pw_set(self._config.mqtt_user, self._config.mqtt_password or None)
         if self._tls:
             client.tls_set_context(self._tls)
-        answers = []
-        client.on_connect = lambda client, data, flags, reason, properties: answers.append(reason)
-        client.on_message = self._hear
-        client.connect_timeout = ANSWER
-        client.connect(self._host, self._port, keepalive=30)
-        end = time.monotonic() + ANSWER
+        answers: list[Any] = []
+
+        def on_connect(client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+            answers.append(reason)
+
+        client.on_connect = on_connect
+        client.on_message = self._on_message
+        client.connect_timeout = ANSWER_SECONDS
+        client.connect(self._address.host, self._address.port, keepalive=KEEPALIVE_SECONDS)
+        end = time.monotonic() + ANSWER_SECONDS
         while not answers:
             if time.monotonic() > end:
                 raise TimeoutError("no answer")
@@ -178,32 +299,42 @@ class MqttPublisher:
             raise ConnectionRefusedError(f"{answers[0]}; are mqtt_user and mqtt_password right?")
         return client
 
-    def _hear(self, client, data, message):
-        if message.payload == b"online":  # Home Assistant has started anew, and asks who is there.
+    def _on_message(self, client: Any, data: Any, message: Any) -> None:
+        # Home Assistant has started again, and asks who is there.
+        if message.payload == b"online":
             self._introduce = True
 
-    def _publish(self, client, topic, payload):
-        told = client.publish(topic, payload, 1, retain=True)
-        if told.rc:
-            raise ConnectionError(self._paho.error_string(told.rc))
-        return told
+    def _publish_discovery(self, client: Any) -> None:
+        topic, payload = discovery(
+            self._config.mqtt_discovery, self._config.mqtt_topic, self._identity
+        )
+        self._publish_to(client, topic, json.dumps(payload))
 
-    def _serve(self, client):
-        if code := client.loop(STEP):
+    def _publish(self, client: Any, name: str, payload: str) -> Any:
+        """Publish below the topic; return the broker's receipt."""
+        return self._publish_to(client, f"{self._config.mqtt_topic}/{name}", payload)
+
+    def _publish_to(self, client: Any, topic: str, payload: str) -> Any:
+        receipt = client.publish(topic, payload, 1, retain=True)
+        if receipt.rc:
+            raise ConnectionError(self._paho.error_string(receipt.rc))
+        return receipt
+
+    def _serve(self, client: Any) -> None:
+        code = client.loop(STEP_SECONDS)
+        if code:
             raise ConnectionError(self._paho.error_string(code))
 
 
-def _said(recognition):
-    """Return what is published at once where it differs: the caption's text, the certain class and the scene."""
+def _headline(recognition: Recognition) -> _Headline:
+    caption = recognition.caption.text if recognition.caption else ""
     certain = recognition.classes and not recognition.unsure
-    return (
-        recognition.caption.text if recognition.caption else "",
-        certain and recognition.classes[0].name,
-        recognition.scene,
-    )
+    class_name = recognition.classes[0].name if certain else ""
+    return _Headline(caption, class_name, recognition.scene)
 
 
-def _tls(authority):
+def _tls_context(authority: str) -> ssl.SSLContext:
+    """Return a context that trusts the authority at that path, "" for the system's."""
     try:
         return ssl.create_default_context(cafile=authority or None)
     except ssl.SSLError:

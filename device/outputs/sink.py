@@ -1,10 +1,12 @@
 """What an output of the live loop is, and what the loop hands to every one of them."""
 
 import threading
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..bundle.metadata import Metadata
 from ..recognition.result import Recognition
 from .overlay import annotate
 
@@ -28,7 +30,7 @@ class RecognizedFrame:
         self._retained = False
 
     def json(self) -> dict[str, Any]:
-        """Return the recognition's JSON form, which all sinks share: copy it before you change it."""
+        """Return the recognition's JSON form, which all sinks share: do not change it."""
         with self._lock:
             if self._json is None:
                 self._json = self.recognition.to_json()
@@ -64,3 +66,16 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what was written and free everything; called once, also after an error."""
+
+
+@dataclass(frozen=True)
+class OutputContext:
+    """What an output may want to know of the run, beyond its settings.
+
+    Attributes:
+        rate: The source's frames per second; None if it is live.
+        bundle: The metadata of the bundle that recognises.
+    """
+
+    rate: float | None
+    bundle: Metadata

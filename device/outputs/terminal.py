@@ -1,68 +1,98 @@
-"""Where recognitions go: the terminal, JSON lines, an annotated video file, a window.
+"""One line on the terminal: caption, best class and figures."""
 
-A sink takes `write(frame, recognition)`, the frame being uint8 RGB [height, width, 3], and `close()`, which
-finishes what it wrote. A frame is the sink's to read only until `write` returns.
-"""
-
-import logging
 import shutil
 import sys
 import time
+from typing import TextIO
 
-log = logging.getLogger("picaption")
+from ..config.settings import Config
+from ..recognition.result import Recognition
+from .sink import OutputContext, RecognizedFrame, Sink
+
+SETTINGS = ("quiet", "json")
+
+#: Clears the rest of a terminal's line.
+CLEAR_LINE = "\x1b[K"
+#: The weight of the last interval in the moving average of intervals between frames.
+LAST_INTERVAL_WEIGHT = 0.1
+
+
+def open_output(config: Config, context: OutputContext) -> Sink | None:
+    """Return a Terminal, unless the run is quiet or standard output belongs to JSON lines."""
+    if config.quiet or config.json == "-":
+        return None
+    return Terminal()
 
 
 class Terminal:
-    """One line, rewritten in place on a terminal; elsewhere a new line when caption or best class change."""
+    """One line, rewritten in place on a terminal; elsewhere a new line when something changes.
 
-    def __init__(self, stream=None):
+    What counts as a change is another caption or another best class.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._in_place = self._stream.isatty()
-        self._said, self._last, self._interval = None, None, None
+        self._shown: tuple[str | None, str | None] | None = None
+        self._written_at: float | None = None
+        self._interval: float | None = None
 
-    def write(self, recognized):
+    def write(self, recognized: RecognizedFrame) -> None:
         """Show caption, best class, frames per second and milliseconds a frame."""
         recognition = recognized.recognition
-        now = time.monotonic()
-        if self._last is not None:
-            interval = now - self._last
-            self._interval = (
-                interval if self._interval is None else 0.9 * self._interval + 0.1 * interval
-            )
-        self._last = now
-        said = (
-            recognition.caption and recognition.caption.text,
-            recognition.classes and recognition.classes[0].name,
-        )
+        self._measure(time.monotonic())
+        caption = recognition.caption.text if recognition.caption else None
+        best_class = recognition.classes[0].name if recognition.classes else None
+        shown = (caption, best_class)
         if self._in_place:
-            line = summary_line(recognition, self._interval, shutil.get_terminal_size().columns - 1)
-            print(f"\r{line}\x1b[K", end="", file=self._stream, flush=True)
-        elif said != self._said:
+            width = shutil.get_terminal_size().columns - 1
+            line = summary_line(recognition, self._interval, width)
+            print(f"\r{line}{CLEAR_LINE}", end="", file=self._stream, flush=True)
+        elif shown != self._shown:
             print(summary_line(recognition, self._interval), file=self._stream, flush=True)
-        self._said = said
+        self._shown = shown
 
-    def close(self):
+    def _measure(self, now: float) -> None:
+        """Update the mean interval between frames."""
+        if self._written_at is not None:
+            last = now - self._written_at
+            if self._interval is None:
+                self._interval = last
+            else:
+                weight = LAST_INTERVAL_WEIGHT
+                self._interval = (1 - weight) * self._interval + weight * last
+        self._written_at = now
+
+    def close(self) -> None:
         """Leave the line standing."""
-        if self._in_place and self._said is not None:
+        if self._in_place and self._shown is not None:
             print(file=self._stream, flush=True)
 
 
-def summary_line(recognition, interval=None, width=None):
-    """Return one line of at most `width` characters: caption, best class and figures; the caption gives way first."""
+def summary_line(
+    recognition: Recognition, interval: float | None = None, width: int | None = None
+) -> str:
+    """Return caption, best class and figures as one line; the caption is cut first.
+
+    Args:
+        recognition: What to show.
+        interval: Seconds from one frame to the next; None: unknown.
+        width: The most characters; None: any number.
+    """
     parts = []
     if recognition.classes:
         best = recognition.classes[0]
-        parts.append(f"{best.name}{'?' * recognition.unsure} {best.score:.2f}")
+        doubt = "?" if recognition.unsure else ""
+        parts.append(f"{best.name}{doubt} {best.score:.2f}")
     if interval:
         parts.append(f"{1 / interval:.1f} fps")
     parts.append(f"{recognition.timings['total']:.0f} ms")
     figures = " | ".join(parts)
     if not recognition.caption:
         return figures[:width]
-    caption, room = (
-        recognition.caption.text,
-        None if width is None else max(0, width - len(figures) - 3),
-    )
-    if room is not None and len(caption) > room:
-        caption = caption[: max(0, room - 3)] + "..."
+    caption = recognition.caption.text
+    if width is not None:
+        room = max(0, width - len(figures) - 3)
+        if len(caption) > room:
+            caption = caption[: max(0, room - 3)] + "..."
     return f"{caption} | {figures}"[:width]

@@ -4,83 +4,120 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ..atomic import partial_path
+from ..config.settings import Config
 from ..errors import PicaptionError
 from ..images import quiet_stderr
+from .sink import OutputContext, RecognizedFrame, Sink
 
-log = logging.getLogger("picaption")
+logger = logging.getLogger(__name__)
 
-#: Codec for each ending; OpenCV's own build has no H.264 encoder.
+SETTINGS = ("video", "video_megabytes")
+
+#: The codec for each ending; OpenCV's own build has no H.264 encoder.
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 
 #: Frames per second of the video of a live source, which itself has no even rate.
 LIVE_RATE = 10
 
-#: A video ends before the disk has less room than these bytes.
-ROOM = 32_000_000
+#: A video ends before the disk has less room than this.
+MIN_FREE_BYTES = 32_000_000
+
+#: The smallest side that all codecs take.
+MIN_SIDE = 16
+
+
+def open_output(config: Config, context: OutputContext) -> Sink | None:
+    """Return a Video if a file is set."""
+    if not config.video:
+        return None
+    return Video(config.video, context.rate, config.video_megabytes * 1e6 or None)
 
 
 class Video:
-    """The annotated frames as a video file, which appears under its name only when it is whole.
+    """The annotated frames as a video file, which gets its name only when it is complete.
 
-    `rate` is the source's frames per second, each frame being written once; None writes LIVE_RATE frames a
-    second by the clock, so that the video lasts as long as what it shows. The first frame sets the size. The video ends once it
-    has `most` bytes (0: no limit), or the disk is nearly full; the rest of the run is not in it.
+    The first frame sets the size. The video ends once it is as large as it may be, or the disk is
+    nearly full; the rest of the run is not in it.
+
+    Args:
+        path: The file; its ending chooses the codec.
+        rate: The source's frames per second: every frame is written once. None: LIVE_RATE frames
+            a second are written by the clock, so that the video lasts as long as what it shows.
+        max_bytes: How large the video may be; None: any size.
+        min_free_bytes: How much room it leaves on the disk.
+        clock: Returns seconds that never go back.
+
+    Raises:
+        PicaptionError: The file cannot be written.
     """
 
-    def __init__(self, path, rate=None, most=0):
-        self._path, self._most, self._ended = Path(path), most, False
+    def __init__(
+        self,
+        path: str | Path,
+        rate: float | None = None,
+        max_bytes: float | None = None,
+        *,
+        min_free_bytes: int = MIN_FREE_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = Path(path)
+        self._rate = rate
+        self._max_bytes = max_bytes
+        self._min_free_bytes = min_free_bytes
+        self._clock = clock
         self._suffix = self._path.suffix.lower()
         if self._suffix not in CODECS:
             raise PicaptionError(
                 f"{path} has no ending of a video that can be written; use {', '.join(CODECS)}"
             )
-        if (
-            not self._path.parent.is_dir()
-            or not os.access(self._path.parent, os.W_OK)
-            or self._path.is_dir()
-        ):
+        folder = self._path.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK) or self._path.is_dir():
             raise PicaptionError(f"{path} cannot be written; check the folder")
-        self._partial = self._path.with_name(f".{self._path.stem}.part{self._suffix}")
-        self._rate = rate
-        self._writer = self._size = self._start = None
+        self._partial = partial_path(self._path)
+        self._writer: Any = None
+        self._size = (0, 0)
+        self._start: float | None = None
         self._written = 0
+        self._ended = False
 
-    def write(self, recognized):
+    def write(self, recognized: RecognizedFrame) -> None:
         """Add the annotated frame."""
         if self._ended:
             return
-        repeats = 1
-        if self._rate is None:
-            now = time.monotonic()
-            self._start = now if self._start is None else self._start
-            repeats = int((now - self._start) * LIVE_RATE) + 1 - self._written
-            if repeats < 1:
-                return
-        picture = recognized.annotated()
+        repeats = self._repeats()
+        if repeats < 1:
+            return
+        image = recognized.annotated()
         if self._writer is None:
-            self._open(picture)
-        picture = cv2.cvtColor(fit(picture, *self._size), cv2.COLOR_RGB2BGR)
+            self._open(image)
+        bgr = cv2.cvtColor(fit(image, *self._size), cv2.COLOR_RGB2BGR)
         for _ in range(repeats):
-            self._writer.write(picture)
+            self._writer.write(bgr)
         self._written += repeats
-        full = shutil.disk_usage(self._path.parent).free < ROOM
-        if full or self._most and os.path.getsize(self._partial) >= self._most:
-            log.warning(
-                "%s ends here: %s",
-                self._path,
-                "the disk is nearly full" if full else "it is as large as it may be",
-            )
-            self.close()
+        self._end_if_full()
 
-    def _open(self, picture):
+    def _repeats(self) -> int:
+        """Return how often the frame goes into the video."""
+        if self._rate is not None:
+            return 1
+        now = self._clock()
+        if self._start is None:
+            self._start = now
+        return int((now - self._start) * LIVE_RATE) + 1 - self._written
+
+    def _open(self, image: np.ndarray) -> None:
+        height, width = image.shape[:2]
         # Codecs take even sizes only.
-        self._size = tuple(max(16, side // 2 * 2) for side in picture.shape[1::-1])
-        codec = cv2.VideoWriter_fourcc(*CODECS[self._suffix])
+        self._size = (max(MIN_SIDE, width // 2 * 2), max(MIN_SIDE, height // 2 * 2))
+        codec = cv2.VideoWriter.fourcc(*CODECS[self._suffix])
         with quiet_stderr():
             self._writer = cv2.VideoWriter(
                 str(self._partial), cv2.CAP_FFMPEG, codec, self._rate or LIVE_RATE, self._size
@@ -91,29 +128,53 @@ class Video:
                 "try another ending or size"
             )
 
-    def close(self):
-        """Finish the file and give it its name; without a frame there is none."""
+    def _end_if_full(self) -> None:
+        if shutil.disk_usage(self._path.parent).free < self._min_free_bytes:
+            reason = "the disk is nearly full"
+        elif self._max_bytes and os.path.getsize(self._partial) >= self._max_bytes:
+            reason = "it is as large as it may be"
+        else:
+            return
+        logger.warning("%s ends here: %s", self._path, reason)
+        self.close()
+
+    def close(self) -> None:
+        """Finish the file and give it its name; without a frame there is no file.
+
+        Raises:
+            PicaptionError: The video is not complete.
+        """
         if self._writer is None or self._ended:
             return
         self._ended = True
         self._writer.release()
-        # The writer does not tell of a full disk: only a video that can be read again is taken for whole.
+        # The writer does not report a full disk; a video that can be read again is complete.
         if not cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG).grab():
             self._partial.unlink(missing_ok=True)
             raise PicaptionError(f"{self._path} could not be finished; is the disk full?")
         os.replace(self._partial, self._path)
 
 
-def fit(picture, width, height):
-    """Return uint8 RGB [height, width, 3]: `picture` scaled to fit in the middle of black; itself where it fits."""
-    rows, columns = picture.shape[:2]
+def fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return an image scaled to fit in the middle of black; the image itself if it has that size.
+
+    Args:
+        image: uint8 RGB [any height, any width, 3].
+        width: Of the result.
+        height: Of the result.
+
+    Returns:
+        uint8 RGB [height, width, 3].
+    """
+    rows, columns = image.shape[:2]
     if (columns, rows) == (width, height):
-        return picture
+        return image
     scale = min(width / columns, height / rows)
     inner = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    left = (width - inner[0]) // 2
+    top = (height - inner[1]) // 2
     canvas = np.zeros((height, width, 3), np.uint8)
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
-        picture, inner, interpolation=cv2.INTER_AREA
+        image, inner, interpolation=cv2.INTER_AREA
     )
     return canvas

@@ -1,5 +1,6 @@
 """JSON, posted to HTTP servers that nothing waits for."""
 
+import contextlib
 import json
 import logging
 import queue
@@ -7,80 +8,111 @@ import re
 import socket
 import threading
 from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import PicaptionError
 
-#: Posts that wait, the oldest of which gives way, and the seconds that a server has to answer.
-WAITING, ANSWER = 16, 10.0
-#: Seconds that `close` gives to what waits.
-CLOSE = 0.8
+logger = logging.getLogger(__name__)
 
-_log = logging.getLogger("picaption")
+#: Posts that wait at most.
+MAX_WAITING = 16
+#: How long a server may take to answer.
+ANSWER_SECONDS = 10.0
+#: How long `close` waits for posts, and for a server to be hung up on.
+CLOSE_SECONDS = 0.8
+HANG_UP_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A server to post to.
+
+    Attributes:
+        host: Host and port, which the log may show: the rest of the address may hold a secret.
+        path: Path and query.
+        encrypted: Whether it is https.
+        headers: User and password are among them.
+    """
+
+    host: str
+    path: str
+    encrypted: bool
+    headers: dict[str, str]
+
+    def connect(self) -> HTTPConnection:
+        connection_class = HTTPSConnection if self.encrypted else HTTPConnection
+        return connection_class(self.host, timeout=ANSWER_SECONDS)
 
 
 class WebhookPoster:
-    """A thread that posts to some of `addresses`, one post after the other; redirections are not followed.
+    """A thread that sends one post after the other; redirections are not followed.
 
-    The log shows of an address its host only: the rest may hold a secret. Raises PicaptionError where one is no address.
+    Args:
+        addresses: All addresses that will be posted to.
+
+    Raises:
+        PicaptionError: One is no address.
     """
 
-    def __init__(self, addresses):
-        self._targets = {address: _target(address) for address in addresses}
-        self._waiting, self._connection, self._closed, self._trouble = (
-            queue.Queue(WAITING),
-            None,
-            False,
-            set(),
-        )
+    def __init__(self, addresses: Iterable[str]) -> None:
+        self._targets = {address: _parse_address(address) for address in addresses}
+        self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(MAX_WAITING)
+        self._connection: HTTPConnection | None = None
+        self._closed = False
+        self._failing: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="posts", daemon=True)
         self._thread.start()
 
-    def put(self, address, value):
-        """Have `value` sent as JSON, without waiting; where too much waits already, the oldest is let go."""
+    @property
+    def waiting(self) -> int:
+        """How many posts wait to be sent."""
+        return self._queue.qsize()
+
+    def put(self, address: str, value: Any) -> None:
+        """Send `value` as JSON, without waiting; if too many posts wait, the oldest is dropped."""
         self._put((address, value))
 
-    def close(self):
-        """Send what waits; after a moment let it go, and hang up on a server that does not answer."""
+    def close(self) -> None:
+        """Send what waits; after a moment drop it, and hang up on a server that does not answer."""
         self._put(None)
-        self._thread.join(CLOSE)
+        self._thread.join(CLOSE_SECONDS)
         self._closed = True
-        try:
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
-        except (AttributeError, OSError):  # there is no connection, or not yet, or no more
-            pass
-        self._thread.join(CLOSE / 4)
+        # There may be no connection, or not yet, or no more.
+        with contextlib.suppress(AttributeError, OSError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        self._thread.join(HANG_UP_SECONDS)
 
-    def _put(self, item):
-        if self._waiting.full():
-            try:
-                address, _ = self._waiting.get_nowait()
-                _log.warning(
-                    "event: %s is too slow: a post to it is let go",
-                    self._targets[address][1].netloc,
-                )
-            except queue.Empty:  # The thread was faster.
-                pass
-        self._waiting.put_nowait(item)  # There is room: nobody else puts.
+    def _put(self, post: tuple[str, Any] | None) -> None:
+        if self._queue.full():
+            with contextlib.suppress(queue.Empty):  # The thread was faster.
+                dropped = self._queue.get_nowait()
+                if dropped:
+                    logger.warning(
+                        "event: %s is too slow: a post to it is let go",
+                        self._targets[dropped[0]].host,
+                    )
+        self._queue.put_nowait(post)  # There is room: nobody else puts.
 
-    def _run(self):
-        while (item := self._waiting.get()) and not self._closed:
-            kind, place, headers = self._targets[item[0]]
+    def _run(self) -> None:
+        while (post := self._queue.get()) and not self._closed:
+            address, value = post
+            target = self._targets[address]
             try:
-                self._post(kind, place, headers, json.dumps(item[1]).encode())
-                self._trouble.discard(place.netloc)
+                self._post(target, json.dumps(value).encode())
+                self._failing.discard(target.host)
             except (OSError, ValueError, HTTPException) as error:
-                if place.netloc not in self._trouble and not self._closed:
-                    _log.warning("event: no post to %s: %s", place.netloc, error)
-                self._trouble.add(place.netloc)
+                if target.host not in self._failing and not self._closed:
+                    logger.warning("event: no post to %s: %s", target.host, error)
+                self._failing.add(target.host)
 
-    def _post(self, kind, place, headers, body):
-        self._connection = kind(place.netloc, timeout=ANSWER)
+    def _post(self, target: _Target, body: bytes) -> None:
+        self._connection = target.connect()
         try:
-            self._connection.request(
-                "POST", place._replace(scheme="", netloc="").geturl() or "/", body, headers
-            )
+            self._connection.request("POST", target.path, body, target.headers)
             response = self._connection.getresponse()
             if not 200 <= response.status < 300:
                 raise HTTPException(f"it answers {response.status}")
@@ -88,25 +120,30 @@ class WebhookPoster:
             self._connection.close()
 
 
-def _target(address):
-    """Return a kind of connection, the parts of the address without user and password, and headers, which hold those."""
+def _parse_address(address: str) -> _Target:
+    """Return the server at an http:// or https:// address; raises PicaptionError for others."""
     try:
-        place = urlsplit(address)
-        fine = (
-            place.scheme in ("http", "https")
-            and place.hostname
-            and place.port != 0
-            and re.fullmatch("[!-~]+", address)
-        )
+        parts = urlsplit(address)
+        valid = _is_valid(address, parts)
     except ValueError:
-        fine = False
-    if not fine:
+        valid = False
+    if not valid:
         raise PicaptionError(
-            "event: post: it is an http:// or https:// address, in which a space, say, is written as %20"
+            "event: post: it is an http:// or https:// address, "
+            "in which a space, say, is written as %20"
         )
     headers = {"Content-Type": "application/json", "User-Agent": "picaption"}
-    if place.username:
-        pair = f"{unquote(place.username)}:{unquote(place.password or '')}"
-        headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
-    kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-    return kind, place._replace(netloc=place.netloc.rpartition("@")[2], fragment=""), headers
+    if parts.username:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = "Basic " + b64encode(login.encode()).decode()
+    path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+    return _Target(parts.netloc.rpartition("@")[2], path, parts.scheme == "https", headers)
+
+
+def _is_valid(address: str, parts: SplitResult) -> bool:
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and parts.port != 0
+        and re.fullmatch("[!-~]+", address) is not None
+    )

@@ -5,15 +5,33 @@ import signal
 
 import cv2
 
+from ..config.settings import Config
 from ..errors import PicaptionError
+from .sink import OutputContext, RecognizedFrame, Sink
+
+SETTINGS = ("window",)
+
+#: The keys that end the run: Escape and q.
+END_KEYS = (27, ord("q"))
+
+
+def open_output(config: Config, context: OutputContext) -> Sink | None:
+    """Return a Window if one is wanted."""
+    if not config.window:
+        return None
+    return Window()
 
 
 class Window:
-    """The annotated picture on the screen; Escape, q, or closing the window ends the run."""
+    """The annotated frame on the screen; Escape, q, or closing the window ends the run.
+
+    Raises:
+        PicaptionError: There is no screen, or this OpenCV has no windows.
+    """
 
     NAME = "picaption"
 
-    def __init__(self):
+    def __init__(self) -> None:
         if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
             raise PicaptionError(
                 "there is no screen for a window; leave --window out, or use --web"
@@ -24,23 +42,23 @@ class Window:
             )
         except cv2.error:
             raise PicaptionError(
-                "this OpenCV has no windows: pip uninstall opencv-python-headless, then pip install "
-                "opencv-python"
+                "this OpenCV has no windows: pip uninstall opencv-python-headless, "
+                "then pip install opencv-python"
             ) from None
         self._shown = False
 
-    def write(self, recognized):
+    def write(self, recognized: RecognizedFrame) -> None:
         """Show the annotated frame."""
-        picture = recognized.annotated()
+        image = recognized.annotated()
         if not self._shown:
-            cv2.resizeWindow(self.NAME, picture.shape[1], picture.shape[0])
-        cv2.imshow(self.NAME, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            cv2.resizeWindow(self.NAME, image.shape[1], image.shape[0])
+        cv2.imshow(self.NAME, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         key = cv2.waitKey(1) & 0xFF
         closed = self._shown and cv2.getWindowProperty(self.NAME, cv2.WND_PROP_VISIBLE) < 1
-        if key in (27, ord("q")) or closed:
+        if key in END_KEYS or closed:
             signal.raise_signal(signal.SIGINT)
         self._shown = True
 
-    def close(self):
+    def close(self) -> None:
         """Take the window away."""
         cv2.destroyWindow(self.NAME)

@@ -1,80 +1,79 @@
-"""From a source to frames: each one in turn, or the newest, of a camera that may fail and come back."""
+"""Readers: every frame of a source, or the newest frame of a camera that may fail and come back."""
 
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from ..errors import CameraError
+from .source import Frame, NoFrameYet, Reader, Source
 
-log = logging.getLogger("picaption")
+logger = logging.getLogger(__name__)
 
-#: A camera that is being opened may take so many seconds longer than one that runs.
-OPENING = 10.0
-#: The longest pause, in seconds, before a camera that failed is opened anew; the first is a second, and each twice the last.
-LONGEST_PAUSE = 30.0
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A picture with its number, when it was taken (seconds since the epoch, and on the monotonic clock), and what its camera
-    says of it (None: nothing)."""
-
-    image: np.ndarray
-    number: int
-    captured_at: float
-    clock: float
-    camera: dict | None = None
-
-
-class NoFrameYet(Exception):
-    """The source goes on, but has no new frame."""
+#: A camera that is being opened may take so much longer than one that runs.
+OPENING_SECONDS = 10.0
+#: The pause before a camera that failed is opened again; every further one is twice the last.
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+#: How long `close` waits for a thread that reads, and for one whose camera has already failed.
+CLOSE_SECONDS = 2.0
+FAILED_CLOSE_SECONDS = 0.1
 
 
 class SequentialReader:
-    """Frames of a source that waits: each one, when it is asked for."""
+    """Every frame of a source that waits for its reader."""
 
-    def __init__(self, source):
-        self._source, self._number, self._used = source, 0, None
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._next_number = 0
+        self._used: np.ndarray | None = None
 
-    def next(self, timeout):
+    def next(self, timeout: float) -> Frame | None:
         """Return the next Frame at once, which is valid until the next call, or None at the end."""
         self._used = image = self._source.read(self._used)
         if image is None:
             return None
-        self._number += 1
-        return Frame(image, self._number - 1, time.time(), time.monotonic(), self._source.metadata)
+        self._next_number += 1
+        return Frame(
+            image, self._next_number - 1, time.time(), time.monotonic(), self._source.metadata
+        )
 
-    def close(self):
+    def close(self) -> None:
         """Close the source."""
         self._source.close()
 
 
 class LatestFrameReader:
-    """Frames of a source that does not wait: a thread opens it, by calling `opening`, reads it, keeps the newest frame only,
-    and closes it.
+    """The newest frame of a source that does not wait: a thread opens, reads and closes it.
 
-    Frames that nobody took are counted in their numbers, which begin with `number`, and their memory is read into again:
-    three pictures go round, one being filled, one waiting and one in use.
+    Frames that nobody took are counted in their numbers, and their memory is read into again:
+    three images go round, one being filled, one waiting and one in use.
+
+    Args:
+        open_source: Returns the source; it is called in the thread.
+        first_number: The number of the first frame.
+
+    Attributes:
+        next_number: The number of the next frame that the source delivers.
     """
 
-    def __init__(self, opening, number=0):
-        self.number, self._opening, self._changed = number, opening, threading.Condition()
-        self._frame, self._spare, self._used, self._error, self._stopped = (
-            None,
-            None,
-            None,
-            None,
-            False,
-        )
+    def __init__(self, open_source: Callable[[], Source], first_number: int = 0) -> None:
+        self.next_number = first_number
+        self._open_source = open_source
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._spare: np.ndarray | None = None
+        self._used: Frame | None = None
+        self._error: BaseException | None = None
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
-    def _run(self):
+    def _run(self) -> None:
         try:
-            source = self._opening()
+            source = self._open_source()
             try:
                 self._capture(source)
             finally:
@@ -85,25 +84,28 @@ class LatestFrameReader:
             self._stopped = True
             self._changed.notify()
 
-    def _capture(self, source):
+    def _capture(self, source: Source) -> None:
         while not self._stopped:
             with self._changed:
-                spare, self._spare = self._spare, None
+                spare = self._spare
+                self._spare = None
             image = source.read(spare)
             if image is None:
                 break
-            frame = Frame(image, self.number, time.time(), time.monotonic(), source.metadata)
-            self.number += 1
+            frame = Frame(image, self.next_number, time.time(), time.monotonic(), source.metadata)
+            self.next_number += 1
             with self._changed:
                 if self._frame is not None:
                     self._spare = self._frame.image
                 self._frame = frame
                 self._changed.notify()
 
-    def next(self, timeout):
+    def next(self, timeout: float) -> Frame | None:
         """Return the newest Frame, which is valid until the next call, or None at the end.
 
-        Raises NoFrameYet where none comes for `timeout` seconds, and what opening and reading the source raised.
+        Raises:
+            NoFrameYet: None came for `timeout` seconds.
+            Exception: Whatever opening and reading the source raised.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self._stopped, timeout)
@@ -115,71 +117,116 @@ class LatestFrameReader:
                 raise NoFrameYet
             if self._used is not None:
                 self._spare = self._used.image
-            self._used, self._frame = self._frame, None
+            self._used = self._frame
+            self._frame = None
             return self._used
 
-    def close(self, patience=2.0):
-        """Stop the thread, which closes the source; one that hangs in read() is not waited for longer than that, but will
-        close its source if it ever comes back."""
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Stop the thread, which closes the source.
+
+        A thread that hangs in read() is left alone after `timeout` seconds; it still closes its
+        source if it ever comes back.
+        """
         self._stopped = True
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
 
 class ReconnectingReader:
-    """The newest frames of a camera that may fail: `source` is open, `opening` opens it anew.
+    """The newest frames of a camera that may fail: it is then opened again, after a pause.
 
-    Where it fails, or gives no frame for `stall` seconds, it is opened anew after a pause; a camera that has failed more than
-    `retries` times without a frame between is given up.
+    Args:
+        source: The camera, open.
+        reopen: Opens it again.
+        stall: A camera without a frame for so many seconds has failed.
+        retries: A camera that fails more often than that without a frame in between is given up.
+        first_pause: Seconds before it is opened again; every further pause is twice the last.
+        longest_pause: Seconds of a pause at most.
+        opening: Seconds that the first frame may take beyond `stall`.
     """
 
-    def __init__(self, source, opening, stall=5.0, retries=8):
-        self._opening, self._stall, self._retries = opening, stall, retries
-        self._failures, self._due = 0, 0.0
-        self._open(lambda: source, 0)
+    def __init__(
+        self,
+        source: Source,
+        reopen: Callable[[], Source],
+        stall: float = 5.0,
+        retries: int = 8,
+        *,
+        first_pause: float = FIRST_PAUSE_SECONDS,
+        longest_pause: float = LONGEST_PAUSE_SECONDS,
+        opening: float = OPENING_SECONDS,
+    ) -> None:
+        self._reopen = reopen
+        self._stall = stall
+        self._retries = retries
+        self._first_pause = first_pause
+        self._longest_pause = longest_pause
+        self._opening = opening
+        self._failures = 0
+        self._next_number = 0
+        self._reopen_at = 0.0
+        self._reader: LatestFrameReader | None = None
+        self._start(lambda: source)
 
-    def _open(self, opening, number):
-        self._reader = LatestFrameReader(opening, number)
-        self._patient_until = time.monotonic() + self._stall + OPENING
+    def _start(self, open_source: Callable[[], Source]) -> LatestFrameReader:
+        self._reader = LatestFrameReader(open_source, self._next_number)
+        self._frame_due = time.monotonic() + self._stall + self._opening
+        return self._reader
 
-    def next(self, timeout):
+    def next(self, timeout: float) -> Frame | None:
         """Return the newest Frame, which is valid until the next call, or None at the end.
 
-        Raises NoFrameYet where none comes for `timeout` seconds, and CameraError once the camera is given up.
+        Raises:
+            NoFrameYet: None came for `timeout` seconds.
+            CameraError: The camera is given up.
         """
-        if self._reader is None:
-            time.sleep(max(0.0, min(timeout, self._due - time.monotonic())))
-            if time.monotonic() < self._due:
+        reader = self._reader
+        if reader is None:
+            time.sleep(max(0.0, min(timeout, self._reopen_at - time.monotonic())))
+            if time.monotonic() < self._reopen_at:
                 raise NoFrameYet
-            self._open(self._opening, self._number)
+            reader = self._start(self._reopen)
         try:
-            frame = self._reader.next(timeout)
+            frame = reader.next(timeout)
         except NoFrameYet:
-            if time.monotonic() < self._patient_until:
+            if time.monotonic() < self._frame_due:
                 raise
             self._fail(
+                reader,
                 CameraError(
-                    f"the camera gives no frame for {self._stall:g} s; check its cable and its power"
-                )
+                    f"the camera gives no frame for {self._stall:g} s; "
+                    "check its cable and its power"
+                ),
             )
         except CameraError as error:
-            self._fail(error)
+            self._fail(reader, error)
         else:
-            self._failures, self._patient_until = 0, time.monotonic() + self._stall
+            self._failures = 0
+            self._frame_due = time.monotonic() + self._stall
             return frame
         raise NoFrameYet
 
-    def _fail(self, error):
+    def _fail(self, reader: LatestFrameReader, error: CameraError) -> None:
+        """Close the camera and set when to open it again; raises CameraError instead at the end."""
         self._failures += 1
-        self.close(0.1)
+        reader.close(FAILED_CLOSE_SECONDS)
         if self._failures > self._retries:
             raise CameraError(
                 f"{error}; given up after {self._failures} failures in a row"
             ) from None
-        pause = min(LONGEST_PAUSE, 2.0 ** (self._failures - 1))
-        log.warning("%s; tried again in %g s", error, pause)
-        self._due, self._number, self._reader = time.monotonic() + pause, self._reader.number, None
+        pause = min(self._longest_pause, self._first_pause * 2.0 ** (self._failures - 1))
+        logger.warning("%s; tried again in %g s", error, pause)
+        self._reopen_at = time.monotonic() + pause
+        self._next_number = reader.next_number
+        self._reader = None
 
-    def close(self, patience=2.0):
-        """Close the camera; one that hangs is not waited for longer than that."""
+    def close(self) -> None:
+        """Close the camera; one that hangs is left alone after a moment."""
         if self._reader is not None:
-            self._reader.close(patience)
+            self._reader.close()
+
+
+def open_reader(source: Source, reopen: Callable[[], Source], stall: float, retries: int) -> Reader:
+    """Return a reader for the source: its newest frames if it is live, every one if it waits."""
+    if source.live:
+        return ReconnectingReader(source, reopen, stall, retries)
+    return SequentialReader(source)

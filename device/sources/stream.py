@@ -1,51 +1,69 @@
-"""RTSP and HTTP streams."""
+"""A camera in the network: RTSP and HTTP streams."""
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 import cv2
+import numpy as np
 
 from ..errors import CameraError
 from ..images import quiet_stderr
-from .usb import PATIENCE
+from .controls import Controls
+from .source import FRAME_TIMEOUT_SECONDS, Source
 
-#: So many damaged frames in a row a stream may have; where it has ended, reading fails as often at once.
-DAMAGED = 20
+#: So many damaged frames in a row a stream may have. One that has ended fails as often at once.
+MAX_DAMAGED_FRAMES = 20
+
+
+def open_source(spec: str, controls: Controls) -> Source | None:
+    """Open the address of an RTSP or HTTP stream; return None for anything else."""
+    if re.match(r"(?:rtsps?|https?)://", spec):
+        return Stream(spec)
+    return None
 
 
 class Stream:
-    """A camera in the network: a stream that FFmpeg reads over RTSP or HTTP, MJPEG for example.
+    """A stream that FFmpeg reads over RTSP or HTTP, MJPEG for example.
 
-    The password that its address may hold is not shown.
+    Its name leaves out the user and password that the address may hold.
+
+    Args:
+        url: The stream's address.
+        timeout: Seconds without a frame after which the stream has failed.
+
+    Raises:
+        CameraError: There is no such stream.
     """
 
-    live, rate, metadata = True, None, None
+    live = True
+    stills = False
+    rate = None
+    metadata = None
 
-    def __init__(self, url):
+    def __init__(self, url: str, timeout: float = FRAME_TIMEOUT_SECONDS) -> None:
         parts = urlsplit(url)
-        self.name = urlunsplit(
-            parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
-        )
-        patience = int(PATIENCE * 1e3)
-        with quiet_stderr():  # FFmpeg tells there what goes wrong, address and password included.
-            self._capture = cv2.VideoCapture(
-                url,
-                cv2.CAP_FFMPEG,
-                [
-                    cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                    patience,
-                    cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                    patience,
-                ],
-            )
+        host = parts.netloc.rpartition("@")[2]
+        self.name = urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+        milliseconds = int(timeout * 1e3)
+        options = [
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds),
+        ]
+        with quiet_stderr():  # FFmpeg prints errors there, with address and password.
+            self._capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, options)
         if not self._capture.isOpened():
             raise CameraError(
-                f"there is no stream at {self.name}; check the address, user and password, and that the "
-                "camera is on"
+                f"there is no stream at {self.name}; check the address, user and password, "
+                "and that the camera is on"
             )
 
-    def read(self, into=None):
-        """Return the next frame; raises CameraError where none comes for PATIENCE seconds."""
-        for _ in range(DAMAGED):
+    def read(self, into: np.ndarray | None = None) -> np.ndarray:
+        """Return the next frame.
+
+        Raises:
+            CameraError: None came in time, or the stream has ended.
+        """
+        for _ in range(MAX_DAMAGED_FRAMES):
             arrived, frame = self._capture.read(into)
             if arrived:
                 return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
@@ -53,6 +71,6 @@ class Stream:
             f"the stream {self.name} gives no frames any more; check the camera and the network"
         )
 
-    def close(self):
+    def close(self) -> None:
         """Close the connection."""
         self._capture.release()

@@ -1,49 +1,84 @@
-"""Cameras: of the Raspberry Pi through picamera2, on USB, in the network. They are sources (see picaption.device.sources.sources)."""
+"""A USB camera, or any other that Linux offers as a video device."""
 
 import os
+import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from ..errors import CameraError
-from .controls import Controls
+from .controls import DEFAULT_CONTROLS, Controls
+from .source import FRAME_TIMEOUT_SECONDS, Source
 
-#: A camera that gives no frame for this many seconds is taken for gone.
-PATIENCE = 5.0
-
-
-#: Video devices of the Raspberry Pi's own codec, image processor and CSI receiver, which are no cameras to OpenCV.
+#: How the names of a Pi's codec, image processor and CSI receiver begin: OpenCV takes none of them.
 BOARD_DEVICES = ("bcm2835", "rpi-", "rpivid", "unicam", "rp1-", "pispbe")
 
-#: Values of V4L2's auto_exposure control.
-MANUAL_EXPOSURE, AUTOMATIC_EXPOSURE = 1, 3
+#: V4L2's value of auto_exposure for an exposure time that is set.
+MANUAL_EXPOSURE = 1
+
+#: A damaged frame now and then is normal for a USB camera; the next read follows after this.
+DAMAGED_FRAME_PAUSE_SECONDS = 0.02
 
 
-def v4l2_cameras():
-    """Return the paths of the video devices that may be cameras, by number: not those of the board's own chips."""
+def open_source(spec: str, controls: Controls) -> Source | None:
+    """Open "usb:0", "0", or a device such as "/dev/video0"; return None for anything else."""
+    index = re.fullmatch(r"(?:usb:|/dev/video)?(\d+)", spec)
+    if index:
+        return V4L2Camera(f"/dev/video{int(index[1])}", controls)
+    if Path(spec).is_char_device():
+        return V4L2Camera(spec, controls)
+    return None
 
-    def is_camera(path):
-        try:
-            return (
-                not Path(f"/sys/class/video4linux/{path.name}/name")
-                .read_text()
-                .startswith(BOARD_DEVICES)
-            )
-        except OSError:
-            return True
 
-    paths = sorted(Path("/dev").glob("video[0-9]*"), key=lambda path: (len(path.name), path.name))
-    return [str(path) for path in paths if is_camera(path)]
+def v4l2_cameras() -> list[str]:
+    """Return the paths of the video devices that may be cameras, by number.
+
+    The devices of the board's own chips are left out.
+    """
+    paths = sorted(Path("/dev").glob("video[0-9]*"), key=_device_order)
+    return [str(path) for path in paths if _may_be_camera(path)]
+
+
+def _device_order(path: Path) -> tuple[int, str]:
+    return len(path.name), path.name
+
+
+def _may_be_camera(path: Path) -> bool:
+    try:
+        name = Path(f"/sys/class/video4linux/{path.name}/name").read_text()
+    except OSError:
+        return True
+    return not name.startswith(BOARD_DEVICES)
 
 
 class V4L2Camera:
-    """A USB camera, or any other that Linux offers as a video device. A CSI camera is not one: see Picamera2Source."""
+    """A camera that Linux offers as a video device. A CSI camera is none: see Picamera2Source.
 
-    live, rate, metadata = True, None, None
+    Args:
+        path: The device, such as "/dev/video0".
+        controls: What the camera is asked for.
+        timeout: Seconds without a frame after which the camera has failed.
 
-    def __init__(self, path, controls=Controls()):
+    Raises:
+        CameraError: There is no such camera, or it does not work.
+    """
+
+    live = True
+    stills = False
+    rate = None
+    metadata = None
+
+    def __init__(
+        self,
+        path: str,
+        controls: Controls = DEFAULT_CONTROLS,
+        timeout: float = FRAME_TIMEOUT_SECONDS,
+    ) -> None:
         self.name = path
+        self._timeout = timeout
         if not os.path.exists(path):
             raise CameraError(
                 f"there is no camera at {path}; plug it in, or name another of: "
@@ -63,9 +98,13 @@ class V4L2Camera:
             self.close()
             raise
 
-    def read(self, into=None):
-        """Return the next frame; raises CameraError where none comes for PATIENCE seconds."""
-        deadline = time.monotonic() + PATIENCE
+    def read(self, into: np.ndarray | None = None) -> np.ndarray:
+        """Return the next frame.
+
+        Raises:
+            CameraError: None came in time, or the camera is gone.
+        """
+        deadline = time.monotonic() + self._timeout
         while True:
             arrived, frame = self._capture.read(into)
             if arrived:
@@ -76,16 +115,15 @@ class V4L2Camera:
                 raise CameraError(
                     f"the camera {self.name} gives no frames; check its cable and its power"
                 )
-            # A damaged frame now and then is normal for a USB camera.
-            time.sleep(0.02)
+            time.sleep(DAMAGED_FRAME_PAUSE_SECONDS)
 
-    def close(self):
+    def close(self) -> None:
         """Give the device back."""
         self._capture.release()
 
 
-def _v4l2_settings(controls):
-    """Yield (OpenCV property, value) for what `controls` ask for; a driver leaves out what its camera does not have."""
+def _v4l2_settings(controls: Controls) -> Iterator[tuple[int, float]]:
+    """Yield (OpenCV property, value); a driver leaves out what its camera does not have."""
     yield cv2.CAP_PROP_FRAME_WIDTH, controls.size[0]
     yield cv2.CAP_PROP_FRAME_HEIGHT, controls.size[1]
     if controls.rate:

@@ -206,7 +206,7 @@ def test_what_is_written_compares(call, tmp_path, report, capsys):
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full")
-    (tmp_path / ".b.partial.json").symlink_to("/dev/full")
+    (tmp_path / ".partial.b.json").symlink_to("/dev/full")
     with pytest.raises(
         PicaptionError,
         match="cannot be written .No space left on device.; check the folder and its disk",

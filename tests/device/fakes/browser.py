@@ -1,4 +1,4 @@
-"""Chromium without a window, driven over its debugging port: pages with endless streams never finish loading."""
+"""Chromium without a window, driven over its debugging port, since streams never finish loading."""
 
 import base64
 import json
@@ -57,10 +57,10 @@ class Browser:
 
     def _wait(self, condition, seconds=30):
         deadline = time.monotonic() + seconds
-        while not (found := condition()):
+        while not (value := condition()):
             assert time.monotonic() < deadline, "Chromium did not get there in time"
             time.sleep(0.05)
-        return found
+        return value
 
     def _connect(self, port):
         tabs = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
@@ -73,9 +73,9 @@ class Browser:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._socket.sendall(
             (
-                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}"
-                "\r\n\r\n"
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n\r\n"
             ).encode()
         )
         self._file = self._socket.makefile("rb")
@@ -117,10 +117,10 @@ class Browser:
 
     def screenshot(self, path, full=False):
         """Save what the tab shows, or all of the page, as PNG or JPEG."""
-        kind = (
+        form = (
             {"format": "jpeg", "quality": 88} if str(path).endswith(".jpg") else {"format": "png"}
         )
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=full, **kind)["data"]
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=full, **form)["data"]
         Path(path).write_bytes(base64.b64decode(data))
 
     def close(self):

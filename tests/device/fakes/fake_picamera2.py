@@ -1,15 +1,16 @@
 """A stand-in for picamera2 0.3.38 with the behaviour of the real one that picaption relies on.
 
-Same names, arguments, exceptions and memory layout; where the real one would hang for ever (closing behind a
-capture that never ends) or corrupt memory, this one raises AssertionError.
+Same names, arguments, exceptions and memory layout; where the real one would hang for ever
+(closing behind a capture that never ends) or corrupt memory, this one raises AssertionError.
 """
 
 import types
 
 import numpy as np
 
-#: The sensor's picture: red on the left, blue on the right.
-RED, BLUE = (200, 10, 20), (10, 20, 200)
+#: What the sensor shows: red on the left, blue on the right.
+RED = (200, 10, 20)
+BLUE = (10, 20, 200)
 
 
 class FakeCamera:
@@ -40,23 +41,26 @@ class FakeCamera:
         if self.busy:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.sensor_resolution = (640, 480) if self.usb else (3280, 2464)
-        self.is_open, self.started, self.waiting = True, False, False
-        self.config, self.calls = None, []
+        self.is_open = True
+        self.started = False
+        self.waiting = False
+        self.config = None
+        self.calls = []
         self.made.append(self)
 
     def create_video_configuration(
         self,
-        main={},
+        main,
         lores=None,
-        raw={},
+        raw=(),
         transform=None,
         colour_space=None,
         buffer_count=6,
-        controls={},
+        controls=(),
         display="main",
         encode="main",
         queue=True,
-        sensor={},
+        sensor=(),
         use_case="video",
     ):
         unknown = set(main) - {"format", "size", "stride", "preserve_ar"}
@@ -98,7 +102,7 @@ class FakeCamera:
         self.started = True
         self.calls.append("start")
 
-    def capture_arrays(self, names=["main"], wait=None, signal_function=None):
+    def capture_arrays(self, names=("main",), wait=None, signal_function=None):
         assert self.started and not self.waiting
         if self.frames <= 0:
             self.waiting = True
@@ -127,5 +131,5 @@ class FakeCamera:
 
 
 def module(**traits):
-    """Return a module `picamera2` whose Picamera2 has these traits; its `made` lists the objects made."""
+    """Return a module `picamera2`; its Picamera2 has these traits, and a list of all `made`."""
     return types.SimpleNamespace(Picamera2=type("Picamera2", (FakeCamera,), {"made": [], **traits}))

@@ -1,9 +1,13 @@
-"""What tests need that speak with servers: time, ports, certificates and a broker."""
+"""What tests need that speak with servers: time, ports, certificates, a broker, and a server."""
 
+import json
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -26,7 +30,10 @@ def free_port():
 
 
 def certificates(folder, name):
-    """Make an authority and the certificate of a server that has `name`; return their paths: authority, certificate, key."""
+    """Make an authority and the certificate of a server that has `name`.
+
+    Returns the paths of the authority, the certificate and its key.
+    """
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
 
@@ -40,34 +47,20 @@ def certificates(folder, name):
     openssl("req", "-x509", *key, "ca.key", "-out", "ca.pem", "-subj", "/CN=authority", "-days", 2)
     openssl("req", *key, "server.key", "-out", "server.csr", "-subj", "/CN=server")
     (folder / "names").write_text(f"subjectAltName={name}\n")
-    openssl(
-        "x509",
-        "-req",
-        "-in",
-        "server.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-out",
-        "server.pem",
-        "-extfile",
-        "names",
-        "-days",
-        2,
-    )
+    sign = "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key"
+    openssl(*sign, "-CAcreateserial", "-out", "server.pem", "-extfile", "names", "-days", 2)
     return folder / "ca.pem", folder / "server.pem", folder / "server.key"
 
 
 class Broker:
-    """mosquitto in a folder of its own, which can be killed and started again; it remembers nothing."""
+    """mosquitto in a folder of its own, which can be killed and started again, without memory."""
 
     def __init__(self, folder, *lines):
         if not MOSQUITTO:
             pytest.skip("mosquitto is not installed")
-        self.port, self._path = free_port(), folder / "mosquitto.conf"
-        # As another user, which it likes to become, it could not read the files that the tests make.
+        self.port = free_port()
+        self._path = folder / "mosquitto.conf"
+        # As another user, which it likes to become, it could not read the tests' files.
         lines = (
             f"listener {self.port} 127.0.0.1",
             "user root",
@@ -86,6 +79,48 @@ class Broker:
 
         assert wait_for(listens), self._process.stderr.read()
 
+    def pause(self):
+        """Stop it without closing its connections."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self):
         self._process.kill()
         self._process.communicate()
+
+
+class PostServer(ThreadingHTTPServer):
+    """Collects what is posted: (path, headers, JSON); answers `status`, once `answer` is set."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.posts = []
+        self.status = 200
+        self.headers = {}
+        self.answer = threading.Event()
+        self.answer.set()
+        super().__init__(("127.0.0.1", 0), _PostHandler)
+        self.host = f"127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.answer.set()
+        self.shutdown()
+        self.server_close()
+
+
+class _PostHandler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.append((self.path, self.headers, json.loads(body)))
+        self.server.answer.wait(20)
+        self.send_response(self.server.status)
+        for header in self.server.headers.items():
+            self.send_header(*header)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass

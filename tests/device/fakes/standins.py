@@ -39,11 +39,20 @@ def recognized(*args, image=FRAME, **changes):
 class Counter:
     """Frames that hold their number in every pixel: of `count`, then the end, or `error`."""
 
-    name, rate, metadata = "counter", None, None
+    name = "counter"
+    stills = False
+    rate = None
+    metadata = None
 
     def __init__(self, count, live=True, pause=0.0, error=None, shape=(24, 32)):
-        self.count, self.live, self.pause, self.error, self.shape = count, live, pause, error, shape
-        self.number, self.closed, self.buffers = 0, 0, set()
+        self.count = count
+        self.live = live
+        self.pause = pause
+        self.error = error
+        self.shape = shape
+        self.number = 0
+        self.closed = 0
+        self.buffers = set()
 
     def read(self, into=None):
         time.sleep(self.pause)
@@ -61,11 +70,12 @@ class Counter:
         self.closed += 1
 
 
-class Keeper:
-    """A sink that keeps what it is given: (the picture's first value, Recognition)."""
+class Collector:
+    """A sink that collects what it gets: (the image's first value, Recognition)."""
 
     def __init__(self):
-        self.got, self.closed = [], 0
+        self.got = []
+        self.closed = 0
 
     def write(self, recognized):
         assert not self.closed

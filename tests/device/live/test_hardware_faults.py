@@ -20,7 +20,7 @@ from paho.mqtt import subscribe
 
 from picaption.device import default_bundle
 from picaption.device.images import encode_image, list_images, read_image
-from picaption.device.sources.sources import DEMO_PICTURES
+from picaption.device.sources.demo_frames import DEMO_IMAGES
 from tests.device.fakes.servers import Broker, free_port
 
 PROGRAM = "from picaption.device.commands import live_command; from picaption.device.cli import main; main(command=live_command, name='picaption live')"
@@ -68,7 +68,7 @@ def wait_for(condition, seconds=30):
 class Camera(BaseHTTPRequestHandler):
     """Streams a cup of coffee as MJPEG; every third picture is cut short, and every fifth is no picture at all."""
 
-    coffee = next(path for path in list_images(DEMO_PICTURES) if path.stem == "coffee")
+    coffee = next(path for path in list_images(DEMO_IMAGES) if path.stem == "coffee")
     jpeg = encode_image(read_image(coffee), ".jpg")
 
     def do_GET(self):  # noqa: N802, the library's name
@@ -148,7 +148,7 @@ def test_a_camera_that_does_not_come_back_ends_the_run_with_its_own_code(live, t
         "--video",
         "said.avi",
     )
-    wait_for(lambda: (tmp_path / ".said.part.avi").exists())
+    wait_for(lambda: (tmp_path / ".partial.said.avi").exists())
     unplug(server)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75 and err.splitlines()[-1].endswith(

@@ -9,7 +9,7 @@ import pytest
 
 from picaption.device.errors import PicaptionError
 from picaption.device.live.loop import Pace, Summary, run
-from tests.device.fakes.standins import Counter, Keeper, parts, recognition
+from tests.device.fakes.standins import Counter, Collector, parts, recognition
 
 
 def recognizer(pause=0.0, ages=None):
@@ -32,7 +32,7 @@ def recognizer(pause=0.0, ages=None):
 
 
 def test_a_source_that_waits_is_read_frame_by_frame():
-    sink = Keeper()
+    sink = Collector()
     summary = run(parts(Counter(20, live=False), recognizer(0.002), sink))
     assert [value for value, _ in sink.got] == list(range(20))
     assert [result.frame for _, result in sink.got] == list(range(20))
@@ -40,7 +40,7 @@ def test_a_source_that_waits_is_read_frame_by_frame():
 
 
 def test_a_live_source_gives_its_newest_frame_and_the_rest_are_skipped():
-    sink, ages = Keeper(), []
+    sink, ages = Collector(), []
     summary = run(parts(Counter(400, pause=0.002), recognizer(0.05, ages), sink))
     numbers = [result.frame for _, result in sink.got]
     assert numbers == sorted(set(numbers))
@@ -52,13 +52,13 @@ def test_a_live_source_gives_its_newest_frame_and_the_rest_are_skipped():
 
 
 def test_every_sink_gets_the_same_recognition():
-    sinks = [Keeper(), Keeper()]
+    sinks = [Collector(), Collector()]
     run(parts(Counter(3, live=False), recognizer(), *sinks))
     assert [a is b for (_, a), (_, b) in zip(sinks[0].got, sinks[1].got)] == [True] * 3
 
 
 def test_the_timings_hold_what_adds_to_the_latency():
-    class Slow(Keeper):
+    class Slow(Collector):
         def write(self, recognized):
             time.sleep(0.02)
             super().write(recognized)
@@ -73,7 +73,7 @@ def test_the_timings_hold_what_adds_to_the_latency():
 
 
 def test_what_the_camera_says_of_a_frame_is_passed_on():
-    source, sink = Counter(1, live=False), Keeper()
+    source, sink = Counter(1, live=False), Collector()
     source.metadata = {"Lux": 12.5, "ColourGains": (1.5, 2.0), "SensorBlackLevels": object()}
     run(parts(source, recognizer(), sink))
     assert sink.got[0][1].camera == {"Lux": 12.5, "ColourGains": (1.5, 2.0)}
@@ -81,7 +81,7 @@ def test_what_the_camera_says_of_a_frame_is_passed_on():
 
 @pytest.mark.parametrize("alive", [True, False])
 def test_the_loop_stops_after_so_many_frames(alive):
-    sink = Keeper()
+    sink = Collector()
     assert (
         run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), sink), frames=5).frames
         == 5
@@ -98,7 +98,7 @@ def test_the_loop_stops_after_so_many_seconds(alive):
 @pytest.mark.parametrize("alive", [True, False])
 def test_no_more_frames_a_second_than_are_wanted(alive):
     summary = run(
-        parts(Counter(10**9, live=alive, pause=0.001), recognizer(), Keeper(), max_fps=10),
+        parts(Counter(10**9, live=alive, pause=0.001), recognizer(), Collector(), max_fps=10),
         seconds=1.02,
     )
     assert 5 <= summary.frames <= 11
@@ -137,7 +137,7 @@ def test_power_is_saved_while_nothing_changes():
 
 @pytest.mark.parametrize("alive", [True, False])
 def test_an_error_of_the_source_is_raised_after_what_came_before(alive):
-    sink = Keeper()
+    sink = Collector()
     with pytest.raises(PicaptionError, match="the camera is gone"):
         run(
             parts(
@@ -148,7 +148,7 @@ def test_an_error_of_the_source_is_raised_after_what_came_before(alive):
 
 
 def test_an_error_of_the_recognizer_or_a_sink_is_raised():
-    class Full(Keeper):
+    class Full(Collector):
         def write(self, recognized):
             raise PicaptionError("the disk is full")
 
@@ -156,8 +156,8 @@ def test_an_error_of_the_recognizer_or_a_sink_is_raised():
         raise PicaptionError("no model")
 
     for recognize, sinks, message in (
-        (broken, [Keeper()], "no model"),
-        (recognizer(), [Full(), Keeper()], "full"),
+        (broken, [Collector()], "no model"),
+        (recognizer(), [Full(), Collector()], "full"),
     ):
         with pytest.raises(PicaptionError, match=message):
             run(parts(Counter(10**9, pause=0.001), recognize, *sinks))
@@ -167,7 +167,7 @@ def test_an_error_of_the_recognizer_or_a_sink_is_raised():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_loop_cleanly(number, alive):
     numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-    before, sink = [signal.getsignal(each) for each in numbers], Keeper()
+    before, sink = [signal.getsignal(each) for each in numbers], Collector()
     timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
     timer.start()
     summary = run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), sink), seconds=10)
@@ -176,7 +176,7 @@ def test_a_signal_ends_the_loop_cleanly(number, alive):
 
 
 def test_sighup_reloads_between_two_frames():
-    old, new = Keeper(), Keeper()
+    old, new = Collector(), Collector()
     running = parts(Counter(10**9, pause=0.001), recognizer(0.01), old)
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGHUP))
     timer.start()
@@ -185,7 +185,7 @@ def test_sighup_reloads_between_two_frames():
 
 
 def test_the_clock_may_be_set_back(monkeypatch):
-    wall, sink = iter(range(10**6, 0, -1000)), Keeper()
+    wall, sink = iter(range(10**6, 0, -1000)), Collector()
     monkeypatch.setattr(
         "picaption.device.sources.capture.time",
         type(

@@ -23,18 +23,18 @@ from picaption.device.errors import PicaptionError
 from picaption.device.outputs import mqtt
 from picaption.device.outputs.homeassistant import discovery
 from picaption.device.outputs.mqtt import MqttPublisher, parse_address
-from picaption.device.outputs.sink import RecognizedFrame
 from tests.device.fakes.servers import Broker, certificates, free_port, wait_for
-from tests.device.fakes.standins import FRAME, recognition, recognized
+from tests.device.fakes.standins import recognition, recognized
 
 PASSWORD = "not-for-the-log"
 
 
 class Listener:
-    """Another client of the broker, which keeps the messages: (topic, text, whether it was retained)."""
+    """Another client of the broker; it collects (topic, text, whether it was retained)."""
 
     def __init__(self, port, topic="#", **login):
-        self.got, self._client = [], paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self.got = []
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         if login:
             self._client.username_pw_set(**login)
         self._client.on_message = lambda client, data, message: self.got.append(
@@ -68,6 +68,10 @@ def closing():
 @pytest.fixture
 def broker(tmp_path, closing):
     return closing(Broker(tmp_path))
+
+
+def mqtt_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "mqtt"]
 
 
 def config(port, **changes):
@@ -131,7 +135,7 @@ def test_settings_that_make_no_sense(tmp_path):
         MqttPublisher(Config(mqtt="mqtts://broker", mqtt_ca=str(tmp_path / "empty.pem")))
     with pytest.raises(PicaptionError, match='not encrypted; write mqtt = "mqtts://broker"'):
         MqttPublisher(Config(mqtt="mqtt://broker", mqtt_ca=str(tmp_path / "empty.pem")))
-    assert not [thread for thread in threading.enumerate() if thread.name == "mqtt"]
+    assert not mqtt_threads()
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):
@@ -159,19 +163,18 @@ def test_a_password_that_travels_openly_is_warned_of(caplog):
 
 def test_messages_arrive_and_are_retained(broker, closing, monkeypatch):
     monkeypatch.setattr(board, "temperature", lambda: 51.5)
-    sink, result = closing(MqttPublisher(config(broker.port))), recognition("a cät")
+    sink = closing(MqttPublisher(config(broker.port)))
+    frame = recognized("a cät")
     sink.write(recognized("of before"))
     time.sleep(0.05)
-    sink.write(RecognizedFrame(FRAME, result))
+    sink.write(frame)
     early = closing(Listener(broker.port))
     assert wait_for(lambda: "a cät" in early.texts("home/camera/caption"))
     late = closing(Listener(broker.port))
     assert wait_for(lambda: len(late.got) == 4) and all(retained for _, _, retained in late.got)
     state = json.loads(*late.texts("home/camera/state"))
     fps = state.pop("fps")
-    assert (
-        state == {**json.loads(json.dumps(result.to_json())), "temperature": 51.5} and 1 < fps <= 20
-    )
+    assert state == json.loads(json.dumps(frame.json())) | {"temperature": 51.5} and 1 < fps <= 20
     assert late.texts("home/camera/caption") == ["a cät"] and late.texts("home/camera/status") == [
         "online"
     ]
@@ -181,13 +184,16 @@ def test_messages_arrive_and_are_retained(broker, closing, monkeypatch):
     assert wait_for(lambda: again.got) and again.got == [("home/camera/status", "offline", True)]
 
 
-def test_a_state_is_published_when_something_changes_or_has_not_for_long(
-    broker, closing, monkeypatch
-):
-    sink, listener = (
-        closing(MqttPublisher(config(broker.port))),
-        closing(Listener(broker.port, "home/camera/state")),
+def has(count, listener):
+    """Return whether the listener has got so many messages, and gets no more in a moment."""
+    return wait_for(lambda: len(listener.got) >= count) and not wait_for(
+        lambda: len(listener.got) > count, 0.3
     )
+
+
+def test_a_state_is_published_when_something_changes(broker, closing):
+    sink = closing(MqttPublisher(config(broker.port)))
+    listener = closing(Listener(broker.port, "home/camera/state"))
     steps = [
         ({}, 1),
         ({"classes": (("cat", 0.5),)}, 1),
@@ -201,18 +207,24 @@ def test_a_state_is_published_when_something_changes_or_has_not_for_long(
     ]
     for changes, count in steps:
         sink.write(recognized(**changes))
-        assert wait_for(lambda: len(listener.got) >= count)
-        assert not wait_for(lambda: len(listener.got) > count, 0.3)
-    monkeypatch.setattr(mqtt, "HEARTBEAT", 0.5)
-    assert not wait_for(lambda: len(listener.got) > 5, 0.8)  # No frame, no news.
-    sink.write(recognized(None, scene=1))
-    assert wait_for(lambda: len(listener.got) == 6)
+        assert has(count, listener)
     last = closing(Listener(broker.port, "home/camera/caption"))
     assert not wait_for(lambda: last.got, 0.3)  # Where there is no caption, none is retained.
 
 
+def test_a_state_is_published_when_nothing_has_changed_for_long(broker, closing):
+    sink = closing(MqttPublisher(config(broker.port), heartbeat=0.5))
+    listener = closing(Listener(broker.port, "home/camera/state"))
+    sink.write(recognized())
+    assert wait_for(lambda: len(listener.got) == 1)
+    assert not wait_for(lambda: len(listener.got) > 1, 0.8)  # No frame, no news.
+    sink.write(recognized())
+    assert wait_for(lambda: len(listener.got) == 2)
+
+
 def test_a_run_of_one_frame_publishes_it(broker, closing):
-    listener, sink = closing(Listener(broker.port)), MqttPublisher(config(broker.port))
+    listener = closing(Listener(broker.port))
+    sink = MqttPublisher(config(broker.port))
     sink.write(recognized())
     sink.close()
     assert wait_for(lambda: listener.texts("home/camera/status") == ["online", "offline"])
@@ -228,7 +240,7 @@ time.sleep(60)
 """
 
 
-def test_a_death_is_told_by_the_will(broker, closing):
+def test_the_will_announces_a_death(broker, closing):
     listener = closing(Listener(broker.port, "home/camera/status"))
     program = closing(
         subprocess.Popen(
@@ -255,8 +267,7 @@ def guarded(tmp_path, closing):
     return closing(Broker(tmp_path, "allow_anonymous false", f"password_file {passwords}"))
 
 
-def test_credentials(guarded, closing, caplog, monkeypatch):
-    monkeypatch.setattr(mqtt, "FIRST_WAIT", 0.1)
+def test_credentials(guarded, closing, caplog):
     caplog.set_level(logging.DEBUG)
     right = closing(MqttPublisher(config(guarded.port, mqtt_user="me", mqtt_password=PASSWORD)))
     right.write(recognized())
@@ -270,7 +281,7 @@ def test_credentials(guarded, closing, caplog, monkeypatch):
         {},
     ):
         caplog.clear()
-        sink = MqttPublisher(config(guarded.port, **wrong))
+        sink = MqttPublisher(config(guarded.port, **wrong), first_pause=0.1)
         assert wait_for(lambda: len(caplog.records) >= 3)
         sink.close()
         levels = [record.levelname for record in caplog.records]
@@ -284,13 +295,13 @@ def test_credentials(guarded, closing, caplog, monkeypatch):
 
 def test_tls_trusts_the_right_authority_and_host_only(tmp_path, closing, caplog):
     authority, certificate, key = certificates(tmp_path / "right", "DNS:localhost")
-    other, _, _ = certificates(tmp_path / "other", "DNS:localhost")
+    stranger, _, _ = certificates(tmp_path / "stranger", "DNS:localhost")
     broker = closing(
         Broker(tmp_path, "allow_anonymous true", f"certfile {certificate}", f"keyfile {key}")
     )
     for host, trusted, trouble in (
         ("localhost", authority, None),
-        ("localhost", other, "certificate verify failed"),
+        ("localhost", stranger, "certificate verify failed"),
         ("localhost", "", "certificate verify failed"),
         ("127.0.0.1", authority, "IP address mismatch"),
     ):
@@ -301,7 +312,7 @@ def test_tls_trusts_the_right_authority_and_host_only(tmp_path, closing, caplog)
         )
         assert wait_for(lambda: caplog.messages)
         sink.close()
-        assert trouble in caplog.messages[0] if trouble else "connected to" in caplog.messages[0]
+        assert (trouble or "connected to") in caplog.messages[0]
 
 
 # --- brokers that are away
@@ -309,11 +320,12 @@ def test_tls_trusts_the_right_authority_and_host_only(tmp_path, closing, caplog)
 
 def write_for(sink, seconds):
     """Write frames of ever new captions; return how long each write took."""
-    took, end = [], time.monotonic() + seconds
+    took = []
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
-        result = recognition(f"caption {len(took)}")
+        frame = recognized(f"caption {len(took)}")
         began = time.perf_counter()
-        sink.write(RecognizedFrame(FRAME, result))
+        sink.write(frame)
         took.append(time.perf_counter() - began)
         time.sleep(0.002)
     return took
@@ -338,50 +350,53 @@ def test_a_broker_that_comes_back_gets_the_newest_state(broker, closing, caplog)
     assert [record.levelname for record in caplog.records][:2] == ["INFO", "WARNING"]
 
 
-@pytest.mark.parametrize("kind", ["refuses", "silent"])
-def test_a_broker_that_never_answers_costs_nothing(closing, kind, caplog):
+@pytest.mark.parametrize("accepts", [False, True])
+def test_a_broker_that_never_answers_costs_nothing(closing, accepts):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
-        if kind == "silent":
+        if accepts:
             silent.listen()
         sink = MqttPublisher(config(silent.getsockname()[1]))
-        results, began = (
-            [recognized(f"caption {number}") for number in range(1000)],
-            time.perf_counter(),
-        )
-        for result in results:
-            sink.write(result)
+        (thread,) = mqtt_threads()
+        frames = [recognized(f"caption {number}") for number in range(1000)]
+        began = time.perf_counter()
+        for frame in frames:
+            sink.write(frame)
         assert time.perf_counter() - began < 0.1
-        assert sink._newest[0] is results[-1]
+        assert sink.newest is frames[-1]
         began = time.monotonic()
         sink.close()
         assert time.monotonic() - began < 2
-    sink._thread.join(mqtt.ANSWER + 1)
-    assert not sink._thread.is_alive()
+    thread.join(mqtt.ANSWER_SECONDS + 1)
+    assert not thread.is_alive()
 
 
-def test_what_a_stopped_broker_does_not_confirm_is_kept_once(broker, closing, monkeypatch):
-    clients, new = [], paho.Client
-    monkeypatch.setattr(
-        paho, "Client", lambda *args, **kwargs: clients.append(new(*args, **kwargs)) or clients[-1]
-    )
+def test_what_a_stopped_broker_does_not_confirm_waits_once(broker, closing, monkeypatch):
+    clients = []
+
+    class Client(paho.Client):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            clients.append(self)
+
+    monkeypatch.setattr(paho, "Client", Client)
     sink = closing(MqttPublisher(config(broker.port)))
     monkeypatch.undo()
     assert wait_for(lambda: clients and clients[0].is_connected())
-    broker._process.send_signal(signal.SIGSTOP)
+    broker.pause()
     try:
         write_for(sink, 1.5)
         assert len(clients[0]._out_messages) <= 6 and len(clients) == 1
     finally:
-        broker._process.send_signal(signal.SIGCONT)
+        broker.resume()
     listener = closing(Listener(broker.port, "home/camera/caption"))
     sink.write(recognized("the newest"))
     assert wait_for(lambda: listener.texts("home/camera/caption")[-1:] == ["the newest"])
 
 
-def test_failed_connections_leave_nothing_behind(monkeypatch):
-    monkeypatch.setattr(mqtt, "FIRST_WAIT", 0.0)
-    sink, before = MqttPublisher(config(free_port())), len(os.listdir("/proc/self/fd"))
+def test_failed_connections_leave_nothing_behind():
+    sink = MqttPublisher(config(free_port()), first_pause=0.0)
+    before = len(os.listdir("/proc/self/fd"))
     time.sleep(0.5)
     assert len(os.listdir("/proc/self/fd")) <= before + 4
     sink.close()
@@ -390,15 +405,14 @@ def test_failed_connections_leave_nothing_behind(monkeypatch):
 # --- Home Assistant
 
 
-def test_home_assistant_is_told_of_the_sensors_and_again_when_it_asks(broker, closing):
-    listener = closing(Listener(broker.port, "homeassistant/#"))
+def test_home_assistant_gets_the_sensors_and_again_when_it_asks(broker, closing):
+    listener = closing(Listener(broker.port, "homeassistant/device/#"))
     closing(MqttPublisher(config(broker.port)))
     topic = f"homeassistant/device/picaption_{board.identity('home/camera')}/config"
     assert wait_for(lambda: len(listener.texts(topic)) == 1)
     for word, count in (("offline", 1), ("online", 2)):
         listener.say("homeassistant/status", word)
-        assert wait_for(lambda: len(listener.texts(topic)) >= count)
-        assert not wait_for(lambda: len(listener.texts(topic)) > count, 0.4)
+        assert has(count, listener)
     late = closing(Listener(broker.port, "homeassistant/device/#"))
     assert wait_for(lambda: late.got) and late.got[0][0] == topic and late.got[0][2]
     payload = json.loads(late.got[0][1])
@@ -471,10 +485,8 @@ def test_the_sensors_values():
 
 
 def test_without_a_prefix_there_is_no_discovery(broker, closing):
-    listener, sink = (
-        closing(Listener(broker.port)),
-        closing(MqttPublisher(config(broker.port, mqtt_discovery=""))),
-    )
+    listener = closing(Listener(broker.port))
+    sink = closing(MqttPublisher(config(broker.port, mqtt_discovery="")))
     sink.write(recognized())
     assert wait_for(lambda: listener.texts("home/camera/caption"))
     assert {topic.partition("/")[0] for topic, _, _ in listener.got} == {"home"}
@@ -484,10 +496,10 @@ def test_the_identity_is_the_machines_and_the_topics(tmp_path, monkeypatch):
     assert board.identity("a") == board.identity("a") != board.identity("b") and re.fullmatch(
         "[0-9a-f]{12}", board.identity("a")
     )
-    seen = set()
+    identities = set()
     for machine in ("one\n", "two\n", None):
         path = tmp_path / "machine-id"
         path.write_text(machine) if machine else path.unlink()
         monkeypatch.setattr(board, "_IDENTITIES", (path,))
-        seen.add(board.identity("a"))
-    assert len(seen) == 3
+        identities.add(board.identity("a"))
+    assert len(identities) == 3

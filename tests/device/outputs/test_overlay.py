@@ -6,7 +6,10 @@ import pytest
 from picaption.device.outputs.overlay import BLUE, annotate, text_width, wrap
 from tests.device.fakes.standins import recognition
 
-LONG = "a woman in an orange space suit smiles in front of an american flag and a model of a space shuttle"
+LONG = (
+    "a woman in an orange space suit smiles in front of an american flag "
+    "and a model of a space shuttle"
+)
 
 
 def test_the_picture_above_the_band_stays_as_it_was_and_the_input_untouched():

@@ -1,5 +1,6 @@
 """Frames in turn, the newest ones, and those of a camera that fails and comes back."""
 
+import contextlib
 import threading
 import time
 
@@ -7,13 +8,12 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import CameraError
-from picaption.device.sources import capture
 from picaption.device.sources.capture import LatestFrameReader, NoFrameYet, ReconnectingReader
 from tests.device.fakes.standins import Counter
 
 
 class Failing(Counter):
-    """A camera that gives `count` frames, then is gone; `hang`: then gives none for so many seconds."""
+    """A camera that has `count` frames, then hangs for so many seconds, then is gone."""
 
     def __init__(self, count, hang=0.0):
         super().__init__(count, pause=0.005)
@@ -27,24 +27,20 @@ class Failing(Counter):
 
 
 def frames(reader, seconds, most=10**9):
-    """Return the numbers of the frames that a reader gives in so many seconds."""
-    got, end = [], time.monotonic() + seconds
-    while time.monotonic() < end and len(got) < most:
-        try:
-            got.append(reader.next(0.05).number)
-        except NoFrameYet:
-            pass
-    return got
+    """Return the numbers of the frames that a reader returns in so many seconds."""
+    numbers = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and len(numbers) < most:
+        with contextlib.suppress(NoFrameYet):
+            numbers.append(reader.next(0.05).number)
+    return numbers
 
 
-@pytest.fixture
-def hasty(monkeypatch):
-    """Pauses between two tries are short."""
-    monkeypatch.setattr(capture, "LONGEST_PAUSE", 0.05)
-    monkeypatch.setattr(capture, "OPENING", 0.2)
+#: Pauses between two tries are short.
+HASTY = {"longest_pause": 0.05, "opening": 0.2}
 
 
-def test_three_pictures_go_round():
+def test_three_images_go_round():
     source = Counter(300, pause=0.001)
     reader = LatestFrameReader(lambda: source)
     while (frame := reader.next(1)) is not None:
@@ -56,17 +52,18 @@ def test_three_pictures_go_round():
 
 
 def test_a_frame_knows_when_it_was_taken():
-    before, clock = time.time(), time.monotonic()
+    before = time.time()
+    clock = time.monotonic()
     reader = LatestFrameReader(lambda: Counter(1, pause=0.01))
     frame = reader.next(1)
     assert before < frame.captured_at <= time.time() and clock < frame.clock <= time.monotonic()
     reader.close()
 
 
-def test_a_camera_that_is_unplugged_and_comes_back_goes_on(hasty, caplog):
+def test_a_camera_that_is_unplugged_and_comes_back_goes_on(caplog):
     cameras = [Failing(5), Failing(5), Counter(10**9, pause=0.005)]
     opened = iter(cameras[1:])
-    reader = ReconnectingReader(cameras[0], lambda: next(opened), stall=1)
+    reader = ReconnectingReader(cameras[0], lambda: next(opened), stall=1, **HASTY)
     got = frames(reader, 5, most=30)
     reader.close()
     assert got == sorted(set(got)) and got[-1] > 12
@@ -76,9 +73,10 @@ def test_a_camera_that_is_unplugged_and_comes_back_goes_on(hasty, caplog):
     ] * 2
 
 
-def test_a_camera_that_blocks_is_left_alone_and_opened_anew(hasty):
-    stuck, fresh = Failing(3, hang=1.5), Counter(10**9, pause=0.005)
-    reader = ReconnectingReader(stuck, lambda: fresh, stall=0.3)
+def test_a_camera_that_blocks_is_left_alone_and_opened_again():
+    stuck = Failing(3, hang=1.5)
+    fresh = Counter(10**9, pause=0.005)
+    reader = ReconnectingReader(stuck, lambda: fresh, stall=0.3, **HASTY)
     start = time.monotonic()
     got = frames(reader, 3, most=20)
     assert len(got) == 20 and time.monotonic() - start < 1.4
@@ -88,31 +86,31 @@ def test_a_camera_that_blocks_is_left_alone_and_opened_anew(hasty):
     assert stuck.closed == fresh.closed == 1
 
 
-def test_a_camera_that_does_not_come_back_is_given_up(hasty):
+def test_a_camera_that_does_not_come_back_is_given_up():
     tried = []
 
-    def opening():
+    def reopen():
         tried.append(time.monotonic())
         raise CameraError("there is no camera")
 
-    reader = ReconnectingReader(Failing(2), opening, stall=0.5, retries=3)
+    reader = ReconnectingReader(Failing(2), reopen, stall=0.5, retries=3, **HASTY)
     with pytest.raises(CameraError, match="there is no camera; given up after 4 failures in a row"):
         frames(reader, 5)
     assert len(tried) == 3
     reader.close()
 
 
-def test_pauses_double_up_to_the_longest(monkeypatch, caplog):
-    monkeypatch.setattr(capture, "LONGEST_PAUSE", 5.0)
-    reader = ReconnectingReader(Counter(0), None, retries=9)
-    for _ in range(4):
-        reader._fail(CameraError("gone"))
-        reader._reader = LatestFrameReader(lambda: Counter(0))
-    assert [record.args[1] for record in caplog.records] == [1, 2, 4, 5]
+def test_pauses_double_up_to_the_longest(caplog):
+    reader = ReconnectingReader(
+        Failing(0), lambda: Failing(0), retries=4, first_pause=0.01, longest_pause=0.05
+    )
+    with pytest.raises(CameraError, match="given up after 5 failures"):
+        frames(reader, 5)
+    assert [record.args[1] for record in caplog.records] == [0.01, 0.02, 0.04, 0.05]
 
 
-def test_a_frame_ends_a_row_of_failures(hasty):
-    reader = ReconnectingReader(Failing(1), lambda: Failing(1), stall=1, retries=1)
+def test_a_frame_ends_a_row_of_failures():
+    reader = ReconnectingReader(Failing(1), lambda: Failing(1), stall=1, retries=1, **HASTY)
     assert len(frames(reader, 5, most=6)) == 6
     reader.close()
 

@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
+from picaption.device import board
 from picaption.device.errors import PicaptionError, TemporaryError
-from picaption.device.outputs import web
 from picaption.device.outputs.overlay import annotate
 from picaption.device.outputs.sink import RecognizedFrame
-from picaption.device.outputs.web import WebServer
+from picaption.device.outputs.web.feed import MAX_HISTORY
+from picaption.device.outputs.web.routes import MAX_STREAMS
+from picaption.device.outputs.web.server import WebServer
 from tests.device.fakes.browser import CHROMIUM, Browser
 from tests.device.fakes.standins import FRAME, recognition, recognized
 
@@ -25,7 +27,7 @@ TOKEN = "a-token-of-more-than-16"
 
 @pytest.fixture
 def serve():
-    """Returns a Web on a free port, which is closed in the end."""
+    """Returns a WebServer on a free port, which is closed in the end."""
     made = []
 
     def serve(host="127.0.0.1", port=0, token="", **options):
@@ -33,13 +35,13 @@ def serve():
         return made[-1]
 
     yield serve
-    for each in made:
-        each.close()
+    for page in made:
+        page.close()
 
 
 @contextmanager
 def feeding(page, frame=FRAME, **changes):
-    """Write the frame 100 times a second meanwhile, with what `changes` says of the recognition."""
+    """Write the frame 100 times a second meanwhile, with these changes of its recognition."""
     done = threading.Event()
 
     def feed():
@@ -69,7 +71,7 @@ def ask(page, path="/", method="GET", **headers):
 
 @contextmanager
 def stream(page, path, buffer=None):
-    """Give the socket and the file of a stream that was asked for."""
+    """Yield the socket and the file of a stream."""
     with socket.socket() as client:
         if buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -91,8 +93,8 @@ def events_of(file):
             name = "message"
 
 
-def pictures_of(file):
-    """Yield the pictures of a stream of them, uint8 RGB."""
+def images_of(file):
+    """Yield the images of a stream of them, uint8 RGB."""
     for line in file:
         if line.lower().startswith(b"content-length: "):
             assert file.readline() == b"\r\n"
@@ -109,10 +111,11 @@ def until(condition, seconds=10):
 
 def cost(page, frames=500, **changes):
     """Return the median of the seconds that writing a frame takes."""
-    result, took = recognition(**changes), []
+    frame = recognized(**changes)
+    took = []
     for _ in range(frames):
         start = time.perf_counter()
-        page.write(RecognizedFrame(FRAME, result))
+        page.write(frame)
         took.append(time.perf_counter() - start)
     return np.median(took)
 
@@ -120,7 +123,7 @@ def cost(page, frames=500, **changes):
 # --- what it serves
 
 
-def test_the_page_is_whole_and_needs_nothing_from_elsewhere(serve):
+def test_the_page_is_complete_and_needs_nothing_from_elsewhere(serve):
     status, headers, body = ask(serve(name="<kitchen> & co"))
     page = body.decode()
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
@@ -145,38 +148,39 @@ def test_every_answer_has_the_headers_that_browsers_heed(serve):
         assert headers["Referrer-Policy"] == "no-referrer" and "Server" not in headers
 
 
-def test_events_tell_what_was_recognised_and_the_figures(serve, monkeypatch):
-    monkeypatch.setattr(web.board, "temperature", lambda: 54.3)
-    monkeypatch.setattr(web.board, "throttled", lambda: ((), ("under-voltage",)))
+def test_events_hold_what_was_recognised_and_the_figures(serve, monkeypatch):
+    monkeypatch.setattr(board, "temperature", lambda: 54.3)
+    monkeypatch.setattr(board, "throttled", lambda: ((), ("under-voltage",)))
     page = serve()
     with feeding(page, camera={"Lux": 340.5}), stream(page, "/events") as (_, file):
-        names, told = set(), None
+        names = set()
+        message = None
         for name, data in events_of(file):
             names.add(name)
-            told = data if name == "message" else told
-            if told and told["fps"] and "chart" in names:
+            message = data if name == "message" else message
+            if message and message["fps"] and "chart" in names:
                 break
     expected = recognition(camera={"Lux": 340.5}).to_json()
-    assert told | {"captured_at": expected["captured_at"]} == expected | {
-        "fps": told["fps"],
-        "latency_ms": told["latency_ms"],
+    assert message | {"captured_at": expected["captured_at"]} == expected | {
+        "fps": message["fps"],
+        "latency_ms": message["latency_ms"],
         "temperature": 54.3,
         "throttled": [[], ["under-voltage"]],
     }
-    assert 10 < told["fps"] < 110 and 0 <= told["latency_ms"] < 500
+    assert 10 < message["fps"] < 110 and 0 <= message["latency_ms"] < 500
     assert names == {"history", "chart", "message"}
 
 
-def test_the_stream_of_pictures_shows_the_annotated_frame(serve):
+def test_the_stream_of_images_shows_the_annotated_frame(serve):
     page = serve()
     with feeding(page), stream(page, "/picture.mjpeg") as (_, file):
-        pictures = pictures_of(file)
+        images = images_of(file)
         start = time.monotonic()
         for _ in range(16):
-            picture = next(pictures)
+            image = next(images)
         rate = 15 / (time.monotonic() - start)
     expected = annotate(FRAME, recognition())
-    assert picture.shape == expected.shape and np.abs(picture.astype(int) - expected).mean() < 6
+    assert image.shape == expected.shape and np.abs(image.astype(int) - expected).mean() < 6
     assert rate < 16
 
 
@@ -186,16 +190,17 @@ def test_a_large_frame_is_shown_smaller(serve):
         feeding(page, np.zeros((1080, 1920, 3), np.uint8)),
         stream(page, "/picture.mjpeg") as (_, file),
     ):
-        assert next(pictures_of(file)).shape == (720, 1280, 3)
+        assert next(images_of(file)).shape == (720, 1280, 3)
 
 
 def test_a_frame_is_copied_for_it_changes_after_write(serve):
-    page, frame = serve(), FRAME.copy()
+    page = serve()
+    frame = FRAME.copy()
     with stream(page, "/picture.mjpeg") as (_, file):
-        until(lambda: page._asked)
+        until(lambda: page.feed.wants_frame)
         page.write(recognized(image=frame))
         frame[:] = 0
-        assert next(pictures_of(file))[0, 0].tolist() == pytest.approx([200, 10, 20], abs=6)
+        assert next(images_of(file))[0, 0].tolist() == pytest.approx([200, 10, 20], abs=6)
 
 
 def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
@@ -216,7 +221,7 @@ def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
     for scene in range(100):
         page.write(recognized(scene=scene))
     with stream(page, "/events") as (_, file):
-        assert len(next(events_of(file))[1]) == web.MAX_HISTORY == len(page._history)
+        assert len(next(events_of(file))[1]) == MAX_HISTORY == len(page.feed.history)
     assert ask(page, f"/thumbnails/{entries[0]['number']}.jpg")[0] == 404
 
 
@@ -359,7 +364,8 @@ def test_close_frees_the_port_and_ends_the_thread(serve):
         next(events_of(file))
         start = time.monotonic()
     page.close()
-    assert time.monotonic() - start < 3 and not page._thread.is_alive()
+    assert time.monotonic() - start < 3
+    assert "web" not in {thread.name for thread in threading.enumerate()}
     page.close()
     assert len(os.listdir("/proc/self/fd")) == before
     serve(port=port_of(page))
@@ -380,54 +386,53 @@ def test_a_client_that_reads_nothing_costs_the_loop_nothing(serve):
         stream(page, "/events", buffer=2048),
         stream(page, "/picture.mjpeg") as (_, file),
     ):
-        took, pictures, result = [], pictures_of(file), recognition()
+        took = []
+        images = images_of(file)
         for _ in range(500):
+            frame = RecognizedFrame(noise, recognition())
             start = time.perf_counter()
-            page.write(RecognizedFrame(noise, result))
+            page.write(frame)
             took.append(time.perf_counter() - start)
             time.sleep(0.002)
         with feeding(page):
-            for _ in range(5):  # others are shown on
-                next(pictures)
+            for _ in range(5):  # the third client still gets them
+                next(images)
         assert np.median(took) < 1e-3 and max(took) < 0.1
-        held = [
-            connection.transport.get_write_buffer_size()
-            for connection in page._server.server_state.connections
-        ]
-        assert max(held) < 1_000_000
+        assert len(page.buffered) == 3 and max(page.buffered) < 1_000_000
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
-def test_a_client_that_reads_nothing_is_dropped(serve, monkeypatch):
-    monkeypatch.setattr(web, "PATIENCE", 1)
-    page = serve()
+def test_a_client_that_reads_nothing_is_dropped(serve):
+    page = serve(client_timeout=1)
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     with feeding(page, noise), stream(page, "/picture.mjpeg", buffer=2048):
-        until(lambda: page._open["picture"] == 1)
-        until(lambda: page._open["picture"] == 0, 20)
+        until(lambda: page.feed.streams["images"] == 1)
+        until(lambda: page.feed.streams["images"] == 0, 20)
 
 
-def test_what_fails_behind_the_page_is_raised_by_write(serve):
+def test_write_raises_what_fails_behind_the_page(serve):
     page = serve()
     with stream(page, "/events"):
-        until(lambda: page._asked)
+        until(lambda: page.feed.wants_frame)
         page.write(recognized(camera={"Lux": object()}))
-        until(page._publisher.done)
+        until(lambda: page.failed)
         with pytest.raises(TypeError, match="not JSON serializable"):
             page.write(recognized())
 
 
 def test_so_many_streams_and_no_more(serve):
     page = serve()
-    clients = [stream(page, "/events") for _ in range(web.MAX_STREAMS)]
+    clients = [stream(page, "/events") for _ in range(MAX_STREAMS)]
     for client in clients:
         client.__enter__()
-    until(lambda: page._open["events"] == web.MAX_STREAMS)
+    until(lambda: page.feed.streams["events"] == MAX_STREAMS)
     assert ask(page, "/picture.mjpeg")[0] == 503 and ask(page)[0] == 200
     for client in clients:
         client.__exit__(None, None, None)
-    until(lambda: not page._open["events"])
-    assert not page._watched.is_set()
+    until(lambda: not page.feed.streams["events"])
+    page.write(recognized())  # which may still be wanted
+    time.sleep(0.3)
+    assert not page.feed.wants_frame
 
 
 def test_clients_that_come_and_go_leave_nothing_behind(serve):
@@ -436,7 +441,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(serve):
     def visit():
         with stream(page, "/events") as (_, file), stream(page, "/picture.mjpeg"):
             next(events_of(file))
-        until(lambda: not page._server.server_state.connections)
+        until(lambda: not page.buffered)
 
     with feeding(page):
         visit()
@@ -444,9 +449,11 @@ def test_clients_that_come_and_go_leave_nothing_behind(serve):
         for _ in range(10):
             visit()
         assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
-    until(lambda: page._open == {"picture": 0, "events": 0})
-    page.write(recognized())
-    assert page._newest is None or page._newest[0] is None
+    until(lambda: page.feed.streams == {"images": 0, "events": 0})
+    # A frame that the feed still wants is not copied.
+    frame = recognized()
+    page.write(frame)
+    assert frame.image is FRAME
 
 
 # --- in a browser
@@ -464,7 +471,8 @@ def test_a_browser_shows_it_all(serve, tmp_path):
         ):
             browser.open(f"{page.address}?token={TOKEN}")
             browser.wait_for(
-                "document.querySelector('.rate path') && document.getElementById('picture').naturalWidth"
+                "document.querySelector('.rate path')"
+                " && document.getElementById('picture').naturalWidth"
             )
 
             def text(selector):

@@ -1,0 +1,1 @@
+"""The page that shows the live run in a browser (extra `web`)."""

@@ -1,0 +1,15 @@
+"""Opens the page's server: starlette and uvicorn are imported only for that."""
+
+from ...config.settings import Config
+from ..sink import OutputContext, Sink
+
+SETTINGS = ("web", "host", "port", "token")
+
+
+def open_output(config: Config, context: OutputContext) -> Sink | None:
+    """Return a WebServer if the page is wanted."""
+    if not config.web:
+        return None
+    from .server import WebServer
+
+    return WebServer(config.host, config.port, config.token, context.bundle.name)

@@ -1,0 +1,65 @@
+"""The addresses of the page: itself, the stream of images, the events and the thumbnails."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .feed import Feed
+
+#: How many streams are open at once; a page takes two.
+MAX_STREAMS = 8
+
+IMAGES_TYPE = "multipart/x-mixed-replace; boundary=picture"
+EVENTS_TYPE = "text/event-stream"
+
+
+def create_app(feed: Feed, page: str) -> Starlette:
+    """Return the application that serves a page, as HTML, and its feed."""
+
+    async def get_page(request: Request) -> Response:
+        return Response(page, media_type="text/html")
+
+    async def get_thumbnail(request: Request) -> Response:
+        thumbnail = feed.thumbnail(request.path_params["number"])
+        if thumbnail is None:
+            return PlainTextResponse("no such thumbnail\n", 404)
+        return Response(thumbnail, media_type="image/jpeg")
+
+    images = _stream(feed, "images", feed.images, IMAGES_TYPE)
+    events = _stream(feed, "events", feed.events, EVENTS_TYPE)
+    return Starlette(
+        routes=[
+            Route("/", get_page),
+            Route("/picture.mjpeg", images),
+            Route("/events", events),
+            Route("/thumbnails/{number:int}.jpg", get_thumbnail),
+        ]
+    )
+
+
+def _stream(
+    feed: Feed,
+    content: str,
+    create_parts: Callable[[], AsyncIterator[bytes] | AsyncIterator[str]],
+    media_type: str,
+) -> Callable[[Request], Awaitable[ASGIApp]]:
+    """Return the endpoint of a stream of parts."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        with feed.open_stream(content):
+            await StreamingResponse(create_parts(), media_type=media_type)(scope, receive, send)
+
+    async def endpoint(request: Request) -> ASGIApp:
+        if request.method == "HEAD":
+            return Response(media_type=media_type)
+        if sum(feed.streams.values()) >= MAX_STREAMS:
+            return PlainTextResponse(
+                f"more than {MAX_STREAMS} streams are open; close another page\n", 503
+            )
+        return respond
+
+    return endpoint

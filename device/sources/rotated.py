@@ -1,0 +1,59 @@
+"""A source whose camera hangs upside down, on its side, or looks into a mirror."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .source import Source
+
+_ROTATIONS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+#: cv2.flip's codes, by (hflip, vflip).
+_FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}
+
+
+class RotatedSource:
+    """A source whose frames are mirrored, turned upside down, and then rotated.
+
+    Args:
+        source: The source; it is closed with this one.
+        rotate: Degrees clockwise: 0, 90, 180 or 270.
+        hflip: Whether to mirror left and right.
+        vflip: Whether to turn upside down.
+    """
+
+    def __init__(
+        self, source: Source, rotate: int = 0, hflip: bool = False, vflip: bool = False
+    ) -> None:
+        self.name = source.name
+        self.live = source.live
+        self.stills = source.stills
+        self.rate = source.rate
+        self._source = source
+        self._rotation = _ROTATIONS.get(rotate)
+        self._flip = _FLIPS.get((hflip, vflip))
+        self._raw: np.ndarray | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the camera reports of the last frame."""
+        return self._source.metadata
+
+    def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
+        """Return the next frame, rotated, or None at the end."""
+        self._raw = frame = self._source.read(self._raw)
+        if frame is None:
+            return None
+        if self._rotation is None:
+            return frame if self._flip is None else cv2.flip(frame, self._flip, dst=into)
+        if self._flip is not None:
+            frame = cv2.flip(frame, self._flip)
+        return cv2.rotate(frame, self._rotation, dst=into)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()

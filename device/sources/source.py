@@ -1,0 +1,86 @@
+"""What a source of frames is, and what a reader makes of one for the live loop."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+#: A camera that delivers no frame for so long has failed.
+FRAME_TIMEOUT_SECONDS = 5.0
+
+
+class Source(Protocol):
+    """Frames of a camera, a stream, a file or the demo.
+
+    Errors are PicaptionError, those of cameras CameraError.
+    """
+
+    @property
+    def name(self) -> str:
+        """What to call the source in messages: no password is in it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames that nobody reads in time are lost."""
+
+    @property
+    def stills(self) -> bool:
+        """Whether every frame is a scene of its own, as the images of a folder are."""
+
+    @property
+    def rate(self) -> float | None:
+        """The source's frames per second; None: as they come."""
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the camera reports of the last frame; None: nothing."""
+
+    def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
+        """Return the next frame, or None at the end.
+
+        Args:
+            into: A frame of this source that is no longer needed; the source may write over it.
+
+        Returns:
+            uint8 RGB [height, width, 3].
+        """
+
+    def close(self) -> None:
+        """Free the device."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame as a reader returns it.
+
+    Attributes:
+        image: uint8 RGB [height, width, 3].
+        number: How many frames of the source came before, skipped ones included.
+        captured_at: When it was captured, in seconds since the epoch.
+        clock: When it was captured, on the monotonic clock.
+        camera: What the camera reports of it; None: nothing.
+    """
+
+    image: np.ndarray
+    number: int
+    captured_at: float
+    clock: float
+    camera: dict[str, Any] | None = None
+
+
+class NoFrameYet(Exception):
+    """The source goes on, but has no new frame."""
+
+
+class Reader(Protocol):
+    """Reads a source for the live loop: every frame, or only the newest."""
+
+    def next(self, timeout: float) -> Frame | None:
+        """Return the next Frame, which is valid until the next call, or None at the end.
+
+        Raises:
+            NoFrameYet: None came for `timeout` seconds.
+        """
+
+    def close(self) -> None:
+        """Close the source."""

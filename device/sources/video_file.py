@@ -1,0 +1,56 @@
+"""A video file."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import PicaptionError
+from .controls import Controls
+from .source import Source
+
+#: A file that claims more frames per second than this has no rate; it gets the default.
+MAX_RATE = 240
+DEFAULT_RATE = 25
+
+
+def open_source(spec: str, controls: Controls) -> Source | None:
+    """Open the video file at the path `spec`; return None if there is no file."""
+    if Path(spec).is_file():
+        return VideoFile(spec)
+    return None
+
+
+class VideoFile:
+    """Every frame of a video file, once.
+
+    Raises:
+        PicaptionError: The file is no video.
+    """
+
+    live = False
+    stills = False
+    metadata = None
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = str(path)
+        self._capture = cv2.VideoCapture(self.name, cv2.CAP_FFMPEG)
+        # A file may open as a video and yet hold no frame: only reading one shows that.
+        if not self._capture.grab():
+            raise PicaptionError(
+                f"{path} is not a video, or it is cut short; give a whole mp4, avi or webm file"
+            )
+        self._capture.open(self.name, cv2.CAP_FFMPEG)
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate: float = rate if 0 < rate <= MAX_RATE else DEFAULT_RATE
+
+    def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
+        """Return the next frame, or None at the end."""
+        arrived, frame = self._capture.read(into)
+        if not arrived:
+            return None
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()

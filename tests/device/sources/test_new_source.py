@@ -1,0 +1,65 @@
+"""A new source is a module and a line in the table."""
+
+import importlib.util
+from dataclasses import replace
+from functools import partial
+
+from picaption.device.config.settings import Config
+from picaption.device.live.loop import run
+from picaption.device.live.pipeline import Pipeline, open_configured_source
+from picaption.device.sources.sources import SOURCES, open_source
+from tests.device.fakes.standins import Collector
+
+MODULE = '''
+"""Grey frames."""
+
+import numpy as np
+
+
+def open_source(spec, controls):
+    return Grey(controls.size) if spec == "grey" else None
+
+
+class Grey:
+    name = "grey"
+    live = False
+    stills = False
+    rate = None
+    metadata = None
+
+    def __init__(self, size):
+        self._size = size
+
+    def read(self, into=None):
+        width, height = self._size
+        return np.full((height, width, 3), 128, np.uint8)
+
+    def close(self):
+        pass
+'''
+
+
+def load(path):
+    """Return the module at a path."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_new_source_is_a_module_and_a_line(tmp_path):
+    (tmp_path / "grey.py").write_text(MODULE)
+    table = (*SOURCES, load(tmp_path / "grey.py"))
+    assert open_source("grey", sources=table).name == "grey"
+    assert open_source("demo", sources=table).name == "demo"
+    config = Config(source="grey", size="64x48", quiet=True, threads=1)
+    sink = Collector()
+    pipeline = Pipeline(config, partial(open_configured_source, sources=table))
+    try:
+        pipeline.sinks["collector"] = sink
+        assert pipeline.name == "grey" and run(pipeline, frames=2).frames == 2
+        pipeline.reload(replace(config, source="demo"))
+        assert pipeline.name == "demo"
+    finally:
+        pipeline.close()
+    assert [value for value, _ in sink.got] == [128, 128]
