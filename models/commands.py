@@ -178,7 +178,7 @@ def evaluate_command(
 
     from picaption.device.errors import PicaptionError
 
-    from .files import need_folder, write_text
+    from .files import need_folder
 
     check_selection(data, with_gallery=bool(gallery))
     if record and Path(model).is_dir():

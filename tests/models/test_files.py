@@ -24,8 +24,8 @@ def test_arrays_are_read_as_they_were_written(tmp_path):
     array = np.arange(6, dtype=np.float16).reshape(2, 3)
     save_array(tmp_path / "array.npy", array)
     save_arrays(tmp_path / "arrays.npz", {"a": array, "b": array[0]})
-    found = np.load(tmp_path / "array.npy", allow_pickle=False)
-    assert found.dtype == np.float16 and found.tolist() == array.tolist()
+    loaded = np.load(tmp_path / "array.npy", allow_pickle=False)
+    assert loaded.dtype == np.float16 and loaded.tolist() == array.tolist()
     with np.load(tmp_path / "arrays.npz", allow_pickle=False) as arrays:
         assert arrays["a"].tolist() == array.tolist() and arrays["b"].tolist() == [0, 1, 2]
 

@@ -91,7 +91,7 @@ def test_a_gallery_needs_captions():
     check_selection(DataSelection(**FILES), with_gallery=True)
 
 
-def test_each_source_is_read(data):
+def test_every_source_is_read(data):
     captions, images = data / "captions.token.txt", data / "images"
     dataset, training = read_selection(DataSelection(captions=captions, images=images, limit=2))
     assert len(dataset.records) == 2 and dataset.records[0].captions and training is None

@@ -34,23 +34,23 @@ def test_a_file_sets_and_an_override_sets_it_again(recipe):
 
 
 def test_a_recipe_stands_on_its_base(recipe, tmp_path):
-    other = tmp_path / "order_3.toml"
-    other.write_text('base = "recipe.toml"\norder = 3\nepochs = 2\n')
-    assert read_settings(other, ["seed=4"]) == Settings(
+    derived = tmp_path / "order_3.toml"
+    derived.write_text('base = "recipe.toml"\norder = 3\nepochs = 2\n')
+    assert read_settings(derived, ["seed=4"]) == Settings(
         captions="told.txt", images="pictures", order=3, epochs=2, seed=4
     )
     third = tmp_path / "rows" / "seeded.toml"
     third.parent.mkdir()
     third.write_text('base = "../order_3.toml"\nseed = 4\n')
-    assert read_settings(third) == read_settings(other, ["seed=4"])
+    assert read_settings(third) == read_settings(derived, ["seed=4"])
     recipe.write_text('base = "rows/seeded.toml"\n')
     with pytest.raises(PicaptionError, match="it stands on itself"):
         read_settings(third)
-    other.write_text('base = "missing.toml"\n')
+    derived.write_text('base = "missing.toml"\n')
     with pytest.raises(
         PicaptionError, match="missing.toml: cannot read the settings: No such file"
     ):
-        read_settings(other)
+        read_settings(derived)
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_a_recipe_stands_on_its_base(recipe, tmp_path):
     ],
 )
 def test_an_override_has_the_type_of_its_setting(override, name, value):
-    found = getattr(read_settings(None, [*CAPTIONS, override]), name)
-    assert found == value and type(found) is type(value)
+    settings = getattr(read_settings(None, [*CAPTIONS, override]), name)
+    assert settings == value and type(settings) is type(value)
 
 
-def test_whole_numbers_in_a_file_do_for_numbers(recipe):
+def test_integers_in_a_file_do_for_numbers(recipe):
     recipe.write_text(recipe.read_text() + "alpha = 1\nlength_penalty = 0\nlearning_rate = 1e-4\n")
-    found = read_settings(recipe)
-    assert [type(value) for value in (found.alpha, found.length_penalty)] == [float, float]
-    assert (found.alpha, found.length_penalty, found.learning_rate) == (1, 0, 0.0001)
+    settings = read_settings(recipe)
+    assert [type(value) for value in (settings.alpha, settings.length_penalty)] == [float, float]
+    assert (settings.alpha, settings.length_penalty, settings.learning_rate) == (1, 0, 0.0001)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         ),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(overrides, message):
+def test_settings_that_contradict_are_refused(overrides, message):
     with pytest.raises(PicaptionError, match=message):
         read_settings(None, [*CAPTIONS, *overrides])
 
@@ -216,16 +216,16 @@ def test_settings_at_the_edge_are_taken(overrides):
 
 
 def test_every_recipe_of_the_project_can_be_read():
-    found = {
+    settings = {
         path.stem: read_settings(path)
         for path in Path(models.__file__).parent.rglob("recipes/**/*.toml")
     }
     assert (
-        found["attended"].pooling == "attention"
-        and found["order_3"].order == 3
-        and not found["order_3"].text
+        settings["attended"].pooling == "attention"
+        and settings["order_3"].order == 3
+        and not settings["order_3"].text
     )
-    assert found["classic"].network == "classic" and found["everyday"].captions.endswith(
+    assert settings["classic"].network == "classic" and settings["everyday"].captions.endswith(
         "Flickr8k.token.txt"
     )
 

@@ -35,25 +35,25 @@ def captioned(count):
     )
 
 
-def test_every_picture_comes_once_an_epoch_and_rows_point_at_it():
+def test_every_image_comes_once_an_epoch_and_rows_point_at_it():
     batches = Batches(captioned(7), order=2, batch=3)
-    seen = []
+    visited = []
     for index in range(len(batches)):
         inputs, targets, weights = batches[index]
-        given = weights["words"] > 0
-        pictures = inputs["image"][:, 0].astype(int)
-        seen += pictures.tolist()
-        words = [number for number in targets["words"][given].tolist() if number != END_ID]
-        told = [
-            int(pictures[row])
-            for row, number in zip(inputs["row"], targets["words"][given])
-            if number != END_ID
+        is_real = weights["words"] > 0
+        images = inputs["image"][:, 0].astype(int)
+        visited += images.tolist()
+        words = [word for word in targets["words"][is_real].tolist() if word != END_ID]
+        owners = [
+            int(images[row])
+            for row, word in zip(inputs["row"], targets["words"][is_real])
+            if word != END_ID
         ]
-        assert [number % 10 for number in words] == told
-    assert sorted(seen) == list(range(7))
+        assert [word % 10 for word in words] == owners
+    assert sorted(visited) == list(range(7))
 
 
-def test_a_picture_has_no_say_in_what_is_not_known_of_it():
+def test_an_image_has_no_weight_in_losses_without_a_target():
     labelled = Examples(
         np.full((5, 1), 100, np.float32),
         [[]] * 5,
@@ -63,19 +63,19 @@ def test_a_picture_has_no_say_in_what_is_not_known_of_it():
     )
     joined = join(captioned(4), labelled)
     inputs, targets, weights = Batches(joined, 2, batch=9)[0]
-    told = inputs["image"][:, 0] < 100
-    assert inputs["image"].shape == (9, 1) and told.sum() == 4
-    assert told[inputs["row"][weights["words"] > 0]].all() and (weights["words"] > 0).sum() == 4 * (
-        2 + 3
-    )
+    captioned_rows = inputs["image"][:, 0] < 100
+    assert inputs["image"].shape == (9, 1) and captioned_rows.sum() == 4
+    assert captioned_rows[inputs["row"][weights["words"] > 0]].all() and (
+        weights["words"] > 0
+    ).sum() == 4 * (2 + 3)
     # Padded for compilers, at no cost: the mean loss is that of the twenty n-grams.
     assert (
         len(weights["words"]) == len(targets["words"]) == len(inputs["history"]) == PADDING_MULTIPLE
     )
     assert weights["words"].mean() == 1
-    assert weights["tags"].tolist() == told.tolist()
-    assert weights["labels"].tolist() == (~told).tolist()
-    assert targets["labels"][~told].sum() == 5 and np.isfinite(targets["labels"]).all()
+    assert weights["tags"].tolist() == captioned_rows.tolist()
+    assert weights["labels"].tolist() == (~captioned_rows).tolist()
+    assert targets["labels"][~captioned_rows].sum() == 5 and np.isfinite(targets["labels"]).all()
 
 
 def test_a_batch_without_any_caption_has_words_of_no_weight():
@@ -91,10 +91,10 @@ def test_a_batch_without_any_caption_has_words_of_no_weight():
 
 
 def test_epochs_differ_and_seeds_repeat():
-    first, again, other = (Batches(captioned(16), 2, batch=16, seed=seed) for seed in (1, 1, 2))
+    first, again, differing = (Batches(captioned(16), 2, batch=16, seed=seed) for seed in (1, 1, 2))
     order = first[0][0]["image"].tolist()
     assert order == again[0][0]["image"].tolist()
-    assert order != other[0][0]["image"].tolist()
+    assert order != differing[0][0]["image"].tolist()
     first.on_epoch_end()
     assert order != first[0][0]["image"].tolist()
 

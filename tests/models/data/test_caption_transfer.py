@@ -20,14 +20,14 @@ def text(name, labels, *captions):
 
 
 def test_captions_come_from_the_nearest_labels():
-    told = [
+    text_records = [
         text(f"{label}{number}", [label, "person"][: 1 + number % 2], f"a {label} number {number}")
         for label in ("cat", "dog", "horse")
         for number in range(NEIGHBOURS + 1)
     ]
     cat, rider = transfer_captions(
         (Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"), (), ("horse", "person"))),
-        told,
+        text_records,
     )
     assert len(cat.captions) == TRANSFERRED and all(
         caption.startswith("a cat") for caption in cat.captions
@@ -37,34 +37,34 @@ def test_captions_come_from_the_nearest_labels():
 
 
 def test_what_most_say_comes_first():
-    told = [
+    text_records = [
         text("1", ["cat"], "a cat sleeps on a bed"),
         text("2", ["cat"], "a cat on a bed"),
         text("3", ["cat"], "my aunt was late again"),
         text("4", ["dog"], "dogs"),
     ]
-    (found,) = transfer_captions((Record("x", Path("x"), (), ("cat",)),), told)
-    assert set(found.captions[:2]) == {"a cat sleeps on a bed", "a cat on a bed"}
-    assert found.captions[2] == "my aunt was late again"
+    (captioned,) = transfer_captions((Record("x", Path("x"), (), ("cat",)),), text_records)
+    assert set(captioned.captions[:2]) == {"a cat sleeps on a bed", "a cat on a bed"}
+    assert captioned.captions[2] == "my aunt was late again"
 
 
-def test_a_picture_that_shares_no_label_borrows_nothing():
-    found = transfer_captions(
+def test_an_image_that_shares_no_label_borrows_nothing():
+    captioned = transfer_captions(
         (Record("x", Path("x"), (), ("cat",)), Record("y", Path("y"))),
         [text("1", ["dog"], "a dog")],
     )
-    assert [record.captions for record in found] == [(), ()]
+    assert [record.captions for record in captioned] == [(), ()]
 
 
 def test_the_same_seed_borrows_the_same():
-    told = [
+    text_records = [
         text(str(number), ["cat"], f"a cat number {number}") for number in range(3 * NEIGHBOURS)
     ]
     records = (Record("x", Path("x"), (), ("cat",)),)
     assert (
-        transfer_captions(records, told, 1)
-        == transfer_captions(records, told, 1)
-        != transfer_captions(records, told, 2)
+        transfer_captions(records, text_records, 1)
+        == transfer_captions(records, text_records, 1)
+        != transfer_captions(records, text_records, 2)
     )
 
 

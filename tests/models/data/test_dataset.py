@@ -13,14 +13,14 @@ from picaption.models.data.readers import Record, read_captions
 WORDS = ("a", "dog", "on", "mat", "cat", "sofa", "bed", "pig", "in", "car")
 
 
-def test_a_share_of_the_labelled_pictures_borrows(data, settings, tmp_path):
+def test_a_share_of_the_labelled_images_borrows(data, settings, tmp_path):
     some = dataclasses.replace(settings, transfer_share=0.5)
     loaded, path = reading.load_data(some, data), tmp_path / "borrowed.token.txt"
-    found = reading.add_transferred_captions(loaded, some, data, path)
-    told = [record for record in found.labels.records if record.captions]
-    assert len(told) == round(len(found.labels.records) / 2)
-    # What is kept is taken as it is.
-    path.write_text(f"{told[0].name}#0\tA kept caption.\n")
+    transferred = reading.add_transferred_captions(loaded, some, data, path)
+    captioned = [record for record in transferred.labels.records if record.captions]
+    assert len(captioned) == round(len(transferred.labels.records) / 2)
+    # Captions in the file are taken as they are.
+    path.write_text(f"{captioned[0].name}#0\tA kept caption.\n")
     again = reading.add_transferred_captions(loaded, some, data, path).labels.records
     assert [record.captions for record in again if record.captions] == [("A kept caption.",)]
 

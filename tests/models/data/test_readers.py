@@ -30,7 +30,7 @@ COCO = json.dumps(
         ],
     }
 )
-TOLD = {"a.jpg": ("A dog, a cat.", "Two pets."), "b.jpg": ('A "red" car.',)}
+CAPTIONS = {"a.jpg": ("A dog, a cat.", "Two pets."), "b.jpg": ('A "red" car.',)}
 
 
 @pytest.fixture
@@ -52,15 +52,15 @@ def file(tmp_path):
     "text", [FLICKR8K, KAGGLE, KAGGLE_UNQUOTED, COCO, json.dumps(json.loads(COCO), indent=1)]
 )
 @pytest.mark.parametrize("line_end, start", [("\n", ""), ("\r\n", "\ufeff")])
-def test_every_layout_gives_the_same_records(images, file, text, line_end, start):
+def test_every_layout_has_the_same_records(images, file, text, line_end, start):
     file.write_bytes((start + text.replace("\n", line_end)).encode())
-    found = read_captions(file, images)
-    assert {record.name: record.captions for record in found.records} == TOLD
-    assert [record.path for record in found.records] == [images / "a.jpg", images / "b.jpg"]
-    assert found.classes == () and found.skipped == () and found.records[0].labels == ()
+    dataset = read_captions(file, images)
+    assert {record.name: record.captions for record in dataset.records} == CAPTIONS
+    assert [record.path for record in dataset.records] == [images / "a.jpg", images / "b.jpg"]
+    assert dataset.classes == () and dataset.skipped == () and dataset.records[0].labels == ()
 
 
-def test_picture_names_may_hold_marks_and_folders(images, file):
+def test_image_names_may_hold_marks_and_folders(images, file):
     (images / "sub").mkdir()
     write_image(images / "sub" / "c#1.jpg", np.zeros((8, 8, 3), np.uint8))
     file.write_text("sub/c#1.jpg#0\tA night.\n")
@@ -125,21 +125,21 @@ def test_a_file_without_captions_is_refused(images, file, content, message):
         read_captions(file, images)
 
 
-def test_pictures_and_captions_without_each_other_are_named_and_left_out(images, file):
+def test_images_without_captions_and_captions_without_images_are_left_out(images, file):
     content = json.loads(COCO)
     content["images"] += [{"id": 1, "file_name": "none.jpg"}, {"id": 2, "file_name": "quiet.jpg"}]
     content["annotations"].append({"image_id": 1, "caption": "Gone."})
     file.write_text(json.dumps(content))
     write_image(images / "quiet.jpg", np.zeros((8, 8, 3), np.uint8))
-    found = read_captions(file, images)
-    assert {record.name: record.captions for record in found.records} == TOLD
-    assert found.skipped == (
+    dataset = read_captions(file, images)
+    assert {record.name: record.captions for record in dataset.records} == CAPTIONS
+    assert dataset.skipped == (
         f"none.jpg: there is no such picture in {images}",
         f"quiet.jpg: it has no captions in {file}",
     )
 
 
-def test_a_split_list_chooses_the_pictures_and_their_order(images, file, tmp_path):
+def test_a_split_list_chooses_the_images_and_their_order(images, file, tmp_path):
     file.write_text(FLICKR8K)
     (tmp_path / "split").write_text("b.jpg\n\n a.jpg \nb.jpg\n")
     assert [record.name for record in read_captions(file, images, tmp_path / "split").records] == [
@@ -147,9 +147,9 @@ def test_a_split_list_chooses_the_pictures_and_their_order(images, file, tmp_pat
         "a.jpg",
     ]
     (tmp_path / "split").write_text("b.jpg\nother.jpg\n")
-    found = read_captions(file, images, tmp_path / "split")
-    assert [record.name for record in found.records] == ["b.jpg"]
-    assert found.skipped == (f"other.jpg: it has no captions in {file}",)
+    dataset = read_captions(file, images, tmp_path / "split")
+    assert [record.name for record in dataset.records] == ["b.jpg"]
+    assert dataset.skipped == (f"other.jpg: it has no captions in {file}",)
     (tmp_path / "split").write_text("")
     with pytest.raises(PicaptionError, match="the split list file is empty"):
         read_captions(file, images, tmp_path / "split")
@@ -187,24 +187,24 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(images, file, tmp_path, 
 
 def test_labels_are_the_sorted_classes_unless_a_file_orders_them(images, file, tmp_path):
     file.write_text("a.jpg\tdog, cat,dog\n\nb.jpg\tcar\nc.jpg\t\nd.jpg\tcar\n")
-    found = read_labels(file, images)
-    assert found.classes == ("car", "cat", "dog")
-    assert {record.name: record.labels for record in found.records} == {
+    dataset = read_labels(file, images)
+    assert dataset.classes == ("car", "cat", "dog")
+    assert {record.name: record.labels for record in dataset.records} == {
         "a.jpg": ("dog", "cat"),
         "b.jpg": ("car",),
     }
-    assert found.skipped == (
+    assert dataset.skipped == (
         f"c.jpg: it has no labels in {file}",
         f"d.jpg: there is no such picture in {images}",
     )
     (tmp_path / "classes").write_text("zebra\ndog\n\n car\n")
-    found = read_labels(file, images, classes=tmp_path / "classes")
-    assert found.classes == ("zebra", "dog", "car")
-    assert [record.labels for record in found.records] == [("dog",), ("car",)]
-    assert found.skipped[0] == "a.jpg: its label 'cat' is not among the classes"
+    dataset = read_labels(file, images, classes=tmp_path / "classes")
+    assert dataset.classes == ("zebra", "dog", "car")
+    assert [record.labels for record in dataset.records] == [("dog",), ("car",)]
+    assert dataset.skipped[0] == "a.jpg: its label 'cat' is not among the classes"
     (tmp_path / "split").write_text("b.jpg\n")
-    found = read_labels(file, images, tmp_path / "split")
-    assert [record.name for record in found.records] == ["b.jpg"] and found.classes == (
+    dataset = read_labels(file, images, tmp_path / "split")
+    assert [record.name for record in dataset.records] == ["b.jpg"] and dataset.classes == (
         "car",
         "cat",
         "dog",
@@ -232,12 +232,12 @@ def test_class_folders_are_the_classes(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    found = read_folders(tmp_path)
-    assert [record.name for record in found.records] == ["cat/1.jpg", "dog/1.jpg", "dog/2.PNG"]
-    assert [record.labels for record in found.records] == [("cat",), ("dog",), ("dog",)]
-    assert found.records[2].path == tmp_path / "dog" / "2.PNG"
-    assert found.classes == ("cat", "dog")
-    assert found.skipped == ("none: no pictures in this class folder",)
+    dataset = read_folders(tmp_path)
+    assert [record.name for record in dataset.records] == ["cat/1.jpg", "dog/1.jpg", "dog/2.PNG"]
+    assert [record.labels for record in dataset.records] == [("cat",), ("dog",), ("dog",)]
+    assert dataset.records[2].path == tmp_path / "dog" / "2.PNG"
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.skipped == ("none: no pictures in this class folder",)
 
 
 def test_a_classifier_needs_two_class_folders(tmp_path):
@@ -253,7 +253,7 @@ def test_a_classifier_needs_two_class_folders(tmp_path):
         read_folders(tmp_path)
 
 
-def test_broken_pictures_are_named_and_left_out(images, file, photos):
+def test_broken_images_are_named_and_left_out(images, file, photos):
     write_image(images / "cat.jpg", photos["cat"])
     (images / "cut.jpg").write_bytes((images / "cat.jpg").read_bytes()[:9000])
     (images / "zero.jpg").write_bytes(b"")
@@ -262,12 +262,12 @@ def test_broken_pictures_are_named_and_left_out(images, file, photos):
         + FLICKR8K
         + "zero.jpg#0\tA cat.\nnone.jpg#0\tA cat.\ncat.jpg#0\tA cat.\n"
     )
-    dataset, pictures = load_images(read_captions(file, images), 4, 6, "stretch")
+    dataset, loaded = load_images(read_captions(file, images), 4, 6, "stretch")
     assert [record.name for record in dataset.records] == ["a.jpg", "b.jpg", "cat.jpg"]
-    assert pictures.shape == (3, 4, 6, 3) and pictures.dtype == np.uint8
-    assert pictures[0].max() < 50 and pictures[1].min() > 190
+    assert loaded.shape == (3, 4, 6, 3) and loaded.dtype == np.uint8
+    assert loaded[0].max() < 50 and loaded[1].min() > 190
     np.testing.assert_allclose(
-        pictures[2].astype(int), resize(photos["cat"], 4, 6, "stretch"), atol=3
+        loaded[2].astype(int), resize(photos["cat"], 4, 6, "stretch"), atol=3
     )
     assert [line.split(";")[0] for line in dataset.skipped] == [
         f"none.jpg: there is no such picture in {images}",
@@ -276,7 +276,7 @@ def test_broken_pictures_are_named_and_left_out(images, file, photos):
     ]
 
 
-def test_only_broken_pictures_are_an_error(images, file):
+def test_only_broken_images_are_an_error(images, file):
     for name in ("a.jpg", "b.jpg"):
         (images / name).write_bytes(b"")
     file.write_text(FLICKR8K)
@@ -316,10 +316,9 @@ def test_odd_json_is_one_line(images, file, text, message):
 
 def test_a_blank_coco_caption_is_no_caption(images, file):
     file.write_text(COCO.replace('A \\"red\\" car.', " "))
-    found = read_captions(file, images)
-    assert [record.name for record in found.records] == ["a.jpg"] and found.skipped[0].startswith(
-        "b.jpg: it has no"
-    )
+    dataset = read_captions(file, images)
+    assert [record.name for record in dataset.records] == ["a.jpg"]
+    assert dataset.skipped[0].startswith("b.jpg: it has no")
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0b", "\x1c"])
@@ -328,7 +327,7 @@ def test_only_line_feeds_end_lines(images, file, separator):
     assert len(read_captions(file, images).records) == 1
 
 
-def test_a_picture_listed_twice_keeps_all_its_labels(images, file):
+def test_an_image_listed_twice_has_all_its_labels(images, file):
     file.write_text("a.jpg\tcat\na.jpg\tdog,cat\n")
     assert read_labels(file, images).records[0].labels == ("cat", "dog")
 
@@ -340,7 +339,7 @@ def test_hidden_files_in_class_folders_are_left_alone(tmp_path):
     assert [record.name for record in read_folders(tmp_path).records] == ["cat/1.jpg", "dog/1.jpg"]
 
 
-def test_captions_without_pictures(tmp_path):
+def test_captions_without_images(tmp_path):
     lines = "7\tcat,bed\tA cat sleeps.\n7\tcat,bed\tA sleeping cat.\n\n9\t\tAn empty street.\n"
     (tmp_path / "text.tsv").write_text(lines)
     (tmp_path / "text.tsv.gz").write_bytes(gzip.compress(lines.encode()))
@@ -353,7 +352,7 @@ def test_captions_without_pictures(tmp_path):
 @pytest.mark.parametrize(
     "line", ("7\tcat", "\tcat\tA cat.", "7\tcat\t ", "7\tcat\tA cat.\tmore", "A cat.")
 )
-def test_a_line_that_is_no_caption_without_picture(tmp_path, line):
+def test_a_line_that_is_no_caption_without_image(tmp_path, line):
     (tmp_path / "text.tsv").write_text(f"7\tcat\tA cat.\n{line}\n")
     with pytest.raises(
         PicaptionError, match="text.tsv, line 2: a line is a picture's name, a tab, label,label"

@@ -64,10 +64,10 @@ def test_words_are_found_again_in_their_own_sentence():
     assert tokenize(" ".join(words)) == words
 
 
-def test_stop_words_leave_what_is_seen():
-    said = [
+def test_stop_words_leave_what_an_image_shows():
+    words = [
         word
         for word in tokenize("A man's dog is looking at the camera with two others")
         if word not in STOP_WORDS
     ]
-    assert said == ["man", "dog", "camera"]
+    assert words == ["man", "dog", "camera"]

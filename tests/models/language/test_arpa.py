@@ -16,7 +16,7 @@ from picaption.models.language.ngram import (
 )
 
 WORDS = Vocabulary((*SPECIAL_WORDS, "a", "b", "c", "été"))
-TOLD = [[3, 4], [3, 4], [3, 5], [4, 3], [], [UNKNOWN_ID, 4, 4]]
+CAPTIONS = [[3, 4], [3, 4], [3, 5], [4, 3], [], [UNKNOWN_ID, 4, 4]]
 
 #: Written by hand, as toolkits differ: a comment, <s> with a probability, spaces for tabs, and
 #: no <unk>.
@@ -42,7 +42,7 @@ ngram 2 = 3
 """
 
 
-def written(path, model):
+def write_and_read(path, model):
     write_arpa(path, model, WORDS)
     return path.read_text(encoding="utf-8")
 
@@ -50,21 +50,21 @@ def written(path, model):
 @pytest.mark.parametrize("estimate", [maximum_likelihood, kneser_ney])
 @pytest.mark.parametrize("order", range(1, 6))
 def test_a_model_read_back_is_the_same(tmp_path, order, estimate):
-    model = estimate(TOLD, order, len(WORDS))
-    text = written(tmp_path / "model.arpa", model)
+    model = estimate(CAPTIONS, order, len(WORDS))
+    text = write_and_read(tmp_path / "model.arpa", model)
     back, vocabulary = read_arpa(tmp_path / "model.arpa")
     assert vocabulary.words == WORDS.words
     assert (back.order, back.size) == (order, len(WORDS))
     for history in [*model.probabilities, (6,) * (order - 1)]:
         assert distribution(back, history) == pytest.approx(distribution(model, history), rel=1e-8)
-    assert perplexity(back, TOLD) == pytest.approx(perplexity(model, TOLD), rel=1e-8)
+    assert perplexity(back, CAPTIONS) == pytest.approx(perplexity(model, CAPTIONS), rel=1e-8)
     assert log_probability(back, [6, 3]) == pytest.approx(log_probability(model, [6, 3]), rel=1e-8)
-    assert written(tmp_path / "again.arpa", back) == text
+    assert write_and_read(tmp_path / "again.arpa", back) == text
 
 
 def test_what_is_written_is_arpa(tmp_path):
     model = maximum_likelihood([[3, 4], [3]], 2, len(WORDS))
-    assert written(tmp_path / "model.arpa", model).split("\n") == [
+    assert write_and_read(tmp_path / "model.arpa", model).split("\n") == [
         "\\data\\",
         "ngram 1=7",
         "ngram 2=4",
@@ -130,7 +130,7 @@ def test_a_file_of_another_toolkit_is_read(tmp_path):
         ("a b", "</s> b", 15, "<s> stands first only, and </s> last"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told_with_its_line(tmp_path, old, new, line, wrong):
+def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path, old, new, line, wrong):
     (tmp_path / "bad.arpa").write_text(FILE.replace(old, new, 1))
     with pytest.raises(PicaptionError) as caught:
         read_arpa(tmp_path / "bad.arpa")
@@ -148,7 +148,7 @@ def test_a_history_has_to_be_an_ngram_itself(tmp_path):
         read_arpa(tmp_path / "bad.arpa")
 
 
-def test_what_is_no_text_is_told(tmp_path):
+def test_what_is_no_text_is_refused(tmp_path):
     (tmp_path / "bad.arpa").write_bytes(b"\\data\\\n\xff\xfe")
     for path in (tmp_path / "bad.arpa", tmp_path / "missing.arpa", tmp_path):
         with pytest.raises(PicaptionError, match=f"{path}: cannot read this as an ARPA file"):

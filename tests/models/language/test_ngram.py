@@ -26,13 +26,13 @@ from picaption.models.language.ngram import (
 
 A, B, C, SIZE = 3, 4, 5, 6
 #: a b / a b / a c / b a
-TOLD = [[A, B], [A, B], [A, C], [B, A]]
+CAPTIONS = [[A, B], [A, B], [A, C], [B, A]]
 ORDERS = range(1, 6)
 ESTIMATES = maximum_likelihood, kneser_ney
 
 
 def test_maximum_likelihood_is_a_ratio_of_counts():
-    model = maximum_likelihood(TOLD, 2, SIZE)
+    model = maximum_likelihood(CAPTIONS, 2, SIZE)
     assert distribution(model, (START_ID,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
     assert distribution(model, (A,)).tolist() == [
         0,
@@ -46,7 +46,7 @@ def test_maximum_likelihood_is_a_ratio_of_counts():
 
 
 def test_a_longer_history_is_a_longer_ratio():
-    model = maximum_likelihood(TOLD, 3, SIZE)
+    model = maximum_likelihood(CAPTIONS, 3, SIZE)
     assert history_of(model, []) == (START_ID,)
     assert history_of(model, [A]) == (START_ID, A)
     assert history_of(model, [A, B]) == (A, B)
@@ -55,26 +55,26 @@ def test_a_longer_history_is_a_longer_ratio():
 
 
 def test_without_history_words_are_as_frequent_as_they_are():
-    model = maximum_likelihood(TOLD, 1, SIZE)
+    model = maximum_likelihood(CAPTIONS, 1, SIZE)
     assert history_of(model, [A, B]) == ()
     assert distribution(model, ()).tolist() == [0, 4 / 12, 0, 4 / 12, 3 / 12, 1 / 12]
 
 
 def test_what_never_occurred_is_impossible_without_smoothing():
-    model = maximum_likelihood(TOLD, 2, SIZE)
+    model = maximum_likelihood(CAPTIONS, 2, SIZE)
     assert probability(model, (A,), A) == probability(model, (A,), UNKNOWN_ID) == 0
     assert log_probability(model, [C, C]) == -math.inf
     assert perplexity(model, [[A, B], [C, C]]) == math.inf
 
 
-def test_after_an_unseen_history_the_end_of_it_that_was_seen_answers():
-    model = maximum_likelihood(TOLD, 3, SIZE)
+def test_after_an_unknown_history_its_known_end_answers():
+    model = maximum_likelihood(CAPTIONS, 3, SIZE)
     assert distribution(model, (C, A)).tolist() == distribution(model, (A,)).tolist()
     assert distribution(model, (A, UNKNOWN_ID)).tolist() == distribution(model, ()).tolist()
 
 
 def test_perplexity_is_the_inverse_geometric_mean():
-    model = maximum_likelihood(TOLD, 2, SIZE)
+    model = maximum_likelihood(CAPTIONS, 2, SIZE)
     expected = (3 / 4 * 2 / 4 * 2 / 3) ** (-1 / 3)
     assert perplexity(model, [[A, B]]) == pytest.approx(expected)
     assert perplexity(model, [[A, B]] * 5) == pytest.approx(expected)
@@ -104,7 +104,7 @@ def test_discounts_fall_back_where_the_text_is_too_small(counts):
 
 
 def test_kneser_ney_by_hand():
-    model = kneser_ney(TOLD, 2, SIZE)
+    model = kneser_ney(CAPTIONS, 2, SIZE)
     # Words by how many different ones they follow: </s> a, b, c; a <s>, b; b <s>, a; c a.
     # n1, n2, n3 = 1, 2, 1.
     y = 1 / 5
@@ -135,7 +135,7 @@ def test_kneser_ney_by_hand():
 
 def test_kneser_ney_keeps_the_counts_of_sentence_starts():
     model = kneser_ney(
-        TOLD, 3, SIZE, [(0, 0, 0)] * 3
+        CAPTIONS, 3, SIZE, [(0, 0, 0)] * 3
     )  # undiscounted, so that the adjusted counts show
     assert distribution(model, (START_ID,)).tolist() == [0, 0, 0, 3 / 4, 1 / 4, 0]
     # a b occurs twice, but only behind <s>
@@ -187,12 +187,12 @@ def test_smoothing_predicts_new_sentences_better_the_more_it_sees():
 
 
 def test_samples_follow_the_probabilities_and_the_seed():
-    model = maximum_likelihood(TOLD, 5, SIZE)
+    model = maximum_likelihood(CAPTIONS, 5, SIZE)
     random = np.random.default_rng(3)
     drawn = [tuple(sample(model, random)) for _ in range(2000)]
-    for words, times in Counter(map(tuple, TOLD)).items():
+    for words, times in Counter(map(tuple, CAPTIONS)).items():
         assert drawn.count(words) / 2000 == pytest.approx(times / 4, abs=0.04)
-    assert set(drawn) == set(map(tuple, TOLD))
+    assert set(drawn) == set(map(tuple, CAPTIONS))
     again = np.random.default_rng(3)
     assert drawn == [tuple(sample(model, again)) for _ in range(2000)]
 
@@ -204,8 +204,8 @@ def test_a_sample_that_does_not_end_is_cut():
 
 @pytest.mark.parametrize("estimate", ESTIMATES)
 @pytest.mark.parametrize("order", ORDERS)
-def test_beam_search_tells_a_caption_without_a_picture(order, estimate):
-    model = estimate(TOLD, order, SIZE)
+def test_beam_search_captions_without_an_image(order, estimate):
+    model = estimate(CAPTIONS, order, SIZE)
     best = beam_search(next_word_function(model), order, Beam(3, 2, 2, 0.0))[
         0
     ]  # Three words: all of two are searched.
@@ -216,7 +216,7 @@ def test_beam_search_tells_a_caption_without_a_picture(order, estimate):
 
 
 def test_next_words_take_histories_padded_with_start():
-    model = kneser_ney(TOLD, 4, SIZE)
+    model = kneser_ney(CAPTIONS, 4, SIZE)
     ask = next_word_function(model, cache_size=1)
     asked = np.array(
         [[START_ID, START_ID, START_ID], [START_ID, START_ID, A], [START_ID, A, B], [A, B, A]],
@@ -236,7 +236,7 @@ def test_next_words_take_histories_padded_with_start():
 @pytest.mark.parametrize("estimate", ESTIMATES)
 def test_what_cannot_be_counted_is_refused(estimate):
     with pytest.raises(ValueError, match="at least 1, not 0"):
-        estimate(TOLD, 0, SIZE)
+        estimate(CAPTIONS, 0, SIZE)
     with pytest.raises(ValueError, match="no captions"):
         estimate([], 2, SIZE)
     for word in (START_ID, END_ID, SIZE, -1):
@@ -245,4 +245,4 @@ def test_what_cannot_be_counted_is_refused(estimate):
         ):
             estimate([[A, word]], 2, SIZE)
     with pytest.raises(ValueError, match="no captions"):
-        perplexity(estimate(TOLD, 2, SIZE), [])
+        perplexity(estimate(CAPTIONS, 2, SIZE), [])

@@ -32,7 +32,7 @@ TEXT = [line.split() for line in (FOLDER / "text.txt").read_text().splitlines()]
 TRAIN, NEW = TEXT[:120], TEXT[120:]  # NEW has words that TRAIN has not.
 
 
-def counted(sentences):
+def encode_sentences(sentences):
     """Return (vocabulary of `sentences`, their word numbers)."""
     vocabulary = Vocabulary(
         (*SPECIAL_WORDS, *dict.fromkeys(word for words in sentences for word in words))
@@ -40,7 +40,7 @@ def counted(sentences):
     return vocabulary, [vocabulary.encode(words) for words in sentences]
 
 
-def told(captions):
+def word_count(captions):
     """Return how many words are told in `captions`, ends counted."""
     return sum(len(words) + 1 for words in captions)
 
@@ -70,7 +70,7 @@ def kenlm():
 @pytest.mark.parametrize("estimate", [maximum_likelihood, kneser_ney])
 @pytest.mark.parametrize("order", range(2, 6))  # KenLM reads no unigram models.
 def test_kenlm_scores_what_we_write_as_we_do(kenlm, tmp_path, order, estimate):
-    vocabulary, train = counted(TRAIN)
+    vocabulary, train = encode_sentences(TRAIN)
     new = [vocabulary.encode(words) for words in NEW]
     train.append(
         next(words for words in new if UNKNOWN_ID in words)
@@ -83,7 +83,9 @@ def test_kenlm_scores_what_we_write_as_we_do(kenlm, tmp_path, order, estimate):
     for score, found in zip(scores, ours):
         assert score == pytest.approx(found, abs=1e-4) if found > -math.inf else score < -200
     if estimate is kneser_ney:
-        assert perplexity(model, new) == pytest.approx(math.exp(-sum(scores) / told(new)), rel=1e-5)
+        assert perplexity(model, new) == pytest.approx(
+            math.exp(-sum(scores) / word_count(new)), rel=1e-5
+        )
 
 
 def test_we_score_what_lmplz_wrote_as_kenlm_does(kenlm):
@@ -100,7 +102,7 @@ def lm():
     return pytest.importorskip("nltk.lm")
 
 
-def fitted(model, order):
+def fit(model, order):
     """Return nltk's `model` fitted on TRAIN: n-grams up to `order`, never <s> alone."""
     from nltk.util import everygrams
 
@@ -125,8 +127,8 @@ def nltk_perplexity(model, ours, vocabulary, captions):
 
 @pytest.mark.parametrize("order", range(1, 6))
 def test_nltk_has_the_same_maximum_likelihood(lm, order):
-    vocabulary, train = counted(TRAIN)
-    ours, theirs = maximum_likelihood(train, order, len(vocabulary)), fitted(lm.MLE(order), order)
+    vocabulary, train = encode_sentences(TRAIN)
+    ours, theirs = maximum_likelihood(train, order, len(vocabulary)), fit(lm.MLE(order), order)
     for history in ours.probabilities:
         context = vocabulary.decode(history)
         for word in (*ours.probabilities[history], UNKNOWN_ID, 3):
@@ -142,27 +144,27 @@ def test_nltk_has_the_same_maximum_likelihood(lm, order):
 def test_nltk_has_the_same_kneser_ney_with_one_discount(lm, order):
     # nltk discounts no unigrams, so it has no uniform distribution, and counts what follows <s> by
     # contexts, not times.
-    vocabulary, train = counted(TRAIN)
+    vocabulary, train = encode_sentences(TRAIN)
     ours = kneser_ney(train, order, len(vocabulary), [(0, 0, 0)] + [(0.4, 0.4, 0.4)] * (order - 1))
-    theirs = fitted(lm.KneserNeyInterpolated(order, 0.4), order)
+    theirs = fit(lm.KneserNeyInterpolated(order, 0.4), order)
     random = np.random.default_rng(0)
-    whole = [
+    histories = [
         history
         for history in ours.probabilities
         if len(history) == order - 1 and (order == 2 or history[0] != START_ID)
     ]
-    for index in random.choice(len(whole), 20, replace=False):
-        context = vocabulary.decode(whole[index])
+    for index in random.choice(len(histories), 20, replace=False):
+        context = vocabulary.decode(histories[index])
         for word in (
-            *ours.probabilities[whole[index]],
+            *ours.probabilities[histories[index]],
             *random.integers(END_ID, len(vocabulary), 5).tolist(),
         ):
             if word != UNKNOWN_ID:
-                assert probability(ours, whole[index], word) == pytest.approx(
+                assert probability(ours, histories[index], word) == pytest.approx(
                     theirs.score(vocabulary.words[word], context)
                 )
     if order == 2:
-        seen = [words for words in map(vocabulary.encode, NEW) if UNKNOWN_ID not in words]
-        assert perplexity(ours, seen) == pytest.approx(
-            nltk_perplexity(theirs, ours, vocabulary, seen), rel=1e-6
+        known = [words for words in map(vocabulary.encode, NEW) if UNKNOWN_ID not in words]
+        assert perplexity(ours, known) == pytest.approx(
+            nltk_perplexity(theirs, ours, vocabulary, known), rel=1e-6
         )

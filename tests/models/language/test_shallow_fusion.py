@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer
-from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, START_ID, Vocabulary
 from picaption.models.language.ngram import kneser_ney, maximum_likelihood
 from picaption.models.language.shallow_fusion import CountedModel, ShallowFusion
 
@@ -21,25 +21,21 @@ class Captioner:
 
 
 def test_probabilities_multiply_and_unknown_words_count_as_such():
-    told = Vocabulary((*SPECIAL_WORDS, "dog", "cat"))  # other numbers, and no axolotl
-    dog, cat = 3, 4
-    counted = maximum_likelihood(
-        [[dog], [dog], [dog], [cat], [2]], 2, len(told)
-    )  # 2 is the unknown word
-    found = np.exp(
-        ShallowFusion(Captioner(), counted, told, 2.0).next_word(np.zeros((1, 1), np.int32), None)[
-            0
-        ]
-    )
+    reordered = Vocabulary((*SPECIAL_WORDS, "dog", "cat"))  # other ids, and no axolotl
+    dog, cat, unknown = 3, 4, 2
+    counted = maximum_likelihood([[dog], [dog], [dog], [cat], [unknown]], 2, len(reordered))
+
+    def probabilities(weight, history):
+        fused = ShallowFusion(Captioner(), counted, reordered, weight)
+        return np.exp(fused.next_word(np.array([[history]], np.int32), None)[0])
+
     odds = np.array([0, 0, 0.2 * 0.2**2, 0.2 * 0.2**2, 0.2 * 0.6**2, 0.2 * 0.2**2])
-    np.testing.assert_allclose(found, odds / odds.sum(), atol=1e-6)
-    without = np.exp(
-        ShallowFusion(Captioner(), counted, told, 0.5).next_word(np.array([[4]], np.int32), None)[0]
-    )
-    assert without[1] == pytest.approx(1)  # after dog, number 4 there, the sentence ends
+    np.testing.assert_allclose(probabilities(2.0, START_ID), odds / odds.sum(), atol=1e-6)
+    # After dog, number 4 of the captioner, the sentence ends.
+    assert probabilities(0.5, 4)[1] == pytest.approx(1)
 
 
-def test_counted_n_grams_alone_say_the_same_of_every_picture(photos):
+def test_counted_n_grams_alone_caption_every_image_alike(photos):
     vocabulary = Vocabulary((*SPECIAL_WORDS, "a", "cat", "dog", "sleeps", "here"))
     counted = maximum_likelihood([[3, 4, 6, 7], [3, 4, 6, 7], [3, 5, 6, 7]], 2, len(vocabulary))
     recognizer = Recognizer(CountedModel(counted, vocabulary))

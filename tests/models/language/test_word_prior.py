@@ -10,16 +10,16 @@ from picaption.models.language.word_prior import word_prior
 VOCABULARY = Vocabulary((*SPECIAL_WORDS, "desk", "keyboard", "grass", "a", "dog"))
 
 
-def told(caption, *labels):
+def record(caption, *labels):
     return Record(caption, caption, (caption,), labels)
 
 
 def test_words_that_go_with_a_class_speak_for_it():
     records = 40 * [
-        told("a desk with a keyboard", "mouse"),
-        told("a keyboard", "mouse"),
-        told("a dog on grass"),
-        told("a desk"),
+        record("a desk with a keyboard", "mouse"),
+        record("a keyboard", "mouse"),
+        record("a dog on grass"),
+        record("a desk"),
     ]
     prior = word_prior(records, ("mouse", "dog"), VOCABULARY)
     words = dict(zip(VOCABULARY.words, prior[:, 0]))

@@ -19,7 +19,7 @@ from picaption.models.networks.backbones import (
 )
 
 WEIGHTS = os.environ.get("PICAPTION_WEIGHTS")
-PICTURES = os.environ.get("PICAPTION_DATA")
+DATA = os.environ.get("PICAPTION_DATA")
 
 
 def test_widths_are_multiples_of_eight_and_not_much_narrower():
@@ -94,8 +94,8 @@ def test_classic_network_has_its_layers():
     ]
 
 
-@pytest.mark.skipif(not (WEIGHTS and PICTURES), reason="set PICAPTION_WEIGHTS and PICAPTION_DATA")
-def test_folded_weights_agree_with_the_int8_reference_on_real_pictures():
+@pytest.mark.skipif(not (WEIGHTS and DATA), reason="set PICAPTION_WEIGHTS and PICAPTION_DATA")
+def test_folded_weights_agree_with_the_int8_reference_on_real_images():
     from picaption.device.bundle.runtime import make_interpreter
 
     network = build_backbone("mobilenet_v2", 224, 1.0, classes=1001)
@@ -104,7 +104,7 @@ def test_folded_weights_agree_with_the_int8_reference_on_real_pictures():
     reference.allocate_tensors()
     input_index = reference.get_input_details()[0]["index"]
     output_index = reference.get_output_details()[0]["index"]
-    paths = sorted(Path(PICTURES, "imagenette160", "val").glob("*/*"))[::20]
+    paths = sorted(Path(DATA, "imagenette160", "val").glob("*/*"))[::20]
     same = 0
     for path in paths:
         image = resize(read_image(path), 224, 224, "stretch")

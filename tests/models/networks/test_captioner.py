@@ -64,18 +64,18 @@ def test_attention_is_the_formula_and_without_a_query_the_mean():
             for name in ("embedding", "hidden", "query", "logits")
         )
     )
-    told = np.concatenate([embedding[1], embedding[5]])
+    embedded = np.concatenate([embedding[1], embedding[5]])
 
     def expected(query):
-        scores = np.exp(context[0] @ (told @ query))
-        return np.maximum(0, told @ hidden + scores / scores.sum() @ context[0]) @ output + bias
+        scores = np.exp(context[0] @ (embedded @ query))
+        return np.maximum(0, embedded @ hidden + scores / scores.sum() @ context[0]) @ output + bias
 
     assert not query.any()
     np.testing.assert_allclose(
         np.asarray(captioner.next_word([history, context]))[0], expected(query), atol=1e-5
     )
     np.testing.assert_allclose(
-        np.maximum(0, told @ hidden + context[0].mean(0)) @ output + bias,
+        np.maximum(0, embedded @ hidden + context[0].mean(0)) @ output + bias,
         expected(query),
         atol=1e-6,
     )
@@ -91,17 +91,17 @@ def test_attention_is_the_formula_and_without_a_query_the_mean():
 def test_words_before_the_last_ones_change_nothing(order, features):
     captioner = build_captioner(features, words=30, tags=2, order=order, embedding=8, hidden=16)
     context = np.asarray(captioner.context(np.ones((1, *features), np.float32)))
-    told = []
+    calls = []
 
     def next_word(history):
         assert history.shape == (2, order - 1)
         logits = np.asarray(captioner.next_word([history, np.repeat(context, 2, 0)]))
-        told.append((history.copy(), logits))
+        calls.append((history.copy(), logits))
         return np.array(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
 
     beam_search(next_word, order, Beam(2, 12, 12, 0.7))
     by_history = {}
-    for histories, logits in told:
+    for histories, logits in calls:
         for history, row in zip(histories, logits):
             np.testing.assert_allclose(by_history.setdefault(tuple(history), row), row, atol=1e-5)
 

@@ -24,7 +24,7 @@ def network(last="softmax"):
     """Return a small Keras classifier with random weights, one model inside another."""
     keras.utils.set_random_seed(5)
     layers = keras.layers
-    inside = keras.Sequential(
+    nested = keras.Sequential(
         [
             keras.Input((40, 40, 3)),
             layers.Conv2D(8, 3, 2, name="stem"),
@@ -34,8 +34,8 @@ def network(last="softmax"):
         name="inside",
     )
     image = keras.Input((40, 40, 3))
-    seen = layers.Conv2D(12, 3, 2, name="stem_1")(inside(image))
-    pooled = layers.Dropout(0.2)(layers.GlobalAveragePooling2D(name="pool")(seen))
+    expected = layers.Conv2D(12, 3, 2, name="stem_1")(nested(image))
+    pooled = layers.Dropout(0.2)(layers.GlobalAveragePooling2D(name="pool")(expected))
     model = keras.Model(image, layers.Dense(len(NAMES), last, name="told")(pooled))
     model.get_layer("inside").layers[1].set_weights(
         [np.linspace(low, high, 8) for low, high in ((1, 2), (-1, 1), (0, 1), (0.5, 2))]
@@ -58,7 +58,7 @@ def root(tmp_path_factory, data):
 
 
 @pytest.fixture(scope="module")
-def asked(settings):
+def external_settings(settings):
     """Settings of a run that captions what trees.keras sees."""
     return dataclasses.replace(
         settings,
@@ -82,73 +82,88 @@ def asked(settings):
 
 
 @pytest.fixture(scope="module")
-def seen(photos):
+def expected(photos):
     """An image of the network's size, and its feature map, features and scores."""
     model = network()
-    picture = resize(photos["cat"], 40, 40, "stretch")
-    map_ = keras.Model(model.inputs, model.get_layer("stem_1").output)
-    return picture, *(
-        np.array(each(picture[None] / np.float32(255)))
-        for each in (map_, keras.Model(model.inputs, model.get_layer("pool").output), model)
-    )
+    image = resize(photos["cat"], 40, 40, "stretch")
+    feature_map = keras.Model(model.inputs, model.get_layer("stem_1").output)
+    features = keras.Model(model.inputs, model.get_layer("pool").output)
+    inputs = image[None] / np.float32(255)
+    return image, *(np.array(part(inputs)) for part in (feature_map, features, model))
 
 
 @pytest.mark.parametrize("name", ("trees.keras", "trees.h5", "./trees"))
 @pytest.mark.parametrize("layer", ("pool", "stem_1", ""))
-def test_the_encoder_gives_what_the_layer_gives(root, asked, seen, tmp_path, name, layer):
-    picture, _, features, scores = seen
+def test_the_encoder_outputs_the_features_of_the_layer(
+    root, external_settings, expected, tmp_path, name, layer
+):
+    image, _, features, scores = expected
     if layer == "stem_1" and name == "./trees":
         layer = "stem_1_1"  # Its graph calls the layer `stem` of the model inside stem_1.
-    found = load_external(dataclasses.replace(asked, network=name, features=layer), root)
-    save_model(found.encoder, tmp_path / "encoder.keras")
-    for encoder in (found.encoder, load_model(tmp_path / "encoder.keras")):
+    external = load_external(
+        dataclasses.replace(external_settings, network=name, features=layer), root
+    )
+    save_model(external.encoder, tmp_path / "encoder.keras")
+    for encoder in (external.encoder, load_model(tmp_path / "encoder.keras")):
         np.testing.assert_allclose(
-            encoder.predict_on_batch(picture[None].astype(np.float32)),
+            encoder.predict_on_batch(image[None].astype(np.float32)),
             features,
             rtol=1e-5,
             atol=1e-6,
         )
-    told = found.classifier.logits(features)
-    np.testing.assert_allclose(np.exp(told) / np.exp(told).sum(), scores, rtol=1e-5)
-    assert found.labels == NAMES and found.head_type == "single-label"
+    logits = external.classifier.logits(features)
+    np.testing.assert_allclose(np.exp(logits) / np.exp(logits).sum(), scores, rtol=1e-5)
+    assert external.labels == NAMES and external.head_type == "single-label"
 
 
-def test_a_layer_of_a_model_inside_and_places_to_look_at(root, asked, seen):
-    picture, grid, *_ = seen
-    inside = load_external(dataclasses.replace(asked, features="open", class_names=""), root)
-    assert inside.encoder.output_shape == (None, 8) and inside.classifier is None
-    places = load_external(dataclasses.replace(asked, features="stem_1", pooling="attention"), root)
+def test_a_layer_of_a_nested_model_and_a_grid_for_attention(root, external_settings, expected):
+    image, grid, *_ = expected
+    nested = load_external(
+        dataclasses.replace(external_settings, features="open", class_names=""), root
+    )
+    assert nested.encoder.output_shape == (None, 8) and nested.classifier is None
+    with_grid = load_external(
+        dataclasses.replace(external_settings, features="stem_1", pooling="attention"), root
+    )
     np.testing.assert_allclose(
-        places.encoder.predict_on_batch(picture[None].astype(np.float32)),
+        with_grid.encoder.predict_on_batch(image[None].astype(np.float32)),
         grid.reshape(1, -1, 12),
         rtol=1e-5,
         atol=1e-6,
     )
-    assert places.classifier is not None
+    assert with_grid.classifier is not None
 
 
-def test_a_run_captions_and_keeps_the_classes(root, asked, seen, photos, tmp_path):
-    picture, _, features, scores = seen
-    train(asked, root, tmp_path / "run")
+def test_a_run_captions_and_retains_the_classes(
+    root, external_settings, expected, photos, tmp_path
+):
+    image, _, features, scores = expected
+    train(external_settings, root, tmp_path / "run")
     convert(tmp_path / "run", tmp_path / "trees.tflite", root / "images")
-    model, bundle = FloatModel(tmp_path / "run"), Bundle(tmp_path / "trees.tflite")
-    for each in (model, bundle):
-        found = each.encode(picture)
-        np.testing.assert_allclose(found.features, features, atol=0.02 * np.abs(features).max())
-        np.testing.assert_allclose(each.classify(found.features, None), scores[0], atol=0.02)
+    bundle = Bundle(tmp_path / "trees.tflite")
+    for model in (FloatModel(tmp_path / "run"), bundle):
+        encoded = model.encode(image)
+        np.testing.assert_allclose(encoded.features, features, atol=0.02 * np.abs(features).max())
+        np.testing.assert_allclose(model.classify(encoded.features, None), scores[0], atol=0.02)
     assert bundle.labels == NAMES and bundle.metadata.head == "single-label"
-    said = Recognizer(bundle)(photos["cat"])
-    assert said.caption.words and said.classes[0].name == NAMES[scores[0].argmax()]
+    recognition = Recognizer(bundle)(photos["cat"])
+    assert recognition.caption.words and recognition.classes[0].name == NAMES[scores[0].argmax()]
     perplexity = bundle.metadata.provenance["perplexity"]
     assert (
         perplexity["captioner"] < 0.9 * perplexity["counted"]
     )  # It tells one picture from another.
 
 
-def test_its_features_teach_classes_of_class_folders(root, asked, photos, tmp_path):
+def test_its_features_teach_classes_of_class_folders(root, external_settings, photos, tmp_path):
     train(
         dataclasses.replace(
-            asked, captions="", images="", train="", dev="", class_names="", folders="folders"
+            external_settings,
+            captions="",
+            images="",
+            train="",
+            dev="",
+            class_names="",
+            folders="folders",
         ),
         root,
         tmp_path / "run",
@@ -190,9 +205,9 @@ def test_its_features_teach_classes_of_class_folders(root, asked, photos, tmp_pa
         ({"class_names": "no.txt"}, "no.txt: cannot read the names"),
     ],
 )
-def test_what_cannot_be_an_encoder_is_told(root, asked, tmp_path, changes, message):
+def test_what_cannot_be_an_encoder_is_refused(root, external_settings, tmp_path, changes, message):
     with pytest.raises(PicaptionError, match=message):
-        train(dataclasses.replace(asked, **changes), root, tmp_path / "run")
+        train(dataclasses.replace(external_settings, **changes), root, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -25,12 +25,17 @@ def test_batch_normalisation_is_folded_by_output_channel():
         "_fc.weight": np.ones((5, 2)),
         "_fc.bias": np.zeros(5),
     }
-    found = fold_batch_norm(tensors)
+    arrays = fold_batch_norm(tensors)
     np.testing.assert_allclose(
-        found["00_w"][:, 0, 0], [[0, 1, 2], [3, 4, 5]]
+        arrays["00_w"][:, 0, 0], [[0, 1, 2], [3, 4, 5]]
     )  # 2 / sqrt(4) and 3 / sqrt(9)
-    np.testing.assert_allclose(found["00_b"], [0.5, -1.0])
-    assert found["01_w"].shape == (5, 1, 1, 2) and sorted(found) == ["00_b", "00_w", "01_b", "01_w"]
+    np.testing.assert_allclose(arrays["00_b"], [0.5, -1.0])
+    assert arrays["01_w"].shape == (5, 1, 1, 2) and sorted(arrays) == [
+        "00_b",
+        "00_w",
+        "01_b",
+        "01_w",
+    ]
 
 
 def test_what_is_no_tensor_is_refused(tmp_path):
@@ -40,7 +45,7 @@ def test_what_is_no_tensor_is_refused(tmp_path):
         read_tensors(path)
 
 
-def test_a_file_that_is_no_weights_gives_one_line(tmp_path, capsys):
+def test_a_file_that_is_no_weights_is_an_error_of_one_line(tmp_path, capsys):
     (tmp_path / "text.pth").write_text("[not weights]")
     with pytest.raises(SystemExit) as done:
         main([str(tmp_path / "text.pth"), str(tmp_path / "out.npz")])
