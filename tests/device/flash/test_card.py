@@ -9,7 +9,7 @@ from picaption.device.flash.card import MountedBoot, System, identify
 from tests.device.flash.cards import TRIXIE, contents, make_boot
 
 
-def test_trixie_and_bookworm_are_told_by_cloud_inits_seed(tmp_path, trixie):
+def test_trixie_has_cloud_inits_seed_and_bookworm_has_not(tmp_path, trixie):
     assert identify(MountedBoot(trixie)) == System(True, "3.13")
     for name in ("user-data", "network-config", "meta-data"):
         (trixie / name).unlink()
@@ -44,7 +44,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         MountedBoot(tmp_path / "none")
 
 
-def test_files_are_written_whole(trixie, tmp_path):
+def test_files_are_written_atomically(trixie, tmp_path):
     boot = MountedBoot(trixie)
     (tmp_path / "big").write_bytes(bytes(3_000_000))
     boot.write("picaption/big", tmp_path / "big")

@@ -141,10 +141,7 @@ def test_an_image_is_made_one_that_captions(image, card_payload, tmp_path, capsy
         "--source",
         "demo",
     )
-    assert (code, err) == (
-        0,
-        "",
-    )
+    assert (code, err) == (0, "")
     assert output == f"{out}: ready; write it to a card: picaption flash write {out} DEVICE\n"
     assert out.stat().st_mode & 0o777 == 0o600
     boot = ImageBoot(out, out)

@@ -52,10 +52,8 @@ def test_what_is_written_is_unpacked_again(tmp_path):
         "aarch64",
         metadata.version("picaption"),
     )
-    assert (
-        manifest.files["bundle.tflite"]
-        == "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"
-    )  # of "c"
+    checksum_of_c = "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"
+    assert manifest.files["bundle.tflite"] == checksum_of_c
     unpack(tmp_path / "one.tar", manifest, tmp_path / "out")
     assert {
         str(path.relative_to(tmp_path / "out")): path.read_bytes()

@@ -24,17 +24,14 @@ ALL = Machine("kitchen", "anna", "$6$salt$hash", (KEY,), "Europe/Berlin", WIFI)
 
 def test_the_smallest_seed_starts_the_set_up(trixie):
     files = cloud_seed(MountedBoot(trixie), Machine())
-    assert list(files) == [
-        "user-data"
-    ]  # the instance is named already, and there is no network to add
+    # The instance is named already, and there is no network to add.
+    assert list(files) == ["user-data"]
     assert files["user-data"].startswith(b"#cloud-config\n")
     assert yaml.safe_load(files["user-data"]) == {"bootcmd": [RERUN_COMMAND, SETUP_COMMAND]}
     (trixie / "meta-data").unlink()
-    assert list(cloud_seed(MountedBoot(trixie), ALL)) == [
-        "meta-data",
-        "network-config",
-        "user-data",
-    ]  # what arms it is last
+    # What arms it is last.
+    names = ["meta-data", "network-config", "user-data"]
+    assert list(cloud_seed(MountedBoot(trixie), ALL)) == names
 
 
 def test_every_option():

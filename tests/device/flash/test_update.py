@@ -217,11 +217,11 @@ sys.stdin.read()
 def test_who_may_not_update(home, settings, tmp_path, monkeypatch):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, home], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        other.stdout.readline()
+    ) as holder:
+        holder.stdout.readline()
         with pytest.raises(PicaptionError, match="another update is under way; wait for its end"):
             update(tmp_path / "a", home, settings)
-        other.stdin.close()
+        holder.stdin.close()
     with monkeypatch.context() as patch:
         patch.setattr(update_module.os, "access", lambda path, mode: False)
         with pytest.raises(PicaptionError) as error:

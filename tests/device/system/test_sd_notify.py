@@ -68,7 +68,7 @@ def test_the_watchdogs_interval(monkeypatch, microseconds, process, expected):
     assert watchdog_interval() == expected
 
 
-def test_signs_of_life_are_given_when_they_are_due(receive, monkeypatch):
+def test_signs_of_life_are_sent_when_they_are_due(receive, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "4000000")
     now = [10.0]
     monkeypatch.setattr(sd_notify.time, "monotonic", lambda: now[0])
