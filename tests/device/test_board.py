@@ -1,6 +1,7 @@
 """What boards say of themselves, as the files of real ones have it."""
 
 import os
+import re
 
 import pytest
 
@@ -74,5 +75,13 @@ def test_a_machine_that_reports_nothing(files, monkeypatch):
     assert board.temperature() is board.throttled() is None
 
 
-def test_an_identity_is_this_boards_and_this_names():
+def test_an_identity_is_this_boards_and_this_names(tmp_path, monkeypatch):
     assert board.identity("a") == board.identity("a") != board.identity("b")
+    assert re.fullmatch("[0-9a-f]{12}", board.identity("a"))
+    identities = set()
+    for machine in ("one\n", "two\n", None):
+        path = tmp_path / "machine-id"
+        path.write_text(machine) if machine else path.unlink()
+        monkeypatch.setattr(board, "_IDENTITIES", (path,))
+        identities.add(board.identity("a"))
+    assert len(identities) == 3

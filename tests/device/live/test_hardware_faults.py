@@ -1,4 +1,7 @@
-"""Live runs as processes of their own, and what can go wrong with them: nothing is corrupted, and they go on or say why not."""
+"""What can go wrong with live runs, as processes of their own.
+
+Nothing is corrupted, and they go on or say why not.
+"""
 
 import contextlib
 import json
@@ -12,7 +15,6 @@ import threading
 import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import cv2
 import pytest
@@ -23,8 +25,13 @@ from picaption.device.images import encode_image, list_images, read_image
 from picaption.device.sources.demo_frames import DEMO_IMAGES
 from tests.device.fakes.servers import Broker, free_port
 
-PROGRAM = "from picaption.device.commands import live_command; from picaption.device.cli import main; main(command=live_command, name='picaption live')"
-ROOT = Path(__file__).parents[3]
+PROGRAM = """
+from picaption.device.cli import main
+from picaption.device.commands import live_command
+main(command=live_command, name="picaption live")
+"""
+#: Adds its argument to a file.
+NOTE = "import sys; open('noted', 'a').write(sys.argv[1] + chr(10))"
 
 
 @pytest.fixture
@@ -57,33 +64,35 @@ def lines_of(path):
 
 
 def wait_for(condition, seconds=30):
-    """Return the first true value of `condition()`; fails where there is none in time."""
+    """Return the first true value of `condition()`; fails if there is none in time."""
     end = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (value := condition()):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
-    return found
+    return value
+
+
+def wait_for_lines(path, count):
+    wait_for(lambda: len(lines_of(path)) >= count)
 
 
 class Camera(BaseHTTPRequestHandler):
-    """Streams a cup of coffee as MJPEG; every third picture is cut short, and every fifth is no picture at all."""
+    """Streams a cup of coffee as MJPEG; every third image is cut short, every fifth is none."""
 
     coffee = next(path for path in list_images(DEMO_IMAGES) if path.stem == "coffee")
     jpeg = encode_image(read_image(coffee), ".jpg")
 
-    def do_GET(self):  # noqa: N802, the library's name
+    def do_GET(self):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         try:
             for number in range(1, 100_000):
-                data = (
-                    b"\0" * 2000
-                    if number % 5 == 0
-                    else self.jpeg[: len(self.jpeg) // 2]
-                    if number % 3 == 0
-                    else self.jpeg
-                )
+                data = self.jpeg
+                if number % 5 == 0:
+                    data = b"\0" * 2000
+                elif number % 3 == 0:
+                    data = self.jpeg[: len(self.jpeg) // 2]
                 self.wfile.write(
                     b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
                     % (len(data), data)
@@ -100,7 +109,8 @@ class Camera(BaseHTTPRequestHandler):
 def camera(port):
     """Return a camera in the network at that port, running."""
     server = ThreadingHTTPServer(("127.0.0.1", port), Camera)
-    server.daemon_threads, server.streams = True, set()
+    server.daemon_threads = True
+    server.streams = set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -114,7 +124,8 @@ def unplug(server):
 
 
 def test_a_camera_with_corrupt_frames_that_goes_and_comes_back(live, tmp_path):
-    port, said = free_port(), tmp_path / "said.jsonl"
+    port = free_port()
+    said = tmp_path / "said.jsonl"
     server = camera(port)
     process = live(
         "--source", f"http://anna:s3cret@127.0.0.1:{port}/", "--json", said, "--quiet", "--stall", 2
@@ -158,7 +169,8 @@ def test_a_camera_that_does_not_come_back_ends_the_run_with_its_own_code(live, t
 
 
 def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
-    settings, bundle = tmp_path / "picaption.toml", tmp_path / "mine.tflite"
+    settings = tmp_path / "picaption.toml"
+    bundle = tmp_path / "mine.tflite"
     shutil.copy(default_bundle(), bundle)
 
     def write(**values):
@@ -185,25 +197,21 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert (
-        "picaption.toml:5: no setting is called 'prot'" in err
-        and "the settings stay as they were" in err
-    )
+    assert "picaption.toml:5: no setting is called 'prot'" in err
+    assert "the settings stay as they were" in err
     assert "mine.tflite" in err and "the bundle stays as it was" in err
-    assert (
-        "no/such/folder/***" in err
-        and "json stays as it was" in err
-        and "of-sixteen-letters" not in err
-    )
+    assert "no/such/folder/***" in err and "json stays as it was" in err
+    assert "of-sixteen-letters" not in err
 
 
-def test_sigterm_in_the_middle_of_writing_leaves_whole_files(live, tmp_path):
+def test_sigterm_in_the_middle_of_writing_leaves_complete_files(live, tmp_path):
     for pause in (0.0, 0.05, 0.11):
-        said, video = tmp_path / f"{pause}.jsonl", tmp_path / f"{pause}.avi"
+        said = tmp_path / f"{pause}.jsonl"
+        video = tmp_path / f"{pause}.avi"
         process = live(
             "--source", "demo", "--size", "320x240", "--json", said, "--video", video, "--quiet"
         )
-        wait_for(lambda: len(lines_of(said)) > 2)
+        wait_for_lines(said, 3)
         time.sleep(pause)
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=20) == ("", "") and process.returncode == 0
@@ -212,12 +220,12 @@ def test_sigterm_in_the_middle_of_writing_leaves_whole_files(live, tmp_path):
     assert not [path for path in os.listdir(tmp_path) if ".part" in path]
 
 
-def test_killed_at_once_the_lines_are_whole_and_the_next_run_goes_on_behind_them(live, tmp_path):
+def test_killed_at_once_the_lines_are_complete_and_the_next_run_goes_on_behind_them(live, tmp_path):
     said = tmp_path / "said.jsonl"
-    for runs in (1, 2):
+    for _ in range(2):
         process = live("--source", "demo", "--size", "320x240", "--json", said, "--quiet")
         before = len(lines_of(said))
-        wait_for(lambda: len(lines_of(said)) > before + 3)
+        wait_for_lines(said, before + 4)
         process.kill()
         process.wait()
     assert said.read_bytes().endswith(b"\n") and len(lines_of(said)) > 6
@@ -238,7 +246,7 @@ token = "sixteen letters!"
 mqtt = "127.0.0.1:{broker.port}"
 [[event]]
 caption = true
-run = ["{sys.executable}", "-c", "import sys; open('told', 'a').write(sys.argv[1] + chr(10))", "{{caption}}"]
+run = ["{sys.executable}", "-c", "{NOTE}", "{{caption}}"]
 every = 0
 """)
     process = live()
@@ -253,7 +261,7 @@ every = 0
         while not (shown := events.readline()).startswith(b'data: {"version"'):
             pass
     state = subscribe.simple("picaption/state", hostname="127.0.0.1", port=broker.port).payload
-    wait_for(lambda: (tmp_path / "told").exists() and (tmp_path / "said.jsonl.2").exists())
+    wait_for(lambda: (tmp_path / "noted").exists() and (tmp_path / "said.jsonl.2").exists())
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=20)
     broker.kill()
@@ -266,10 +274,10 @@ every = 0
     said = {
         line["caption"]["text"] for path in tmp_path.glob("said.jsonl*") for line in lines_of(path)
     }
-    told = (tmp_path / "told").read_text().splitlines()
+    noted = (tmp_path / "noted").read_text().splitlines()
     assert (
-        told[0]
+        noted[0]
         and json.loads(shown[6:])["caption"]["text"]
         and json.loads(state)["caption"]["text"]
     )
-    assert set(told) & said and cv2.VideoCapture(str(tmp_path / "said.avi")).grab()
+    assert set(noted) & said and cv2.VideoCapture(str(tmp_path / "said.avi")).grab()

@@ -9,7 +9,7 @@ import pytest
 
 from picaption.device.errors import PicaptionError
 from picaption.device.live.loop import Pace, Summary, run
-from tests.device.fakes.standins import Counter, Collector, parts, recognition
+from tests.device.fakes.standins import Collector, Counter, parts, recognition
 
 
 def recognizer(pause=0.0, ages=None):

@@ -18,7 +18,7 @@ from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.scene import SceneTracker
 from picaption.device.sources.capture import ReconnectingReader, SequentialReader
 from picaption.device.sources.demo_frames import DEMO_IMAGES
-from tests.device.fakes.standins import recognition
+from tests.device.fakes.standins import Counter, recognition
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text())
 DEMO = Config(source="demo", size="64x48", quiet=True, threads=1)
@@ -26,39 +26,41 @@ DEMO = Config(source="demo", size="64x48", quiet=True, threads=1)
 
 @pytest.fixture
 def opened():
-    """Opens the parts that a Config asks for, and closes them in the end."""
+    """Opens the pipeline that a Config asks for, and closes it in the end."""
     made = []
 
-    def opened(config):
-        made.append(Pipeline(config))
+    def opened(config, **parts):
+        made.append(Pipeline(config, **parts))
         return made[-1]
 
     yield opened
-    for parts in made:
-        parts.close()
+    for pipeline in made:
+        pipeline.close()
 
 
 def test_parts_of_a_camera_and_of_a_folder(opened, tmp_path):
-    live = opened(
-        replace(DEMO, json=str(tmp_path / "said.jsonl"), max_fps=5.0, power_save=True, rotate=90)
-    )
-    assert (
-        isinstance(live.reader, ReconnectingReader)
-        and isinstance(live.recognize, SceneTracker)
-        and list(live.sinks) == ["json"]
-    )
+    lines = str(tmp_path / "said.jsonl")
+    live = opened(replace(DEMO, json=lines, max_fps=5.0, power_save=True, rotate=90))
+    assert isinstance(live.reader, ReconnectingReader)
+    assert isinstance(live.recognize, SceneTracker)
+    assert list(live.sinks) == ["json"]
     assert (live.name, live.max_fps, live.power_save) == ("demo", 5.0, True)
     assert live.reader.next(2).image.shape == (64, 48, 3)
     folder = opened(replace(DEMO, source=str(DEMO_IMAGES), quiet=False))
-    assert (
-        isinstance(folder.reader, SequentialReader)
-        and isinstance(folder.recognize, Recognizer)
-        and list(folder.sinks) == ["terminal"]
-    )
+    assert isinstance(folder.reader, SequentialReader)
+    assert isinstance(folder.recognize, Recognizer)
+    assert list(folder.sinks) == ["terminal"]
+
+
+def test_every_image_of_a_folder_is_a_scene_of_its_own_rotated_or_not(opened):
+    folder = opened(replace(DEMO, source=str(DEMO_IMAGES), hflip=True))
+    assert isinstance(folder.recognize, Recognizer)
+    folder.reload(replace(folder.config, source="demo"))
+    assert isinstance(folder.recognize, SceneTracker)
 
 
 @pytest.mark.parametrize(
-    "changes, kind, message",
+    ("changes", "error", "message"),
     [
         ({"bundle": "absent.tflite"}, PicaptionError, "absent.tflite: cannot read the bundle"),
         ({"source": "/dev/video97"}, CameraError, "there is no camera at /dev/video97"),
@@ -66,86 +68,96 @@ def test_parts_of_a_camera_and_of_a_folder(opened, tmp_path):
         ({"window": True}, PicaptionError, "window"),
     ],
 )
-def test_what_was_open_is_closed_where_a_part_cannot_be_had(
-    tmp_path, monkeypatch, changes, kind, message
+def test_what_was_open_is_closed_if_a_part_cannot_be_opened(
+    tmp_path, monkeypatch, changes, error, message
 ):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     before = threading.active_count()
-    with pytest.raises(kind, match=message):
+    with pytest.raises(error, match=message):
         Pipeline(replace(DEMO, json=str(tmp_path / "said.jsonl"), **changes))
     assert threading.active_count() == before
 
 
-def test_only_what_has_changed_is_replaced(opened, tmp_path):
-    parts = opened(replace(DEMO, json=str(tmp_path / "one.jsonl")))
-    reader, recognize, sink = parts.reader, parts.recognize, parts.sinks["json"]
-    parts.reload(replace(parts.config, max_fps=7.0))
-    assert (parts.reader, parts.recognize, parts.sinks["json"]) == (
-        reader,
-        recognize,
-        sink,
-    ) and parts.max_fps == 7
-    parts.reload(replace(parts.config, json=str(tmp_path / "two.jsonl")))
-    assert (
-        parts.sinks["json"] is not sink and parts.reader is reader and parts.recognize is recognize
+def test_source_and_recognizer_can_be_passed(opened, tmp_path):
+    source = Counter(3, live=False, shape=(48, 64))
+    recognizer = Recognizer(default_bundle(), 1)
+    pipeline = opened(
+        replace(DEMO, json=str(tmp_path / "said.jsonl")),
+        open_source=lambda spec, config: source,
+        open_recognizer=lambda config: recognizer,
     )
-    parts.reload(replace(parts.config, json=""))
-    assert parts.sinks == {}
-    parts.reload(replace(parts.config, hflip=True))
-    assert parts.reader is not reader and parts.recognize is recognize
-    parts.reload(replace(parts.config, smoothing=3.0))
-    assert parts.recognize is not recognize
+    assert pipeline.name == "counter" and pipeline.recognizer is recognizer
+    assert run(pipeline).frames == 3
+    assert len((tmp_path / "said.jsonl").read_text().splitlines()) == 3
+
+
+def test_only_what_has_changed_is_replaced(opened, tmp_path):
+    pipeline = opened(replace(DEMO, json=str(tmp_path / "one.jsonl")))
+    reader = pipeline.reader
+    recognize = pipeline.recognize
+    sink = pipeline.sinks["json"]
+    pipeline.reload(replace(pipeline.config, max_fps=7.0))
+    assert pipeline.reader is reader and pipeline.recognize is recognize
+    assert pipeline.sinks["json"] is sink and pipeline.max_fps == 7
+    pipeline.reload(replace(pipeline.config, json=str(tmp_path / "two.jsonl")))
+    assert pipeline.sinks["json"] is not sink
+    assert pipeline.reader is reader and pipeline.recognize is recognize
+    pipeline.reload(replace(pipeline.config, json=""))
+    assert pipeline.sinks == {}
+    pipeline.reload(replace(pipeline.config, hflip=True))
+    assert pipeline.reader is not reader and pipeline.recognize is recognize
+    pipeline.reload(replace(pipeline.config, smoothing=3.0))
+    assert pipeline.recognize is not recognize
 
 
 def test_a_bundle_that_is_replaced_is_taken_and_garbage_is_not(opened, tmp_path, caplog):
     path = tmp_path / "bundle.tflite"
     shutil.copy(default_bundle(), path)
-    parts = opened(replace(DEMO, bundle=str(path)))
-    first = parts.recognize
-    parts.reload(parts.config)
-    assert parts.recognize is first
+    pipeline = opened(replace(DEMO, bundle=str(path)))
+    first = pipeline.recognize
+    pipeline.reload(pipeline.config)
+    assert pipeline.recognize is first
     path.write_bytes(b"garbage")
-    parts.reload(parts.config)
-    assert parts.recognize is first
+    pipeline.reload(pipeline.config)
+    assert pipeline.recognize is first
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: not a bundle: it does not begin as a .tflite file does; the bundle stays as it was"
+        f"{path}: not a bundle: it does not begin as a .tflite file does; "
+        "the bundle stays as it was"
     ]
-    frame = parts.reader.next(2)
-    assert parts.recognize(frame.image).caption
+    frame = pipeline.reader.next(2)
+    assert pipeline.recognize(frame.image).caption
     path.unlink()
     shutil.copy(default_bundle(), path)
-    parts.reload(parts.config)
-    assert parts.recognize is not first and parts.recognize(frame.image).caption
+    pipeline.reload(pipeline.config)
+    assert pipeline.recognize is not first and pipeline.recognize(frame.image).caption
 
 
-def test_a_sink_that_cannot_be_had_anew_stays_as_it_was(opened, tmp_path, caplog):
-    parts = opened(replace(DEMO, json=str(tmp_path / "said.jsonl")))
-    parts.reload(replace(parts.config, json=str(tmp_path / "absent" / "said.jsonl"), max_fps=3.0))
-    assert (
-        parts.config.json == str(tmp_path / "said.jsonl")
-        and parts.max_fps == 3
-        and list(parts.sinks) == ["json"]
-    )
-    assert (
-        "absent/said.jsonl cannot be written" in caplog.text
-        and "json stays as it was" in caplog.text
-    )
-    run(parts, frames=2)
-    assert len((tmp_path / "said.jsonl").read_text().splitlines()) == 2
+def test_a_sink_that_cannot_be_replaced_stays_as_it_was(opened, tmp_path, caplog):
+    path = tmp_path / "said.jsonl"
+    pipeline = opened(replace(DEMO, json=str(path)))
+    absent = str(tmp_path / "absent" / "said.jsonl")
+    pipeline.reload(replace(pipeline.config, json=absent, max_fps=3.0))
+    assert pipeline.config.json == str(path) and pipeline.max_fps == 3
+    assert list(pipeline.sinks) == ["json"]
+    assert "absent/said.jsonl cannot be written" in caplog.text
+    assert "json stays as it was" in caplog.text
+    run(pipeline, frames=2)
+    assert len(path.read_text().splitlines()) == 2
 
 
-def test_a_source_that_cannot_be_had_anew_stays_as_it_was(opened, caplog):
-    parts = opened(DEMO)
-    parts.reload(replace(parts.config, source="/dev/video97"))
-    assert parts.name == "demo" and parts.config.source == "demo" and parts.reader.next(2)
+def test_a_source_that_cannot_be_replaced_stays_as_it_was(opened, caplog):
+    pipeline = opened(DEMO)
+    pipeline.reload(replace(pipeline.config, source="/dev/video97"))
+    assert pipeline.name == "demo" and pipeline.config.source == "demo" and pipeline.reader.next(2)
     assert "there is no camera at /dev/video97" in caplog.text
 
 
 def test_frames_of_one_camera_go_through_all_of_it(opened, tmp_path):
-    parts = opened(replace(DEMO, size="320x240", json=str(tmp_path / "said.jsonl"), event=()))
-    summary = run(parts, frames=5)
-    lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    path = tmp_path / "said.jsonl"
+    pipeline = opened(replace(DEMO, size="320x240", json=str(path), event=()))
+    summary = run(pipeline, frames=5)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert summary.frames == len(lines) == 5 and all(line["scene"] == 1 for line in lines)
     assert len({line["caption"]["text"] for line in lines}) == 1
     assert list(lines[0]["timings_ms"]) == [

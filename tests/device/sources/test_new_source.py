@@ -1,6 +1,5 @@
 """A new source is a module and a line in the table."""
 
-import importlib.util
 from dataclasses import replace
 from functools import partial
 
@@ -8,6 +7,7 @@ from picaption.device.config.settings import Config
 from picaption.device.live.loop import run
 from picaption.device.live.pipeline import Pipeline, open_configured_source
 from picaption.device.sources.sources import SOURCES, open_source
+from tests.device.fakes.modules import load_module
 from tests.device.fakes.standins import Collector
 
 MODULE = '''
@@ -39,17 +39,8 @@ class Grey:
 '''
 
 
-def load(path):
-    """Return the module at a path."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_new_source_is_a_module_and_a_line(tmp_path):
-    (tmp_path / "grey.py").write_text(MODULE)
-    table = (*SOURCES, load(tmp_path / "grey.py"))
+    table = (*SOURCES, load_module(tmp_path / "grey.py", MODULE))
     assert open_source("grey", sources=table).name == "grey"
     assert open_source("demo", sources=table).name == "demo"
     config = Config(source="grey", size="64x48", quiet=True, threads=1)

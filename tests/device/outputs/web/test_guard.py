@@ -1,0 +1,97 @@
+"""Who may see the page, and what browsers are told to refuse."""
+
+import pytest
+
+from picaption.device.errors import PicaptionError
+from picaption.device.outputs.web.server import WebServer
+from tests.device.fakes.web_client import TOKEN, ask, port_of
+
+
+def test_every_answer_has_the_headers_that_browsers_heed(serve):
+    for page, path, expected in (
+        (serve(), "/", 200),
+        (serve(), "/absent", 404),
+        (serve(token=TOKEN), "/", 401),
+    ):
+        status, headers, _ = ask(page, path)
+        policy = headers["Content-Security-Policy"]
+        assert status == expected and "default-src 'none'" in policy and "unsafe" not in policy
+        assert (
+            headers["X-Content-Type-Options"] == "nosniff"
+            and headers["Cache-Control"] == "no-store"
+        )
+        assert headers["Referrer-Policy"] == "no-referrer" and "Server" not in headers
+
+
+def test_beyond_this_computer_a_token_is_needed():
+    for host in ("0.0.0.0", "::", "192.168.1.5", "", "raspberrypi"):
+        with pytest.raises(PicaptionError, match="set a token"):
+            WebServer(host, 0, "")
+
+
+def test_a_token_opens_every_route_and_nothing_else_does(serve):
+    page = serve("0.0.0.0", token=TOKEN)
+    for path in (
+        "/",
+        "/events",
+        "/picture.mjpeg",
+        "/thumbnails/1.jpg",
+        "/absent",
+        "/?token=wrong",
+        f"/?tokens={TOKEN}",
+    ):
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": f"Basic {TOKEN}"},
+            {"Authorization": "Bearer é"},
+            {"Cookie": f"picaption_{port_of(page)}=wrong"},
+            {"Cookie": f"picaption_{port_of(page)}={TOKEN}"},
+        ):
+            status, answer, body = ask(page, path, **headers)
+            assert (
+                status == 401
+                and answer["WWW-Authenticate"] == "Bearer"
+                and TOKEN.encode() not in body
+            )
+    assert ask(page, Authorization=f"bearer {TOKEN}")[0] == 200
+    assert ask(page, Authorization=f"Bearer {TOKEN}", Host="pi.example")[0] == 200
+    assert ask(page, f"/?token={TOKEN}", Host="[pi")[0] == 303
+
+
+def test_a_token_in_the_address_becomes_a_cookie(serve):
+    page = serve(token=TOKEN)
+    status, headers, _ = ask(page, f"/?token={TOKEN}")
+    cookie, *attributes = headers["Set-Cookie"].split("; ")
+    assert status == 303 and headers["Location"] == "/" and TOKEN not in cookie
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(attributes)
+    assert ask(page, Cookie=cookie)[0] == 200
+    assert ask(page, f"//elsewhere.example/?token={TOKEN}")[1]["Location"] == "/elsewhere.example/"
+
+
+@pytest.mark.parametrize(
+    "host, status",
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8080", 200),
+        ("127.0.0.1:99", 200),
+        ("127.1.2.3", 200),
+        ("[::1]:8080", 200),
+        ("[::1]", 200),
+        ("elsewhere.example", 403),
+        ("127.0.0.1.elsewhere.example", 403),
+        ("localhost.elsewhere.example:80", 403),
+        ("", 403),
+    ],
+)
+def test_without_a_token_only_this_computers_names_are_answered(serve, host, status):
+    assert ask(serve(), Host=host)[0] == status
+
+
+def test_nothing_but_get_and_head(serve):
+    page = serve()
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
+        status, headers, _ = ask(page, method=method)
+        assert status == 405 and headers["Allow"] == "GET, HEAD"
+    for path in ("/", "/events", "/picture.mjpeg"):
+        assert ask(page, path, "HEAD")[::2] == (200, b"")
