@@ -176,6 +176,7 @@ def evaluate_command(
     import json
     import os
 
+    from picaption.device.atomic import write_text
     from picaption.device.errors import PicaptionError
 
     from .files import need_folder

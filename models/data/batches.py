@@ -40,13 +40,11 @@ class Examples:
     labels: np.ndarray | None = None
 
 
-def join(*parts: Examples) -> Examples | None:
-    """Return several Examples as one, None of none.
+def join(*parts: Examples) -> Examples:
+    """Return several Examples as one.
 
     Where only some have labels, those of the other images are unknown.
     """
-    if not parts:
-        return None
     classes = next((part.labels.shape[1] for part in parts if part.labels is not None), 0)
     labels = []
     for part in parts:

@@ -1,95 +1,139 @@
-"""`python -m picaption.models.evaluation.caption_study`: whether the caption helps the classifier, against heads that do without it.
+"""Whether the caption helps the classifier, against heads that do without it.
 
-A bundle's features and word evidence of the training pictures are what heads are fitted to (picaption.device.recognition.classifier), of few pictures
-a class or of all, drawn anew each time; dev pictures tell how good they are, as they are and spoiled (picaption.models.data.corruptions).
-The heads:
+`python -m picaption.models.evaluation.caption_study` fits heads to a bundle's features and word
+evidence of training images (picaption.device.recognition.classifier): of few images a class, which
+are sampled many times, or of all. Dev images measure them, as they are and corrupted
+(picaption.models.data.corruptions). The heads:
 
     image        features alone
-    image, wide  features, and in place of the evidence as many fixed random features of them (Rahimi and Recht,
-                 "Weighted sums of random kitchen sinks", NIPS 2008): as many weights, trained alike, and no language
+    image, wide  features, and in place of the evidence as many fixed random features of them
+                 (Rahimi and Recht, "Weighted sums of random kitchen sinks", NIPS 2008): as many
+                 weights, trained alike, and no language
     caption      the evidence alone
     fused        both: what a bundle has
-    shuffled     both, but each picture with the evidence of another
+    shuffled     both, but each image with the evidence of another
 
-On dev pictures of which people told captions there is a sixth, `human`: the fused one, given what they told. They are tried by
-themselves, and, where none is a training or dev picture, together with the dev pictures: the more there are, the smaller a
-difference can be told from chance. The features may be those of another network than the bundle's.
+On dev images with human captions there is a sixth, `human`: the fused one on the evidence of these
+captions. Such images count by themselves and, if none of them is a training or dev image, together
+with the dev images: the more there are, the smaller a difference stands out from chance. The
+features may be those of another network than the bundle's.
 """
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 from tqdm import tqdm
 
 from picaption.device import Recognizer, cli
+from picaption.device.atomic import write_text
 from picaption.device.bundle.bundle import Bundle
+from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import evidence_scale, fit_classifier, l2_normalize
 
-from ..commands import FILE, FOLDER
 from ..data import readers
-from ..data.corruptions import CORRUPTIONS
+from ..data.corruptions import CORRUPTIONS, Corruption
+from ..data.readers import Dataset, Record
 from ..data.tokenizer import tokenize
-from ..files import write_text
 from ..language.word_prior import word_prior
-from .evaluate import load_recognizer, need_some, pictures_of
-from .metrics import percent, precision_of_samples
+from ..options import FILE, FOLDER, DataSelection, data_options
+from .evaluate import load_recognizer, read_images, require_images
+from .metrics import average_precision_of_samples, percent
 
 HEADS = ("image", "image, wide", "caption", "fused", "shuffled", "human")
-#: The head that `fused` is held against, and how often pictures and draws are drawn for the interval of the difference.
-RIVAL, RESAMPLED = "image, wide", 1000
-#: How often, at most, heads are fitted to all pictures: only random features and what is shuffled differ then.
-REFITTED = 5
-#: What the dev pictures are called as they are, those with captions, and both together.
-CLEAN, CAPTIONED, TOGETHER = "clean", "captioned", "together"
+#: The head that `fused` is compared with.
+RIVAL = "image, wide"
+#: Bootstrap samples for the interval of the difference.
+BOOTSTRAP_SAMPLES = 1000
+#: How often, at most, heads are fitted to all images: only the random features and the shuffled
+#: evidence differ then.
+MAX_FITS_TO_ALL = 5
+#: Names of the dev images: as they are, those with captions, and both together.
+CLEAN = "clean"
+CAPTIONED = "captioned"
+TOGETHER = "together"
+
+#: Logits [N, C] by head.
+HeadLogits = dict[str, np.ndarray]
+#: A row of the study, as it is written as JSON.
+StudyRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What heads take of N pictures: features float32 [N, F], evidence [N, V], truth [N, C], and the evidence of what people
-    told of them [N, V], or None."""
+class HeadInputs:
+    """What heads take of N images.
+
+    features: float32 [N, F]
+    word_evidence: float32 [N, V]
+    truth: float32 [N, C] of 0 and 1
+    human: the evidence of human captions, float32 [N, V], or None
+    """
 
     features: np.ndarray
-    evidence: np.ndarray
+    word_evidence: np.ndarray
     truth: np.ndarray
     human: np.ndarray | None = None
 
 
-def inputs_of(recognizer, dataset, what, spoil=None, eye=None):
-    """Return the Inputs of a Dataset's pictures by a Recognizer.
+def compute_inputs(
+    recognizer: Recognizer,
+    dataset: Dataset,
+    description: str,
+    corrupt: Corruption | None = None,
+    feature_recognizer: Recognizer | None = None,
+) -> HeadInputs:
+    """Return the HeadInputs of the images of a Dataset.
 
-    spoil: of picaption.models.data.corruptions.CORRUPTIONS, done to each picture first; eye: another Recognizer that gives the features.
+    Args:
+        recognizer: Computes the word evidence, and the features.
+        dataset: The images with their labels.
+        description: What the progress bar calls them.
+        corrupt: Of picaption.models.data.corruptions.CORRUPTIONS, applied to each image first.
+        feature_recognizer: Computes the features in place of `recognizer`.
     """
-    features, evidence, records, skipped, random = [], [], [], [], np.random.default_rng(0)
-    for record, picture in pictures_of(dataset, skipped, what):
-        picture = spoil(picture, random) if spoil else picture
-        encoded = recognizer.model.encode(recognizer.prepare(picture))
-        seen = eye.model.encode(eye.prepare(picture)) if eye else encoded
-        features.append(seen.features[0])
-        evidence.append(recognizer.word_evidence(encoded))
+    features = []
+    word_evidence = []
+    records = []
+    skipped: list[str] = []
+    random = np.random.default_rng(0)
+    for record, image in read_images(dataset, skipped, description):
+        if corrupt:
+            image = corrupt(image, random)
+        encoded = recognizer.encode(image)
+        evidence = recognizer.word_evidence(encoded)
+        assert evidence is not None
+        word_evidence.append(evidence)
+        if feature_recognizer:
+            encoded = feature_recognizer.encode(image)
+        features.append(encoded.features[0])
         records.append(record)
-    need_some(features, skipped)
+    require_images(features, skipped)
     truth = readers.label_matrix(records, dataset.classes)
-    human = human_evidence(records, recognizer.model.vocabulary) if records[0].captions else None
-    return Inputs(np.stack(features), np.stack(evidence), truth, human)
+    human = None
+    if records[0].captions:
+        assert recognizer.model.vocabulary is not None
+        human = human_evidence(records, recognizer.model.vocabulary)
+    return HeadInputs(np.stack(features), np.stack(word_evidence), truth, human)
 
 
-def together(one, other):
-    """Return the Inputs of the pictures of two Inputs, without what people told."""
-    return Inputs(
-        *(
-            np.concatenate([getattr(each, name) for each in (one, other)])
-            for name in ("features", "evidence", "truth")
-        )
+def concatenate_inputs(first: HeadInputs, second: HeadInputs) -> HeadInputs:
+    """Return the HeadInputs of the images of both, without human captions."""
+    return HeadInputs(
+        np.concatenate([first.features, second.features]),
+        np.concatenate([first.word_evidence, second.word_evidence]),
+        np.concatenate([first.truth, second.truth]),
     )
 
 
-def human_evidence(records, vocabulary):
-    """Return the evidence [N, V] of the captions of `records`: every word that people told is surely called for."""
+def human_evidence(records: Sequence[Record], vocabulary: Vocabulary) -> np.ndarray:
+    """Return the word evidence [N, V] of human captions: each of their words is certain."""
     evidence = np.zeros((len(records), len(vocabulary)), np.float32)
     for row, record in zip(evidence, records):
         for caption in record.captions:
@@ -97,9 +141,17 @@ def human_evidence(records, vocabulary):
     return evidence
 
 
-def draw(truth, count, random):
-    """Return the rows of `count` pictures of each class, truth [N, C], that `random` draws, sorted; all for None. A picture
-    of several classes stands for each."""
+def sample_rows(truth: np.ndarray, count: int | None, random: np.random.Generator) -> np.ndarray:
+    """Sample images of each class; one of several classes counts for each.
+
+    Args:
+        truth: [N, C] of 0 and 1.
+        count: Images of each class; None takes all.
+        random: Draws them.
+
+    Returns:
+        The rows of the images, sorted.
+    """
     if count is None:
         return np.arange(len(truth))
     return np.unique(
@@ -107,137 +159,199 @@ def draw(truth, count, random):
     )
 
 
-def fit_heads(train, rows, prior, multi_label, random):
-    """Return a function from Inputs to {head: logits [N, C]}, of HEADS fitted to the `rows` of the Inputs `train`."""
-    kitchen = random.normal(size=(train.features.shape[1], len(prior))).astype(np.float32)
-    views = {
-        "image": (None, lambda seen, told: (seen, None)),
-        "image, wide": (
-            np.zeros_like(prior),
-            lambda seen, told: (seen, np.maximum(0, l2_normalize(seen) @ kitchen)),
-        ),
-        "caption": (prior, lambda seen, told: (np.ones_like(seen[:, :1]), told)),
-        "fused": (prior, lambda seen, told: (seen, told)),
-        "shuffled": (prior, lambda seen, told: (seen, random.permutation(told))),
+def fit_heads(
+    train: HeadInputs,
+    rows: np.ndarray,
+    prior: np.ndarray,
+    multi_label: bool,
+    random: np.random.Generator,
+) -> Callable[[HeadInputs], HeadLogits]:
+    """Fit the HEADS and return a function from HeadInputs to their logits.
+
+    Args:
+        train: Training images.
+        rows: Those of them that count.
+        prior: What language knows of the classes, float32 [V, C]
+            (picaption.device.recognition.classifier.fit_classifier).
+        multi_label: Whether an image may have several classes.
+        random: Draws the random features and shuffles the evidence.
+    """
+    kitchen_sinks = random.normal(size=(train.features.shape[1], len(prior))).astype(np.float32)
+
+    def head_inputs(
+        head: str, features: np.ndarray, word_evidence: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        if head == "image":
+            return features, None
+        if head == "image, wide":
+            return features, np.maximum(0, l2_normalize(features) @ kitchen_sinks)
+        if head == "caption":
+            return np.ones_like(features[:, :1]), word_evidence
+        if head == "shuffled":
+            return features, random.permutation(word_evidence)
+        return features, word_evidence
+
+    priors = {
+        "image": None,
+        "image, wide": np.zeros_like(prior),
+        "caption": prior,
+        "fused": prior,
+        "shuffled": prior,
     }
     scale = evidence_scale(prior)
-    heads = {
-        name: fit_classifier(
-            *view(train.features[rows], train.evidence[rows]),
-            prior,
-            train.truth[rows],
-            multi_label,
-            scale,
+    classifiers = {}
+    for head, head_prior in priors.items():
+        inputs = head_inputs(head, train.features[rows], train.word_evidence[rows])
+        classifiers[head] = fit_classifier(
+            *inputs, head_prior, train.truth[rows], multi_label, scale
         )
-        for name, (prior, view) in views.items()
-    }
 
-    def logits(inputs):
-        found = {
-            name: heads[name].logits(*view(inputs.features, inputs.evidence))
-            for name, (_, view) in views.items()
+    def logits(inputs: HeadInputs) -> HeadLogits:
+        by_head = {
+            head: classifier.logits(*head_inputs(head, inputs.features, inputs.word_evidence))
+            for head, classifier in classifiers.items()
         }
         if inputs.human is not None:
-            found["human"] = heads["fused"].logits(inputs.features, inputs.human)
-        return found
+            by_head["human"] = classifiers["fused"].logits(inputs.features, inputs.human)
+        return by_head
 
     return logits
 
 
-def scorer(logits, truth, multi_label):
-    """Return a function from how often each picture stands in a sample, int [N], to its mean average precision, or for
-    classes of which each picture has one its top-1 accuracy, 0 to 1."""
+def sample_scorer(
+    logits: np.ndarray, truth: np.ndarray, multi_label: bool
+) -> Callable[[np.ndarray], float]:
+    """Return a function that scores samples of images, 0 to 1.
+
+    It takes how often each image is in the sample, int [N], and returns the mean average precision,
+    or the top-1 accuracy if each image has one class.
+
+    Args:
+        logits: [N, C].
+        truth: bool [N, C].
+        multi_label: Whether an image may have several classes.
+    """
     if multi_label:
-        measure = precision_of_samples(logits, truth)
-        return lambda counts: measure(counts)[0]
+        measure = average_precision_of_samples(logits, truth)
+
+        def mean_average_precision(counts: np.ndarray) -> float:
+            mean, _ = measure(counts)
+            return mean
+
+        return mean_average_precision
     right = logits.argmax(1) == truth.argmax(1)
-    return lambda counts: (right * counts).sum() / counts.sum()
+
+    def accuracy(counts: np.ndarray) -> float:
+        return (right * counts).sum() / counts.sum()
+
+    return accuracy
 
 
-def study(train, devs, prior, multi_label, counts, draws, seed=1):
-    """Return a dict for each count of pictures a class (None: all) and each of `devs`, {name: Inputs}.
+def study(
+    train: HeadInputs,
+    devs: Mapping[str, HeadInputs],
+    prior: np.ndarray,
+    multi_label: bool,
+    counts: Sequence[int | None],
+    draws: int,
+    seed: int = 1,
+) -> list[StudyRow]:
+    """Compare the heads on every set of dev images, for every count of training images.
 
-    It holds the mean score of each head in per cent, `spread`, {head: [low, high]}, within which 95 % of the draws lie,
-    and `gain`, that of fused over RIVAL, with `low` and `high`, the 95 % interval of a paired bootstrap that draws dev
-    pictures and draws anew: of training pictures, of random features and of how words are shuffled.
+    Args:
+        train: Training images.
+        devs: Sets of dev images by name.
+        prior: As for `fit_heads`.
+        multi_label: Likewise.
+        counts: Training images of each class; None for all.
+        draws: How often they are sampled.
+        seed: Of all that is random.
+
+    Returns:
+        Rows of `frames`, the set; `pictures`, the count; `draws`; the mean score of each head, in
+        per cent; `spread`, {head: [low, high]}, within which 95 % of the draws lie; and `gain`,
+        that of fused over RIVAL, with `low` and `high`, the 95 % interval of a paired bootstrap
+        over dev images and draws.
     """
     rows = []
     for count in counts:
         random = np.random.default_rng([seed, count or 0])
-        logits = {name: [] for name in devs}
-        for _ in tqdm(
-            range(draws if count else min(draws, REFITTED)),
-            f"{count or 'all'} a class",
-            disable=None,
-        ):
-            heads = fit_heads(train, draw(train.truth, count, random), prior, multi_label, random)
+        fits = draws if count else min(draws, MAX_FITS_TO_ALL)
+        logits: dict[str, list[HeadLogits]] = {name: [] for name in devs}
+        for _ in tqdm(range(fits), f"{count or 'all'} a class", disable=None):
+            sample = sample_rows(train.truth, count, random)
+            heads = fit_heads(train, sample, prior, multi_label, random)
             for name, inputs in devs.items():
                 logits[name].append(heads(inputs))
-        rows += [
-            {
-                "frames": name,
-                "pictures": count,
-                "draws": len(logits[name]),
-                **compared(logits[name], inputs.truth > 0, multi_label, random),
-            }
-            for name, inputs in devs.items()
-        ]
+        for name, inputs in devs.items():
+            row = {"frames": name, "pictures": count, "draws": len(logits[name])}
+            rows.append(row | compare_heads(logits[name], inputs.truth > 0, multi_label, random))
     return rows
 
 
-def compared(logits, truth, multi_label, random):
-    """Return a row of `study` for `logits`, a list of {head: logits [N, C]}, one a draw."""
+def compare_heads(
+    logits: Sequence[HeadLogits], truth: np.ndarray, multi_label: bool, random: np.random.Generator
+) -> StudyRow:
+    """Return scores, spread and gain of a row of `study`.
+
+    Args:
+        logits: By draw.
+        truth: bool [N, C].
+        multi_label: Whether an image may have several classes.
+        random: Draws the bootstrap samples.
+    """
     scorers = {
-        name: [scorer(each[name], truth, multi_label) for each in logits] for name in logits[0]
+        head: [sample_scorer(by_head[head], truth, multi_label) for by_head in logits]
+        for head in logits[0]
     }
     once = np.ones(len(truth), int)
-    scores = {name: [measure(once) for measure in each] for name, each in scorers.items()}
-    means = {name: percent(np.mean(each)) for name, each in scores.items()}
+    scores = {head: [score(once) for score in by_draw] for head, by_draw in scorers.items()}
+    means = {head: percent(np.mean(by_draw)) for head, by_draw in scores.items()}
     gains = []
-    for _ in range(RESAMPLED):
-        counts = np.bincount(random.integers(0, len(truth), len(truth)), minlength=len(truth))
-        gains.append(
-            np.mean(
-                [
-                    scorers["fused"][index](counts) - scorers[RIVAL][index](counts)
-                    for index in random.integers(0, len(logits), len(logits))
-                ]
-            )
-        )
-    low, high = (percent(edge) for edge in np.percentile(gains, (2.5, 97.5)))
-    spread = {
-        name: [percent(edge) for edge in np.percentile(each, (2.5, 97.5))]
-        for name, each in scores.items()
-    }
+    for _ in range(BOOTSTRAP_SAMPLES):
+        images = random.integers(0, len(truth), len(truth))
+        counts = np.bincount(images, minlength=len(truth))
+        differences = [
+            scorers["fused"][draw](counts) - scorers[RIVAL][draw](counts)
+            for draw in random.integers(0, len(logits), len(logits))
+        ]
+        gains.append(np.mean(differences))
+    low, high = _interval(gains)
     return {
         **means,
-        "spread": spread,
+        "spread": {head: _interval(by_draw) for head, by_draw in scores.items()},
         "gain": round(means["fused"] - means[RIVAL], 2),
         "low": low,
         "high": high,
     }
 
 
-def table(rows):
+def _interval(values: Sequence[float]) -> list[float]:
+    """Return between what 95 % of the values lie, in per cent."""
+    return [percent(edge) for edge in np.percentile(values, (2.5, 97.5))]
+
+
+def study_lines(rows: Sequence[StudyRow]) -> list[str]:
     """Return the rows of `study` as lines of text."""
-    columns = [*(name for name in HEADS if any(name in row for row in rows)), "gain", "low", "high"]
+    heads = [head for head in HEADS if any(head in row for row in rows)]
+    columns = [*heads, "gain", "low", "high"]
     lines = ["  ".join(f"{name:>12}" for name in ("frames", "a class", *columns))]
-    return lines + [
-        "  ".join(
-            [
-                f"{row['frames']:>12}",
-                f"{row['pictures'] or 'all':>12}",
-                *(f"{row[name]:12.2f}" if name in row else " " * 12 for name in columns),
-            ]
-        )
-        for row in rows
-    ]
+    for row in rows:
+        cells = [f"{row['frames']:>12}", f"{row['pictures'] or 'all':>12}"]
+        for name in columns:
+            cells.append(f"{row[name]:12.2f}" if name in row else " " * 12)
+        lines.append("  ".join(cells))
+    return lines
 
 
-def parse_counts(ctx, option, text):
-    """Return "1,5,all" as [1, 5, None]; raises click.BadParameter."""
+def parse_counts(context: click.Context, parameter: click.Parameter, text: str) -> list[int | None]:
+    """Return "1,5,all" as [1, 5, None].
+
+    Raises:
+        click.BadParameter: It is no such list.
+    """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part == "all" or part.isdecimal() and int(part) > 0 for part in parts):
+    if not all(part == "all" or (part.isdecimal() and int(part) > 0) for part in parts):
         raise click.BadParameter(
             f"{text!r} is not a list of numbers above 0 and the word all, such as 1,5,all"
         )
@@ -246,25 +360,29 @@ def parse_counts(ctx, option, text):
 
 @click.command(name="study")
 @click.argument("bundle", type=FILE)
-@click.option("--labels", type=FILE, help="Multi-label list: picture, tab, label,label.")
-@click.option("--images", type=FOLDER, help="Folder of its pictures.")
-@click.option("--train", type=FILE, help="Its training pictures, one a line.")
-@click.option("--dev", type=FILE, help="Its dev pictures, one a line.")
-@click.option("--classes", type=FILE, help="Its class names, one a line.")
+@data_options(
+    "labels",
+    "images",
+    "classes",
+    "captions",
+    "folders",
+    images="Folder of its pictures.",
+    classes="Its class names, one a line.",
+    captions="Captions of more dev pictures of --labels, for the head `human`.",
+    folders="Or class folders: of training pictures,",
+)
+@click.option("--folders-dev", type=FOLDER, help="and of dev pictures.")
+@click.option("--train", type=FILE, help="The training pictures of --labels, one a line.")
+@click.option("--dev", type=FILE, help="The dev pictures of --labels, one a line.")
 @click.option(
     "--text",
     type=FILE,
     help="Captions of other pictures with their labels, to learn the words' prior from.",
 )
 @click.option(
-    "--captions", type=FILE, help="Captions of more dev pictures of --labels, for the head `human`."
-)
-@click.option("--folders", type=FOLDER, help="Or class folders: of training pictures,")
-@click.option("--folders-dev", type=FOLDER, help="and of dev pictures.")
-@click.option(
     "--features",
     type=click.Path(),
-    help="Bundle or training run that gives the features.  [default: BUNDLE]",
+    help="Bundle or training run for the features.  [default: BUNDLE]",
 )
 @click.option("--spoiled", is_flag=True, help="Try spoiled dev pictures too.")
 @click.option(
@@ -284,70 +402,91 @@ def parse_counts(ctx, option, text):
 )
 @click.option("--json", "json_file", type=FILE, help="Write the figures as JSON to this file.")
 @click.option("--plot", type=FILE, help="Draw them into this file, a PNG or SVG.")
-def command(
-    bundle,
-    labels,
-    images,
-    train,
-    dev,
-    classes,
-    text,
-    captions,
-    folders,
-    folders_dev,
-    features,
-    spoiled,
-    counts,
-    draws,
-    json_file,
-    plot,
-):
-    """Compare classifiers on what BUNDLE sees and says: with its captions, without, and with those of other pictures."""
-    if bool(labels) == bool(folders):
-        raise PicaptionError("give the data by one of --labels and --folders")
-    if labels and not (images and train and dev):
-        raise PicaptionError("--labels go with --images, --train and --dev")
-    if folders and not folders_dev:
-        raise PicaptionError("--folders go with --folders-dev")
-    if folders and (text or captions):
-        raise PicaptionError("--text and --captions go with --labels")
-    if labels:
-        sets = [readers.read_labels(labels, images, split, classes) for split in (train, dev)]
-    else:
-        sets = [readers.read_folders(folder) for folder in (folders, folders_dev)]
-    if sets[0].classes != sets[1].classes:
-        raise PicaptionError("training and dev pictures have different classes")
+def study_command(
+    bundle: Path,
+    data: DataSelection,
+    folders_dev: Path | None,
+    train: Path | None,
+    dev: Path | None,
+    text: Path | None,
+    features: str | None,
+    spoiled: bool,
+    counts: list[int | None],
+    draws: int,
+    json_file: Path | None,
+    plot: Path | None,
+) -> None:
+    """Compare classifiers with and without words.
+
+    They take what BUNDLE sees and says of pictures: with its captions, without, and with those of
+    other pictures.
+    """
+    train_set, dev_set, captioned = _read_sets(data, folders_dev, train, dev, text)
     recognizer = Recognizer(Bundle(bundle))
     vocabulary = recognizer.model.vocabulary
     if vocabulary is None:
         raise PicaptionError(f"{bundle}: it has no captioner, so there is nothing to compare")
-    told = captions and readers.add_labels(
-        readers.read_captions(captions, images), readers.read_labels(labels, images, None, classes)
-    )
-    known = readers.read_text_captions(text) if text else ()
-    look = partial(inputs_of, recognizer, eye=features and load_recognizer(features))
-    devs = {CLEAN: look(sets[1], "dev pictures")}
-    for name, spoil in CORRUPTIONS.items() if spoiled else ():
-        devs[name] = look(sets[1], f"dev pictures, {name}", spoil)
-    if told:
-        devs[CAPTIONED] = look(told, "dev pictures with captions")
-        if not {record.path for record in told.records} & {
-            record.path for each in sets for record in each.records
-        }:
-            devs[TOGETHER] = together(devs[CLEAN], devs[CAPTIONED])
-    prior = word_prior(known, sets[0].classes, vocabulary)
-    rows = study(look(sets[0], "training pictures"), devs, prior, bool(labels), counts, draws)
-    click.echo("\n".join(table(rows)))
+    texts = readers.read_text_captions(text) if text else ()
+    feature_recognizer = load_recognizer(features) if features else None
+    inputs = partial(compute_inputs, recognizer, feature_recognizer=feature_recognizer)
+    devs = {CLEAN: inputs(dev_set, "dev pictures")}
+    if spoiled:
+        for name, corrupt in CORRUPTIONS.items():
+            devs[name] = inputs(dev_set, f"dev pictures, {name}", corrupt)
+    if captioned:
+        devs[CAPTIONED] = inputs(captioned, "dev pictures with captions")
+        paths = {record.path for record in (*train_set.records, *dev_set.records)}
+        if paths.isdisjoint(record.path for record in captioned.records):
+            devs[TOGETHER] = concatenate_inputs(devs[CLEAN], devs[CAPTIONED])
+    prior = word_prior(texts, train_set.classes, vocabulary)
+    multi_label = bool(data.labels)
+    rows = study(inputs(train_set, "training pictures"), devs, prior, multi_label, counts, draws)
+    click.echo("\n".join(study_lines(rows)))
     if json_file:
         write_text(json_file, json.dumps(rows, indent=1) + "\n")
     if plot:
         from .plots import plot_study
 
-        plot_study(plot, rows, "mean average precision, %" if labels else "top-1, %")
+        plot_study(plot, rows, "mean average precision, %" if multi_label else "top-1, %")
+
+
+def _read_sets(
+    data: DataSelection,
+    folders_dev: Path | None,
+    train: Path | None,
+    dev: Path | None,
+    text: Path | None,
+) -> tuple[Dataset, Dataset, Dataset | None]:
+    """Return the training images, the dev images and those with captions that options select."""
+    if bool(data.labels) == bool(data.folders):
+        raise PicaptionError("give the data by one of --labels and --folders")
+    if data.labels and not (data.images and train and dev):
+        raise PicaptionError("--labels go with --images, --train and --dev")
+    if data.folders and not folders_dev:
+        raise PicaptionError("--folders go with --folders-dev")
+    if data.folders and (text or data.captions):
+        raise PicaptionError("--text and --captions go with --labels")
+    captioned = None
+    if data.folders and folders_dev:
+        train_set = readers.read_folders(data.folders)
+        dev_set = readers.read_folders(folders_dev)
+    else:
+        assert data.labels is not None and data.images is not None
+        train_set = readers.read_labels(data.labels, data.images, train, data.classes)
+        dev_set = readers.read_labels(data.labels, data.images, dev, data.classes)
+    if train_set.classes != dev_set.classes:
+        raise PicaptionError("training and dev pictures have different classes")
+    if data.captions:
+        assert data.labels is not None and data.images is not None
+        captioned = readers.add_labels(
+            readers.read_captions(data.captions, data.images),
+            readers.read_labels(data.labels, data.images, None, data.classes),
+        )
+    return train_set, dev_set, captioned
 
 
 main = partial(
-    cli.main, command=command, name="python -m picaption.models.evaluation.caption_study"
+    cli.main, command=study_command, name="python -m picaption.models.evaluation.caption_study"
 )
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
-"""How good a bundle or a training run is, measured through the very code that runs on the device."""
+"""How good a bundle or a training run is, measured through the code that runs on the device."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from picaption.device import PicaptionError, Recognizer
-from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
+from picaption.device.bundle.bundle import Bundle, Encoded, read_bundle, write_bundle
 from picaption.device.images import read_image
+from picaption.device.recognition.model import Model
+from picaption.device.recognition.result import Recognition
 from picaption.device.recognition.stopwatch import Stopwatch
 
 from ..backend import load_keras
-from ..data.readers import read_captions
+from ..data.readers import Dataset, Record, read_captions
 from ..data.tokenizer import tokenize
 from ..language.arpa import read_arpa
 from ..language.shallow_fusion import CountedModel, ShallowFusion
@@ -21,135 +25,237 @@ from .metrics import (
     expected_calibration_error,
     mean_average_precision,
     mean_words,
-    nearest,
+    nearest_neighbours,
     percent,
     precision_and_recall,
-    style,
+    style_figures,
     top_k_accuracy,
 )
-from .object_hallucination import share_that_names_an_object
+from .object_hallucination import hallucination_figures
 
-#: How many of a picture's tags are held against what people said.
+#: How many of an image's tags are compared with its captions.
 TAGS = 5
+#: Figures that are not stored in a bundle.
+NOT_RECORDED = ("model", "milliseconds", "classes", "skipped")
+#: Figures that are too long for a table.
+NOT_IN_TABLES = ("classes", "skipped")
+
+#: Figures by name, in the order in which they are shown and written as JSON.
+Figures = dict[str, Any]
+#: What the model made of an image, as it is written as a line of JSON.
+Prediction = dict[str, Any]
+#: The labels of a model that each class of the data is.
+LabelMapping = Mapping[str, Sequence[str]]
 
 
-def load_recognizer(path, threads=None, prior=None, prior_weight=0.0):
-    """Return a Recognizer over `path`, a bundle, the folder of a training run, or an ARPA file of n-grams that do not
-    see the picture; with the ARPA file `prior`, its captioner has these for a prior (picaption.models.language.shallow_fusion.ShallowFusion)."""
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on a data set.
+
+    figures: the figures, with `skipped`, a line for each image that was left out
+    predictions: one for each image
+    """
+
+    figures: Figures
+    predictions: list[Prediction]
+
+
+def load_recognizer(
+    path: str | Path,
+    threads: int | None = None,
+    prior: str | Path | None = None,
+    prior_weight: float = 0.0,
+) -> Recognizer:
+    """Return a Recognizer over a model.
+
+    Args:
+        path: A bundle, the folder of a training run, or an ARPA file of n-grams that do not see the
+            image.
+        threads: Of a bundle's runtime; None leaves the choice to it.
+        prior: An ARPA file; its n-grams weigh the captioner's words
+            (picaption.models.language.shallow_fusion.ShallowFusion).
+        prior_weight: How much.
+    """
+    model: Model
     if Path(path).suffix == ".arpa":
-        model = CountedModel(*read_arpa(path))
+        counted, vocabulary = read_arpa(path)
+        model = CountedModel(counted, vocabulary)
     elif Path(path).is_dir():
-        load_keras()  # It is for training runs only.
+        load_keras()  # Only training runs need it.
         from ..run_folder import FloatModel
 
         model = FloatModel(path)
     else:
         model = Bundle(path, threads)
-    return Recognizer(ShallowFusion(model, *read_arpa(prior), prior_weight) if prior else model)
+    if prior:
+        counted, vocabulary = read_arpa(prior)
+        model = ShallowFusion(model, counted, vocabulary, prior_weight)
+    return Recognizer(model)
 
 
-def pictures_of(dataset, skipped, what="pictures"):
-    """Yield (record, picture) for each record; a picture that cannot be read is named in the list `skipped`."""
+def read_images(
+    dataset: Dataset, skipped: list[str], description: str = "pictures"
+) -> Iterator[tuple[Record, np.ndarray]]:
+    """Yield the records of a Dataset with their images, uint8 RGB [H, W, 3].
+
+    Args:
+        dataset: The records.
+        skipped: Gets the lines of what the Dataset left out, and a line for each image that cannot
+            be read.
+        description: What the progress bar calls the images.
+    """
     skipped += dataset.skipped
-    for record in tqdm(dataset.records, what, disable=None):
+    for record in tqdm(dataset.records, description, disable=None):
         try:
             yield record, read_image(record.path)
         except PicaptionError as error:
             skipped.append(f"{record.name}: {error}")
 
 
-def read_training(captions, images, split, dataset):
-    """Return the Dataset of the pictures that a model was trained on, for evaluate_captions on `dataset`.
+def require_images(images: Sequence[Any], skipped: Sequence[str]) -> None:
+    """Raise PicaptionError if no image could be evaluated."""
+    if not images:
+        raise PicaptionError(f"no picture could be evaluated; the first: {skipped[0]}")
 
-    captions, images, split: as for picaption.models.data.readers.read_captions; without a split, all pictures that `dataset`
-    does not have. Raises PicaptionError where nothing is left and where the split shares a picture with `dataset`.
+
+def read_training(
+    captions: str | Path, images: str | Path, split: str | Path | None, dataset: Dataset
+) -> Dataset:
+    """Return the images that a model was trained on, for `evaluate_captions` on `dataset`.
+
+    Args:
+        captions: As for picaption.models.data.readers.read_captions.
+        images: Likewise.
+        split: Likewise; None: all images that `dataset` does not have.
+        dataset: The images to evaluate.
+
+    Raises:
+        PicaptionError: Nothing is left, or the split shares an image with `dataset`.
     """
     training = read_captions(captions, images, split)
     evaluated = {record.name for record in dataset.records}
-    kept = tuple(record for record in training.records if record.name not in evaluated)
-    if split and len(kept) < len(training.records):
+    records = tuple(record for record in training.records if record.name not in evaluated)
+    if split and len(records) < len(training.records):
         raise PicaptionError(
-            f"{split}: {len(training.records) - len(kept)} of its pictures are among those to "
+            f"{split}: {len(training.records) - len(records)} of its pictures are among those to "
             "evaluate; list only pictures that are not"
         )
-    if not kept:
+    if not records:
         raise PicaptionError(
             f"{captions}: it has no pictures but those to evaluate; give these with --split"
         )
-    return replace(training, records=kept)
+    return replace(training, records=records)
 
 
-def evaluate_captions(recognizer, dataset, predictions=None, training=None):
-    """Return the figures of the captions told of `dataset`'s pictures against its own captions, as a dict.
+def evaluate_captions(
+    recognizer: Recognizer, dataset: Dataset, training: Dataset | None = None
+) -> Evaluation:
+    """Caption the images of a Dataset and compare with its own captions.
 
-    Scores are those of picaption.models.evaluation.metrics.caption_scores, in per cent; `tags` holds precision and recall of the best
-    five against the words of a picture's own captions, in per cent; milliseconds are medians a picture. Where
-    pictures have labels, the figures of picaption.models.evaluation.object_hallucination are there too. With `training`, a Dataset, so are the share
-    of captions that are `new` and the scores of `nearest_neighbour`: of copying the first caption of the training
-    picture whose features are most alike. The list `predictions`, if given, is filled with a dict a picture:
-    image, caption, CIDEr, tags and classes. Raises PicaptionError where the model has no captioner.
+    Args:
+        recognizer: With a captioner.
+        dataset: Images with captions. Labels, too, add those of
+            picaption.models.evaluation.object_hallucination.
+        training: The images that the captioner was trained on. They add the share of captions that
+            are `new`, and the scores of `nearest_neighbour`: of copying the first caption of the
+            training image with the most similar features.
+
+    Returns:
+        Scores of picaption.models.evaluation.metrics.caption_scores, in per cent; `tags` with
+        precision and recall of the best five, in per cent; `milliseconds`, medians of an image. A
+        prediction has image, caption, CIDEr, tags and classes.
+
+    Raises:
+        PicaptionError: The model has no captioner, or no image can be read.
     """
     if recognizer.model.vocabulary is None:
         raise PicaptionError("this model has no captioner: evaluate it on --labels or --folders")
-    records, found, encoded, skipped = [], [], [], []
-    for record, picture in pictures_of(dataset, skipped):
-        records.append(record)
+    skipped: list[str] = []
+    records: list[Record] = []
+    encoded: list[Encoded] = []
+    recognitions: list[Recognition] = []
+    for record, image in read_images(dataset, skipped):
         stopwatch = Stopwatch()
-        encoded.append(recognizer.encode(picture, stopwatch))
-        found.append(recognizer.recognize(encoded[-1], stopwatch))
-    need_some(found, skipped)
-    told = {record.name: each.caption.text for record, each in zip(records, found)}
+        records.append(record)
+        encoded.append(recognizer.encode(image, stopwatch))
+        recognitions.append(recognizer.recognize(encoded[-1], stopwatch))
+    require_images(records, skipped)
+
+    captions = {
+        record.name: _caption_text(recognition)
+        for record, recognition in zip(records, recognitions)
+    }
     references = {record.name: record.captions for record in records}
-    scores, cider = caption_scores(told, references)
-    known = training and {caption for record in training.records for caption in record.captions}
-    figures = {
-        "pictures": len(told),
-        **scores,
-        "human_mean_words": mean_words(
-            [caption for each in references.values() for caption in each]
-        ),
-        **style(list(told.values()), known),
-    }
-    figures |= tag_figures(recognizer.model.metadata.tags, [each.tags for each in encoded], records)
-    if any(record.labels for record in records):
-        figures |= share_that_names_an_object(
-            list(told.values()), [record.labels for record in records], dataset.classes
-        )
+    scores, cider = caption_scores(captions, references)
+    human = [caption for image_captions in references.values() for caption in image_captions]
+    figures: Figures = {"pictures": len(captions), **scores, "human_mean_words": mean_words(human)}
+    texts = list(captions.values())
     if training:
-        copied = copied_captions(
-            recognizer, [each.features[0] for each in encoded], training, skipped
-        )
-        figures["nearest_neighbour"] = caption_scores(dict(zip(told, copied)), references)[0]
+        known = {caption for record in training.records for caption in record.captions}
+        figures |= style_figures(texts, known)
+    else:
+        figures |= style_figures(texts)
+    figures |= tag_figures(
+        recognizer.model.metadata.tags, [image.tags for image in encoded], records
+    )
+    if any(record.labels for record in records):
+        labels = [record.labels for record in records]
+        figures |= hallucination_figures(texts, labels, dataset.classes)
+    if training:
+        features = [image.features[0] for image in encoded]
+        copied = copy_captions(recognizer, features, training, skipped)
+        figures["nearest_neighbour"], _ = caption_scores(dict(zip(captions, copied)), references)
         del figures["nearest_neighbour"]["tokenizer"]
-    if predictions is not None:
-        for record, each in zip(records, found):
-            said = each.to_json()
-            predictions.append(
-                {
-                    "image": record.name,
-                    "caption": each.caption.text,
-                    "CIDEr": cider[record.name],
-                    "tags": said["tags"],
-                    "classes": said["classes"],
-                }
-            )
-    timings = {
-        stage: round(float(np.median([each.timings[stage] for each in found])), 2)
-        for stage in found[0].timings
+    figures["milliseconds"] = _median_timings(recognitions)
+    figures["skipped"] = list(dict.fromkeys(skipped))
+    predictions = [
+        _caption_prediction(record, recognition, cider[record.name])
+        for record, recognition in zip(records, recognitions)
+    ]
+    return Evaluation(figures, predictions)
+
+
+def _caption_text(recognition: Recognition) -> str:
+    assert recognition.caption is not None
+    return recognition.caption.text
+
+
+def _median_timings(recognitions: Sequence[Recognition]) -> dict[str, float]:
+    """Return the median milliseconds of each stage."""
+    return {
+        stage: round(float(np.median([image.timings[stage] for image in recognitions])), 2)
+        for stage in recognitions[0].timings
     }
-    return figures | {"milliseconds": timings, "skipped": list(dict.fromkeys(skipped))}
 
 
-def tag_figures(tags, scores, records):
-    """Return {"tags": precision and recall of the TAGS best, in per cent}, or {} where people used none of the `tags`.
+def _caption_prediction(record: Record, recognition: Recognition, cider: float) -> Prediction:
+    values = recognition.to_json()
+    return {
+        "image": record.name,
+        "caption": _caption_text(recognition),
+        "CIDEr": cider,
+        "tags": values["tags"],
+        "classes": values["classes"],
+    }
 
-    tags: words; scores: their scores, [N, tags]; records: the pictures' Records. A tag is right where one of the
-    picture's captions has the word.
+
+def tag_figures(
+    tags: Sequence[str], scores: Sequence[np.ndarray | None], records: Sequence[Record]
+) -> Figures:
+    """Return {"tags": precision and recall of the TAGS best, in per cent}.
+
+    A tag is right if one of the image's captions has the word. The dict is empty if the captions
+    have none of the tags.
+
+    Args:
+        tags: Words.
+        scores: Those of each image's tags, [tags].
+        records: The images with their captions.
     """
     words = [
         {word for caption in record.captions for word in tokenize(caption)} for record in records
     ]
-    truth = np.array([[tag in said for tag in tags] for said in words], bool)
+    truth = np.array([[tag in image_words for tag in tags] for image_words in words], bool)
     if not truth.any():
         return {}
     precision, recall = precision_and_recall(np.array(scores), truth, TAGS)
@@ -158,142 +264,172 @@ def tag_figures(tags, scores, records):
     }
 
 
-def copied_captions(recognizer, features, training, skipped):
-    """Return for each of `features`, float32 [N, F], the first caption of the picture of `training` that is most alike.
+def copy_captions(
+    recognizer: Recognizer,
+    features: Sequence[np.ndarray],
+    training: Dataset,
+    skipped: list[str],
+) -> list[str]:
+    """Return the first caption of the most similar training image for each row of features.
 
-    A training picture that cannot be read is named in the list `skipped`.
+    Args:
+        recognizer: Computes the features of the training images.
+        features: float32 [F] of each image.
+        training: The training images with their captions.
+        skipped: Gets a line for each training image that cannot be read.
     """
-    captions, others, left_out = [], [], []
-    for record, picture in pictures_of(training, left_out, "training pictures"):
+    captions = []
+    training_features = []
+    training_skipped: list[str] = []
+    for record, image in read_images(training, training_skipped, "training pictures"):
         captions.append(record.captions[0])
-        others.append(recognizer.model.encode(recognizer.prepare(picture)).features[0])
-    need_some(captions, left_out)
-    skipped += left_out
-    return [captions[index] for index in nearest(features, others)]
+        training_features.append(recognizer.encode(image).features[0])
+    require_images(captions, training_skipped)
+    skipped += training_skipped
+    indices = nearest_neighbours(np.array(features), np.array(training_features))
+    return [captions[index] for index in indices]
 
 
-def evaluate_classes(recognizer, dataset, predictions=None, mapping=None):
-    """Return the figures of the classes found in `dataset`'s pictures, as a dict.
+def evaluate_classes(
+    recognizer: Recognizer, dataset: Dataset, mapping: LabelMapping | None = None
+) -> Evaluation:
+    """Classify the images of a Dataset and compare with its labels.
 
-    mapping: {class: labels}, for a model that calls the data's classes otherwise or has others too. Of its labels those alone
-    count then: a class has the sum of their scores, of a single-label model divided by that of all.
+    Args:
+        recognizer: With classes.
+        dataset: Images with labels.
+        mapping: The model's labels by class, for a model with other names or with more classes.
+            Only its labels count then: a class has the sum of their scores, divided by that of all
+            if the model is a single-label one.
 
-    A multi-label model gets its mean average precision and that of each class, a single-label one its top-1
-    and top-3 accuracy and the share of pictures of which it is unsure, and both the expected calibration error, all in
-    per cent. The list `predictions`, if given, is filled with a dict a picture. Raises PicaptionError where model and
-    data have different classes.
+    Returns:
+        In per cent: of a multi-label model the mean average precision and that of each class, of a
+        single-label one the top-1 and top-3 accuracy and the share of images of which it is unsure;
+        of both the expected calibration error. A prediction has image and scores.
+
+    Raises:
+        PicaptionError: Model and data have different classes, or no image can be read.
     """
-    labels, metadata = recognizer.model.labels, recognizer.model.metadata
+    metadata = recognizer.model.metadata
+    labels = recognizer.model.labels
     if not labels:
         raise PicaptionError("this model has no classes: evaluate it on --captions")
-    shares = None
+    label_classes = None
     if mapping:
-        shares, labels = mapped(labels, dataset.classes, mapping), dataset.classes
+        label_classes = map_labels(labels, dataset.classes, mapping)
+        labels = dataset.classes
     elif set(dataset.classes) != set(labels):
-        only = (
-            sorted(set(dataset.classes) - set(labels)),
-            sorted(set(labels) - set(dataset.classes)),
-        )
+        only_data = sorted(set(dataset.classes) - set(labels))
+        only_model = sorted(set(labels) - set(dataset.classes))
         raise PicaptionError(
-            f"the model and the data have different classes: only in the data {only[0][:5]}, "
-            f"only in the model {only[1][:5]}; --mapping tells which are the same"
+            f"the model and the data have different classes: only in the data {only_data[:5]}, "
+            f"only in the model {only_model[:5]}; --mapping tells which are the same"
         )
-    truth, scores, skipped = [], [], []
-    for record, picture in pictures_of(dataset, skipped):
-        truth.append([label in record.labels for label in labels])
-        found = recognizer.class_scores(picture)
-        if mapping:
-            found = found @ shares
+    skipped: list[str] = []
+    image_truth = []
+    image_scores = []
+    predictions = []
+    for record, image in read_images(dataset, skipped):
+        scores = recognizer.class_scores(image)
+        if label_classes is not None:
+            scores = scores @ label_classes
             if metadata.head == "single-label":
-                found /= max(found.sum(), 1e-9)
-        scores.append(found)
-        if predictions is not None:
-            predictions.append(
-                {
-                    "image": record.name,
-                    "scores": {
-                        label: round(float(score), 4) for label, score in zip(labels, scores[-1])
-                    },
-                }
-            )
-    need_some(truth, skipped)
-    truth, scores = np.array(truth), np.array(scores)
-    figures = {"pictures": len(truth), "head": metadata.head}
+                scores /= max(scores.sum(), 1e-9)
+        image_truth.append([label in record.labels for label in labels])
+        image_scores.append(scores)
+        rounded = {label: round(float(score), 4) for label, score in zip(labels, scores)}
+        predictions.append({"image": record.name, "scores": rounded})
+    require_images(image_truth, skipped)
+    truth = np.array(image_truth)
+    scores = np.array(image_scores)
+    figures: Figures = {"pictures": len(truth), "head": metadata.head}
     if metadata.head == "multi-label":
-        mean, each = mean_average_precision(scores, truth)
-        figures |= {
-            "mAP": percent(mean),
-            "classes": {
-                label: None if np.isnan(value) else round(100 * float(value), 1)
-                for label, value in zip(labels, each)
-            },
-        }
-        figures["calibration_error"] = percent(expected_calibration_error(scores, truth))
+        figures |= _multi_label_figures(labels, scores, truth)
     else:
-        figures |= {f"top_{k}": percent(top_k_accuracy(scores, truth.argmax(1), k)) for k in (1, 3)}
-        best = scores.argmax(1)
-        rows = np.arange(len(best))
-        figures["calibration_error"] = percent(
-            expected_calibration_error(scores[rows, best], truth[rows, best])
-        )
-        figures["unsure"] = percent((scores[rows, best] < metadata.label_threshold).mean())
-    return figures | {"skipped": skipped}
+        figures |= _single_label_figures(scores, truth, metadata.label_threshold)
+    figures["skipped"] = skipped
+    return Evaluation(figures, predictions)
 
 
-def mapped(labels, classes, mapping):
-    """Return which of a model's `labels` is which of `classes` by `mapping`, {class: labels}: float32 [labels, classes] of 0 and
-    1. Raises PicaptionError where a class has none, or a label is not the model's, or that of two classes."""
+def _multi_label_figures(labels: Sequence[str], scores: np.ndarray, truth: np.ndarray) -> Figures:
+    mean, by_class = mean_average_precision(scores, truth)
+    classes = {
+        label: None if np.isnan(precision) else round(100 * float(precision), 1)
+        for label, precision in zip(labels, by_class)
+    }
+    error = expected_calibration_error(scores, truth)
+    return {"mAP": percent(mean), "classes": classes, "calibration_error": percent(error)}
+
+
+def _single_label_figures(scores: np.ndarray, truth: np.ndarray, threshold: float) -> Figures:
+    figures: Figures = {
+        f"top_{k}": percent(top_k_accuracy(scores, truth.argmax(1), k)) for k in (1, 3)
+    }
+    best = scores.argmax(1)
+    rows = np.arange(len(best))
+    error = expected_calibration_error(scores[rows, best], truth[rows, best])
+    figures["calibration_error"] = percent(error)
+    figures["unsure"] = percent((scores[rows, best] < threshold).mean())
+    return figures
+
+
+def map_labels(labels: Sequence[str], classes: Sequence[str], mapping: LabelMapping) -> np.ndarray:
+    """Return which of a model's labels is which class, float32 [labels, classes] of 0 and 1.
+
+    Args:
+        labels: Of the model.
+        classes: Of the data.
+        mapping: The labels by class.
+
+    Raises:
+        PicaptionError: A class has no label, or a label is not the model's or that of two classes.
+    """
     missing = [name for name in classes if name not in mapping]
     if missing:
         raise PicaptionError(
             f"the mapping has no line for {missing[:5]}, which the data has: add one for each"
         )
-    named = [label for name in classes for label in mapping[name]]
-    wrong = [label for label in named if labels.count(label) != 1 or named.count(label) != 1]
+    map_labels = [label for name in classes for label in mapping[name]]
+    wrong = [
+        label for label in map_labels if labels.count(label) != 1 or map_labels.count(label) != 1
+    ]
     if wrong:
         raise PicaptionError(
-            f"the mapping names {wrong[:5]}, of which the model has none or two, or which two lines name: give "
-            "its labels as they are, each once"
+            f"the mapping names {wrong[:5]}, of which the model has none or two, or which two "
+            "lines name: give its labels as they are, each once"
         )
     return np.array([[label in mapping[name] for name in classes] for label in labels], np.float32)
 
 
-def need_some(found, skipped):
-    """Raise PicaptionError where no picture could be evaluated."""
-    if not found:
-        raise PicaptionError(f"no picture could be evaluated; the first: {skipped[0]}")
-
-
-def record(path, name, figures):
-    """Store `figures` in the metadata of the bundle at `path`, as measured on the data called `name`."""
+def record_figures(path: str | Path, name: str, figures: Figures) -> None:
+    """Store figures in the metadata of the bundle at `path`, as measured on the data `name`."""
     contents = read_bundle(path)
-    kept = {
-        key: value
-        for key, value in figures.items()
-        if key not in ("model", "milliseconds", "classes", "skipped")
-    }
-    metadata = replace(contents.metadata, measured=contents.metadata.measured | {name: kept})
+    recorded = {key: value for key, value in figures.items() if key not in NOT_RECORDED}
+    measured = contents.metadata.measured | {name: recorded}
+    metadata = replace(contents.metadata, measured=measured)
     write_bundle(path, replace(contents, metadata=metadata))
 
 
-def rows(figures):
-    """Return `figures` as (name, value) texts for people: nested names joined, one figure a row."""
-    found = []
+def figure_rows(figures: Figures) -> list[tuple[str, str]]:
+    """Return figures as names and values for people, nested names joined."""
+    rows = []
     for name, value in figures.items():
-        if name in ("classes", "skipped"):
+        if name in NOT_IN_TABLES:
             continue
-        for part, number in value.items() if isinstance(value, dict) else [("", value)]:
-            shown = (
-                "-"
-                if number is None
-                else f"{number:.2f}"
-                if isinstance(number, float)
-                else str(number)
-            )
-            found.append((f"{name} {part}".replace("_", " ").strip(), shown))
-    return found
+        parts = value if isinstance(value, dict) else {"": value}
+        for part, number in parts.items():
+            rows.append((f"{name} {part}".replace("_", " ").strip(), _format_figure(number)))
+    return rows
 
 
-def table(figures):
-    """Return `figures` as lines of text, one figure a line."""
-    return [f"{name:28} {value:>10}" for name, value in rows(figures)]
+def _format_figure(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return str(value)
+
+
+def figure_lines(figures: Figures) -> list[str]:
+    """Return figures as lines of text, one figure a line."""
+    return [f"{name:28} {value:>10}" for name, value in figure_rows(figures)]

@@ -1,21 +1,30 @@
-"""Whether a caption names objects that its picture shows, and others, by the words that people use for them.
+"""Whether a caption names objects that its image shows, and objects that it does not.
 
-After CHAIR, which counts objects that are named and not there with a list of synonyms (Rohrbach et al., "Object
-hallucination in image captioning", EMNLP 2018). The words here are a list of our own for the names of COCO's classes.
+After CHAIR (Rohrbach et al., "Object hallucination in image captioning", EMNLP 2018), which counts
+named objects that are absent, with a list of synonyms. The synonyms here are a list of our own for
+the names of COCO's classes.
 """
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..data.tokenizer import tokenize
 from .metrics import percent
 
+#: A phrase as a tuple of words, and the labels that it names.
+Phrases = Mapping[tuple[str, ...], set[str]]
+
 #: What people call COCO's classes beside their names, in the singular, a comma between.
 SYNONYMS = {
-    "person": "people, man, woman, boy, girl, child, kid, baby, toddler, infant, guy, lady, gentleman, adult, "
-    "teenager, someone, somebody, human, couple, crowd, audience, family, mother, father, mom, dad, "
-    "son, daughter, brother, sister, friend, spectator, pedestrian, passenger, driver, rider, biker, "
-    "cyclist, bicyclist, motorcyclist, player, batter, catcher, umpire, athlete, skier, snowboarder, "
-    "skateboarder, skater, surfer, swimmer, runner, climber, hiker, jockey, cowboy, worker, officer, "
-    "policeman, fireman, firefighter, soldier, fisherman, chef, waiter, student, teacher, tourist, "
-    "performer, dancer, singer, musician, bride, groom, youth",
+    "person": (
+        "people, man, woman, boy, girl, child, kid, baby, toddler, infant, guy, lady, "
+        "gentleman, adult, teenager, someone, somebody, human, couple, crowd, audience, "
+        "family, mother, father, mom, dad, son, daughter, brother, sister, friend, spectator, "
+        "pedestrian, passenger, driver, rider, biker, cyclist, bicyclist, motorcyclist, "
+        "player, batter, catcher, umpire, athlete, skier, snowboarder, skateboarder, skater, "
+        "surfer, swimmer, runner, climber, hiker, jockey, cowboy, worker, officer, policeman, "
+        "fireman, firefighter, soldier, fisherman, chef, waiter, student, teacher, tourist, "
+        "performer, dancer, singer, musician, bride, groom, youth"
+    ),
     "bicycle": "bike",
     "car": "automobile, taxi, cab, suv, jeep, van, minivan, sedan",
     "motorcycle": "motorbike, motor bike, motor cycle, dirt bike, moped, scooter",
@@ -27,7 +36,9 @@ SYNONYMS = {
     "traffic light": "traffic signal, stoplight, stop light",
     "fire hydrant": "hydrant",
     "stop sign": "stopsign",
-    "bird": "duck, goose, gull, seagull, pigeon, parrot, owl, eagle, hawk, swan, penguin, flamingo",
+    "bird": (
+        "duck, goose, gull, seagull, pigeon, parrot, owl, eagle, hawk, swan, penguin, flamingo"
+    ),
     "cat": "kitten, kitty",
     "dog": "puppy, pup, poodle, terrier, retriever, greyhound, bulldog, labrador, collie, hound",
     "horse": "pony, foal, stallion",
@@ -69,7 +80,7 @@ SYNONYMS = {
     "teddy bear": "teddy, stuffed bear, stuffed animal",
     "hair drier": "hair dryer, hairdryer",
 }
-#: What holds an object's name and is something else.
+#: Phrases that hold an object's name and mean something else.
 OTHER_THINGS = (
     "couple of",
     "train track",
@@ -82,7 +93,7 @@ OTHER_THINGS = (
 )
 #: With "baby" before it, each of these is no person.
 ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe")
-#: Plurals that no rule gives.
+#: Irregular plurals.
 PLURALS = {
     "person": "persons",
     "child": "children",
@@ -96,7 +107,7 @@ PLURALS = {
 }
 
 
-def plural(word):
+def plural(word: str) -> str:
     """Return the plural of an English noun."""
     if word in PLURALS:
         return PLURALS[word]
@@ -109,70 +120,103 @@ def plural(word):
     return word + "s"
 
 
-def words_of(text):
-    """Return the words of `text` as a tuple, those with a hyphen apart."""
+def split_words(text: str) -> tuple[str, ...]:
+    """Return the words of `text`, those with a hyphen apart."""
     return tuple(" ".join(tokenize(text)).replace("-", " ").split())
 
 
-def phrases(labels):
-    """Return {words: set of the labels that they name} for the names of classes and for what else they are called.
+def object_phrases(labels: Collection[str]) -> Phrases:
+    """Return the phrases that name objects, in the singular and the plural.
 
-    The words are a tuple, in the singular and in the plural; those that name none of `labels` are there too,
-    so that a hot dog is no dog. Of names that are none of COCO's only the name itself counts.
+    Args:
+        labels: Names of classes. Of those that are none of COCO's only the name itself counts.
+
+    Returns:
+        The labels that each phrase names. Phrases that name none of `labels` are there too, so that
+        a hot dog is no dog.
     """
-    found = {}
+    phrases: dict[tuple[str, ...], set[str]] = {}
 
-    def add(phrase, label):
-        words = words_of(phrase)
+    known = set(labels)
+
+    def add(phrase: str, named: set[str]) -> None:
+        words = split_words(phrase)
         for form in {words, (*words[:-1], *map(plural, words[-1:]))} - {()}:
-            found.setdefault(form, set()).update({label} & set(labels))
+            phrases.setdefault(form, set()).update(named)
 
     for thing in OTHER_THINGS:
-        add(thing, None)
+        add(thing, set())
     for animal in ANIMALS:
-        add(f"baby {animal}", animal)
+        add(f"baby {animal}", {animal} & known)
     for label in {*labels, *SYNONYMS}:
         for phrase in (label, *SYNONYMS.get(label, "").split(",")):
-            add(phrase, label)
-    return found
+            add(phrase, {label} & known)
+    return phrases
 
 
-def objects_named(caption, known):
-    """Return the set of labels that `caption`, a text, names; known: what `phrases` gives.
+def named_objects(caption: str, phrases: Phrases) -> set[str]:
+    """Return the labels that a caption names.
 
-    From left to right, the longest phrase counts and its words are not looked at again.
+    From left to right the longest phrase counts, and its words do not count again.
+
+    Args:
+        caption: A text.
+        phrases: Of `object_phrases`.
     """
-    words, longest, start, named = words_of(caption), max(map(len, known), default=0), 0, set()
+    words = split_words(caption)
+    longest = max(map(len, phrases), default=0)
+    named: set[str] = set()
+    start = 0
     while start < len(words):
-        length = next(
-            (size for size in range(longest, 0, -1) if words[start : start + size] in known), 0
-        )
-        named |= known.get(words[start : start + length], set())
-        start += max(1, length)
+        for length in range(longest, 0, -1):
+            labels = phrases.get(words[start : start + length])
+            if labels is not None:
+                named |= labels
+                start += length
+                break
+        else:
+            start += 1
     return named
 
 
-def share_that_names_an_object(captions, labels, classes):
-    """Return how many per cent of captions name an object that their picture shows, and one that it does not, as a dict.
+def hallucination_figures(
+    captions: Sequence[str], labels: Sequence[Iterable[str]], classes: Collection[str]
+) -> dict[str, float | None]:
+    """Return how many captions name an object that their image shows, and one that it does not.
 
-    captions: a sequence of texts; labels: for each, the names of its picture's classes; classes: those that there are. The dict
-    holds `labelled_pictures`, how many pictures have labels, and of these `names_an_object`; for nearly every picture
-    of people "a man" is right, so `names_an_object_but_person` is the share that names another thing, of the
-    pictures with another label than person. `names_an_absent_object` is the share that names a class which is none of the
-    picture's labels, its synonyms included (CHAIR by sentence). All are None where there is no such picture.
+    Args:
+        captions: The captions.
+        labels: For each, the names of its image's classes.
+        classes: All names of classes.
+
+    Returns:
+        `labelled_pictures`, how many images have labels, and in per cent of these:
+        `names_an_object`; `names_an_object_but_person`, of the images with another label than
+        person, because "a man" is right for nearly every image of people; and
+        `names_an_absent_object`, a class that is none of the image's labels, synonyms included
+        (CHAIR by sentence). They are None if there is no such image.
     """
-    known = phrases(classes)
-    named = [objects_named(caption, known) for caption in captions]
-
-    def share(hits):
-        return percent(sum(map(bool, hits)) / len(hits)) if hits else None
-
-    pairs = [(found, set(right)) for found, right in zip(named, labels) if right]
+    phrases = object_phrases(classes)
+    labelled = [
+        (named_objects(caption, phrases), set(image_labels))
+        for caption, image_labels in zip(captions, labels)
+        if image_labels
+    ]
+    without_person = [
+        (named, image_labels - {"person"})
+        for named, image_labels in labelled
+        if image_labels - {"person"}
+    ]
     return {
-        "labelled_pictures": len(pairs),
-        "names_an_object": share([found & right for found, right in pairs]),
-        "names_an_object_but_person": share(
-            [found & right - {"person"} for found, right in pairs if right - {"person"}]
-        ),
-        "names_an_absent_object": share([found - right for found, right in pairs]),
+        "labelled_pictures": len(labelled),
+        "names_an_object": _share([named & shown for named, shown in labelled]),
+        "names_an_object_but_person": _share([named & shown for named, shown in without_person]),
+        "names_an_absent_object": _share([named - shown for named, shown in labelled]),
     }
+
+
+def _share(objects: Sequence[set[str]]) -> float | None:
+    """Return how many per cent of the sets have an object, None for no sets."""
+    if not objects:
+        return None
+    return percent(sum(map(bool, objects)) / len(objects))

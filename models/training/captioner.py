@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from ..data.batches import Batches, Examples, join
-from ..data.dataset import TrainingData, examples
+from ..data.dataset import Split, TrainingData, make_examples
 from ..networks.captioner import Captioner, build_captioner
 from ..run_folder import load_captioner, save_captioner
 from ..settings import Settings
@@ -23,15 +23,23 @@ def caption_examples(
     settings: Settings, data: TrainingData, features: Features, words: CaptionWords
 ) -> tuple[Examples, Examples | None]:
     """Return (train, dev) Examples of all captions, transferred ones too, over cached features."""
-    assert data.captions is not None
-    train = examples(data.captions, features.captions, words.vocabulary, words.tags)
-    dev = None
-    if data.captions_dev:
-        dev = examples(data.captions_dev, features.captions_dev, words.vocabulary, words.tags)
-    if settings.text and data.labels:
-        transferred = examples(data.labels, features.labels, words.vocabulary, words.tags)
+    train = _examples(data.captions, features.captions, words)
+    dev = _examples(data.captions_dev, features.captions_dev, words)
+    assert train is not None
+    if settings.text:
+        transferred = _examples(data.labels, features.labels, words)
+        assert transferred is not None
         train = dataclasses.replace(join(train, transferred), labels=None)
     return train, dev
+
+
+def _examples(
+    split: Split | None, features: np.ndarray | None, words: CaptionWords
+) -> Examples | None:
+    """Return a Split over its features, None for no Split."""
+    if split is None or features is None:
+        return None
+    return make_examples(split, features, words.vocabulary, words.tags)
 
 
 def train_captioner(

@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from picaption.device.errors import PicaptionError
 
-from ..data.batches import Batches, Examples, Pictures, join
-from ..data.dataset import Split, TrainingData, examples
+from ..data.batches import Batches, Examples, LabelledImages, join
+from ..data.dataset import Split, TrainingData, make_examples
 from ..data.readers import label_matrix
 from ..files import save_array
 from ..networks.backbones import (
@@ -84,10 +84,10 @@ def cached_features(encoder: keras.Model, split: Split | None, path: Path) -> np
     if path.exists():
         return np.load(path, allow_pickle=False)
     dtype = np.float16 if len(encoder.output_shape) == 3 else np.float32
-    starts = range(0, len(split.pictures), FEATURE_BATCH)
+    starts = range(0, len(split.images), FEATURE_BATCH)
     parts = []
     for start in tqdm(starts, f"features of {path.stem}", disable=None):
-        batch = split.pictures[start : start + FEATURE_BATCH].astype(np.float32)
+        batch = split.images[start : start + FEATURE_BATCH].astype(np.float32)
         parts.append(encoder.predict_on_batch(batch).astype(dtype))
     features = np.concatenate(parts)
     save_array(path, features)
@@ -177,7 +177,7 @@ def _image_examples(splits: list[Split | None], words: CaptionWords) -> Examples
     """Return the Examples of several Splits over their images."""
     return join(
         *(
-            examples(split, split.pictures, words.vocabulary, words.tags)
+            make_examples(split, split.images, words.vocabulary, words.tags)
             for split in splits
             if split
         )
@@ -206,6 +206,6 @@ def train_on_classes(run: TrainingRun, encoder: keras.Model) -> None:
     fit.fit_model(model, train, dev, settings.finetune_epochs, settings.patience, folder)
 
 
-def _class_batches(split: Split, batch: int, seed: int | None) -> Pictures:
+def _class_batches(split: Split, batch: int, seed: int | None) -> LabelledImages:
     """Return batches of a Split's images with their labels."""
-    return Pictures(split.pictures, label_matrix(split.records, split.classes), batch, seed)
+    return LabelledImages(split.images, label_matrix(split.records, split.classes), batch, seed)

@@ -13,7 +13,6 @@ It is trained on captions by cross-entropy, as the captioner is. Bundles know no
 """
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from picaption.device.atomic import atomic_write
 from picaption.device.bundle.bundle import log_softmax
 from picaption.device.bundle.vocabulary import END_ID, START_ID
 
@@ -115,10 +115,10 @@ class CaptionBatches(Batches):
         self.steps = 1 + max(len(caption) for captions in examples.captions for caption in captions)
         super().__init__(examples, self.steps + 1, **options)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Return (inputs, targets) of a batch."""
-        rows = self.parts[index]
-        owners, captions = zip(*self.drawn(rows))
+    def __getitem__(self, index: int) -> tuple[dict, dict]:  # type: ignore[override]
+        """Return (inputs, targets) of a batch: every word counts, so there are no weights."""
+        rows = self.batch_rows[index]
+        owners, captions = zip(*self.draw_captions(rows))
         padded = np.full((len(captions), self.steps), START_ID, np.int32)
         for line, caption in zip(padded, captions):
             line[1 : len(caption) + 1] = caption
@@ -177,9 +177,8 @@ def train_lstm(
     )
     dev_batches = CaptionBatches(dev, batch=settings.batch, training=False)
     fit.fit_model(model, batches, dev_batches, epochs, settings.patience, folder)
-    partial = folder / "partial.weights.h5"
-    model.save_weights(partial)
-    os.replace(partial, path)
+    with atomic_write(path) as partial:
+        model.save_weights(partial)
     return decoder
 
 

@@ -14,18 +14,17 @@ import keras
 
 from picaption.device.atomic import write_text
 from picaption.device.bundle.metadata import Beam, Input, Metadata
-from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import probabilities
 
 from ..data.batches import Batches
 from ..data.dataset import (
-    examples,
+    add_transferred_captions,
     learn_prompts,
     learn_tags,
     learn_vocabulary,
     load_data,
-    with_transferred_captions,
 )
 from ..data.readers import label_matrix
 from ..data.tokenizer import STOP_WORDS
@@ -98,7 +97,7 @@ def load_images(run: TrainingRun) -> None:
     run.data = load_data(run.settings, run.data_root)
     if run.settings.text:
         path = run.folder / "borrowed.token.txt"
-        run.data = with_transferred_captions(run.data, run.settings, run.data_root, path)
+        run.data = add_transferred_captions(run.data, run.settings, run.data_root, path)
 
 
 def learn_words(run: TrainingRun) -> None:
@@ -218,17 +217,11 @@ def fit_classifier(run: TrainingRun) -> None:
 
 def choose_thresholds(run: TrainingRun) -> None:
     """Choose the thresholds of tags and labels that are best on the dev images."""
-    if run.data.captions_dev:
-        dev = examples(
-            run.data.captions_dev,
-            run.features.captions_dev,
-            Vocabulary(SPECIAL_WORDS),
-            run.metadata.tags,
-        )
+    if run.dev:
         captioner = load_captioner(run.folder)
-        contexts = captioner.context.predict_on_batch(run.features.captions_dev)
+        contexts = captioner.context.predict_on_batch(run.dev.inputs)
         logits = captioner.tagger.predict_on_batch(contexts)
-        threshold = best_threshold(probabilities(logits, multi_label=True), dev.tags)
+        threshold = best_threshold(probabilities(logits, multi_label=True), run.dev.tags)
         run.metadata = dataclasses.replace(run.metadata, tag_threshold=threshold)
     labels_dev = run.data.labels_dev
     if labels_dev and run.metadata.head == "multi-label":

@@ -1,4 +1,4 @@
-"""Evaluation of a real bundle and of the run it was made of, in Python and by `picaption evaluate`."""
+"""Evaluation of a real bundle and of its run, in Python and by `picaption evaluate`."""
 
 import json
 import shutil
@@ -17,8 +17,7 @@ from picaption.models.data.readers import (
 )
 from picaption.models.evaluation import evaluate
 from picaption.models.evaluation.metrics import expected_calibration_error
-from picaption.models.evaluation.object_hallucination import objects_named, phrases
-from picaption.models.settings import Settings
+from picaption.models.evaluation.object_hallucination import named_objects, object_phrases
 
 NAMES = [f"{stem}_{part}.jpg" for stem in ("astronaut", "cat", "coffee") for part in range(8)]
 SCORES = ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"]
@@ -28,7 +27,7 @@ CLASSES = ("cat", "cup", "person", "spoon")
 
 @pytest.fixture(autouse=True)
 def without_java(monkeypatch):
-    """A PATH without Java: METEOR takes long, and tests/models/evaluation/test_metrics.py has it."""
+    """A PATH without Java: METEOR takes long, and test_metrics.py has it."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
@@ -54,14 +53,14 @@ def broken(data, tmp_path):
 
 
 def test_captions_of_bundle_and_run_agree(bundle, run, data):
-    dataset, told, figures = (
-        read_captions(data / "captions.token.txt", data / "images"),
-        ([], []),
-        [],
-    )
-    for model, predictions in zip((bundle, run), told):
-        found = evaluate.evaluate_captions(evaluate.load_recognizer(model), dataset, predictions)
-        assert list(found) == [
+    dataset = read_captions(data / "captions.token.txt", data / "images")
+    evaluations = [
+        evaluate.evaluate_captions(evaluate.load_recognizer(model), dataset)
+        for model in (bundle, run)
+    ]
+    for evaluation in evaluations:
+        figures = evaluation.figures
+        assert list(figures) == [
             "pictures",
             *SCORES,
             "tokenizer",
@@ -70,109 +69,102 @@ def test_captions_of_bundle_and_run_agree(bundle, run, data):
             "milliseconds",
             "skipped",
         ]
-        assert found["pictures"] == 24 and found["tokenizer"] == "simple" and found["skipped"] == []
-        assert all(0 <= found[name] <= 100 for name in [*SCORES[:5], "unfinished", "repeating"])
-        assert 1 <= found["distinct"] <= 24 and 4 <= found["mean_words"] <= 8
-        # Each picture of astronaut, cat and coffee has the same two captions: of 7, 5, 7, 4, 7 and 7 words.
-        assert found["human_mean_words"] == round((7 + 7 + 7 + 5 + 7 + 7) / 6, 2)
-        assert list(found["milliseconds"]) == [
+        assert figures["pictures"] == 24
+        assert figures["tokenizer"] == "simple" and figures["skipped"] == []
+        assert all(0 <= figures[name] <= 100 for name in [*SCORES[:5], "unfinished", "repeating"])
+        assert 1 <= figures["distinct"] <= 24 and 4 <= figures["mean_words"] <= 8
+        # Each image of astronaut, cat and coffee has the same two captions: of 7, 5, 7, 4, 7 and 7
+        # words.
+        assert figures["human_mean_words"] == round((7 + 7 + 7 + 5 + 7 + 7) / 6, 2)
+        assert list(figures["milliseconds"]) == [
             "preprocess",
             "encode",
             "caption",
             "classify",
             "total",
         ]
-        assert 0 < found["milliseconds"]["encode"] <= found["milliseconds"]["total"]
-        assert [each["image"] for each in predictions] == NAMES
-        assert found["distinct"] == len({each["caption"] for each in predictions})
-        figures.append(found)
-    # Little training leaves captions of like words all but equally likely, and int8 may take another.
-    assert all(
-        figures[0][name] == pytest.approx(figures[1][name], abs=10)
-        for name in ("BLEU-1", "ROUGE-L")
-    )
+        assert 0 < figures["milliseconds"]["encode"] <= figures["milliseconds"]["total"]
+        predictions = evaluation.predictions
+        assert [prediction["image"] for prediction in predictions] == NAMES
+        captions = {prediction["caption"] for prediction in predictions}
+        assert figures["distinct"] == len(captions)
+    # Little training leaves captions of like words all but equally likely, and int8 may take
+    # another.
+    of_bundle, of_run = (evaluation.figures for evaluation in evaluations)
+    for name in ("BLEU-1", "ROUGE-L"):
+        assert of_bundle[name] == pytest.approx(of_run[name], abs=10)
 
 
-def test_tags_are_held_against_the_words_of_the_captions(bundle, data):
-    recognizer, dataset = (
-        Recognizer(bundle),
-        read_captions(data / "captions.token.txt", data / "images"),
-    )
-    found = evaluate.evaluate_captions(recognizer, dataset)["tags"]
-    tags, precision, recall = recognizer.model.metadata.tags, [], []
+def test_tags_are_compared_with_the_words_of_the_captions(bundle, data):
+    recognizer = Recognizer(bundle)
+    dataset = read_captions(data / "captions.token.txt", data / "images")
+    tags = recognizer.model.metadata.tags
+    precision = []
+    recall = []
     for record in dataset.records:
         scores = recognizer.encode(read_image(record.path)).tags
-        best = {
-            tags[index] for index in sorted(range(len(tags)), key=lambda index: -scores[index])[:5]
-        }
-        right = set(tags) & set(
-            " ".join(record.captions).lower().replace(".", "").replace("'s", "").split()
-        )
+        ranked = sorted(range(len(tags)), key=lambda index: -scores[index])
+        best = {tags[index] for index in ranked[:5]}
+        words = " ".join(record.captions).lower().replace(".", "").replace("'s", "").split()
+        right = set(tags) & set(words)
         precision.append(len(best & right) / 5)
         recall.append(len(best & right) / len(right))
-    assert found == {
+    assert evaluate.evaluate_captions(recognizer, dataset).figures["tags"] == {
         "precision_at_5": pytest.approx(100 * np.mean(precision), abs=0.01),
         "recall_at_5": pytest.approx(100 * np.mean(recall), abs=0.01),
     }
 
 
 def test_without_a_word_that_is_a_tag_there_are_no_tag_figures(bundle, data, tmp_path):
-    (tmp_path / "told.txt").write_text("cat_0.jpg#0\tNobody knows.\n")
-    found = evaluate.evaluate_captions(
-        Recognizer(bundle), read_captions(tmp_path / "told.txt", data / "images")
-    )
-    assert list(found) == ["pictures", *SCORES, "tokenizer", *STYLE, "milliseconds", "skipped"]
+    (tmp_path / "captions.txt").write_text("cat_0.jpg#0\tNobody knows.\n")
+    dataset = read_captions(tmp_path / "captions.txt", data / "images")
+    figures = evaluate.evaluate_captions(Recognizer(bundle), dataset).figures
+    assert list(figures) == ["pictures", *SCORES, "tokenizer", *STYLE, "milliseconds", "skipped"]
 
 
-def test_predictions_are_what_is_said_on_the_device(bundle, data):
-    recognizer, dataset, told = (
-        Recognizer(bundle),
-        read_captions(data / "captions.token.txt", data / "images"),
-        [],
-    )
-    found = evaluate.evaluate_captions(recognizer, dataset, told)
-    said = recognizer(read_image(data / "images" / "cat_3.jpg")).to_json()
-    told = {each["image"]: each for each in told}
-    assert told["cat_3.jpg"] == {
+def test_predictions_are_what_the_device_recognizes(bundle, data):
+    recognizer = Recognizer(bundle)
+    dataset = read_captions(data / "captions.token.txt", data / "images")
+    evaluation = evaluate.evaluate_captions(recognizer, dataset)
+    on_device = recognizer(read_image(data / "images" / "cat_3.jpg")).to_json()
+    predictions = {prediction["image"]: prediction for prediction in evaluation.predictions}
+    assert predictions["cat_3.jpg"] == {
         "image": "cat_3.jpg",
-        "caption": said["caption"]["text"],
-        "tags": said["tags"],
-        "classes": said["classes"],
-        "CIDEr": told["cat_3.jpg"]["CIDEr"],
+        "caption": on_device["caption"]["text"],
+        "tags": on_device["tags"],
+        "classes": on_device["classes"],
+        "CIDEr": predictions["cat_3.jpg"]["CIDEr"],
     }
-    assert np.mean([each["CIDEr"] for each in told.values()]) == pytest.approx(
-        found["CIDEr"], abs=0.01
-    )
+    cider = np.mean([prediction["CIDEr"] for prediction in predictions.values()])
+    assert cider == pytest.approx(evaluation.figures["CIDEr"], abs=0.01)
 
 
 def test_the_nearest_neighbours_caption_is_copied(bundle, data, tmp_path):
-    # Each picture has a copy of itself in the training pictures, whose first caption is its own or another's.
+    # Each image has a copy of itself in the training images, whose first caption is its own or
+    # another's.
     (tmp_path / "images").mkdir()
-    own, other = "A cup of coffee on a table.", "A brown cat's face."
-    for number, caption in enumerate((own, own, other)):
-        shutil.copy(
-            data / "images" / f"coffee_{number}.jpg", tmp_path / "images" / f"copy_{number}.jpg"
-        )
-        with open(tmp_path / "told.txt", "a") as file:
-            file.write(f"copy_{number}.jpg#0\t{caption}\ncopy_{number}.jpg#1\tNobody knows.\n")
+    right = "A cup of coffee on a table."
+    wrong = "A brown cat's face."
+    lines = []
+    for number, caption in enumerate((right, right, wrong)):
+        copy = f"copy_{number}.jpg"
+        shutil.copy(data / "images" / f"coffee_{number}.jpg", tmp_path / "images" / copy)
+        lines += [f"{copy}#0\t{caption}\n", f"{copy}#1\tNobody knows.\n"]
+    (tmp_path / "captions.txt").write_text("".join(lines))
     dataset = read_captions(data / "captions.token.txt", data / "images")
-    dataset = replace(
-        dataset,
-        records=tuple(
-            each
-            for each in dataset.records
-            if each.name in ("coffee_0.jpg", "coffee_1.jpg", "coffee_2.jpg")
-        ),
-    )
-    training = evaluate.read_training(tmp_path / "told.txt", tmp_path / "images", None, dataset)
-    found = evaluate.evaluate_captions(Recognizer(bundle), dataset, training=training)
-    copied = found["nearest_neighbour"]
-    assert list(copied) == SCORES and found["new"] in (0, 33.33, 66.67, 100)
-    # Two captions of 7 words are right; of the 5 in "a brown cat 's face" the first is; 19 words are told of 21.
+    names = ("coffee_0.jpg", "coffee_1.jpg", "coffee_2.jpg")
+    records = tuple(record for record in dataset.records if record.name in names)
+    dataset = replace(dataset, records=records)
+    training = evaluate.read_training(tmp_path / "captions.txt", tmp_path / "images", None, dataset)
+    figures = evaluate.evaluate_captions(Recognizer(bundle), dataset, training).figures
+    copied = figures["nearest_neighbour"]
+    assert list(copied) == SCORES and figures["new"] in (0, 33.33, 66.67, 100)
+    # Two captions of 7 words are right; of the 5 in "a brown cat 's face" the first is; 19 words
+    # are compared with 21.
     assert copied["BLEU-1"] == pytest.approx(100 * (7 + 7 + 1) / 19 * np.exp(1 - 21 / 19), abs=0.01)
 
 
-def test_training_pictures_are_none_of_those_evaluated(data, tmp_path):
+def test_training_images_are_none_of_those_evaluated(data, tmp_path):
     everything = data / "captions.token.txt", data / "images"
     dev = read_captions(*everything, data / "dev.txt")
     names = [
@@ -189,19 +181,18 @@ def test_training_pictures_are_none_of_those_evaluated(data, tmp_path):
         evaluate.read_training(*everything, tmp_path / "both.txt", dev)
 
 
-def test_a_training_picture_that_is_broken_is_named(bundle, broken):
+def test_a_training_image_that_is_broken_is_named(bundle, broken):
     everything = broken / "captions.token.txt", broken / "images"
     dev = read_captions(*everything, broken / "dev.txt")
-    found = evaluate.evaluate_captions(
-        Recognizer(bundle), dev, training=evaluate.read_training(*everything, None, dev)
-    )
-    assert found["pictures"] == 6 and found["skipped"] == [
+    training = evaluate.read_training(*everything, None, dev)
+    figures = evaluate.evaluate_captions(Recognizer(bundle), dev, training).figures
+    assert figures["pictures"] == 6 and figures["skipped"] == [
         f"cat_2.jpg: there is no such picture in {broken}/images",
         f"cat_1.jpg: {broken}/images/cat_1.jpg is empty (0 bytes); copy it again",
     ]
 
 
-def test_captions_are_held_against_the_labels_of_their_pictures(bundle, data, tmp_path):
+def test_captions_are_compared_with_the_labels_of_their_images(bundle, data, tmp_path):
     (tmp_path / "labels.tsv").write_text("cat_0.jpg\tcat\ncoffee_0.jpg\tperson\nother.jpg\tcup\n")
     dataset = add_labels(
         read_captions(data / "captions.token.txt", data / "images"),
@@ -212,88 +203,106 @@ def test_captions_are_held_against_the_labels_of_their_pictures(bundle, data, tm
         "coffee_0.jpg": ("person",),
     }
     assert len(dataset.records) == 24 and dataset.skipped == ()
-    told = []
-    found = evaluate.evaluate_captions(Recognizer(bundle), dataset, told)
-    told = {each["image"]: each["caption"] for each in told}
-    cat, person = "cat" in told["cat_0.jpg"], "woman" in told["coffee_0.jpg"]
-    assert (found["labelled_pictures"], found["names_an_object"]) == (2, 50 * (cat + person))
-    assert found["names_an_object_but_person"] == 100 * cat
-    wrong = [
-        objects_named(told[f"{name}_0.jpg"], phrases(dataset.classes)) - {label}
+    evaluation = evaluate.evaluate_captions(Recognizer(bundle), dataset)
+    figures = evaluation.figures
+    captions = {prediction["image"]: prediction["caption"] for prediction in evaluation.predictions}
+    cat = "cat" in captions["cat_0.jpg"]
+    person = "woman" in captions["coffee_0.jpg"]
+    assert figures["labelled_pictures"] == 2
+    assert figures["names_an_object"] == 50 * (cat + person)
+    assert figures["names_an_object_but_person"] == 100 * cat
+    absent = [
+        named_objects(captions[f"{name}_0.jpg"], object_phrases(dataset.classes)) - {label}
         for name, label in (("cat", "cat"), ("coffee", "person"))
     ]
-    assert found["names_an_absent_object"] == 50 * sum(map(bool, wrong))
+    assert figures["names_an_absent_object"] == 50 * sum(map(bool, absent))
+
+
+def test_labels_of_other_images_are_refused(data, tmp_path):
+    (tmp_path / "labels.tsv").write_text("cat.jpg\tcat\n")
+    shutil.copy(data / "images" / "cat_0.jpg", tmp_path / "cat.jpg")
+    dataset = read_captions(data / "captions.token.txt", data / "images")
     with pytest.raises(PicaptionError, match="none of the 24 pictures with captions has labels"):
-        (tmp_path / "labels.tsv").write_text("cat.jpg\tcat\n")
-        shutil.copy(data / "images" / "cat_0.jpg", tmp_path / "cat.jpg")
         add_labels(dataset, read_labels(tmp_path / "labels.tsv", tmp_path))
 
 
 def test_classes_of_bundle_and_run_agree(bundle, run, data):
-    dataset, told, figures = read_labels(data / "labels.tsv", data / "images"), ([], []), []
-    for model, predictions in zip((bundle, run), told):
-        found = evaluate.evaluate_classes(evaluate.load_recognizer(model), dataset, predictions)
-        assert list(found) == ["pictures", "head", "mAP", "classes", "calibration_error", "skipped"]
-        assert (found["pictures"], found["head"], found["skipped"]) == (24, "multi-label", [])
-        assert tuple(found["classes"]) == CLASSES
-        assert found["mAP"] == pytest.approx(np.mean(list(found["classes"].values())), abs=0.06)
-        worst = 100 * np.mean(
-            [n / (16 + n) for n in range(1, 9)]
-        )  # the 8 positives behind the 16 others
-        assert all(round(worst, 1) <= value <= 100 for value in found["classes"].values())
-        assert [each["image"] for each in predictions] == NAMES
-        assert all(tuple(each["scores"]) == CLASSES for each in predictions)
-        figures.append(found)
-    scores = [[list(each["scores"].values()) for each in predictions] for predictions in told]
-    difference = np.abs(np.subtract(*scores))
-    assert (
-        difference.mean() < 0.03 and (difference < 0.1).mean() > 0.95
-    )  # a caption may differ by a word
-    assert figures[0]["mAP"] == pytest.approx(figures[1]["mAP"], abs=15)
-    assert all(0 <= each["calibration_error"] <= 30 for each in figures)
+    dataset = read_labels(data / "labels.tsv", data / "images")
+    evaluations = [
+        evaluate.evaluate_classes(evaluate.load_recognizer(model), dataset)
+        for model in (bundle, run)
+    ]
+    # The 8 positives behind the 16 others.
+    worst = round(100 * np.mean([n / (16 + n) for n in range(1, 9)]), 1)
+    for evaluation in evaluations:
+        figures = evaluation.figures
+        assert list(figures) == [
+            "pictures",
+            "head",
+            "mAP",
+            "classes",
+            "calibration_error",
+            "skipped",
+        ]
+        assert (figures["pictures"], figures["head"], figures["skipped"]) == (24, "multi-label", [])
+        assert tuple(figures["classes"]) == CLASSES
+        assert figures["mAP"] == pytest.approx(np.mean(list(figures["classes"].values())), abs=0.06)
+        assert all(worst <= precision <= 100 for precision in figures["classes"].values())
+        assert 0 <= figures["calibration_error"] <= 30
+        predictions = evaluation.predictions
+        assert [prediction["image"] for prediction in predictions] == NAMES
+        assert all(tuple(prediction["scores"]) == CLASSES for prediction in predictions)
+    of_bundle, of_run = (
+        np.array([list(prediction["scores"].values()) for prediction in evaluation.predictions])
+        for evaluation in evaluations
+    )
+    difference = np.abs(of_bundle - of_run)
+    assert difference.mean() < 0.03
+    assert (difference < 0.1).mean() > 0.95  # a caption may differ by a word
+    before, after = (evaluation.figures["mAP"] for evaluation in evaluations)
+    assert before == pytest.approx(after, abs=15)
 
 
-def test_a_class_that_no_picture_shows_has_no_figure(bundle, data, tmp_path):
+def test_a_class_that_no_image_shows_has_no_figure(bundle, data, tmp_path):
     (tmp_path / "labels.tsv").write_text("cat_0.jpg\tcat\ncat_1.jpg\tcat\n")
-    (tmp_path / "classes.txt").write_text(
-        "spoon\ncat\nperson\ncup\n"
-    )  # in another order than the bundle's
+    # In another order than the bundle's.
+    (tmp_path / "classes.txt").write_text("spoon\ncat\nperson\ncup\n")
     dataset = read_labels(
         tmp_path / "labels.tsv", data / "images", classes=tmp_path / "classes.txt"
     )
-    found = evaluate.evaluate_classes(Recognizer(bundle), dataset)
-    assert found["classes"] == {"cat": 100, "cup": None, "person": None, "spoon": None}
-    assert found["mAP"] == 100
+    figures = evaluate.evaluate_classes(Recognizer(bundle), dataset).figures
+    assert figures["classes"] == {"cat": 100, "cup": None, "person": None, "spoon": None}
+    assert figures["mAP"] == 100
 
 
-def test_class_folders_give_accuracies(data, tmp_path):
-    from picaption.models.training.train import train
-
-    settings = Settings(
-        name="folders", folders="folders", network="classic", size=32, finetune_epochs=1, finetune_batch=8
-    )
-    train(settings, data, tmp_path)
-    recognizer, predictions = evaluate.load_recognizer(tmp_path), []
-    found = evaluate.evaluate_classes(recognizer, read_folders(data / "folders"), predictions)
-    best = [max(each["scores"], key=each["scores"].get) for each in predictions]
-    hits = [each["image"].startswith(f"{name}/") for each, name in zip(predictions, best)]
-    sure = np.array([max(each["scores"].values()) for each in predictions])
-    off = expected_calibration_error(sure, hits)
-    assert found == {
+def test_class_folders_have_accuracies(class_run, data):
+    recognizer = evaluate.load_recognizer(class_run)
+    evaluation = evaluate.evaluate_classes(recognizer, read_folders(data / "folders"))
+    hits = []
+    confidences = []
+    for prediction in evaluation.predictions:
+        scores = prediction["scores"]
+        best = max(scores, key=scores.get)
+        hits.append(prediction["image"].startswith(f"{best}/"))
+        confidences.append(scores[best])
+    error = expected_calibration_error(np.array(confidences), hits)
+    assert evaluation.figures == {
         "pictures": 24,
         "head": "single-label",
         "skipped": [],
         "top_1": round(100 * sum(hits) / 24, 2),
         "top_3": 100,
-        "calibration_error": pytest.approx(100 * off, abs=0.01),
-        "unsure": round(100 * (sure < 0.5).mean(), 2),
+        "calibration_error": pytest.approx(100 * error, abs=0.01),
+        "unsure": round(100 * (np.array(confidences) < 0.5).mean(), 2),
     }
+
+
+def test_a_model_without_captioner_has_no_captions(class_run, data):
+    dataset = read_captions(data / "captions.token.txt", data / "images")
     with pytest.raises(
         PicaptionError, match="this model has no captioner: evaluate it on --labels or --folders"
     ):
-        evaluate.evaluate_captions(
-            recognizer, read_captions(data / "captions.token.txt", data / "images")
-        )
+        evaluate.evaluate_captions(evaluate.load_recognizer(class_run), dataset)
 
 
 def test_different_classes_are_named(bundle, data):
@@ -305,43 +314,32 @@ def test_different_classes_are_named(bundle, data):
         evaluate.evaluate_classes(Recognizer(bundle), read_folders(data / "folders"))
 
 
-def test_a_mapping_picks_the_labels_that_count(bundle, data, tmp_path):
+def test_a_mapping_picks_the_labels_that_count(bundle, data):
     mapping = {"astronaut": ["person"], "cat": ["cat"], "coffee": ["cup", "spoon"]}
-    predictions, whole, recognizer = [], [], Recognizer(bundle)
-    found = evaluate.evaluate_classes(
-        recognizer, read_folders(data / "folders"), predictions, mapping
-    )
-    assert tuple(found["classes"]) == ("astronaut", "cat", "coffee")
-    evaluate.evaluate_classes(recognizer, read_labels(data / "labels.tsv", data / "images"), whole)
-    first, second = (
-        predictions[-1]["scores"],
-        whole[-1]["scores"],
-    )  # The last of both is a picture of coffee.
-    assert (
-        first["coffee"] == pytest.approx(second["cup"] + second["spoon"], abs=2e-4)
-        and first["cat"] == second["cat"]
-    )
+    recognizer = Recognizer(bundle)
+    folders = read_folders(data / "folders")
+    mapped = evaluate.evaluate_classes(recognizer, folders, mapping)
+    assert tuple(mapped.figures["classes"]) == ("astronaut", "cat", "coffee")
+    labelled = read_labels(data / "labels.tsv", data / "images")
+    unmapped = evaluate.evaluate_classes(recognizer, labelled)
+    # The last of both is an image of coffee.
+    mapped_scores = mapped.predictions[-1]["scores"]
+    scores = unmapped.predictions[-1]["scores"]
+    assert mapped_scores["coffee"] == pytest.approx(scores["cup"] + scores["spoon"], abs=2e-4)
+    assert mapped_scores["cat"] == scores["cat"]
 
 
-def test_a_single_label_models_mapped_probabilities_sum_to_one(data, tmp_path):
-    from picaption.models.training.train import train
-
-    settings = Settings(
-        name="folders", folders="folders", network="classic", size=32, finetune_epochs=1, finetune_batch=8
-    )
-    train(settings, data, tmp_path / "run")
-    (tmp_path / "two" / "tom").mkdir(parents=True)
-    (tmp_path / "two" / "java").mkdir()
+def test_a_single_label_models_mapped_probabilities_sum_to_one(class_run, data, tmp_path):
     for stem, name in (("cat", "tom"), ("coffee", "java")):
-        shutil.copy(data / "images" / f"{stem}_0.jpg", tmp_path / "two" / name)
-    predictions = []
-    evaluate.evaluate_classes(
-        evaluate.load_recognizer(tmp_path / "run"),
-        read_folders(tmp_path / "two"),
-        predictions,
+        (tmp_path / name).mkdir()
+        shutil.copy(data / "images" / f"{stem}_0.jpg", tmp_path / name)
+    evaluation = evaluate.evaluate_classes(
+        evaluate.load_recognizer(class_run),
+        read_folders(tmp_path),
         {"tom": ["cat"], "java": ["coffee"]},
     )
-    assert [sum(each["scores"].values()) for each in predictions] == pytest.approx([1, 1], abs=2e-4)
+    sums = [sum(prediction["scores"].values()) for prediction in evaluation.predictions]
+    assert sums == pytest.approx([1, 1], abs=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -361,42 +359,38 @@ def test_a_single_label_models_mapped_probabilities_sum_to_one(data, tmp_path):
         ),
     ],
 )
-def test_a_mapping_that_does_not_fit_is_told(bundle, data, mapping, message):
+def test_a_mapping_that_does_not_fit_is_refused(bundle, data, mapping, message):
     with pytest.raises(PicaptionError, match=message):
-        evaluate.evaluate_classes(Recognizer(bundle), read_folders(data / "folders"), None, mapping)
+        evaluate.evaluate_classes(Recognizer(bundle), read_folders(data / "folders"), mapping)
 
 
-def test_broken_pictures_are_named_and_the_rest_evaluated(bundle, broken, tmp_path):
+def test_broken_images_are_named_and_the_rest_evaluated(bundle, broken, tmp_path):
     skipped = [
         f"cat_2.jpg: there is no such picture in {broken}/images",
         f"cat_1.jpg: {broken}/images/cat_1.jpg is empty (0 bytes); copy it again",
     ]
-    recognizer, told = Recognizer(bundle), []
-    found = evaluate.evaluate_captions(
-        recognizer, read_captions(broken / "captions.token.txt", broken / "images"), told
-    )
-    assert (found["pictures"], found["skipped"]) == (22, skipped)
-    assert [each["image"] for each in told] == [
+    recognizer = Recognizer(bundle)
+    everything = broken / "captions.token.txt", broken / "images"
+    evaluation = evaluate.evaluate_captions(recognizer, read_captions(*everything))
+    figures = evaluation.figures
+    assert (figures["pictures"], figures["skipped"]) == (22, skipped)
+    assert [prediction["image"] for prediction in evaluation.predictions] == [
         name for name in NAMES if name not in ("cat_1.jpg", "cat_2.jpg")
     ]
-    found = evaluate.evaluate_classes(
-        recognizer, read_labels(broken / "labels.tsv", broken / "images")
-    )
-    assert (found["pictures"], found["skipped"]) == (22, skipped)
+    labelled = read_labels(broken / "labels.tsv", broken / "images")
+    figures = evaluate.evaluate_classes(recognizer, labelled).figures
+    assert (figures["pictures"], figures["skipped"]) == (22, skipped)
     (tmp_path / "split").write_text("cat_1.jpg\n")
     with pytest.raises(
         PicaptionError, match="no picture could be evaluated; the first: cat_1.jpg: .* is empty"
     ):
-        evaluate.evaluate_captions(
-            recognizer,
-            read_captions(broken / "captions.token.txt", broken / "images", tmp_path / "split"),
-        )
+        evaluate.evaluate_captions(recognizer, read_captions(*everything, tmp_path / "split"))
 
 
 def test_recorded_figures_stand_in_the_bundle_that_works_as_before(bundle, tmp_path, photos):
     path = tmp_path / "copy.tflite"
     shutil.copy(bundle, path)
-    evaluate.record(
+    evaluate.record_figures(
         path,
         "first",
         {
@@ -408,9 +402,10 @@ def test_recorded_figures_stand_in_the_bundle_that_works_as_before(bundle, tmp_p
             "skipped": ["x: y"],
         },
     )
-    evaluate.record(path, "second", {"fused": {"mAP": 33.33}})
-    evaluate.record(path, "first", {"pictures": 4, "BLEU-4": 2.5})
-    before, after = Bundle(bundle), Bundle(path)
+    evaluate.record_figures(path, "second", {"fused": {"mAP": 33.33}})
+    evaluate.record_figures(path, "first", {"pictures": 4, "BLEU-4": 2.5})
+    before = Bundle(bundle)
+    after = Bundle(path)
     assert after.metadata.measured == before.metadata.measured | {
         "first": {"pictures": 4, "BLEU-4": 2.5},
         "second": {"fused": {"mAP": 33.33}},
@@ -421,7 +416,7 @@ def test_recorded_figures_stand_in_the_bundle_that_works_as_before(bundle, tmp_p
 
 
 def test_the_table_has_a_figure_a_line():
-    lines = evaluate.table(
+    lines = evaluate.figure_lines(
         {
             "model": "tiny.tflite",
             "pictures": 24,
@@ -439,7 +434,12 @@ def test_the_table_has_a_figure_a_line():
         ["image only top 1", "50.00"],
         ["milliseconds total", "3.14"],
     ]
-    assert evaluate.table({"names_an_object": None})[0].split() == ["names", "an", "object", "-"]
+    assert evaluate.figure_lines({"names_an_object": None})[0].split() == [
+        "names",
+        "an",
+        "object",
+        "-",
+    ]
     assert len({len(line) for line in lines[1:]}) == 1
 
 
@@ -465,16 +465,17 @@ def test_the_command_prints_a_table_and_writes_figures_and_predictions(
         "--json",
         tmp_path / "figures.json",
         "--predictions",
-        tmp_path / "told.jsonl",
+        tmp_path / "predictions.jsonl",
         "--record",
         "demo",
     )
     assert (code, err) == (0, "")
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert out.splitlines() == evaluate.table(figures)
+    assert out.splitlines() == evaluate.figure_lines(figures)
     assert (figures["beam"], figures["pictures"], figures["skipped"]) == (1, 6, [])
-    told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
-    assert [each["image"] for each in told] == (data / "dev.txt").read_text().split()
+    lines = (tmp_path / "predictions.jsonl").read_text().splitlines()
+    names = [json.loads(line)["image"] for line in lines]
+    assert names == (data / "dev.txt").read_text().split()
     assert Bundle(tmp_path / "copy.tflite").metadata.measured["demo"] == {
         name: value
         for name, value in figures.items()
@@ -527,9 +528,8 @@ def test_the_command_takes_training_captions_and_labels_and_writes_a_page(
     ]
     assert (figures["pictures"], figures["labelled_pictures"]) == (5, 5)
     page = (tmp_path / "page.html").read_text()
-    assert "What tiny.tflite says" in page and all(
-        f"<dd>{line.split()[-1]}</dd>" in page for line in out.splitlines()
-    )
+    assert "What tiny.tflite says" in page
+    assert all(f"<dd>{line.split()[-1]}</dd>" in page for line in out.splitlines())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["figures.json", "page.html"]
 
 
@@ -563,7 +563,8 @@ def test_the_command_prints_only_json_if_asked_and_names_what_it_left_out(call, 
                 "--images",
                 "{data}/images",
             ],
-            "give the data by one of --captions, --labels and --folders, or by --captions and --labels",
+            "give the data by one of --captions, --labels and --folders, or by --captions and "
+            "--labels",
         ),
         (
             ["{bundle}", "--captions", "{data}/captions.token.txt"],
@@ -650,7 +651,8 @@ def test_the_command_prints_only_json_if_asked_and_names_what_it_left_out(call, 
         ),
         (
             ["{bundle}", "--folders", "{data}/folders", "--mapping", "{data}/train.txt"],
-            "train.txt, line 1: a line is a class, a tab, and a label of the model for it; this one is 'astronaut_0.jpg'",
+            "train.txt, line 1: a line is a class, a tab, and a label of the model for it; "
+            "this one is 'astronaut_0.jpg'",
         ),
         (
             [

@@ -12,15 +12,15 @@ import pytest
 from picaption import models
 from picaption.device.errors import PicaptionError
 from picaption.models.evaluation.metrics import (
+    average_precision_of_samples,
     caption_scores,
     expected_calibration_error,
     mean_average_precision,
     mean_words,
-    nearest,
+    nearest_neighbours,
     precision_and_recall,
-    precision_of_samples,
     ptb_tokenize,
-    style,
+    style_figures,
     top_k_accuracy,
 )
 
@@ -37,8 +37,8 @@ def without_java(monkeypatch):
 def test_average_precision_is_precision_where_recall_grows():
     scores = np.array([[0.9, 0.8, 0.7, 0.6], [0.6, 0.7, 0.8, 0.9]]).T
     truth = np.array([[1, 0, 1, 0]] * 2).T
-    mean, each = mean_average_precision(scores, truth)
-    assert each == pytest.approx([1 / 2 * 1 + 1 / 2 * 2 / 3, 1 / 2 * 1 / 2 + 1 / 2 * 2 / 4])
+    mean, by_class = mean_average_precision(scores, truth)
+    assert by_class == pytest.approx([1 / 2 * 1 + 1 / 2 * 2 / 3, 1 / 2 * 1 / 2 + 1 / 2 * 2 / 4])
     assert mean == pytest.approx((5 / 6 + 1 / 2) / 2)
 
 
@@ -52,36 +52,37 @@ def test_average_precision_is_precision_where_recall_grows():
         ([0.1, 0.9, 0.9], [1, 1, 1], 1),
     ],
 )
-def test_pictures_of_equal_score_pass_a_threshold_together(scores, truth, precision):
-    mean, each = mean_average_precision(np.array(scores)[:, None], np.array(truth)[:, None])
-    assert mean == each[0] == pytest.approx(precision)
+def test_images_of_equal_score_pass_a_threshold_together(scores, truth, precision):
+    mean, by_class = mean_average_precision(np.array(scores)[:, None], np.array(truth)[:, None])
+    assert mean == by_class[0] == pytest.approx(precision)
 
 
-def test_samples_are_measured_as_if_their_pictures_stood_there_again():
+def test_a_sample_is_measured_as_if_its_images_were_repeated():
     random = np.random.default_rng(3)
     scores, truth = random.integers(0, 9, (30, 4)) / 9, random.random((30, 4)) < 0.3
-    measure = precision_of_samples(scores, truth)
+    measure = average_precision_of_samples(scores, truth)
     for _ in range(5):
         drawn = random.integers(0, 30, 30)
-        mean, each = measure(np.bincount(drawn, minlength=30))
-        again, each_again = mean_average_precision(scores[drawn], truth[drawn])
-        assert mean == pytest.approx(again) and each == pytest.approx(each_again, nan_ok=True)
+        mean, by_class = measure(np.bincount(drawn, minlength=30))
+        again, again_by_class = mean_average_precision(scores[drawn], truth[drawn])
+        assert mean == pytest.approx(again)
+        assert by_class == pytest.approx(again_by_class, nan_ok=True)
 
 
 def test_average_precision_at_best_and_at_worst():
     truth = np.eye(4)
     assert mean_average_precision(truth * 0.8, truth)[0] == 1
-    mean, each = mean_average_precision(1 - truth, truth)
+    mean, by_class = mean_average_precision(1 - truth, truth)
     assert (
-        mean == 1 / 4 and each.tolist() == [1 / 4] * 4
+        mean == 1 / 4 and by_class.tolist() == [1 / 4] * 4
     )  # the one positive passes with all the others
 
 
 def test_a_class_without_positives_does_not_count():
-    mean, each = mean_average_precision([[0.9, 0.1], [0.8, 0.2]], [[0, 0], [1, 0]])
-    assert mean == each[0] == 1 / 2 and math.isnan(each[1])
-    mean, each = mean_average_precision([[0.9, 0.1]], [[0, 0]])
-    assert math.isnan(mean) and np.isnan(each).all()
+    mean, by_class = mean_average_precision([[0.9, 0.1], [0.8, 0.2]], [[0, 0], [1, 0]])
+    assert mean == by_class[0] == 1 / 2 and math.isnan(by_class[1])
+    mean, by_class = mean_average_precision([[0.9, 0.1]], [[0, 0]])
+    assert math.isnan(mean) and np.isnan(by_class).all()
 
 
 def test_scores_that_cannot_be_ranked_are_refused():
@@ -110,7 +111,8 @@ def test_top_k_accuracy_by_hand():
 
 
 def test_expected_calibration_error_by_hand():
-    # Two bins: in the lower, 0.2 and 0.4 are said of what is never and always true; in the upper, 0.9 of what is true.
+    # Two bins: in the lower one 0.2 of what is false and 0.4 of what is true; in the upper one 0.9
+    # of what is true.
     assert expected_calibration_error([0.2, 0.4, 0.9], [0, 1, 1], bins=2) == pytest.approx(
         (0.4 + 0.1) / 3
     )
@@ -124,10 +126,11 @@ def test_expected_calibration_error_by_hand():
 def test_precision_and_recall_by_hand():
     scores = [[0.9, 0.1, 0.8, 0.3], [0.5, 0.5, 0.5, 0.1], [0.4, 0.3, 0.2, 0.1]]
     truth = [[1, 1, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
-    # The two best are tags 0 and 2, 0 and 1 (of equal ones the first), and 0 and 1: right are 1, 1 and 0 of them.
+    # The two best are tags 0 and 2, 0 and 1 (of equal ones the first), and 0 and 1: right are 1, 1
+    # and 0 of them.
     precision, recall = precision_and_recall(scores, truth, 2)
     assert precision == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
-    assert recall == pytest.approx((1 / 3 + 1 / 2) / 2)  # nothing can be found in the third picture
+    assert recall == pytest.approx((1 / 3 + 1 / 2) / 2)  # the third image has no tag
     # Of four tags five are none but these four.
     assert precision_and_recall(scores, truth, 5) == (pytest.approx((3 / 4 + 2 / 4 + 0) / 3), 1)
     precision, recall = precision_and_recall(scores[2:], truth[2:], 2)
@@ -140,9 +143,9 @@ def test_the_nearest_has_the_largest_cosine():
     others = np.array([[9, 9], [1, 0], [0, 0.1], [0, 5], [0, 0]], np.float32)
     features = np.array([[3, 1], [0, 2], [1, 1.5], [0, 0]], np.float32)
     # Length does not count; of equal ones the first does; nothing is like a row of zeros.
-    assert nearest(features, others).tolist() == [1, 2, 0, 0]
+    assert nearest_neighbours(features, others).tolist() == [1, 2, 0, 0]
     assert (
-        nearest(np.repeat(features, 200, 0), others).tolist()
+        nearest_neighbours(np.repeat(features, 200, 0), others).tolist()
         == np.repeat([1, 2, 0, 0], 200).tolist()
     )
 
@@ -152,28 +155,33 @@ def test_the_nearest_has_the_largest_cosine():
 
 def test_style_by_hand():
     captions = ["A dog runs on the", "a dog and a dog", "A dog runs, on the.", "He looks up"]
-    assert style(captions) == {
+    assert style_figures(captions) == {
         "mean_words": 4.5,
         "unfinished": 50.0,
         "repeating": 25.0,
         "distinct": 3,
     }
-    assert style(captions, {"a dog, runs on the", "He looks"})["new"] == 50.0
-    assert style(captions[3:], captions) == {
+    assert style_figures(captions, {"a dog, runs on the", "He looks"})["new"] == 50.0
+    assert style_figures(captions[3:], captions) == {
         "mean_words": 3.0,
         "unfinished": 0.0,
         "repeating": 0.0,
         "distinct": 1,
         "new": 0.0,
     }
-    assert style(["", "a a a"]) == {
+    assert style_figures(["", "a a a"]) == {
         "mean_words": 1.5,
         "unfinished": 50.0,
         "repeating": 50.0,
         "distinct": 2,
     }
     assert mean_words(captions) == 4.5 and mean_words([]) == 0
-    assert style([]) == {"mean_words": 0.0, "unfinished": 0.0, "repeating": 0.0, "distinct": 0}
+    assert style_figures([]) == {
+        "mean_words": 0.0,
+        "unfinished": 0.0,
+        "repeating": 0.0,
+        "distinct": 0,
+    }
 
 
 def test_identical_captions_are_perfect(without_java):
@@ -190,7 +198,7 @@ def test_identical_captions_are_perfect(without_java):
 
 
 @pytest.mark.parametrize(
-    "caption, references, scores",
+    "caption, references, expected",
     [
         ("a dog", ["a dog runs very fast"], [100 * math.exp(1 - 5 / 2)] * 2),
         (
@@ -202,41 +210,44 @@ def test_identical_captions_are_perfect(without_java):
         ("dog a", ["a dog"], [100, 0]),
     ],
 )
-def test_bleu_by_hand(without_java, caption, references, scores):
-    found, _ = caption_scores({"a": caption}, {"a": references})
-    assert [found["BLEU-1"], found["BLEU-2"]] == pytest.approx(scores, abs=0.01)
+def test_bleu_by_hand(without_java, caption, references, expected):
+    scores, _ = caption_scores({"a": caption}, {"a": references})
+    assert [scores["BLEU-1"], scores["BLEU-2"]] == pytest.approx(expected, abs=0.01)
 
 
 def test_rouge_by_hand(without_java):
-    # The longest common subsequence, a ... sees, is 2 of 4 words and 2 of 3; recall weighs 1.2 squared.
-    precision, recall, weight = 2 / 4, 2 / 3, 1.2**2
-    found, _ = caption_scores({"a": "a man sees dogs"}, {"a": ["a bird sees"]})
-    assert found["ROUGE-L"] == pytest.approx(
+    # The longest common subsequence, a ... sees, is 2 of 4 words and 2 of 3; recall weighs 1.2
+    # squared.
+    precision = 2 / 4
+    recall = 2 / 3
+    weight = 1.2**2
+    scores, _ = caption_scores({"a": "a man sees dogs"}, {"a": ["a bird sees"]})
+    assert scores["ROUGE-L"] == pytest.approx(
         100 * (1 + weight) * precision * recall / (recall + weight * precision), abs=0.005
     )
 
 
-def test_cider_is_ten_for_what_is_said_of_one_picture_only(without_java):
+def test_cider_is_ten_for_a_caption_of_one_image_only(without_java):
     references = {"a": ["red cats sit here"], "b": ["blue dogs run there"]}
-    told = {name: sentences[0] for name, sentences in references.items()}
-    assert caption_scores(told, references)[0]["CIDEr"] == 1000
-    assert caption_scores(told | {"b": told["a"]}, references)[0]["CIDEr"] == 500
-    scores, each = caption_scores({"b": told["a"], "a": told["a"]}, references)
-    assert scores["CIDEr"] == 500 and each == {"b": 0, "a": 1000}
-    assert caption_scores({"a": told["b"], "b": told["a"]}, references)[0]["CIDEr"] == 0
+    captions = {name: sentences[0] for name, sentences in references.items()}
+    assert caption_scores(captions, references)[0]["CIDEr"] == 1000
+    assert caption_scores(captions | {"b": captions["a"]}, references)[0]["CIDEr"] == 500
+    scores, by_image = caption_scores({"b": captions["a"], "a": captions["a"]}, references)
+    assert scores["CIDEr"] == 500 and by_image == {"b": 0, "a": 1000}
+    assert caption_scores({"a": captions["b"], "b": captions["a"]}, references)[0]["CIDEr"] == 0
     assert (
-        caption_scores(told, {name: [told[name], "nobody knows it better"] for name in told})[0][
-            "CIDEr"
-        ]
+        caption_scores(
+            captions, {name: [captions[name], "nobody knows it better"] for name in captions}
+        )[0]["CIDEr"]
         == 500
     )
-    assert caption_scores({"a": told["a"]}, references)[0]["CIDEr"] == 0
+    assert caption_scores({"a": captions["a"]}, references)[0]["CIDEr"] == 0
 
 
 def test_without_java_there_is_no_meteor(without_java):
-    found, _ = caption_scores({"a": "a cat"}, {"a": ["a cat"]})
-    assert list(found) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr", "tokenizer"]
-    assert found["tokenizer"] == "simple"
+    scores, _ = caption_scores({"a": "a cat"}, {"a": ["a cat"]})
+    assert list(scores) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr", "tokenizer"]
+    assert scores["tokenizer"] == "simple"
 
 
 @pytest.mark.parametrize("captions, references", [({}, {}), ({"a": "a cat"}, {"a": [" ...", "!"]})])
@@ -246,17 +257,19 @@ def test_without_words_there_is_nothing_to_score(without_java, captions, referen
 
 
 def test_a_silent_captioner_is_scored(without_java):
-    found, _ = caption_scores({"a": "", "b": ""}, {"a": ["a cat sits here"], "b": ["two dogs run"]})
-    assert {value for name, value in found.items() if name != "tokenizer"} == {0}
+    scores, _ = caption_scores(
+        {"a": "", "b": ""}, {"a": ["a cat sits here"], "b": ["two dogs run"]}
+    )
+    assert {value for name, value in scores.items() if name != "tokenizer"} == {0}
 
 
 @pytest.mark.skipif(not shutil.which("java"), reason="needs Java")
 def test_with_java_words_are_penn_treebanks_and_meteor_is_there(capfd):
     captions = {"a": "the dog's ball isn't red", "b": "two dogs run over there"}
     references = {"a": ["The dog's ball isn't red."], "b": ["Two dogs run \u2028over\nthere!"]}
-    found, _ = caption_scores(captions, references)
-    assert list(found)[3:] == ["BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "tokenizer"]
-    assert found["METEOR"] == found["BLEU-4"] == 100 and found["tokenizer"] == "ptb"
+    scores, _ = caption_scores(captions, references)
+    assert list(scores)[3:] == ["BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "tokenizer"]
+    assert scores["METEOR"] == scores["BLEU-4"] == 100 and scores["tokenizer"] == "ptb"
     assert ptb_tokenize(references) == {
         "a": ["the dog 's ball is n't red"],
         "b": ["two dogs run over there"],

@@ -4,10 +4,10 @@ import pytest
 
 from picaption.models.evaluation.object_hallucination import (
     SYNONYMS,
-    objects_named,
-    phrases,
+    hallucination_figures,
+    named_objects,
+    object_phrases,
     plural,
-    share_that_names_an_object,
 )
 
 COCO = frozenset((*SYNONYMS, "zebra", "elephant", "giraffe", "bench", "pizza", "sink"))
@@ -65,31 +65,35 @@ def test_plural(word, expected):
     ],
 )
 def test_a_caption_names_what_its_words_name(caption, named):
-    assert objects_named(caption, phrases(COCO)) == named
+    assert named_objects(caption, object_phrases(COCO)) == named
 
 
 def test_only_the_labels_that_are_asked_for_are_named():
-    known = phrases({"person", "woman", "golf_ball"})
-    assert objects_named("A woman sees a dog", known) == {"person", "woman"}
-    assert objects_named("golf balls", known) == {"golf_ball"}
-    assert objects_named("a woman", phrases(())) == set()
+    phrases = object_phrases({"person", "woman", "golf_ball"})
+    assert named_objects("A woman sees a dog", phrases) == {"person", "woman"}
+    assert named_objects("golf balls", phrases) == {"golf_ball"}
+    assert named_objects("a woman", object_phrases(())) == set()
 
 
 def test_the_share_that_names_an_object_by_hand():
     captions = ["a man runs", "a man and his dog", "a man runs", "a cat sleeps", "a man runs"]
     labels = [("person", "dog"), ("person", "dog"), ("person",), ("dog",), ()]
-    # Right of the four pictures with labels are three; of the three with another label than person, the second. A cat is told once.
-    assert share_that_names_an_object(captions, labels, ("cat", "dog", "person")) == {
+    # Three of the four images with labels are right; of the three with another label than person,
+    # the second. A cat is named once.
+    assert hallucination_figures(captions, labels, ("cat", "dog", "person")) == {
         "labelled_pictures": 4,
         "names_an_object": 75.0,
         "names_an_object_but_person": 33.33,
         "names_an_absent_object": 25.0,
     }
-    found = share_that_names_an_object(["a man and his dog"], [("person",)], ("dog", "person"))
-    assert (found["names_an_object_but_person"], found["names_an_absent_object"]) == (None, 100.0)
-    # Where there is no class for it, none is absent.
+    figures = hallucination_figures(["a man and his dog"], [("person",)], ("dog", "person"))
+    assert (figures["names_an_object_but_person"], figures["names_an_absent_object"]) == (
+        None,
+        100.0,
+    )
+    # Without a class for it, none is absent.
     assert (
-        share_that_names_an_object(["a man and his dog"], [("person",)], ("person",))[
+        hallucination_figures(["a man and his dog"], [("person",)], ("person",))[
             "names_an_absent_object"
         ]
         == 0.0
