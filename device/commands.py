@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -18,6 +18,7 @@ from .errors import PicaptionError
 
 if TYPE_CHECKING:
     from .live.pipeline import Pipeline
+    from .outputs.web.server import WebServer
     from .recognition.result import Recognition, Score
 
 logger = logging.getLogger(__name__)
@@ -161,6 +162,7 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
     from . import log
     from .live.loop import run
     from .live.pipeline import Pipeline
+    from .outputs.web.server import WebServer
     from .system import sd_notify
 
     loaded = load_config(overrides, config_path)
@@ -193,7 +195,8 @@ def print_start(pipeline: "Pipeline") -> None:
     print(f"source: {pipeline.name}{demo}; stop with ctrl-C", file=sys.stderr)
     if "web" in pipeline.sinks:
         token = ", with ?token=... once" if config.token else ""
-        print(f"page: {pipeline.sinks['web'].address}{token}", file=sys.stderr)
+        page = cast("WebServer", pipeline.sinks["web"])
+        print(f"page: {page.address}{token}", file=sys.stderr)
 
 
 def reload_settings(pipeline: "Pipeline", overrides: dict[str, Any], loaded: LoadedConfig) -> None:

@@ -1,5 +1,7 @@
 """A new output is a module and a line in the table."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -66,3 +68,11 @@ def test_every_output_names_settings_that_exist(output):
 @pytest.mark.parametrize("output", [name for name in OUTPUTS if name != "terminal"])
 def test_without_its_settings_an_output_is_not_opened(output):
     assert OUTPUTS[output].open_output(Config(), None) is None
+
+
+def test_the_table_loads_nothing_that_may_be_missing():
+    program = "import sys; from picaption.device.outputs import outputs; print(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not {"starlette", "uvicorn", "paho"} & set(result.stdout.split())
