@@ -162,7 +162,6 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
     from . import log
     from .live.loop import run
     from .live.pipeline import Pipeline
-    from .outputs.web.server import WebServer
     from .system import sd_notify
 
     loaded = load_config(overrides, config_path)
