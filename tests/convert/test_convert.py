@@ -177,11 +177,11 @@ def test_a_run_is_tuned_and_says_so(run, data, tmp_path):
     tuned = bundle.metadata.provenance["tuned"]
     assert tuned["bound"] == -100
     assert set(tuned) == {"bound", "lost", "lost_tuned"}
-    measured = reports[0]["evaluation"]
+    evaluation = reports[0].evaluation
     better = min(tuned["lost"], tuned["lost_tuned"])
-    lost = measured["float32"]["mAP"] - measured["bundle"]["mAP"]
+    lost = evaluation.float32["mAP"] - evaluation.bundle["mAP"]
     assert lost == pytest.approx(better, abs=0.011)
-    assert reports[0]["agreement"]["features"] < 0.05
+    assert reports[0].agreement.features < 0.05
     assert FloatModel(run).labels == bundle.labels
 
 
