@@ -30,11 +30,10 @@ LAYERS = {
     "models": [
         ["backend", "files", "settings"],
         ["data"],
-        ["language", "networks"],
+        ["language", "networks", "options"],
         ["run_folder"],
-        ["training"],
         ["evaluation"],
-        ["options"],
+        ["training"],
         ["commands"],
     ],
     "convert": [
