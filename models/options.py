@@ -163,10 +163,9 @@ def read_selection(data: DataSelection) -> tuple[Dataset, Dataset | None]:
             labelled = readers.read_labels(data.labels, data.images, None, data.classes)
             dataset = readers.add_labels(dataset, labelled)
         if data.training:
-            from .evaluation.evaluate import read_training
-
-            training_images = data.training_images or data.images
-            training = read_training(data.training, training_images, data.training_split, dataset)
+            training = readers.read_training_captions(
+                data.training, data.training_images or data.images, data.training_split, dataset
+            )
     elif data.labels:
         assert data.images is not None
         dataset = readers.read_labels(data.labels, data.images, data.split, data.classes)

@@ -34,8 +34,7 @@ from picaption.device.recognition.beam_search import beam_search
 from picaption.device.recognition.recognizer import Recognizer, best_caption
 from picaption.models.data.batches import Examples
 from picaption.models.data.dataset import Split, make_examples
-from picaption.models.data.readers import Record, read_captions
-from picaption.models.evaluation.evaluate import read_training
+from picaption.models.data.readers import Record, read_captions, read_training_captions
 from picaption.models.evaluation.metrics import caption_scores
 from picaption.models.networks.captioner import mean_over_grid
 from picaption.models.run_folder import FloatModel
@@ -190,7 +189,7 @@ def read_run(run: Path, data: Path, vocabulary: Vocabulary) -> RunData:
     images = data / settings.images
     split = data / settings.train if settings.train else None
     dev = read_captions(captions, images, data / settings.dev)
-    train = read_training(captions, images, split, dev)
+    train = read_training_captions(captions, images, split, dev)
     examples = []
     for dataset, features in ((train, train_features), (dev, dev_features)):
         if len(dataset.records) != len(features):

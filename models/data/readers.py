@@ -79,6 +79,35 @@ def read_captions(
     return _collect(texts, images, split, captions, "captions")
 
 
+def read_training_captions(
+    captions: str | Path, images: str | Path, split: str | Path | None, evaluated: Dataset
+) -> Dataset:
+    """Read the captions of the images that a model was trained on.
+
+    Args:
+        captions: As for read_captions.
+        images: Likewise.
+        split: Likewise; None: all images that are not evaluated.
+        evaluated: The images to evaluate.
+
+    Raises:
+        PicaptionError: Nothing is left, or the split has an image that is evaluated.
+    """
+    training = read_captions(captions, images, split)
+    names = {record.name for record in evaluated.records}
+    records = tuple(record for record in training.records if record.name not in names)
+    if split and len(records) < len(training.records):
+        raise PicaptionError(
+            f"{split}: {len(training.records) - len(records)} of its pictures are among those to "
+            "evaluate; list only pictures that are not"
+        )
+    if not records:
+        raise PicaptionError(
+            f"{captions}: it has no pictures but those to evaluate; give these with --split"
+        )
+    return replace(training, records=records)
+
+
 def read_flickr8k(path: str | Path, text: str) -> TextsByImage:
     """Return the captions in Flickr8k.token.txt: `image.jpg#number<TAB>caption` a line.
 
@@ -274,17 +303,10 @@ def read_folders(root: str | Path) -> Dataset:
     root = Path(root)
     if not root.is_dir():
         raise PicaptionError(f"{root}: there is no such folder of class folders; check the path")
-    folders = sorted(
-        path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
     records: list[Record] = []
     skipped = []
-    for folder in folders:
-        paths = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-        )
+    for folder in find_class_folders(root):
+        paths = find_images(folder)
         if not paths:
             skipped.append(f"{folder.name}: no pictures in this class folder")
         for path in paths:

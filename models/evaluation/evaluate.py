@@ -16,7 +16,7 @@ from picaption.device.recognition.result import Recognition
 from picaption.device.recognition.stopwatch import Stopwatch
 
 from ..backend import load_keras
-from ..data.readers import Dataset, Record, read_captions
+from ..data.readers import Dataset, Record
 from ..data.tokenizer import tokenize
 from ..language.arpa import read_arpa
 from ..language.shallow_fusion import CountedModel, ShallowFusion
@@ -116,35 +116,6 @@ def require_images(images: Sequence[Any], skipped: Sequence[str]) -> None:
     """Raise PicaptionError if no image could be evaluated."""
     if not images:
         raise PicaptionError(f"no picture could be evaluated; the first: {skipped[0]}")
-
-
-def read_training(
-    captions: str | Path, images: str | Path, split: str | Path | None, dataset: Dataset
-) -> Dataset:
-    """Return the images that a model was trained on, for `evaluate_captions` on `dataset`.
-
-    Args:
-        captions: As for picaption.models.data.readers.read_captions.
-        images: Likewise.
-        split: Likewise; None: all images that `dataset` does not have.
-        dataset: The images to evaluate.
-
-    Raises:
-        PicaptionError: Nothing is left, or the split shares an image with `dataset`.
-    """
-    training = read_captions(captions, images, split)
-    evaluated = {record.name for record in dataset.records}
-    records = tuple(record for record in training.records if record.name not in evaluated)
-    if split and len(records) < len(training.records):
-        raise PicaptionError(
-            f"{split}: {len(training.records) - len(records)} of its pictures are among those to "
-            "evaluate; list only pictures that are not"
-        )
-    if not records:
-        raise PicaptionError(
-            f"{captions}: it has no pictures but those to evaluate; give these with --split"
-        )
-    return replace(training, records=records)
 
 
 def evaluate_captions(

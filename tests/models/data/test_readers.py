@@ -14,6 +14,7 @@ from picaption.models.data.readers import (
     read_folders,
     read_labels,
     read_text_captions,
+    read_training_captions,
 )
 
 FLICKR8K = 'a.jpg#0\tA dog, a cat.\na.jpg#1\tTwo pets.\n\nb.jpg#0\tA "red" car.\n'
@@ -365,3 +366,20 @@ def test_a_damaged_gzip_file(tmp_path, data):
     (tmp_path / "text.tsv.gz").write_bytes(data)
     with pytest.raises(PicaptionError, match="no whole gzip file; copy it again"):
         read_text_captions(tmp_path / "text.tsv.gz")
+
+
+def test_training_images_are_none_of_those_evaluated(data, tmp_path):
+    everything = data / "captions.token.txt", data / "images"
+    dev = read_captions(*everything, data / "dev.txt")
+    names = [
+        record.name
+        for record in read_training_captions(*everything, data / "train.txt", dev).records
+    ]
+    assert names == (data / "train.txt").read_text().split()
+    rest = read_training_captions(*everything, None, dev).records
+    assert [record.name for record in rest] == names
+    (tmp_path / "both.txt").write_text("cat_5.jpg\ncat_6.jpg\n")
+    with pytest.raises(
+        PicaptionError, match="both.txt: 1 of its pictures are among those to evaluate"
+    ):
+        read_training_captions(*everything, tmp_path / "both.txt", dev)

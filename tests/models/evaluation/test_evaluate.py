@@ -13,6 +13,7 @@ from picaption.models.data.readers import (
     read_captions,
     read_folders,
     read_labels,
+    read_training_captions,
 )
 from picaption.models.evaluation import evaluate
 from picaption.models.evaluation.metrics import expected_calibration_error
@@ -142,7 +143,7 @@ def test_the_nearest_neighbours_caption_is_copied(bundle, data, tmp_path):
     names = ("coffee_0.jpg", "coffee_1.jpg", "coffee_2.jpg")
     records = tuple(record for record in dataset.records if record.name in names)
     dataset = replace(dataset, records=records)
-    training = evaluate.read_training(tmp_path / "captions.txt", tmp_path / "images", None, dataset)
+    training = read_training_captions(tmp_path / "captions.txt", tmp_path / "images", None, dataset)
     figures = evaluate.evaluate_captions(Recognizer(bundle), dataset, training).figures
     copied = figures["nearest_neighbour"]
     assert list(copied) == SCORES and figures["new"] in (0, 33.33, 66.67, 100)
@@ -151,27 +152,10 @@ def test_the_nearest_neighbours_caption_is_copied(bundle, data, tmp_path):
     assert copied["BLEU-1"] == pytest.approx(100 * (7 + 7 + 1) / 19 * np.exp(1 - 21 / 19), abs=0.01)
 
 
-def test_training_images_are_none_of_those_evaluated(data, tmp_path):
-    everything = data / "captions.token.txt", data / "images"
-    dev = read_captions(*everything, data / "dev.txt")
-    names = [
-        record.name
-        for record in evaluate.read_training(*everything, data / "train.txt", dev).records
-    ]
-    assert names == (data / "train.txt").read_text().split()
-    rest = evaluate.read_training(*everything, None, dev).records
-    assert [record.name for record in rest] == names
-    (tmp_path / "both.txt").write_text("cat_5.jpg\ncat_6.jpg\n")
-    with pytest.raises(
-        PicaptionError, match="both.txt: 1 of its pictures are among those to evaluate"
-    ):
-        evaluate.read_training(*everything, tmp_path / "both.txt", dev)
-
-
 def test_a_training_image_that_is_broken_is_named(bundle, broken):
     everything = broken / "captions.token.txt", broken / "images"
     dev = read_captions(*everything, broken / "dev.txt")
-    training = evaluate.read_training(*everything, None, dev)
+    training = read_training_captions(*everything, None, dev)
     figures = evaluate.evaluate_captions(Recognizer(bundle), dev, training).figures
     assert figures["pictures"] == 6 and figures["skipped"] == [
         f"cat_2.jpg: there is no such picture in {broken}/images",
