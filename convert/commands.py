@@ -23,7 +23,7 @@ from picaption.models.options import (
 from picaption.models.settings import PIXELS
 
 from . import PRECISIONS, RUNTIMES
-from .options import ConversionOptions, ImportOptions
+from .options import Agreement, ConversionOptions, ImportOptions
 
 if TYPE_CHECKING:
     from picaption.models.data.readers import Dataset
@@ -173,12 +173,7 @@ def convert_command(
     )
     is_keras = model.suffix in (".keras", ".h5") or (model / "saved_model.pb").exists()
     if model.is_file() and not is_keras:
-        quantizes = per_tensor or runtime != RUNTIMES[0] or max_loss is not None
-        if report or quantizes or data != DataSelection():
-            raise PicaptionError(
-                "--report, what it measures, --max-loss, --per-tensor and --runtime are about what "
-                "is quantized; this is a .tflite file already"
-            )
+        _check_tflite_options(options, report, data)
         _convert_tflite(model, output, classifier)
         return
     if not is_keras:
@@ -205,12 +200,12 @@ def convert_command(
     dataset = _read_measured(data, is_measured=bool(report) or max_loss is not None)
     on_report = _report_writer(report)
     load_keras()
+    from .convert import convert
+    from .import_keras import convert_keras
     from .interrupts import ended_by_signals
 
     with ended_by_signals():
         if is_keras:
-            from .import_keras import convert_keras
-
             agreement = convert_keras(
                 model,
                 output,
@@ -222,13 +217,8 @@ def convert_command(
                 mapping=_read_mapping(data.mapping),
                 on_report=on_report,
             )
-            summary = (
-                f"{_megabytes(output)}; on other pictures float and bundle say the same first for "
-                f"{agreement.top:.0%}, their probabilities differ by {agreement.classes:.4f}"
-            )
+            summary = _summarize_classifier(output, agreement)
         else:
-            from .convert import convert
-
             agreement = convert(
                 model,
                 output,
@@ -238,14 +228,39 @@ def convert_command(
                 dataset=dataset,
                 on_report=on_report,
             )
-            summary = (
-                f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
-                f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
-                f"{agreement.caption:.0%} of captions are the very same"
-            )
+            summary = _summarize_run(agreement)
     click.echo(f"{output}: {summary}")
     if max_loss is not None:
         click.echo(f"{output}: {_describe_tuning(output, max_loss)}")
+
+
+def _check_tflite_options(
+    options: ConversionOptions, report: Path | None, data: DataSelection
+) -> None:
+    """Raise PicaptionError where options ask for more of a .tflite file than to wrap it."""
+    quantizes = options.per_tensor or options.runtime != RUNTIMES[0] or options.max_loss is not None
+    if report or quantizes or data != DataSelection():
+        raise PicaptionError(
+            "--report, what it measures, --max-loss, --per-tensor and --runtime are about what "
+            "is quantized; this is a .tflite file already"
+        )
+
+
+def _summarize_run(agreement: Agreement) -> str:
+    """Return how far a run's bundle is from the run, as text."""
+    return (
+        f"float and bundle differ by {agreement.features:.4f} in features (1 - cosine), "
+        f"{agreement.words:.4f} nats a word, {agreement.classes:.4f} in class scores; "
+        f"{agreement.caption:.0%} of captions are the very same"
+    )
+
+
+def _summarize_classifier(output: Path, agreement: Agreement) -> str:
+    """Return how far a Keras classifier's bundle is from it, as text."""
+    return (
+        f"{_megabytes(output)}; on other pictures float and bundle say the same first for "
+        f"{agreement.top:.0%}, their probabilities differ by {agreement.classes:.4f}"
+    )
 
 
 def _convert_tflite(model: Path, output: Path, classifier: ImportOptions) -> None:
@@ -329,7 +344,7 @@ def _report_writer(path: Path | None) -> Callable[[Report], None] | None:
 
 def _describe_tuning(path: Path, max_loss: float) -> str:
     """Return what fine-tuning did for the bundle at `path`, which may lose `max_loss` points."""
-    from picaption.device.bundle.bundle import read_bundle
+    from picaption.device.bundle.archive import read_bundle
 
     outcome = read_bundle(path).metadata.provenance.get("tuned")
     if not outcome:

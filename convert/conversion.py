@@ -15,7 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from picaption.device.bundle.bundle import Bundle, Contents, write_bundle, write_checked
+from picaption.device.bundle.archive import Contents, write_bundle
+from picaption.device.bundle.bundle import Bundle, write_checked
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.model import Model
 from picaption.models.data.readers import Dataset

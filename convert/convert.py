@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 from tqdm import tqdm
 
-from picaption.device.bundle.bundle import Bundle, Contents
+from picaption.device.bundle.archive import Contents
+from picaption.device.bundle.bundle import Bundle
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.beam_search import beam_search
 from picaption.models.data.batches import windows

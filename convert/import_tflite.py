@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from picaption.device.bundle.bundle import (
+from picaption.device.bundle.archive import (
     GRAPH_MAGIC,
     MAX_MEMBER_BYTES,
     Contents,

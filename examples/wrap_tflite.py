@@ -9,7 +9,7 @@ from pathlib import Path
 
 from picaption.convert.import_tflite import wrap
 from picaption.convert.options import ImportOptions
-from picaption.device.bundle.bundle import write_bundle
+from picaption.device.bundle.archive import write_bundle
 
 if len(sys.argv) != 4:
     sys.exit("usage: wrap_tflite.py CLASSIFIER LABELS BUNDLE")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from picaption.device.atomic import atomic_write, write_text
-from picaption.device.bundle.bundle import split_lines
+from picaption.device.bundle.archive import split_lines
 from picaption.device.errors import PicaptionError
 
 

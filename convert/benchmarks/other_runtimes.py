@@ -26,7 +26,8 @@ from picaption.device import cli
 from picaption.device.bench.bench import parse_threads
 from picaption.device.bench.compare import INTERVAL_PERCENT, Rounds, ratio_of_medians
 from picaption.device.bench.steps import ROUNDS, time_calls, warm_up
-from picaption.device.bundle.bundle import default_bundle, read_bundle
+from picaption.device.bundle.archive import read_bundle
+from picaption.device.bundle.bundle import default_bundle
 from picaption.device.bundle.runtime import make_interpreter, runtime_name
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.recognizer import open_recognizer

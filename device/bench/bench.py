@@ -17,7 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..atomic import write_text
-from ..bundle.bundle import default_bundle, read_bundle
+from ..bundle.archive import read_bundle
+from ..bundle.bundle import default_bundle
 from ..bundle.runtime import RUNTIMES
 from ..errors import CameraError, PicaptionError
 from .accuracy import accuracy_of

@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from .. import cli
-from ..bundle.bundle import Bundle, Runner, read_bundle
+from ..bundle.archive import read_bundle
+from ..bundle.bundle import Bundle, Runner
 from ..bundle.runtime import runtime_name
 from ..errors import PicaptionError
 from ..images import read_image, write_image

@@ -1,27 +1,21 @@
 """The bundle: one .tflite file that holds everything picaption needs to describe an image.
 
-A TFLite flatbuffer with up to three signatures,
+Its graph has up to three signatures,
 
     encode     image uint8 [1, H, W, 3]            -> features [1, F], context [1, C], tags [1, T]
     next_word  history int32 [N, order-1], context -> logits [N, V]
     classify   features [1, F], caption [1, V]     -> scores [1, classes]
 
-and behind it a zip archive: metadata.json, labels.txt, vocabulary.txt, sha256.txt. Any interpreter
-opens the file as a graph, and `unzip -l` as an archive. With attention over G regions of the
-image, the context is [1, G, C]; the classifier's caption is the word evidence
+and behind the graph are its words and metadata (picaption.device.bundle.archive). With attention
+over G regions of the image, the context is [1, G, C]; the classifier's caption is the word evidence
 (picaption.device.bundle.word_evidence); with 16-bit activations, the history is float32. Without a
 captioner there is no `next_word`, `encode` returns features alone and `classify` takes them alone,
 as imported classifiers do beside a captioner; without labels there is no `classify`.
 """
 
-import hashlib
 import importlib.util
-import io
 import os
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,34 +24,12 @@ import numpy as np
 
 from ..atomic import write_bytes
 from ..errors import PicaptionError
-from .metadata import Metadata, from_json, to_json
+from .archive import Contents, bundle_bytes, read_bundle, write_errors
 from .prompts import encode_prompts
 from .runtime import make_interpreter
-from .vocabulary import Vocabulary
-
-MEMBERS = ("metadata.json", "labels.txt", "vocabulary.txt")
-HASH = "sha256.txt"
-#: No archive member of an honest bundle is larger.
-MAX_MEMBER_BYTES = 4 << 20
-#: The first bytes of an archive member, and the flatbuffer's own file identifier.
-ZIP_MAGIC = b"PK\x03\x04"
-GRAPH_MAGIC = b"TFL3"
 
 #: Runs a signature: inputs by name -> outputs by name.
 Runner = Callable[..., dict[str, np.ndarray]]
-
-#: The archive's dates, so that equal contents make equal files.
-_DATE = (1980, 1, 1, 0, 0, 0)
-#: What zipfile raises for an archive that is cut short, altered or absent.
-_ARCHIVE_ERRORS = (
-    zipfile.BadZipFile,
-    KeyError,
-    ValueError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True)
@@ -73,16 +45,6 @@ class Encoded:
     features: np.ndarray
     context: np.ndarray | None
     tags: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Contents:
-    """A bundle's parts as stored; the vocabulary is None without a captioner."""
-
-    graph: bytes
-    metadata: Metadata
-    labels: tuple[str, ...]
-    vocabulary: Vocabulary | None
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -108,157 +70,6 @@ def default_bundle() -> Path:
     raise PicaptionError(
         "the shipped bundle is not installed: reinstall picaption, or name a bundle with --bundle"
     )
-
-
-# --- the file
-
-
-def content_hash(graph: bytes, members: Mapping[str, bytes]) -> str:
-    """Return the SHA-256 of a bundle's graph and of its members' names and bytes, as hex digits."""
-    total = hashlib.sha256(graph)
-    for name in sorted(members):
-        total.update(f"\0{name}\0{len(members[name])}\0".encode() + members[name])
-    return total.hexdigest()
-
-
-def write_bundle(path: str | Path, contents: Contents) -> None:
-    """Write a bundle, completely or not at all; equal contents make equal files.
-
-    Raises:
-        PicaptionError: The file cannot be written.
-    """
-    with _write_errors(path):
-        write_bytes(path, _to_bytes(contents))
-
-
-def write_checked(
-    path: str | Path, contents: Contents, check: "Callable[[Bundle], None] | None" = None
-) -> None:
-    """Write a bundle once it has been opened and checked.
-
-    Args:
-        path: Where to write it.
-        contents: What to write.
-        check: Raises an error, which ends this, if the opened Bundle is not what it should be.
-
-    Raises:
-        PicaptionError: The file cannot be written, or the bundle contradicts itself.
-    """
-    unchecked = Path(f"{path}.unchecked")
-    try:
-        with _write_errors(path):
-            write_bytes(unchecked, _to_bytes(contents))
-        bundle = Bundle(unchecked)
-        if check is not None:
-            check(bundle)
-        with _write_errors(path):
-            os.replace(unchecked, path)
-    finally:
-        unchecked.unlink(missing_ok=True)
-
-
-def read_bundle(path: str | Path) -> Contents:
-    """Return the contents of a bundle.
-
-    Raises:
-        PicaptionError: It cannot be read, or is not a complete and unaltered bundle.
-    """
-    return parse_bundle(read_bytes(path, "the bundle"), path)
-
-
-def parse_bundle(data: bytes, path: str | Path) -> Contents:
-    """Return the contents of a bundle's bytes; errors begin with `path`.
-
-    Raises:
-        PicaptionError: They are not a complete and unaltered bundle.
-    """
-    if data[4:8] != GRAPH_MAGIC:
-        raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
-    try:
-        graph, members = _split(data)
-    except _ARCHIVE_ERRORS:
-        if ZIP_MAGIC not in data:
-            raise PicaptionError(
-                f"{path}: a .tflite file, but no bundle, or one cut short: copy it again, or make "
-                "one with picaption convert"
-            ) from None
-        raise PicaptionError(f"{path}: the bundle is cut short or damaged; copy it again") from None
-    # The version comes first: a newer format may hash otherwise.
-    metadata = from_json(members["metadata.json"], path)
-    if members.pop(HASH).decode("ascii", "replace").strip() != content_hash(graph, members):
-        raise PicaptionError(
-            f"{path}: the bundle was altered: its content does not match its hash; copy it again"
-        )
-    try:
-        words = split_lines(members["vocabulary.txt"].decode())
-        labels = split_lines(members["labels.txt"].decode())
-        vocabulary = Vocabulary(words) if words else None
-    except ValueError as error:  # UnicodeDecodeError is one.
-        raise PicaptionError(f"{path}: its words are not valid: {error}") from None
-    return Contents(graph, metadata, labels, vocabulary)
-
-
-def stored_hash(data: bytes) -> str:
-    """Return the hash that stands in a bundle's bytes, which parse_bundle has accepted."""
-    return _split(data)[1][HASH].decode("ascii").strip()
-
-
-def read_bytes(path: str | Path, description: str = "it") -> bytes:
-    """Return the bytes of a file.
-
-    Raises:
-        PicaptionError: It cannot be read; the error calls it by its `description`.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise PicaptionError(
-            f"{path}: cannot read {description}: {error.strerror}; check the path"
-        ) from None
-
-
-def split_lines(text: str) -> tuple[str, ...]:
-    """Return the lines of a text; only a line feed ends one."""
-    if not text:
-        return ()
-    return tuple(text.removesuffix("\n").split("\n"))
-
-
-@contextmanager
-def _write_errors(path: str | Path) -> Iterator[None]:
-    """Raise an OSError as a PicaptionError about the bundle at `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
-
-
-def _to_bytes(contents: Contents) -> bytes:
-    words = contents.vocabulary.words if contents.vocabulary else ()
-    members = {
-        "metadata.json": to_json(contents.metadata).encode(),
-        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
-        "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
-    }
-    members[HASH] = content_hash(contents.graph, members).encode()
-    file = io.BytesIO(contents.graph)
-    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
-    return file.getvalue()
-
-
-def _split(data: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """Return a bundle's graph and its archive's members."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        infos = {name: archive.getinfo(name) for name in (*MEMBERS, HASH)}
-        if any(info.file_size > MAX_MEMBER_BYTES for info in infos.values()):
-            raise ValueError("a member is too large")
-        start = min(info.header_offset for info in archive.infolist())
-        return data[:start], {name: archive.read(info) for name, info in infos.items()}
-
-
-# --- the bundle, opened
 
 
 class Bundle:
@@ -437,6 +248,32 @@ class Bundle:
         if tensor is None:
             return None
         return tuple(tensor["shape_signature"].tolist())
+
+
+def write_checked(
+    path: str | Path, contents: Contents, check: Callable[[Bundle], None] | None = None
+) -> None:
+    """Write a bundle once it has been opened and checked.
+
+    Args:
+        path: Where to write it.
+        contents: What to write.
+        check: Raises an error, which ends this, if the opened Bundle is not what it should be.
+
+    Raises:
+        PicaptionError: The file cannot be written, or the bundle contradicts itself.
+    """
+    unchecked = Path(f"{path}.unchecked")
+    try:
+        with write_errors(path):
+            write_bytes(unchecked, bundle_bytes(contents))
+        bundle = Bundle(unchecked)
+        if check is not None:
+            check(bundle)
+        with write_errors(path):
+            os.replace(unchecked, path)
+    finally:
+        unchecked.unlink(missing_ok=True)
 
 
 def _shape_fits(actual: tuple[int, ...], promised: tuple[int | None, ...] | None) -> bool:

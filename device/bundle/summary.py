@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PicaptionError
-from .bundle import GRAPH_MAGIC, Contents, parse_bundle, read_bytes, stored_hash
+from .archive import GRAPH_MAGIC, Contents, parse_bundle, read_bytes, stored_hash
 
 #: How many labels, words, tags and prompts are shown of all.
 SHOWN = 5

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bundle.bundle import Bundle, Contents, read_bundle, write_checked
+from ..bundle.archive import Contents, read_bundle
+from ..bundle.bundle import Bundle, write_checked
 from ..bundle.vocabulary import Vocabulary
 from ..errors import PicaptionError
-from ..images import list_images, read_image, write_image
+from ..images import find_class_folders, list_images, read_image, write_image
 from ..sources.source import Source
 from .classifier import Classifier, fit_calibrated, name_prior, probabilities
 from .recognizer import Recognizer
@@ -205,11 +206,7 @@ def find_class_images(
         raise PicaptionError(
             f"there is no folder {folder}; give one that has a folder of pictures for each class"
         )
-    labels = [
-        class_name(path)
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
-    ]
+    labels = [class_name(path) for path in find_class_folders(folder)]
     if len(labels) < 2:
         folders = "class folder" if len(labels) == 1 else "class folders"
         raise PicaptionError(

@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device import PicaptionError, Recognizer
-from picaption.device.bundle.bundle import Bundle, Encoded, read_bundle, write_bundle
+from picaption.device.bundle.archive import read_bundle, write_bundle
+from picaption.device.bundle.bundle import Bundle, Encoded
 from picaption.device.images import read_image
 from picaption.device.recognition.model import Model
 from picaption.device.recognition.result import Recognition

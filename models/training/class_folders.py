@@ -14,7 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device import Recognizer
-from picaption.device.bundle.bundle import Bundle, read_bundle
+from picaption.device.bundle.archive import read_bundle
+from picaption.device.bundle.bundle import Bundle
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier
 from picaption.device.recognition.teach import (

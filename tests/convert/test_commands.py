@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, Recognizer
-from picaption.device.bundle.bundle import read_bundle
+from picaption.device.bundle.archive import read_bundle
 from tests.convert.networks import LABELS, classifier, to_tflite
 
 ROOT = Path(__file__).parents[2]

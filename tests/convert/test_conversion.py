@@ -8,7 +8,7 @@ from picaption.convert.conversion import Candidate, keep_better, open_contents
 from picaption.convert.convert import convert
 from picaption.convert.options import Agreement, ConversionOptions
 from picaption.device import PicaptionError
-from picaption.device.bundle.bundle import read_bundle
+from picaption.device.bundle.archive import read_bundle
 
 #: No quantized bundle keeps these.
 NARROW = Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0)

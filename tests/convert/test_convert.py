@@ -11,7 +11,7 @@ from picaption.convert.convert import convert
 from picaption.convert.options import ConversionOptions
 from picaption.convert.tflite.operators import opcode_of, signature_subgraphs
 from picaption.device import Bundle, PicaptionError, Recognizer
-from picaption.device.bundle.bundle import read_bundle
+from picaption.device.bundle.archive import read_bundle
 from picaption.models.data.readers import read_labels
 from picaption.models.run_folder import FloatModel
 

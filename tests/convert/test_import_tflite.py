@@ -11,7 +11,7 @@ import tensorflow as tf
 from picaption.convert.import_tflite import wrap
 from picaption.convert.options import ImportOptions
 from picaption.device import PicaptionError, Recognizer
-from picaption.device.bundle.bundle import write_bundle
+from picaption.device.bundle.archive import write_bundle
 from tests.convert.networks import LABELS, classifier, to_tflite
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from picaption.device import Recognizer
-from picaption.device.bundle.bundle import read_bundle
+from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.metadata import FORMAT_VERSION
 from picaption.device.bundle.summary import summarize
 from picaption.device.images import list_images, read_image

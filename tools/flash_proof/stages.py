@@ -16,7 +16,7 @@ from typing import Any
 
 from picaption.device import Recognizer, default_bundle
 from picaption.device.bench.fingerprint import compare, read_lines
-from picaption.device.bundle.bundle import read_bundle, write_bundle
+from picaption.device.bundle.archive import read_bundle, write_bundle
 from picaption.device.flash.installer import read_manifest
 from picaption.device.sources.demo_frames import DEMO_IMAGES, Demo
 

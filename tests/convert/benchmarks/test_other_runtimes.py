@@ -22,7 +22,8 @@ from picaption.convert.benchmarks.other_runtimes import (
     table,
 )
 from picaption.device import Recognizer, cli
-from picaption.device.bundle.bundle import default_bundle, read_bundle
+from picaption.device.bundle.archive import read_bundle
+from picaption.device.bundle.bundle import default_bundle
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.errors import PicaptionError
 from picaption.device.sources.demo_frames import Demo

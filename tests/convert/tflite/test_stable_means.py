@@ -16,7 +16,7 @@ from picaption.convert.tflite.stable_means import (
     stable_scale,
 )
 from picaption.device import default_bundle
-from picaption.device.bundle.bundle import read_bundle
+from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.flatbuffer import pack_model
 from picaption.device.bundle.runtime import make_interpreter
 from tests.convert.networks import encoder_graph

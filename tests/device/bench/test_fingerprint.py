@@ -18,7 +18,7 @@ from picaption.device.bench.fingerprint import (
     main,
     sha256,
 )
-from picaption.device.bundle.bundle import read_bundle, write_bundle
+from picaption.device.bundle.archive import read_bundle, write_bundle
 from picaption.device.bundle.word_evidence import compute_word_evidence
 from picaption.device.images import read_image, write_image
 from picaption.device.recognition.recognizer import best_caption

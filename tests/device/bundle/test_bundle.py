@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from picaption.device import Recognizer, default_bundle
-from picaption.device.bundle.bundle import (
+from picaption.device.bundle.archive import (
     HASH,
     MAX_MEMBER_BYTES,
     MEMBERS,
-    Bundle,
     Contents,
     content_hash,
     read_bundle,
     stored_hash,
     write_bundle,
 )
+from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.metadata import Beam, Input, Metadata, to_json
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from picaption.device import Recognizer
-from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
+from picaption.device.bundle.archive import read_bundle, write_bundle
+from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.classifier_graph import with_classify
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.recognition.classifier import Classifier, probabilities

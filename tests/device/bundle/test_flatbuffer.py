@@ -7,7 +7,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from picaption.device import Recognizer, default_bundle
-from picaption.device.bundle.bundle import Bundle, read_bundle, write_bundle
+from picaption.device.bundle.archive import read_bundle, write_bundle
+from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.flatbuffer import ALIGNMENT_BYTES, compact_graph
 from picaption.device.bundle.runtime import make_interpreter
 

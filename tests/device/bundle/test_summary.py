@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, cli, default_bundle
-from picaption.device.bundle.bundle import read_bundle
+from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.summary import summarize, summary_lines
 
 

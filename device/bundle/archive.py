@@ -1,0 +1,170 @@
+"""The bundle as a file: a TFLite graph, and behind it a zip archive with its words and metadata.
+
+The archive's members are metadata.json, labels.txt, vocabulary.txt and sha256.txt, the hash of all
+others and of the graph. Any interpreter opens the file as a graph, and `unzip -l` as an archive.
+"""
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..atomic import write_bytes
+from ..errors import PicaptionError
+from .metadata import Metadata, from_json, to_json
+from .vocabulary import Vocabulary
+
+MEMBERS = ("metadata.json", "labels.txt", "vocabulary.txt")
+HASH = "sha256.txt"
+#: No archive member of an honest bundle is larger.
+MAX_MEMBER_BYTES = 4 << 20
+#: The first bytes of an archive member, and the flatbuffer's own file identifier.
+ZIP_MAGIC = b"PK\x03\x04"
+GRAPH_MAGIC = b"TFL3"
+
+#: The archive's dates, so that equal contents make equal files.
+_DATE = (1980, 1, 1, 0, 0, 0)
+#: What zipfile raises for an archive that is cut short, altered or absent.
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    KeyError,
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A bundle's parts as stored; the vocabulary is None without a captioner."""
+
+    graph: bytes
+    metadata: Metadata
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary | None
+
+
+def content_hash(graph: bytes, members: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 of a bundle's graph and of its members' names and bytes, as hex digits."""
+    total = hashlib.sha256(graph)
+    for name in sorted(members):
+        total.update(f"\0{name}\0{len(members[name])}\0".encode() + members[name])
+    return total.hexdigest()
+
+
+def write_bundle(path: str | Path, contents: Contents) -> None:
+    """Write a bundle, completely or not at all; equal contents make equal files.
+
+    Raises:
+        PicaptionError: The file cannot be written.
+    """
+    with write_errors(path):
+        write_bytes(path, bundle_bytes(contents))
+
+
+def read_bundle(path: str | Path) -> Contents:
+    """Return the contents of a bundle.
+
+    Raises:
+        PicaptionError: It cannot be read, or is not a complete and unaltered bundle.
+    """
+    return parse_bundle(read_bytes(path, "the bundle"), path)
+
+
+def parse_bundle(data: bytes, path: str | Path) -> Contents:
+    """Return the contents of a bundle's bytes; errors begin with `path`.
+
+    Raises:
+        PicaptionError: They are not a complete and unaltered bundle.
+    """
+    if data[4:8] != GRAPH_MAGIC:
+        raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
+    try:
+        graph, members = _split(data)
+    except _ARCHIVE_ERRORS:
+        if ZIP_MAGIC not in data:
+            raise PicaptionError(
+                f"{path}: a .tflite file, but no bundle, or one cut short: copy it again, or make "
+                "one with picaption convert"
+            ) from None
+        raise PicaptionError(f"{path}: the bundle is cut short or damaged; copy it again") from None
+    # The version comes first: a newer format may hash otherwise.
+    metadata = from_json(members["metadata.json"], path)
+    if members.pop(HASH).decode("ascii", "replace").strip() != content_hash(graph, members):
+        raise PicaptionError(
+            f"{path}: the bundle was altered: its content does not match its hash; copy it again"
+        )
+    try:
+        words = split_lines(members["vocabulary.txt"].decode())
+        labels = split_lines(members["labels.txt"].decode())
+        vocabulary = Vocabulary(words) if words else None
+    except ValueError as error:  # UnicodeDecodeError is one.
+        raise PicaptionError(f"{path}: its words are not valid: {error}") from None
+    return Contents(graph, metadata, labels, vocabulary)
+
+
+def stored_hash(data: bytes) -> str:
+    """Return the hash that stands in a bundle's bytes, which parse_bundle has accepted."""
+    return _split(data)[1][HASH].decode("ascii").strip()
+
+
+def read_bytes(path: str | Path, description: str = "it") -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        PicaptionError: It cannot be read; the error calls it by its `description`.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PicaptionError(
+            f"{path}: cannot read {description}: {error.strerror}; check the path"
+        ) from None
+
+
+def split_lines(text: str) -> tuple[str, ...]:
+    """Return the lines of a text; only a line feed ends one."""
+    if not text:
+        return ()
+    return tuple(text.removesuffix("\n").split("\n"))
+
+
+@contextmanager
+def write_errors(path: str | Path) -> Iterator[None]:
+    """Raise an OSError as a PicaptionError about the bundle at `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot write the bundle: {error.strerror}") from None
+
+
+def bundle_bytes(contents: Contents) -> bytes:
+    """Return a bundle as the bytes of its file; equal contents make equal bytes."""
+    words = contents.vocabulary.words if contents.vocabulary else ()
+    members = {
+        "metadata.json": to_json(contents.metadata).encode(),
+        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
+        "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
+    }
+    members[HASH] = content_hash(contents.graph, members).encode()
+    file = io.BytesIO(contents.graph)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def _split(data: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """Return a bundle's graph and its archive's members."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = {name: archive.getinfo(name) for name in (*MEMBERS, HASH)}
+        if any(info.file_size > MAX_MEMBER_BYTES for info in infos.values()):
+            raise ValueError("a member is too large")
+        start = min(info.header_offset for info in archive.infolist())
+        return data[:start], {name: archive.read(info) for name, info in infos.items()}
