@@ -1,4 +1,4 @@
-"""The code stays plain: names that say what a thing is, one statement a line, types on everything."""
+"""The code stays plain: telling names, one statement a line, types on everything."""
 
 import ast
 from collections.abc import Iterator
@@ -121,7 +121,9 @@ def test_one_statement_a_line(room: str, matches: object, most: int) -> None:
 
 
 def test_vague_names_are_recognised() -> None:
-    assert [name for name in ("told", "_kept", "told_at", "found", "foundry") if is_vague(name)] == [
+    assert [
+        name for name in ("told", "_kept", "told_at", "found", "foundry") if is_vague(name)
+    ] == [
         "told",
         "_kept",
         "told_at",

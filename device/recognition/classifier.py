@@ -328,6 +328,6 @@ def _largest_eigenvalue(inputs: np.ndarray) -> float:
     vector = np.random.default_rng(0).normal(size=(inputs.shape[1],)).astype(np.float32)
     for _ in range(30):
         vector = inputs.T @ (inputs @ vector)
-        value = np.linalg.norm(vector)
+        value = float(np.linalg.norm(vector))
         vector /= max(value, 1e-12)
-    return 1.05 * float(value)
+    return 1.05 * value
