@@ -302,8 +302,8 @@ def bench_command(
     """Measure what a frame costs, step by step.
 
     Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is
-    installed and each number of threads in a process of its own. What makes a measurement doubtful
-    is said.
+    installed and each number of threads in a process of its own. The figures come with what makes
+    them doubtful.
     """
     from .bench.bench import bench, check_output_files, parse_threads, write_report
 

@@ -174,7 +174,8 @@ def pip(*arguments):
     command = [sys.executable, "-m", "pip", *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=200)
     if result.returncode:
-        pytest.skip(f"pip cannot build here: {result.stderr.strip().splitlines()[-1]}")
+        errors = [line.strip() for line in result.stderr.splitlines() if "error:" in line.lower()]
+        pytest.skip(f"pip cannot build here: {errors[0] if errors else result.returncode}")
 
 
 @needs_tree

@@ -119,7 +119,7 @@ class Config:
     )
     stall: float = _setting(
         5.0,
-        "A camera without a frame for S seconds is opened again.",
+        "Reopen a camera that sends no frame for S seconds.",
         click.FloatRange(0.1, 3600),
         "S",
     )
@@ -135,7 +135,7 @@ class Config:
     )
     caption_every: float = _setting(
         10.0,
-        "Caption again after S seconds even where the scene has not changed; 0: every frame.",
+        "Caption again after S seconds even if the scene has not changed; 0: every frame.",
         click.FloatRange(0),
         "S",
     )
@@ -153,7 +153,7 @@ class Config:
     json: str = _setting("", "Write JSON lines to FILE; - is standard output.", metavar="FILE")
     json_megabytes: float = _setting(
         0.0,
-        "Start that file again once it is so large, keeping the last ones; 0: never.",
+        "Start a new file once this one is so large, keeping the last ones; 0: never.",
         click.FloatRange(0),
         "MB",
     )
