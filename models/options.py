@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
-#: What each option is of, and its help.
+#: The type of an option's value, and its help.
 _OPTIONS: dict[str, tuple[click.ParamType, str]] = {
     "captions": (FILE, "Captions file: Flickr8k.token.txt, Kaggle's captions.txt or COCO's JSON."),
     "labels": (FILE, "Multi-label list: picture, tab, label,label."),
@@ -72,18 +72,6 @@ class DataSelection:
         return bool(self.captions or self.labels or self.folders)
 
 
-def data_option(name: str, help_text: str | None = None) -> Callable[[Callable], Callable]:
-    """Return the decorator of a click command that declares one data option.
-
-    Args:
-        name: A field of DataSelection.
-        help_text: Replaces the option's own help.
-    """
-    param_type, default_help = _OPTIONS[name]
-    option = "--" + name.replace("_", "-")
-    return click.option(option, name, type=param_type, help=help_text or default_help)
-
-
 def data_options(*names: str, **help_texts: str) -> Callable[[Callable], Callable]:
     """Return the decorator that declares data options and passes them on as one argument, `data`.
 
@@ -100,7 +88,14 @@ def data_options(*names: str, **help_texts: str) -> Callable[[Callable], Callabl
 
         decorated: Callable = with_selection
         for name in reversed(names):
-            decorated = data_option(name, help_texts.get(name))(decorated)
+            param_type, default_help = _OPTIONS[name]
+            option = click.option(
+                "--" + name.replace("_", "-"),
+                name,
+                type=param_type,
+                help=help_texts.get(name, default_help),
+            )
+            decorated = option(decorated)
         return decorated
 
     return decorate

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from picaption.device.errors import PicaptionError
-from picaption.device.images import IMAGE_SUFFIXES, read_image, resize
+from picaption.device.images import find_class_folders, find_images, read_image, resize
 
 #: The captions, or the labels, of images by name.
 TextsByImage = dict[str, list[str]]

@@ -12,7 +12,6 @@ from picaption.models.options import (
     TRAINING,
     DataSelection,
     check_selection,
-    data_option,
     data_options,
     read_selection,
 )
@@ -43,16 +42,6 @@ def test_the_options_have_their_order_and_help():
     assert positions == sorted(positions)
     assert "Not more than these." in text and "Only the first" not in text
     assert "one folder of pictures a class" in text
-
-
-def test_a_single_option_is_a_parameter_of_its_own():
-    @click.command()
-    @data_option("labels", "The labels.")
-    def labels_command(labels):
-        click.echo(repr(labels))
-
-    assert CliRunner().invoke(labels_command, ["--labels", "l"]).output == f"{Path('l')!r}\n"
-    assert "The labels." in CliRunner().invoke(labels_command, ["--help"]).output
 
 
 @pytest.mark.parametrize("name", ["captions", "labels", "folders"])
