@@ -105,27 +105,44 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     Raises:
         PicaptionError: there is no such folder, or no image in it.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise PicaptionError(f"there is no folder {folder}; check the path")
-    try:
-        paths = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES
-            and not path.name.startswith(".")
-            and not path.is_dir()
-        )
-    except OSError as error:
-        raise PicaptionError(
-            f"{folder} cannot be read ({error.strerror}); check its permissions"
-        ) from None
+    paths = find_images(folder)
     if not paths:
         raise PicaptionError(
             f"the folder {folder} holds no pictures; "
             f"put files ending in {' '.join(IMAGE_SUFFIXES)} there"
         )
     return paths
+
+
+def find_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the paths of the images in `folder` like `list_images`, but maybe none.
+
+    Raises:
+        PicaptionError: there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PicaptionError(f"there is no folder {folder}; check the path")
+    return [
+        path
+        for path in _visible_entries(folder)
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
+    ]
+
+
+def find_class_folders(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders in `folder` that hold the images of a class each, sorted by name."""
+    return [path for path in _visible_entries(Path(folder)) if path.is_dir()]
+
+
+def _visible_entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted by name, without hidden files and folders."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise PicaptionError(
+            f"{folder} cannot be read ({error.strerror}); check its permissions"
+        ) from None
 
 
 def resize(

@@ -14,6 +14,8 @@ import pytest
 from picaption.device.errors import PicaptionError
 from picaption.device.images import (
     encode_image,
+    find_class_folders,
+    find_images,
     list_images,
     read_image,
     resize,
@@ -301,3 +303,17 @@ def test_shrunk_keeps_the_shape_and_leaves_small_pictures_alone():
         3,
     )
     assert shrink_to_fit(np.zeros((2, 4000, 3), np.uint8), 100).shape == (1, 100, 3)
+
+
+def test_class_folders_are_the_visible_folders_and_images_may_be_missing(tmp_path):
+    for name in ("dog", "cat", ".cache"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes.jpg").write_bytes(b"")
+    (tmp_path / "cat" / "folder.jpg").mkdir()
+    (tmp_path / "cat" / ".hidden.jpg").write_bytes(b"")
+    assert find_class_folders(tmp_path) == [tmp_path / "cat", tmp_path / "dog"]
+    assert find_images(tmp_path / "cat") == []
+    (tmp_path / "cat" / "1.PNG").write_bytes(b"")
+    assert find_images(tmp_path / "cat") == [tmp_path / "cat" / "1.PNG"]
+    with pytest.raises(PicaptionError, match="there is no folder"):
+        find_images(tmp_path / "bird")
