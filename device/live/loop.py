@@ -216,8 +216,9 @@ def recognize(pipeline: LivePipeline, frame: Frame, taken_at: float, output: flo
         output: milliseconds that the sinks took for the frame before.
     """
     stopwatch = Stopwatch(queue=(taken_at - frame.clock) * 1e3, output=output)
+    image = frame.image if frame.prepared is None else frame.prepared
     camera = frame.camera and plain_values(frame.camera)
-    return pipeline.recognize(frame.image, frame.number, frame.captured_at, camera, stopwatch)
+    return pipeline.recognize(image, frame.number, frame.captured_at, camera, stopwatch)
 
 
 def plain_values(metadata: dict[str, Any]) -> dict[str, Any]:

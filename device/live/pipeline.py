@@ -13,7 +13,7 @@ from ..outputs.outputs import OUTPUTS, OutputModule
 from ..outputs.sink import OutputContext, Sink
 from ..recognition.recognizer import Recognizer, open_recognizer
 from ..recognition.scene import SceneTracker
-from ..sources.capture import open_reader
+from ..sources.capture import SequentialReader, open_reader
 from ..sources.controls import Controls
 from ..sources.rotated import RotatedSource
 from ..sources.source import Reader, Source
@@ -150,6 +150,8 @@ class Pipeline:
         self.config = config
         self.max_fps = config.max_fps
         self.power_save = config.power_save
+        if isinstance(self.reader, SequentialReader):
+            self.reader.prepare = self.recognizer.prepare
         tracking = (self.recognizer, self._stills, config.caption_every, config.smoothing)
         if tracking == self._tracking:
             return

@@ -4,6 +4,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 
@@ -22,27 +24,103 @@ CLOSE_SECONDS = 2.0
 FAILED_CLOSE_SECONDS = 0.1
 
 
+#: Returns an image as the model takes it; the dict keeps memory for the next call.
+Prepare = Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
+
+
+class _Slot:
+    """A frame that a thread has read, or the error that it met, and the memory to read into."""
+
+    def __init__(self) -> None:
+        self.image: np.ndarray | None = None
+        self.camera: dict[str, Any] | None = None
+        self.error: BaseException | None = None
+        self.prepare: Prepare | None = None
+        self.prepared: np.ndarray | None = None
+        self.buffers: dict[str, np.ndarray] = {}
+
+    def fill(self, source: Source, prepare: Prepare | None) -> None:
+        """Read the next frame of a source and prepare it."""
+        # Images of a folder differ in size: their memory is better freed than kept to write over.
+        into = None if source.stills else self.image
+        self.image = self.prepared = None
+        try:
+            self.image = source.read(into)
+            self.camera = source.metadata
+            self.prepare = prepare
+            if self.image is not None and prepare is not None:
+                self.prepared = prepare(self.image, self.buffers)
+        except BaseException as error:  # it belongs to the main thread, which raises it
+            self.error = error
+
+
 class SequentialReader:
-    """Every frame of a source that waits for its reader."""
+    """Every frame of a source that waits for its reader.
+
+    While a frame is in use, a thread reads the next one and prepares it for the model. A camera's
+    frames are not prepared ahead (LatestFrameReader): most of them might never be taken.
+
+    Args:
+        source: The source; the thread closes it.
+
+    Attributes:
+        prepare: Prepares images for the model; None: they are not prepared.
+    """
 
     def __init__(self, source: Source) -> None:
+        self.prepare: Prepare | None = None
         self._source = source
         self._next_number = 0
-        self._used: np.ndarray | None = None
+        self._used = _Slot()
+        self._requests: SimpleQueue[_Slot | None] = SimpleQueue()
+        self._filled: SimpleQueue[_Slot] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def _run(self) -> None:
+        try:
+            while (slot := self._requests.get()) is not None:
+                slot.fill(self._source, self.prepare)
+                self._filled.put(slot)
+        finally:
+            self._source.close()
 
     def next(self, timeout: float) -> Frame | None:
-        """Return the next Frame at once, which is valid until the next call, or None at the end."""
-        self._used = image = self._source.read(self._used)
-        if image is None:
+        """Return the next Frame, however long it takes, or None at the end.
+
+        It is valid until the next call.
+
+        Raises:
+            Exception: Whatever reading the source raised.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="read", daemon=True)
+            self._thread.start()
+            self._requests.put(_Slot())
+        slot = self._filled.get()
+        if slot.image is None:
+            self._filled.put(slot)  # The end lasts.
+            if slot.error is not None:
+                raise slot.error
             return None
+        self._requests.put(self._used)
+        self._used = slot
         self._next_number += 1
         return Frame(
-            image, self._next_number - 1, time.time(), time.monotonic(), self._source.metadata
+            slot.image,
+            self._next_number - 1,
+            time.time(),
+            time.monotonic(),
+            slot.camera,
+            slot.prepared if slot.prepare == self.prepare else None,
         )
 
     def close(self) -> None:
-        """Close the source."""
-        self._source.close()
+        """Close the source; a thread that hangs in read() is left alone after a moment."""
+        if self._thread is None:
+            self._source.close()
+            return
+        self._requests.put(None)
+        self._thread.join(CLOSE_SECONDS)
 
 
 class LatestFrameReader:

@@ -59,6 +59,7 @@ class Frame:
         captured_at: When it was captured, in seconds since the epoch.
         clock: When it was captured, on the monotonic clock.
         camera: What the camera reports of it; None: nothing.
+        prepared: The image as the model takes it; None: that is still to be made.
     """
 
     image: np.ndarray
@@ -66,6 +67,7 @@ class Frame:
     captured_at: float
     clock: float
     camera: dict[str, Any] | None = None
+    prepared: np.ndarray | None = None
 
 
 class NoFrameYet(Exception):

@@ -12,6 +12,18 @@ from picaption.device.live.loop import Pace, Summary, run
 from tests.device.fakes.standins import Collector, Counter, parts, recognition
 
 
+class Shapes(Keeper):
+    """A sink that keeps the shapes of the images as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def write(self, recognized):
+        super().write(recognized)
+        self.shapes.append(recognized.image.shape)
+
+
 def recognizer(pause=0.0, ages=None):
     """Return a recognizer that takes `pause` seconds and fails if its frame changes meanwhile.
 
@@ -77,6 +89,19 @@ def test_what_the_camera_says_of_a_frame_is_passed_on():
     source.metadata = {"Lux": 12.5, "ColourGains": (1.5, 2.0), "SensorBlackLevels": object()}
     run(parts(source, recognizer(), sink))
     assert sink.got[0][1].camera == {"Lux": 12.5, "ColourGains": (1.5, 2.0)}
+
+
+def test_the_prepared_image_is_recognised_and_the_frame_itself_written():
+    shapes, sink = [], Shapes()
+
+    def recognize(image, frame, captured_at, camera, stopwatch):
+        shapes.append(image.shape)
+        return recognition(frame=frame)
+
+    running = parts(Counter(3, live=False), recognize, sink)
+    running.reader.prepare = lambda image, buffers: image[:4, :6]
+    run(running)
+    assert shapes == [(4, 6, 3)] * 3 and sink.shapes == [(24, 32, 3)] * 3
 
 
 @pytest.mark.parametrize("alive", [True, False])

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import CameraError
-from picaption.device.sources.capture import LatestFrameReader, NoFrameYet, ReconnectingReader
+from picaption.device.sources.capture import (
+    LatestFrameReader,
+    NoFrameYet,
+    ReconnectingReader,
+    SequentialReader,
+)
 from tests.device.fakes.standins import Counter
 
 
@@ -132,3 +137,52 @@ def test_no_thread_is_left():
         reader.next(1)
         reader.close()
     assert threading.active_count() == before
+
+
+def test_a_source_that_waits_is_read_a_frame_ahead_into_two_images():
+    source = Counter(20, live=False)
+    reader = SequentialReader(source)
+    for number in range(20):
+        frame = reader.next(1)
+        assert frame.number == number
+        time.sleep(0.002)
+        assert (frame.image == number).all()
+        assert source.number <= number + 2
+    assert reader.next(1) is None and reader.next(1) is None
+    reader.close()
+    assert len(source.buffers) == 2 and source.closed == 1
+
+
+def test_an_error_of_a_source_that_waits_comes_in_its_turn_and_lasts():
+    reader = SequentialReader(Counter(2, live=False, error="the file is gone"))
+    assert [reader.next(1).number for _ in range(2)] == [0, 1]
+    for _ in range(2):
+        with pytest.raises(CameraError, match="the file is gone"):
+            reader.next(1)
+    reader.close()
+
+
+def test_the_next_frame_is_prepared_meanwhile():
+    reader = SequentialReader(Counter(4, live=False))
+    last_is_prepared = threading.Event()
+
+    def prepare(image, buffers):
+        if (image == 3).all():
+            last_is_prepared.set()
+        return image[:1, :1] + 100
+
+    reader.prepare = prepare
+    prepared = [reader.next(1).prepared for _ in range(3)]
+    assert [image.tolist() for image in prepared] == [[[[100 + n] * 3]] for n in range(3)]
+    # What was prepared for another model is not used.
+    assert last_is_prepared.wait(5)
+    reader.prepare = lambda image, buffers: image
+    frame = reader.next(1)
+    assert frame.prepared is None and (frame.image == 3).all()
+    reader.close()
+
+
+def test_a_reader_that_was_never_asked_closes_its_source():
+    source = Counter(4, live=False)
+    SequentialReader(source).close()
+    assert source.number == 0 and source.closed == 1
