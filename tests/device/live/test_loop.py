@@ -12,7 +12,7 @@ from picaption.device.live.loop import Pace, Summary, run
 from tests.device.fakes.standins import Collector, Counter, parts, recognition
 
 
-class Shapes(Keeper):
+class Shapes(Collector):
     """A sink that keeps the shapes of the images as well."""
 
     def __init__(self):
