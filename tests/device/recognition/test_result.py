@@ -1,0 +1,57 @@
+"""The JSON form of a recognition, against one written by hand and the published schema."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from picaption.device.recognition.result import Caption, Recognition, Score
+
+SCHEMA = json.loads(
+    (Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text(encoding="utf-8")
+)
+RECOGNITION = Recognition(
+    caption=Caption("the cat's bowl", ("the", "cat", "'s", "bowl"), -3.14159265),
+    tags=(Score("cat", 0.123456),),
+    classes=(Score("cat", 0.98765), Score("bowl", 0.5)),
+    timings={"encode": 1.23456, "total": 2.0},
+    frame=7,
+    captured_at=1700000000.12345,
+    unsure=True,
+    scene=2,
+    camera={"Lux": 40.5},
+)
+
+
+def test_the_json_form_rounds_what_it_holds():
+    form = RECOGNITION.to_json()
+    assert form == {
+        "version": 1,
+        "frame": 7,
+        "captured_at": 1700000000.123,
+        "caption": {
+            "text": "the cat's bowl",
+            "words": ["the", "cat", "'s", "bowl"],
+            "log_probability": -3.1416,
+        },
+        "tags": [{"name": "cat", "score": 0.1235}],
+        "classes": [{"name": "cat", "score": 0.9877}, {"name": "bowl", "score": 0.5}],
+        "unsure": True,
+        "scene": 2,
+        "camera": {"Lux": 40.5},
+        "timings_ms": {"encode": 1.235, "total": 2.0},
+    }
+    jsonschema.validate(form, SCHEMA)
+
+
+def test_without_a_captioner_there_is_no_caption():
+    form = dataclasses.replace(RECOGNITION, caption=None, tags=()).to_json()
+    assert form["caption"] is None and form["tags"] == []
+    jsonschema.validate(form, SCHEMA)
+
+
+def test_a_recognition_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RECOGNITION.frame = 8
