@@ -1,7 +1,7 @@
 """Beam search over an n-gram model, one small function per rule."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -11,8 +11,7 @@ from ..bundle.metadata import Beam
 from ..bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+class Hypothesis(NamedTuple):
     """A finished caption.
 
     Attributes:
@@ -41,12 +40,8 @@ class Beams:
     words: list[tuple[int, ...]]
 
 
-class Candidate(NamedTuple):
-    """A way to go on: the hypothesis in `row` followed by the word `word_id`."""
-
-    row: int
-    word_id: int
-    total: float
+#: A way to go on: the row of a hypothesis, the id of the next word, and the log-probability of both.
+Candidate = tuple[int, int, float]
 
 
 def beam_search(
@@ -82,16 +77,16 @@ def beam_search(
         forbid_repeated_pairs(scores, beams.words)
         scores += beams.totals[:, None]
         open_candidates: list[Candidate] = []
-        for candidate in best_candidates(scores, beam.width):
-            if candidate.word_id == END_ID:
-                finished.append(finish(beams.words[candidate.row], candidate.total, beam))
+        for row, word_id, total in best_candidates(scores, beam.width):
+            if word_id == END_ID:
+                finished.append(finish(beams.words[row], total, beam))
             elif len(open_candidates) < beam.width:
-                open_candidates.append(candidate)
+                open_candidates.append((row, word_id, total))
         if length == beam.max_words:
             # A caption cut short is better than none.
             finished = finished or cut_short(scores[:, END_ID], beams.words, beam)
             break
-        if not open_candidates or is_decided(open_candidates[0], finished, length, beam):
+        if not open_candidates or is_decided(open_candidates[0][2], finished, length, beam):
             break
         gather_beams(beams, open_candidates)
     if tag_scores is not None:
@@ -138,7 +133,7 @@ def best_candidates(scores: np.ndarray, width: int) -> list[Candidate]:
         if loss == np.inf:
             break
         row, word_id = divmod(index, size)
-        candidates.append(Candidate(row, word_id, -loss))
+        candidates.append((row, word_id, -loss))
     return candidates
 
 
@@ -174,11 +169,11 @@ def cut_short(totals: np.ndarray, words: list[tuple[int, ...]], beam: Beam) -> l
     ]
 
 
-def is_decided(best: Candidate, finished: list[Hypothesis], length: int, beam: Beam) -> bool:
+def is_decided(best_total: float, finished: list[Hypothesis], length: int, beam: Beam) -> bool:
     """Return whether the best open candidate loses even if it ends now and for nothing."""
     if not finished:
         return False
-    bound = best.total / (length + 2) ** beam.length_penalty
+    bound = best_total / (length + 2) ** beam.length_penalty
     return bound < max(hypothesis.score for hypothesis in finished)
 
 
@@ -187,8 +182,8 @@ def gather_beams(beams: Beams, candidates: list[Candidate]) -> None:
     count = len(candidates)
     unused = len(beams.words) - count
     rows, word_ids, totals = zip(*candidates)
-    history = np.concatenate([beams.history[list(rows)], np.array(word_ids)[:, None]], axis=1)
-    beams.history[:count] = history[:, 1:]
+    beams.history[:count, :-1] = beams.history[list(rows), 1:]
+    beams.history[:count, -1] = word_ids
     beams.words = [beams.words[row] + (word_id,) for row, word_id, _ in candidates] + [()] * unused
     beams.totals.fill(-np.inf)
     beams.totals[:count] = totals
@@ -197,4 +192,4 @@ def gather_beams(beams: Beams, candidates: list[Candidate]) -> None:
 def add_tag_scores(hypothesis: Hypothesis, tag_scores: np.ndarray, beam: Beam) -> Hypothesis:
     """Return the hypothesis with what the image's tags say for it in its score."""
     called_for = tag_scores[list(set(hypothesis.words))].sum()
-    return replace(hypothesis, score=hypothesis.score + beam.tag_weight * called_for)
+    return hypothesis._replace(score=hypothesis.score + beam.tag_weight * called_for)
