@@ -151,7 +151,10 @@ def is_ours(name):
 
 
 def test_nothing_but_picaption_lands_in_site_packages():
-    files = [str(file) for file in importlib.metadata.files("picaption") or ()]
+    # Building in the source tree leaves a list of files there too, which is not the one meant.
+    site_packages = [sysconfig.get_path("purelib")]
+    installed = importlib.metadata.distributions(name="picaption", path=site_packages)
+    files = [str(file) for distribution in installed for file in distribution.files or ()]
     if not any(file.startswith("picaption/device/") for file in files):
         pytest.skip("picaption is installed for editing, or not at all")
     scripts = [file for file in files if file.endswith("bin/picaption")]
@@ -203,9 +206,15 @@ def test_an_installation_for_editing_works(tree, tmp_path):
         check=True,
     )
     python = tmp_path / "env" / "bin" / "python"
-    # A virtual environment of a virtual environment does not see the packages of that one.
+    # A virtual environment of a virtual environment does not see the packages of that one. It
+    # shall see them all but picaption itself.
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if not path.name.startswith(("picaption", "__editable__")):
+            (outer / path.name).symlink_to(path)
     site_packages = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")})
-    Path(site_packages, "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    Path(site_packages, "outer.pth").write_text(f"{outer}\n")
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed")
     pip("--python", python, "install", *options, "--editable", tree)
     where = "import picaption.device, picaption.models; print(picaption.device.__file__)"
