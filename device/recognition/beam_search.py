@@ -40,7 +40,7 @@ class Beams:
     words: list[tuple[int, ...]]
 
 
-#: A way to go on: the row of a hypothesis, the id of the next word, and the log-probability of both.
+#: A way to go on: the row of a hypothesis, the id of the next word, and their log-probability.
 Candidate = tuple[int, int, float]
 
 
