@@ -358,6 +358,10 @@ def _check_data(settings: Settings) -> None:
         "captions need the folder of their pictures: set images",
     )
     _need(
+        not settings.scst_epochs or not settings.captions or bool(settings.dev),
+        "self-critical training is watched on dev pictures: set dev, or leave out scst_epochs",
+    )
+    _need(
         not settings.text or bool(settings.labels and settings.captions),
         "text is for labelled pictures beside captioned ones to borrow from: set labels and "
         "captions too",

@@ -14,7 +14,7 @@ FILES = [
 
 #: Words that say nothing of a thing, wherever they stand between underscores in an identifier.
 VAGUE_WORDS = frozenset(
-    ["told", "seen", "said", "anew", "given", "gives", "kept", "whole", "each", "squash"]
+    ["told", "seen", "said", "again", "given", "gives", "kept", "whole", "each", "squash"]
     + ["picture", "pictures"]
 )
 #: Identifiers that are as vague by themselves, and useful as a part of longer ones.

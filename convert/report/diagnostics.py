@@ -1,4 +1,4 @@
-"""What is wrong with a conversion, and what mends it: a rule for each symptom in its figures."""
+"""The problems of a conversion and their fixes: a rule for each symptom in its figures."""
 
 from collections.abc import Iterator
 from operator import attrgetter
@@ -27,7 +27,7 @@ INTEGER_ACTIVATIONS = ("int8", "int16")
 
 
 def diagnose(report: Report) -> list[Advice]:
-    """Return what is wrong with a conversion; nothing if nothing is."""
+    """Return the problems of a conversion, with their fixes; an empty list if there are none."""
     rules = (
         not_written,
         per_tensor_scales,

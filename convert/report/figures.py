@@ -104,7 +104,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Advice:
-    """A symptom that the figures show, and what mends it."""
+    """A symptom that the figures show, and its fix."""
 
     symptom: str
     fix: str

@@ -85,7 +85,7 @@ def _advice_section(report: Report) -> str:
         for advice in report.advice
     )
     content = f"<ul>{items}</ul>" if items else "<p>Nothing that these figures show.</p>"
-    return html_section("What is off", "What the figures below show, and what mends it.", content)
+    return html_section("What is off", "What the figures below show, and how to fix it.", content)
 
 
 def _layers_section(layers: Sequence[LayerFigures]) -> str:

@@ -91,7 +91,7 @@ def read_accuracy(path: str | os.PathLike[str], digest: str, beam: int) -> dict[
         or not isinstance(figures.get("model"), str)
         or "pictures" not in figures
     ):
-        raise PicaptionError(f"{path} is not what picaption evaluate --json writes; write it anew")
+        raise PicaptionError(f"{path} is not what picaption evaluate --json writes; write it again")
     try:
         evaluated_digest = hashlib.sha256(Path(figures["model"]).read_bytes()).hexdigest()
     except OSError as error:

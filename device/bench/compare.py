@@ -41,7 +41,7 @@ def compare_files(before: str | os.PathLike[str], after: str | os.PathLike[str])
 def read_report(path: str | os.PathLike[str]) -> Report:
     """Return the report in a JSON file; raises PicaptionError if it holds none of this version."""
     values = read_json(path, "what picaption bench --json wrote")
-    unusable = PicaptionError(f"{path} is not what picaption bench --json writes; write it anew")
+    unusable = PicaptionError(f"{path} is not what picaption bench --json writes; write it again")
     if not isinstance(values, dict) or "version" not in values:
         raise unusable
     if values["version"] != JSON_VERSION:

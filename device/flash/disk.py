@@ -153,7 +153,7 @@ def write_image(image: Path, device: str | Path, on_progress: Progress | None = 
         except OSError as error:
             raise PicaptionError(
                 f"{device}: writing failed after {done / 1e6:.0f} MB ({error.strerror}): put the "
-                "card in again, or take another, and begin anew"
+                "card in again, or take another, and start again"
             ) from None
 
 

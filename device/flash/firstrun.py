@@ -103,14 +103,14 @@ def with_run(command_line: str) -> str:
     if len(command_line.splitlines()) != 1:
         raise PicaptionError(
             "cmdline.txt: not one line, as the kernel's command line has to be; mend it, or write "
-            "the card anew"
+            "the card again"
         )
     words = command_line.split()
     scripts = [word.removeprefix(_RUN).strip('"') for word in words if word.startswith(_RUN)]
     if scripts and scripts[0] not in (SCRIPT, *_IMAGER_SCRIPTS):
         raise PicaptionError(
             f"cmdline.txt has systemd run {scripts[0]} at boot: boot the Pi once, or write the "
-            "card anew"
+            "card again"
         )
     ours = ("systemd.run", "systemd.unit=kernel-command-line")
     return " ".join([word for word in words if not word.startswith(ours)] + WORDS) + "\n"

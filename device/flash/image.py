@@ -155,7 +155,7 @@ def copy_image(source: Path, target: Path, on_progress: Progress | None = None) 
                         on_progress(file.tell(), total)
             except (lzma.LZMAError, EOFError):
                 raise PicaptionError(
-                    f"{source}: damaged: it cannot be decompressed; fetch it anew"
+                    f"{source}: damaged: it cannot be decompressed; fetch it again"
                 ) from None
 
 

@@ -88,7 +88,7 @@ FILES = {
 
 
 class InstallError(Exception):
-    """One line that says what is wrong with a payload, or with installing it."""
+    """One line that names what a payload, or its installation, failed at."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def unpack(payload: Path, manifest: Manifest, folder: Path) -> None:
     with tarfile.open(payload, "r:") as archive:
         members = {member.name: member for member in archive}
         if members.keys() - {MANIFEST} != manifest.files.keys():
-            raise InstallError(f"{payload}: its files are not those of its manifest; make it anew")
+            raise InstallError(f"{payload}: its files are not those of its manifest; make it again")
         for name, checksum in manifest.files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def unpack(payload: Path, manifest: Manifest, folder: Path) -> None:
                 shutil.copyfileobj(source, file, 1 << 20)
             with open(target, "rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
-                    raise InstallError(f"{payload}: {name} is damaged; make it anew")
+                    raise InstallError(f"{payload}: {name} is damaged; make it again")
 
 
 def _open_member(archive: tarfile.TarFile, member: tarfile.TarInfo, payload: Path) -> IO[bytes]:
@@ -211,7 +211,7 @@ def _install_wheels(folder: Path, payload: Path) -> None:
     wheels = sorted((folder / "wheels").iterdir())
     pip = next((wheel for wheel in wheels if wheel.name.startswith("pip-")), None)
     if not pip:
-        raise InstallError(f"{payload}: there is no pip in it; make it anew")
+        raise InstallError(f"{payload}: there is no pip in it; make it again")
     venv = folder / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", venv)
     run(

@@ -87,7 +87,7 @@ def write(boot: BootPartition, files: dict[str, bytes | Path]) -> None:
     if boot.free() < needed:
         raise PicaptionError(
             f"{boot.path}: {needed / 1e6:.0f} MB are needed, and {boot.free() / 1e6:.0f} are free: "
-            "write the card anew, or remove what does not belong there"
+            "write the card again, or remove what does not belong there"
         )
     for name, content in files.items():
         if isinstance(content, Path) or boot.read(name) != content:

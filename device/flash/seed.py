@@ -131,7 +131,7 @@ def _read_list(user_data: YamlMapping, name: str) -> list[Any]:
     value = user_data.get(name) or []
     if not isinstance(value, list):
         raise PicaptionError(
-            f"user-data: {name} is no list there; make it one, or write the card anew"
+            f"user-data: {name} is no list there; make it one, or write the card again"
         )
     return value
 
@@ -142,17 +142,17 @@ def _read_mapping(boot: BootPartition, name: str) -> YamlMapping:
     if name == "user-data" and content.strip() and not content.startswith(b"#cloud-config"):
         raise PicaptionError(
             "user-data: no #cloud-config, nothing can be added to it; make it one, or write the "
-            "card anew"
+            "card again"
         )
     try:
         mapping = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}, line {mark.line + 1}" if mark else name
-        raise PicaptionError(f"{where}: not YAML; mend it, or write the card anew") from None
+        raise PicaptionError(f"{where}: not YAML; mend it, or write the card again") from None
     if mapping is not None and not isinstance(mapping, dict):
         raise PicaptionError(
-            f"{name}: it holds no names and values; mend it, or write the card anew"
+            f"{name}: it holds no names and values; mend it, or write the card again"
         )
     return mapping or {}
 

@@ -1,4 +1,4 @@
-"""`picaption doctor`: what this board has and lacks for picaption, and what mends it."""
+"""`picaption doctor`: what this board has and lacks for picaption, and the fix for each lack."""
 
 import importlib
 import importlib.util
@@ -194,7 +194,7 @@ def check_cameras() -> Finding:
             "cameras",
             "problem",
             f"{', '.join(closed)} may not be opened by this user",
-            "sudo usermod -aG video $USER, then log in anew",
+            "sudo usermod -aG video $USER, then log in again",
         )
     return Finding("cameras", "ok", ", ".join(cameras))
 
@@ -234,7 +234,7 @@ def check_groups() -> Finding:
         "groups",
         "warning",
         "this user is not in the group video",
-        "sudo usermod -aG video $USER, then log in anew",
+        "sudo usermod -aG video $USER, then log in again",
     )
 
 
@@ -361,7 +361,7 @@ CHECKS = (
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def doctor_command(as_json: bool) -> None:
-    """Check this board, and say what mends it.
+    """Check this board and name the fixes.
 
     Exits with 1 if there is a problem.
     """

@@ -70,7 +70,7 @@ def train(settings: Settings, data_root: str | Path, folder: str | Path) -> None
     if saved_settings.exists() and read_saved_settings(saved_settings) != settings:
         raise PicaptionError(
             f"{run.folder} holds a run of other settings: give another --out, or remove it to "
-            "start anew"
+            "start again"
         )
     if (run.folder / "finished").exists():
         logger.info(

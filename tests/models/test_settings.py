@@ -145,6 +145,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize(
     "overrides, message",
     [
+        (["scst_epochs=1"], "self-critical training is watched on dev pictures: set dev"),
         (
             ["network=resnet"],
             "network = 'resnet': it is one of mobilenet_v2, efficientnet_lite0, classic",
@@ -261,9 +262,9 @@ RENAMED = {
 
 
 def test_old_names_in_a_recipe_mean_the_new_ones_and_warn(recipe, caplog):
-    recipe.write_text(recipe.read_text() + OLD)
+    recipe.write_text(recipe.read_text() + 'dev = "dev.txt"\n' + OLD)
     assert read_settings(recipe) == Settings(
-        captions="told.txt", images="pictures", epochs=5, **RENAMED
+        captions="told.txt", images="pictures", dev="dev.txt", epochs=5, **RENAMED
     )
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == len(RENAMED)
@@ -271,7 +272,7 @@ def test_old_names_in_a_recipe_mean_the_new_ones_and_warn(recipe, caplog):
 
 
 def test_a_recipe_overrides_its_base_by_either_name(recipe, tmp_path):
-    recipe.write_text(recipe.read_text() + "each = 2\nscst_epochs = 4\n")
+    recipe.write_text(recipe.read_text() + 'dev = "dev.txt"\neach = 2\nscst_epochs = 4\n')
     derived = tmp_path / "derived.toml"
     derived.write_text('base = "recipe.toml"\ncaptions_per_image = 6\nreward_epochs = 7\n')
     settings = read_settings(derived)

@@ -33,7 +33,7 @@ def test_accuracy_is_that_of_the_same_bundle(tmp_path):
         read_accuracy(path, "0" * 64, 3)
     for text, message in (
         (json.dumps(figures | {"model": "gone.tflite"}), "gone.tflite, which cannot be read"),
-        ("[1]", "write it anew"),
+        ("[1]", "write it again"),
         ("{", "holds no JSON"),
         ("{}", "is not what picaption evaluate --json writes"),
     ):
