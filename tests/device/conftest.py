@@ -1,6 +1,7 @@
 """The device's tests need no TensorFlow: their bundle is the one that is checked in."""
 
 import logging
+import os
 import shutil
 
 import pytest
@@ -29,3 +30,17 @@ def call(capfd):
     yield call
     logger.handlers[:] = handlers
     logger.setLevel(level)
+
+
+@pytest.fixture
+def vcgencmd(tmp_path, monkeypatch):
+    """Puts a vcgencmd on the path that prints `text` for the argument `name`, and else fails."""
+
+    def install(name, text):
+        program = tmp_path / "bin" / "vcgencmd"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n[ \"$1\" = {name} ] || exit 1\ncat <<'END'\n{text}END\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+    return install

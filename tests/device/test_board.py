@@ -1,6 +1,5 @@
 """What boards say of themselves, as the files of real ones have it."""
 
-import os
 import re
 
 import pytest
@@ -14,20 +13,6 @@ def files(tmp_path, monkeypatch):
     for name in ("_MODEL", "_TEMPERATURE", "_THROTTLED", "_GOVERNOR"):
         monkeypatch.setattr(board, name, tmp_path / name)
     return lambda name, text: (tmp_path / name).write_text(text)
-
-
-@pytest.fixture
-def vcgencmd(tmp_path, monkeypatch):
-    """Puts a vcgencmd on the path that prints `text` for the argument `name`, and fails else."""
-
-    def install(name, text):
-        program = tmp_path / "bin" / "vcgencmd"
-        program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\n[ \"$1\" = {name} ] || exit 1\ncat <<'END'\n{text}END\n")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-    return install
 
 
 def test_a_pi_5(files):

@@ -44,20 +44,6 @@ def files(tmp_path, monkeypatch):
     return write
 
 
-@pytest.fixture
-def vcgencmd(tmp_path, monkeypatch):
-    """Puts a vcgencmd on the path that prints `text` for the argument `name`, and else fails."""
-
-    def install(name, text):
-        program = tmp_path / "bin" / "vcgencmd"
-        program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\n[ \"$1\" = {name} ] || exit 1\ncat <<'END'\n{text}END\n")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-    return install
-
-
 def test_a_pi_5(files):
     files("_MODEL", "Raspberry Pi 5 Model B Rev 1.0\0")
     files(

@@ -20,28 +20,14 @@ from picaption.device.bundle.archive import (
     write_bundle,
 )
 from picaption.device.bundle.bundle import Bundle
-from picaption.device.bundle.metadata import Beam, Input, Metadata, to_json
+from picaption.device.bundle.metadata import to_json
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.errors import PicaptionError
+from tests.device.fakes.metadata import METADATA
 
 #: A graph by its first bytes only.
 GRAPH = b"\x1c\0\0\0TFL3" + bytes(range(24))
-METADATA = Metadata(
-    "tiny",
-    "Apache-2.0",
-    "single-label",
-    Input(32, 48, "crop"),
-    3,
-    Beam(2, 1, 9, 1.25),
-    ("a", "on top"),
-    ("cat", "dog"),
-    0.25,
-    0.75,
-    0.5,
-    {"pictures": 3},
-    {"CIDEr": 0.5},
-)
 CONTENTS = Contents(
     GRAPH, METADATA, ("cat", "großer Hund"), Vocabulary((*SPECIAL_WORDS, "a", "cat"))
 )

@@ -6,22 +6,7 @@ import pytest
 
 from picaption.device.bundle.metadata import Beam, Input, Metadata, from_json, to_json
 from picaption.device.errors import PicaptionError
-
-METADATA = Metadata(
-    "tiny",
-    "Apache-2.0",
-    "single-label",
-    Input(32, 48, "crop"),
-    3,
-    Beam(2, 1, 9, 1.25),
-    ("a", "on top"),
-    ("cat", "dog"),
-    0.25,
-    0.75,
-    0.5,
-    {"pictures": 3},
-    {"CIDEr": 0.5},
-)
+from tests.device.fakes.metadata import METADATA
 
 
 def test_metadata_is_read_as_it_was_written():

@@ -1,0 +1,19 @@
+"""Metadata with a value of its own for every entry."""
+
+from picaption.device.bundle.metadata import Beam, Input, Metadata
+
+METADATA = Metadata(
+    "tiny",
+    "Apache-2.0",
+    "single-label",
+    Input(32, 48, "crop"),
+    3,
+    Beam(2, 1, 9, 1.25),
+    ("a", "on top"),
+    ("cat", "dog"),
+    0.25,
+    0.75,
+    0.5,
+    {"pictures": 3},
+    {"CIDEr": 0.5},
+)
