@@ -182,8 +182,9 @@ def gather_beams(beams: Beams, candidates: list[Candidate]) -> None:
     count = len(candidates)
     unused = len(beams.words) - count
     rows, word_ids, totals = zip(*candidates)
-    beams.history[:count, :-1] = beams.history[list(rows), 1:]
-    beams.history[:count, -1] = word_ids
+    if beams.history.size:  # A unigram model has no history.
+        beams.history[:count, :-1] = beams.history[list(rows), 1:]
+        beams.history[:count, -1] = word_ids
     beams.words = [beams.words[row] + (word_id,) for row, word_id, _ in candidates] + [()] * unused
     beams.totals.fill(-np.inf)
     beams.totals[:count] = totals

@@ -243,3 +243,17 @@ def test_the_greatest_are_among_few(size, count):
         assert sorted(values[places])[-count:] == sorted(values)[-count:]
     values = np.arange(3789, dtype=np.float32)[random.permutation(3789)]
     assert len(top_candidates(values, 6)) < 30
+
+
+def test_a_unigram_model_has_no_history():
+    def next_word(history):
+        assert history.shape == (2, 0)
+        scores = np.full((2, SIZE), -np.inf, np.float32)
+        scores[:, [A, B, END_ID]] = np.log([0.5, 0.2, 0.3])
+        return scores
+
+    beam = Beam(width=2, min_words=1, max_words=2, length_penalty=0.0)
+    best, second = beam_search(next_word, 1, beam)
+    assert (best.words, second.words) == ((A,), (A, A))
+    assert math.exp(best.log_probability) == pytest.approx(0.5 * 0.3)
+    assert math.exp(second.log_probability) == pytest.approx(0.5 * 0.5 * 0.3)
