@@ -32,7 +32,7 @@ from .metrics import (
     style_figures,
     top_k_accuracy,
 )
-from .object_hallucination import hallucination_figures
+from .object_hallucination import chair_figures, hallucination_figures
 
 #: How many of an image's tags are compared with its captions.
 TAGS = 5
@@ -173,6 +173,7 @@ def evaluate_captions(
     if any(record.labels for record in records):
         labels = [record.labels for record in records]
         figures |= hallucination_figures(texts, labels, dataset.classes)
+        figures |= chair_figures(texts, labels, dataset.classes, list(references.values()))
     if training:
         features = [image.features[0] for image in encoded]
         copied = copy_captions(recognizer, features, training, skipped)

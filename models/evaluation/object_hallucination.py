@@ -1,14 +1,20 @@
 """Whether a caption names objects that its image shows, and objects that it does not.
 
 After CHAIR (Rohrbach et al., "Object hallucination in image captioning", EMNLP 2018), which counts
-named objects that are absent, with a list of synonyms. The synonyms here are a list of our own for
-the names of COCO's classes.
+named objects that are absent, with a list of synonyms for the names of COCO's classes. There are
+two lists: CHAIR's own with its rules, in models/mappings/chair_synonyms.txt, and SYNONYMS, a list
+of our own that takes any other labels as well.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from ..data.tokenizer import tokenize
 from .metrics import percent
+
+#: CHAIR's list: a class a line, first its name, then its synonyms, a comma between.
+CHAIR_SYNONYMS = Path(__file__).parents[1] / "mappings" / "chair_synonyms.txt"
 
 #: A phrase as a tuple of words, and the labels that it names.
 Phrases = Mapping[tuple[str, ...], set[str]]
@@ -93,6 +99,11 @@ OTHER_THINGS = (
 )
 #: With "baby" before it, each of these is no person.
 ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe")
+#: CHAIR's double words that name none of the 80 classes; later versions of it have the second.
+CHAIR_OTHER_THINGS = ("home plate", "train track")
+#: By CHAIR's rules "baby" and "adult" before these, and "passenger" before those, are no person.
+CHAIR_ANIMALS = (*ANIMALS, "animal", "cub")
+CHAIR_VEHICLES = ("jet", "train")
 #: Irregular plurals.
 PLURALS = {
     "person": "persons",
@@ -102,6 +113,8 @@ PLURALS = {
     "sheep": "sheep",
     "ox": "oxen",
     "calf": "calves",
+    "thief": "thieves",
+    "grandchild": "grandchildren",
     "knife": "knives",
     "human": "humans",
 }
@@ -136,21 +149,55 @@ def object_phrases(labels: Collection[str]) -> Phrases:
         a hot dog is no dog.
     """
     phrases: dict[tuple[str, ...], set[str]] = {}
-
     known = set(labels)
-
-    def add(phrase: str, named: set[str]) -> None:
-        words = split_words(phrase)
-        for form in {words, (*words[:-1], *map(plural, words[-1:]))} - {()}:
-            phrases.setdefault(form, set()).update(named)
-
     for thing in OTHER_THINGS:
-        add(thing, set())
+        _add_phrase(phrases, thing, set())
     for animal in ANIMALS:
-        add(f"baby {animal}", {animal} & known)
+        _add_phrase(phrases, f"baby {animal}", {animal} & known)
     for label in {*labels, *SYNONYMS}:
         for phrase in (label, *SYNONYMS.get(label, "").split(",")):
-            add(phrase, {label} & known)
+            _add_phrase(phrases, phrase, {label} & known)
+    return phrases
+
+
+def _add_phrase(phrases: dict[tuple[str, ...], set[str]], phrase: str, labels: set[str]) -> None:
+    """Let a phrase and its plural name `labels`, besides what they name already."""
+    words = split_words(phrase)
+    for form in {words, (*words[:-1], *map(plural, words[-1:]))} - {()}:
+        phrases.setdefault(form, set()).update(labels)
+
+
+def read_chair_synonyms(path: Path = CHAIR_SYNONYMS) -> dict[str, tuple[str, ...]]:
+    """Return the words for each of CHAIR's classes, its name first; lines with a # are comments."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = [
+        tuple(name.strip() for name in line.split(","))
+        for line in lines
+        if line.strip() and not line.startswith("#")
+    ]
+    return {synonyms[0]: synonyms for synonyms in names}
+
+
+def chair_phrases() -> Phrases:
+    """Return the phrases that name the 80 classes by CHAIR's list, in the singular and the plural.
+
+    Phrases that name no class are there too, so that a train track is no train.
+    """
+    synonyms = read_chair_synonyms()
+    classes = {name: label for label, names in synonyms.items() for name in names}
+    phrases: dict[tuple[str, ...], set[str]] = {}
+    for name, label in classes.items():
+        _add_phrase(phrases, name, {label})
+    for thing in CHAIR_OTHER_THINGS:
+        _add_phrase(phrases, thing, set())
+    for qualifier, nouns in (
+        ("baby", CHAIR_ANIMALS),
+        ("adult", CHAIR_ANIMALS),
+        ("passenger", CHAIR_VEHICLES),
+    ):
+        for noun in nouns:
+            labels: set[str] = {classes[noun]} if noun in classes else set()
+            _add_phrase(phrases, f"{qualifier} {noun}", labels)
     return phrases
 
 
@@ -163,20 +210,47 @@ def named_objects(caption: str, phrases: Phrases) -> set[str]:
         caption: A text.
         phrases: Of `object_phrases`.
     """
-    words = split_words(caption)
+    return set(object_mentions(caption, phrases))
+
+
+def object_mentions(caption: str, phrases: Phrases) -> list[str]:
+    """Return the label that each mention of an object in a caption names, as `named_objects` does.
+
+    A label that is mentioned twice is there twice; a phrase that names two labels mentions both.
+    """
+    return _mentions(split_words(caption), phrases)
+
+
+def chair_mentions(caption: str, phrases: Phrases) -> list[str]:
+    """Return the class that each mention of an object in a caption names, by CHAIR's rules.
+
+    Unlike `object_mentions` it leaves words with a hyphen together, and no "seat" of a caption with
+    a "toilet" is a chair.
+
+    Args:
+        caption: A text.
+        phrases: Of `chair_phrases`.
+    """
+    words = tokenize(caption)
+    if not {"toilet", "toilets"}.isdisjoint(words):
+        words = [word for word in words if word not in ("seat", "seats")]
+    return _mentions(words, phrases)
+
+
+def _mentions(words: Sequence[str], phrases: Phrases) -> list[str]:
     longest = max(map(len, phrases), default=0)
-    named: set[str] = set()
+    mentions: list[str] = []
     start = 0
     while start < len(words):
         for length in range(longest, 0, -1):
-            labels = phrases.get(words[start : start + length])
+            labels = phrases.get(tuple(words[start : start + length]))
             if labels is not None:
-                named |= labels
+                mentions += sorted(labels)
                 start += length
                 break
         else:
             start += 1
-    return named
+    return mentions
 
 
 def hallucination_figures(
@@ -193,8 +267,8 @@ def hallucination_figures(
         `labelled_pictures`, how many images have labels, and in per cent of these:
         `names_an_object`; `names_an_object_but_person`, of the images with another label than
         person, because "a man" is right for nearly every image of people; and
-        `names_an_absent_object`, a class that is none of the image's labels, synonyms included
-        (CHAIR by sentence). They are None if there is no such image.
+        `names_an_absent_object`, a class that is none of the image's labels, synonyms included.
+        They are None if there is no such image.
     """
     phrases = object_phrases(classes)
     labelled = [
@@ -215,8 +289,77 @@ def hallucination_figures(
     }
 
 
+def chair_figures(
+    captions: Sequence[str],
+    labels: Sequence[Iterable[str]],
+    classes: Collection[str],
+    references: Sequence[Iterable[str]],
+) -> dict[str, float | None]:
+    """Return CHAIR's figures by its own list of synonyms, and by ours.
+
+    An object is in an image if it is one of its labels or if a human caption names it. All captions
+    count, also those of images without labels.
+
+    Args:
+        captions: The captions.
+        labels: For each, the names of its image's classes.
+        classes: All names of classes.
+        references: For each, the human captions of its image.
+
+    Returns:
+        In per cent by CHAIR's list: `CHAIRs`, of all captions those that name an object that is not
+        in the image; `CHAIRi`, of all mentions of objects those of an object that is not in the
+        image; `object_recall`, of all objects in images those that the caption names. These three
+        are left out if the list has none of the classes; labels that it does not have are no
+        objects. Then the same by our own list, with `_own_words` behind their names. A figure is
+        None where there is nothing to count.
+    """
+    figures: dict[str, float | None] = {}
+    images = [
+        (caption, set(names), texts) for caption, names, texts in zip(captions, labels, references)
+    ]
+    known = set(read_chair_synonyms())
+    if not known.isdisjoint(classes):
+        figures = _chair_rates(
+            [(caption, names & known, texts) for caption, names, texts in images],
+            partial(chair_mentions, phrases=chair_phrases()),
+        )
+    own = _chair_rates(images, partial(object_mentions, phrases=object_phrases(classes)))
+    return figures | {f"{name}_own_words": value for name, value in own.items()}
+
+
+def _chair_rates(
+    images: Sequence[tuple[str, set[str], Iterable[str]]], mentions: Callable[[str], list[str]]
+) -> dict[str, float | None]:
+    """Return the three figures for each image's caption, labels and references."""
+    hallucinating = 0
+    hallucinated = 0
+    mentioned = 0
+    recalled = 0
+    present = 0
+    for caption, image_labels, references in images:
+        objects = image_labels.union(*map(mentions, references))
+        named = mentions(caption)
+        absent = [label for label in named if label not in objects]
+        hallucinating += bool(absent)
+        hallucinated += len(absent)
+        mentioned += len(named)
+        recalled += len(objects.intersection(named))
+        present += len(objects)
+    return {
+        "CHAIRs": _ratio(hallucinating, len(images)),
+        "CHAIRi": _ratio(hallucinated, mentioned),
+        "object_recall": _ratio(recalled, present),
+    }
+
+
 def _share(objects: Sequence[set[str]]) -> float | None:
     """Return how many per cent of the sets have an object, None for no sets."""
-    if not objects:
+    return _ratio(sum(map(bool, objects)), len(objects))
+
+
+def _ratio(count: int, total: int) -> float | None:
+    """Return `count` in per cent of `total`, None for a total of 0."""
+    if not total:
         return None
-    return percent(sum(map(bool, objects)) / len(objects))
+    return percent(count / total)

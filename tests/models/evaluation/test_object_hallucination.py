@@ -4,13 +4,20 @@ import pytest
 
 from picaption.models.evaluation.object_hallucination import (
     SYNONYMS,
+    chair_figures,
+    chair_mentions,
+    chair_phrases,
     hallucination_figures,
     named_objects,
+    object_mentions,
     object_phrases,
     plural,
+    read_chair_synonyms,
 )
 
 COCO = frozenset((*SYNONYMS, "zebra", "elephant", "giraffe", "bench", "pizza", "sink"))
+CHAIR = ("CHAIRs", "CHAIRi", "object_recall")
+OWN_WORDS = tuple(f"{name}_own_words" for name in CHAIR)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +82,66 @@ def test_only_the_labels_that_are_asked_for_are_named():
     assert named_objects("a woman", object_phrases(())) == set()
 
 
+def test_a_label_is_there_as_often_as_it_is_mentioned():
+    caption = "A man, a woman and their dogs"
+    assert object_mentions(caption, object_phrases(COCO)) == ["person", "person", "dog"]
+    assert object_mentions(caption, object_phrases({"person", "woman"})) == [
+        "person",
+        "person",
+        "woman",
+    ]
+
+
+def test_chairs_list_has_cocos_classes():
+    synonyms = read_chair_synonyms()
+    assert len(synonyms) == 80 and set(SYNONYMS) <= set(synonyms)
+    assert synonyms["motorcycle"] == (
+        "motorcycle",
+        "scooter",
+        "motor bike",
+        "motor cycle",
+        "motorbike",
+        "scooter",
+        "moped",
+    )
+    assert synonyms["cow"][-1] == "bison" and synonyms["toothbrush"] == ("toothbrush",)
+    names = [name for words in synonyms.values() for name in set(words)]
+    assert len(names) == len(set(names)) and "" not in names
+
+
+@pytest.mark.parametrize(
+    "caption, mentions",
+    [
+        ("Two men, a WOMAN and three puppies.", ["person", "person", "dog"]),
+        ("thieves and grandchildren", ["person", "person"]),
+        ("geese on benches near buses", ["bird", "bench", "bus"]),
+        ("motor bikes", ["motorcycle"]),
+        ("a bike and a motorcycle", ["bicycle", "motorcycle"]),
+        ("a hot dog, two hot dogs", ["hot dog", "hot dog"]),
+        ("a dog is hot", ["dog"]),
+        ("wine glasses and a glass", ["wine glass"]),
+        ("a street light", ["traffic light"]),
+        ("home plate", []),
+        ("the train is on the train tracks", ["train"]),
+        ("a toilet seat", ["toilet"]),
+        ("the seats of the toilets", ["toilet"]),
+        ("a seat", ["chair"]),
+        ("a baby elephant and an adult zebra", ["elephant", "zebra"]),
+        ("a baby animal and a bear cub", ["bear"]),
+        ("a baby sees an adult", ["person", "person"]),
+        ("a passenger jet, a passenger train", ["airplane", "train"]),
+        ("a passenger bus", ["person", "bus"]),
+        ("a bow tie", ["tie"]),
+        ("a dining table", ["dining table"]),
+        ("a man's orange shirt", ["person", "orange"]),
+        ("an orange-and-white wall", []),
+        ("", []),
+    ],
+)
+def test_chairs_rules_by_hand(caption, mentions):
+    assert chair_mentions(caption, chair_phrases()) == mentions
+
+
 def test_the_share_that_names_an_object_by_hand():
     captions = ["a man runs", "a man and his dog", "a man runs", "a cat sleeps", "a man runs"]
     labels = [("person", "dog"), ("person", "dog"), ("person",), ("dog",), ()]
@@ -98,3 +165,63 @@ def test_the_share_that_names_an_object_by_hand():
         ]
         == 0.0
     )
+
+
+def test_chairs_figures_by_hand():
+    captions = [
+        # A reference names the frisbee, which has no label; a man and a boy are two mentions.
+        "a man and a boy with a frisbee",
+        # Both mentions of dogs are wrong; a reference names the table.
+        "a dog and dogs on a table",
+        "nothing at all",
+        "a train on train tracks",
+        # An image without labels: a bird is there.
+        "a bird on a bench",
+    ]
+    labels = [("person", "dog"), ("hot dog",), ("cat",), ("train",), ()]
+    references = [
+        ["A puppy catches a frisbee.", "A dog."],
+        ["Hot dogs on a table."],
+        ["A cat on two beds.", "A cat."],
+        [],
+        ["Two geese."],
+    ]
+    classes = ("bed", "bench", "bird", "cat", "dining table", "dog", "frisbee", "hot dog")
+    classes += ("person", "train")
+    # Two of five captions; two dogs and a bench of 3 + 3 + 0 + 1 + 2 mentions. Named are person and
+    # frisbee of three objects, the table of two, none of cat and bed, the train, and the bird.
+    assert chair_figures(captions, labels, classes, references) == {
+        "CHAIRs": 40.0,
+        "CHAIRi": 33.33,
+        "object_recall": 55.56,
+        "CHAIRs_own_words": 40.0,
+        "CHAIRi_own_words": 33.33,
+        "object_recall_own_words": 55.56,
+    }
+    # Without a class for it, none is absent by our own words; CHAIR's list always has dogs.
+    figures = chair_figures(["a man and his dog"], [("person",)], ("person",), [[]])
+    assert [figures[name] for name in CHAIR] == [100.0, 50.0, 100.0]
+    assert [figures[name] for name in OWN_WORDS] == [0.0, 0.0, 100.0]
+    nothing = dict.fromkeys((*CHAIR, *OWN_WORDS))
+    assert chair_figures([], [], ("dog",), []) == nothing
+    figures = chair_figures(["nothing"], [()], ("dog",), [["at all"]])
+    assert figures == nothing | {"CHAIRs": 0.0, "CHAIRs_own_words": 0.0}
+
+
+def test_the_lists_differ_and_chairs_needs_one_of_its_classes():
+    captions = ["a surfer on the grass"]
+    figures = chair_figures(captions, [("dog",)], ("dog", "person"), [["A dog."]])
+    # Surfers are none of CHAIR's persons.
+    assert [figures[name] for name in CHAIR] == [0.0, None, 0.0]
+    assert [figures[name] for name in OWN_WORDS] == [100.0, 100.0, 0.0]
+    captions = ["a church and a gas pump"]
+    references = [["A gas pump by a road."]]
+    figures = chair_figures(captions, [("gas pump",)], ("church", "gas pump"), references)
+    assert tuple(figures) == OWN_WORDS
+    assert list(figures.values()) == [100.0, 50.0, 100.0]
+    # Labels that CHAIR's list does not have are no objects of its figures.
+    captions = ["a dog and a gas pump"]
+    labels = [("dog", "gas pump", "church")]
+    figures = chair_figures(captions, labels, ("church", "dog", "gas pump"), [[]])
+    assert [figures[name] for name in CHAIR] == [0.0, 0.0, 100.0]
+    assert [figures[name] for name in OWN_WORDS] == [0.0, 0.0, 66.67]
