@@ -63,7 +63,11 @@ class Settings:
     label_train: str = ""
     label_dev: str = ""
     label_classes: str = ""
-    # Captions with labels, without their images: a share of the labelled images borrows from them.
+    # Captions of the labelled training images, in any layout of `captions`: an image that has some
+    # there learns from those. Those of other images, and of dev images, are left out.
+    label_captions: str = ""
+    # Captions with labels, without their images: a share of the labelled images that have none of
+    # their own borrows from them.
     text: str = ""
     transfer_share: float = 1.0
     folders: str = ""
@@ -364,6 +368,11 @@ def _check_data(settings: Settings) -> None:
     _need(
         not settings.text or bool(settings.labels and settings.captions),
         "text is for labelled pictures beside captioned ones to borrow from: set labels and "
+        "captions too",
+    )
+    _need(
+        not settings.label_captions or bool(settings.labels and settings.captions),
+        "label_captions are those of labelled pictures beside captioned ones: set labels and "
         "captions too",
     )
     _need(

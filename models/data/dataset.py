@@ -73,7 +73,48 @@ def load_data(settings: Settings, root: Path) -> TrainingData:
             "the training and dev pictures have different classes: "
             + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes)))
         )
-    return TrainingData(captions, captions_dev, labels, labels_dev)
+    data = TrainingData(captions, captions_dev, labels, labels_dev)
+    if settings.label_captions:
+        data = _add_own_captions(data, root / settings.label_captions)
+    return data
+
+
+def _add_own_captions(data: TrainingData, path: Path) -> TrainingData:
+    """Return the data, its labelled training images with the captions that a file has of them."""
+    assert data.labels is not None
+    captions = readers.read_caption_texts(path)
+    dev_paths = {
+        record.path.resolve()
+        for split in (data.captions_dev, data.labels_dev)
+        if split
+        for record in split.records
+    }
+    records = []
+    own = 0
+    dev = 0
+    for record in data.labels.records:
+        texts = captions.get(record.name)
+        if texts and record.path.resolve() in dev_paths:
+            dev += 1
+        elif texts:
+            own += 1
+            record = replace(record, captions=tuple(texts))
+        records.append(record)
+    if not own:
+        raise PicaptionError(
+            f"{path}: it has captions of none of the {len(records)} labelled training pictures: "
+            "check that label_captions and label_train name the same pictures"
+        )
+    logger.info(
+        "%s: %d of %d labelled images have captions of their own; left out those of %d dev images "
+        "and of %d images that are not for training",
+        path,
+        own,
+        len(records),
+        dev,
+        sum(map(bool, captions.values())) - own - dev,
+    )
+    return replace(data, labels=replace(data.labels, records=tuple(records)))
 
 
 def _load_captions(settings: Settings, root: Path) -> tuple[Split, Split | None]:
@@ -118,10 +159,10 @@ def _path(root: Path, name: str) -> Path | None:
 def add_transferred_captions(
     data: TrainingData, settings: Settings, root: Path, path: Path
 ) -> TrainingData:
-    """Give a `transfer_share` of the labelled images captions of other images (caption_transfer).
+    """Give labelled images captions of other images (caption_transfer).
 
     Args:
-        data: Its labelled images are given captions.
+        data: A `transfer_share` of its labelled images without captions is given some.
         settings: text, transfer_share and seed count.
         root: The folder that the path of the text starts from.
         path: A captions file in Flickr8k's layout: the captions to take where it exists, otherwise
@@ -131,9 +172,11 @@ def add_transferred_captions(
     records = data.labels.records
     if not path.exists():
         text = readers.read_text_captions(root / settings.text)
-        order = np.random.default_rng(settings.seed).permutation(len(records))
-        drawn = sorted(order[: round(settings.transfer_share * len(records))])
-        transferred = transfer_captions([records[index] for index in drawn], text, settings.seed)
+        uncaptioned = [record for record in records if not record.captions]
+        order = np.random.default_rng(settings.seed).permutation(len(uncaptioned))
+        drawn = sorted(order[: round(settings.transfer_share * len(uncaptioned))])
+        borrowers = [uncaptioned[index] for index in drawn]
+        transferred = transfer_captions(borrowers, text, settings.seed)
         lines = [
             f"{record.name}#{index}\t{caption}"
             for record in transferred
@@ -142,7 +185,8 @@ def add_transferred_captions(
         write_lines(path, lines)
     captions = readers.read_flickr8k(path, path.read_text(encoding="utf-8"))
     records = tuple(
-        replace(record, captions=tuple(captions.get(record.name, ()))) for record in records
+        replace(record, captions=record.captions or tuple(captions.get(record.name, ())))
+        for record in records
     )
     return replace(data, labels=replace(data.labels, records=records))
 

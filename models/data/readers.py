@@ -69,14 +69,21 @@ def read_captions(
     Raises:
         PicaptionError: The input is malformed, or nothing is left.
     """
-    text = read_text(captions, "captions")
+    return _collect(read_caption_texts(captions), images, split, captions, "captions")
+
+
+def read_caption_texts(path: str | Path) -> TextsByImage:
+    """Return the captions in a file of any layout of read_captions, without looking for images.
+
+    Raises:
+        PicaptionError: The file is missing or malformed.
+    """
+    text = read_text(path, "captions")
     if text.lstrip().startswith("{"):
-        texts = read_coco(captions, text)
-    elif text.partition("\n")[0].strip().lower().replace(" ", "") == "image,caption":
-        texts = read_kaggle(captions, text)
-    else:
-        texts = read_flickr8k(captions, text)
-    return _collect(texts, images, split, captions, "captions")
+        return read_coco(path, text)
+    if text.partition("\n")[0].strip().lower().replace(" ", "") == "image,caption":
+        return read_kaggle(path, text)
+    return read_flickr8k(path, text)
 
 
 def read_training_captions(

@@ -22,14 +22,14 @@ TAGGER_EPOCHS = 15
 def caption_examples(
     settings: Settings, data: TrainingData, features: Features, words: CaptionWords
 ) -> tuple[Examples, Examples | None]:
-    """Return (train, dev) Examples of all captions, transferred ones too, over cached features."""
+    """Return (train, dev) Examples of all captions, of labelled images too, over features."""
     train = _examples(data.captions, features.captions, words)
     dev = _examples(data.captions_dev, features.captions_dev, words)
     assert train is not None
-    if settings.text:
-        transferred = _examples(data.labels, features.labels, words)
-        assert transferred is not None
-        train = dataclasses.replace(join(train, transferred), labels=None)
+    if settings.text or settings.label_captions:
+        labelled = _examples(data.labels, features.labels, words)
+        assert labelled is not None
+        train = dataclasses.replace(join(train, labelled), labels=None)
     return train, dev
 
 

@@ -20,6 +20,7 @@ from picaption.device.recognition.classifier import probabilities
 
 from ..data.batches import Batches
 from ..data.dataset import (
+    Split,
     add_transferred_captions,
     learn_prompts,
     learn_tags,
@@ -95,9 +96,17 @@ def train(settings: Settings, data_root: str | Path, folder: str | Path) -> None
 def load_images(run: TrainingRun) -> None:
     """Read the images with their captions and labels."""
     run.data = load_data(run.settings, run.data_root)
+    own = _count_captioned(run.data.labels)
     if run.settings.text:
         path = run.folder / "borrowed.token.txt"
         run.data = add_transferred_captions(run.data, run.settings, run.data_root, path)
+    borrowed = _count_captioned(run.data.labels) - own
+    run.labelled_captions = {"own": own, "borrowed": borrowed}
+
+
+def _count_captioned(split: Split | None) -> int:
+    """Return how many images of a Split have captions."""
+    return sum(bool(record.captions) for record in split.records) if split else 0
 
 
 def learn_words(run: TrainingRun) -> None:
@@ -105,7 +114,7 @@ def learn_words(run: TrainingRun) -> None:
     if run.data.captions is None:
         return
     records = run.data.captions.records
-    if run.settings.text and run.data.labels:
+    if run.data.labels:
         records += run.data.labels.records
     # A run that continues keeps the ids of its words.
     vocabulary_path = run.folder / "vocabulary.txt"
@@ -131,6 +140,13 @@ def describe_bundle(run: TrainingRun) -> None:
         head = run.external.head_type
         save_classifier(run.external.classifier, run.folder / "classifier.npz")
     splits = vars(run.data).items()
+    provenance = {
+        "settings": dataclasses.asdict(settings),
+        "pictures": {name: len(split.records) for name, split in splits if split},
+    }
+    if settings.label_captions:
+        # Labelled images by where their captions are from.
+        provenance["captions"] = run.labelled_captions
     run.metadata = Metadata(
         name=settings.name,
         licence=settings.licence,
@@ -146,10 +162,7 @@ def describe_bundle(run: TrainingRun) -> None:
             settings.length_penalty,
             settings.tag_weight,
         ),
-        provenance={
-            "settings": dataclasses.asdict(settings),
-            "pictures": {name: len(split.records) for name, split in splits if split},
-        },
+        provenance=provenance,
     )
 
 

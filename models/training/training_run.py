@@ -56,6 +56,7 @@ class TrainingRun:
     folder: the run's folder, where every stage leaves its result
     external: the external network that the settings name, or None
     data: the images with their captions and labels
+    labelled_captions: how many labelled images have captions of their own, and borrowed ones
     words: None without captions
     classes: names of the classes
     metadata: of the bundle to come
@@ -69,6 +70,7 @@ class TrainingRun:
     folder: Path
     external: ExternalNetwork | None = None
     data: TrainingData = field(init=False)
+    labelled_captions: dict[str, int] = field(default_factory=dict)
     words: CaptionWords | None = None
     classes: tuple[str, ...] = ()
     metadata: Metadata = field(init=False)

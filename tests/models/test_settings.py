@@ -166,6 +166,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["captions="], "nothing to learn from"),
         (["images="], "captions need the folder of their pictures"),
         (["labels=l"], "labels need the folder of their pictures"),
+        (["label_captions=c"], "label_captions are those of labelled pictures beside captioned"),
         (["network=classic"], "the classic network starts from nothing"),
         (["dropout=1.5"], "dropout = 1.5: it is from 0"),
         (["smoothing=2"], "smoothing = 2.0: it is from 0"),
@@ -229,6 +230,9 @@ def test_every_recipe_of_the_project_can_be_read():
     assert settings["classic"].network == "classic" and settings["everyday"].captions.endswith(
         "Flickr8k.token.txt"
     )
+    true_pairs = settings["everyday_true_pairs"]
+    assert true_pairs.label_captions.endswith("captions_train.token.txt")
+    assert dataclasses.replace(true_pairs, label_captions="") == settings["everyday"]
 
 
 OLD = """

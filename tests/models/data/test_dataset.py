@@ -1,12 +1,14 @@
-"""What a run learns from: transferred captions, vocabulary, tags and prompts."""
+"""What a run learns from: own and transferred captions, vocabulary, tags and prompts."""
 
 import dataclasses
+import logging
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.errors import PicaptionError
 from picaption.models.data import dataset as reading
 from picaption.models.data.readers import Record, read_captions
 
@@ -23,6 +25,77 @@ def test_a_share_of_the_labelled_images_borrows(data, settings, tmp_path):
     path.write_text(f"{captioned[0].name}#0\tA kept caption.\n")
     again = reading.add_transferred_captions(loaded, some, data, path).labels.records
     assert [record.captions for record in again if record.captions] == [("A kept caption.",)]
+
+
+@pytest.fixture
+def own_settings(data, settings, tmp_path):
+    """Settings with captions of their own for three of six parts of each labelled photograph."""
+    path = tmp_path / "own.token.txt"
+    lines = (data / "captions.token.txt").read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if line.partition("#")[0][-5] in "0127"))
+    return dataclasses.replace(settings, label_captions=str(path))
+
+
+def captions_by_name(loaded):
+    return {record.name: record.captions for record in loaded.labels.records if record.captions}
+
+
+def test_labelled_images_have_their_own_captions(data, own_settings, caplog):
+    caplog.set_level(logging.INFO)
+    loaded = reading.load_data(own_settings, data)
+    own = captions_by_name(loaded)
+    assert sorted(own) == [
+        f"{name}_{part}.jpg" for name in ("astronaut", "cat", "coffee") for part in range(3)
+    ]
+    assert own["cat_1.jpg"] == ("A cat is looking at the camera.", "A brown cat's face.")
+    assert not any(record.captions for record in loaded.labels_dev.records)
+    assert (
+        "9 of 18 labelled images have captions of their own; left out those of 0 dev images and "
+        "of 3 images that are not for training" in caplog.text
+    )
+
+
+def test_dev_images_among_the_labelled_ones_have_no_captions(data, own_settings, caplog):
+    caplog.set_level(logging.INFO)
+    overlapping = dataclasses.replace(own_settings, label_train="")
+    loaded = reading.load_data(overlapping, data)
+    assert len(loaded.labels.records) == 24
+    assert captions_by_name(loaded) == captions_by_name(reading.load_data(own_settings, data))
+    assert "left out those of 3 dev images and of 0 images" in caplog.text
+    # Nor do the dev images of the captions.
+    loaded = reading.load_data(dataclasses.replace(overlapping, label_dev=""), data)
+    assert not any("_7" in name for name in captions_by_name(loaded))
+
+
+def test_only_images_without_own_captions_borrow(data, own_settings, tmp_path):
+    half = dataclasses.replace(own_settings, transfer_share=0.5)
+    loaded = reading.load_data(half, data)
+    own = captions_by_name(loaded)
+    path = tmp_path / "borrowed.token.txt"
+    captioned = captions_by_name(reading.add_transferred_captions(loaded, half, data, path))
+    assert len(captioned) == len(own) + round((18 - len(own)) / 2)
+    assert captioned | own == captioned
+    # Not even where the file has some for them.
+    path.write_text("cat_0.jpg#0\tA borrowed caption.\n")
+    again = reading.add_transferred_captions(loaded, half, data, path)
+    assert captions_by_name(again) == own
+
+
+def test_the_draw_of_those_that_borrow_is_that_of_the_seed(data, settings, tmp_path):
+    some = dataclasses.replace(settings, transfer_share=0.5)
+    loaded = reading.load_data(some, data)
+    transferred = reading.add_transferred_captions(loaded, some, data, tmp_path / "borrowed")
+    drawn = np.random.default_rng(some.seed).permutation(18)[:9]
+    names = {loaded.labels.records[index].name for index in drawn}
+    assert set(captions_by_name(transferred)) == names
+
+
+def test_captions_of_other_images_alone_are_refused(data, settings, tmp_path):
+    path = tmp_path / "others.token.txt"
+    path.write_text("dog.jpg#0\tA dog.\ncat_7.jpg#0\tA cat.\n")
+    others = dataclasses.replace(settings, label_captions=str(path))
+    with pytest.raises(PicaptionError, match="captions of none of the 18 labelled training"):
+        reading.load_data(others, data)
 
 
 def test_vocabulary_and_tags_are_the_frequent_words(data):

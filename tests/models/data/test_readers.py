@@ -10,6 +10,7 @@ from picaption.device.errors import PicaptionError
 from picaption.device.images import resize, write_image
 from picaption.models.data.readers import (
     load_images,
+    read_caption_texts,
     read_captions,
     read_folders,
     read_labels,
@@ -58,6 +59,7 @@ def test_every_layout_has_the_same_records(images, file, text, line_end, start):
     dataset = read_captions(file, images)
     assert {record.name: record.captions for record in dataset.records} == CAPTIONS
     assert [record.path for record in dataset.records] == [images / "a.jpg", images / "b.jpg"]
+    assert read_caption_texts(file) == {name: list(texts) for name, texts in CAPTIONS.items()}
     assert dataset.classes == () and dataset.skipped == () and dataset.records[0].labels == ()
 
 
