@@ -22,6 +22,7 @@ VAGUE_NAMES = frozenset(
     ["found", "kind", "kinds", "place", "places", "other", "others", "one", "tell", "judge"]
 )
 
+LINE_LENGTH = 100
 #: The most per 1,000 lines: packed assignments, conditional expressions, lambdas.
 PACKED, CONDITIONAL, LAMBDA = 5, 12, 2
 
@@ -103,6 +104,13 @@ def test_everything_has_types(file: str) -> None:
         for function in functions(parse(file))
     }
     assert {name: parameters for name, parameters in missing.items() if parameters} == {}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_lines_are_short(file: str) -> None:
+    # ruff lets lines with an address pass.
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    assert [index for index, line in enumerate(lines, 1) if len(line) > LINE_LENGTH] == []
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -150,7 +150,8 @@ class MqttPublisher:
         self._identity = board.identity(config.mqtt_topic)
         if config.mqtt_ca and not self._address.tls:
             raise PicaptionError(
-                f'mqtt_ca: {config.mqtt} is not encrypted; write mqtt = "mqtts://{self._address.host}"'
+                f"mqtt_ca: {config.mqtt} is not encrypted; "
+                f'write mqtt = "mqtts://{self._address.host}"'
             )
         if config.mqtt_user and not self._address.tls and not is_loopback(self._address.host):
             logger.warning(
