@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -11,6 +11,7 @@ from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.metadata import FORMAT_VERSION
 from picaption.device.bundle.summary import summarize
 from picaption.device.images import list_images, read_image
+from picaption.models.settings import Settings
 from tests import tiny
 
 
@@ -34,8 +35,14 @@ def tensors(path):
 
 
 def without_figures(metadata):
-    """Return Metadata without what depends on the machine that it was trained on."""
-    provenance = {name: metadata.provenance[name] for name in ("settings", "pictures")}
+    """Return Metadata without what depends on the machine that it was trained on.
+
+    Settings that came later than the bundle have their defaults in it.
+    """
+    provenance = {
+        "settings": asdict(Settings()) | metadata.provenance["settings"],
+        "pictures": metadata.provenance["pictures"],
+    }
     return replace(metadata, provenance=provenance, measured={}, label_threshold=0.0)
 
 
