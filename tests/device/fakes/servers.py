@@ -44,11 +44,15 @@ def certificates(folder, name):
 
     folder.mkdir()
     key = "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout"
-    openssl("req", "-x509", *key, "ca.key", "-out", "ca.pem", "-subj", "/CN=authority", "-days", 2)
+    # Python from 3.13 on asks for all that RFC 5280 asks for.
+    usage = "-addext", "keyUsage=critical,keyCertSign"
+    authority = "-subj", "/CN=authority", "-days", 2, *usage
+    openssl("req", "-x509", *key, "ca.key", "-out", "ca.pem", *authority)
     openssl("req", *key, "server.key", "-out", "server.csr", "-subj", "/CN=server")
-    (folder / "names").write_text(f"subjectAltName={name}\n")
+    extensions = f"subjectAltName={name}\nauthorityKeyIdentifier=keyid\n"
+    (folder / "extensions").write_text(extensions)
     sign = "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key"
-    openssl(*sign, "-CAcreateserial", "-out", "server.pem", "-extfile", "names", "-days", 2)
+    openssl(*sign, "-CAcreateserial", "-out", "server.pem", "-extfile", "extensions", "-days", 2)
     return folder / "ca.pem", folder / "server.pem", folder / "server.key"
 
 
