@@ -101,17 +101,17 @@ def imports(name, only_loading=False):
     package = name.split(".")
     if FILES[name].name != "__init__.py":
         package = package[:-1]
-    found = set()
+    names = set()
     for node in import_nodes(parse(name).body, only_loading):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
             continue
         base = package[: len(package) - node.level + 1] if node.level else []
         module = ".".join([*base, *([node.module] if node.module else [])])
         for alias in node.names:
             submodule = f"{module}.{alias.name}"
-            found.add(submodule if submodule in FILES else module)
-    return found - {name}
+            names.add(submodule if submodule in FILES else module)
+    return names - {name}
 
 
 def part(name):

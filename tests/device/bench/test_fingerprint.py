@@ -138,10 +138,10 @@ def test_a_bit_of_the_input_changes_all_that_follows(fingerprinter, cat, tmp_pat
 def test_a_bundle_without_classes_has_none(cat, tmp_path):
     contents = read_bundle(default_bundle())
     write_bundle(tmp_path / "some.tflite", replace(contents, labels=()))
-    found = Fingerprinter(tmp_path / "some.tflite").fingerprint(CAT)
+    prints = Fingerprinter(tmp_path / "some.tflite").fingerprint(CAT)
     # Nothing listens to the words' evidence, so the captioner is not asked for it.
-    assert found.pop("logits") != cat["logits"]
-    assert found == {name: value for name, value in cat.items() if name != "logits"} | {
+    assert prints.pop("logits") != cat["logits"]
+    assert prints == {name: value for name, value in cat.items() if name != "logits"} | {
         "classes": [],
         "scores": [],
     }

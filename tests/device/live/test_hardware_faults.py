@@ -125,23 +125,31 @@ def unplug(server):
 
 def test_a_camera_with_corrupt_frames_that_goes_and_comes_back(live, tmp_path):
     port = free_port()
-    said = tmp_path / "said.jsonl"
+    jsonl = tmp_path / "said.jsonl"
     server = camera(port)
     process = live(
-        "--source", f"http://anna:s3cret@127.0.0.1:{port}/", "--json", said, "--quiet", "--stall", 2
+        "--source",
+        f"http://anna:s3cret@127.0.0.1:{port}/",
+        "--json",
+        jsonl,
+        "--quiet",
+        "--stall",
+        2,
     )
-    wait_for(lambda: len(lines_of(said)) > 20)
+    wait_for(lambda: len(lines_of(jsonl)) > 20)
     unplug(server)
     time.sleep(0.3)
-    before = len(lines_of(said))
+    before = len(lines_of(jsonl))
     server = camera(port)
-    wait_for(lambda: len(lines_of(said)) > before + 20)
+    wait_for(lambda: len(lines_of(jsonl)) > before + 20)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     unplug(server)
     assert process.returncode == 0
-    frames = [line["frame"] for line in lines_of(said)]
-    assert frames == sorted(set(frames)) and all(line["caption"]["text"] for line in lines_of(said))
+    frames = [line["frame"] for line in lines_of(jsonl)]
+    assert frames == sorted(set(frames)) and all(
+        line["caption"]["text"] for line in lines_of(jsonl)
+    )
     assert "tried again in 1 s" in err and "s3cret" not in err
 
 
@@ -206,29 +214,29 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
 
 def test_sigterm_in_the_middle_of_writing_leaves_complete_files(live, tmp_path):
     for pause in (0.0, 0.05, 0.11):
-        said = tmp_path / f"{pause}.jsonl"
+        jsonl = tmp_path / f"{pause}.jsonl"
         video = tmp_path / f"{pause}.avi"
         process = live(
-            "--source", "demo", "--size", "320x240", "--json", said, "--video", video, "--quiet"
+            "--source", "demo", "--size", "320x240", "--json", jsonl, "--video", video, "--quiet"
         )
-        wait_for_lines(said, 3)
+        wait_for_lines(jsonl, 3)
         time.sleep(pause)
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=20) == ("", "") and process.returncode == 0
-        assert said.read_bytes().endswith(b"\n") and len(lines_of(said)) > 2
+        assert jsonl.read_bytes().endswith(b"\n") and len(lines_of(jsonl)) > 2
         assert cv2.VideoCapture(str(video)).grab()
     assert not [path for path in os.listdir(tmp_path) if ".part" in path]
 
 
 def test_killed_at_once_the_lines_are_complete_and_the_next_run_goes_on_behind_them(live, tmp_path):
-    said = tmp_path / "said.jsonl"
+    jsonl = tmp_path / "said.jsonl"
     for _ in range(2):
-        process = live("--source", "demo", "--size", "320x240", "--json", said, "--quiet")
-        before = len(lines_of(said))
-        wait_for_lines(said, before + 4)
+        process = live("--source", "demo", "--size", "320x240", "--json", jsonl, "--quiet")
+        before = len(lines_of(jsonl))
+        wait_for_lines(jsonl, before + 4)
         process.kill()
         process.wait()
-    assert said.read_bytes().endswith(b"\n") and len(lines_of(said)) > 6
+    assert jsonl.read_bytes().endswith(b"\n") and len(lines_of(jsonl)) > 6
 
 
 def test_all_outputs_at_once_from_one_file(live, tmp_path):
@@ -271,7 +279,7 @@ every = 0
         and " fps" in err
         and "sixteen letters" not in page + err
     )
-    said = {
+    jsonl = {
         line["caption"]["text"] for path in tmp_path.glob("said.jsonl*") for line in lines_of(path)
     }
     noted = (tmp_path / "noted").read_text().splitlines()
@@ -280,4 +288,4 @@ every = 0
         and json.loads(shown[6:])["caption"]["text"]
         and json.loads(state)["caption"]["text"]
     )
-    assert set(noted) & said and cv2.VideoCapture(str(tmp_path / "said.avi")).grab()
+    assert set(noted) & jsonl and cv2.VideoCapture(str(tmp_path / "said.avi")).grab()

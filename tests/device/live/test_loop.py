@@ -192,12 +192,12 @@ def test_an_error_of_the_recognizer_or_a_sink_is_raised():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_loop_cleanly(number, alive):
     numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-    before, sink = [signal.getsignal(each) for each in numbers], Collector()
+    before, sink = [signal.getsignal(number) for number in numbers], Collector()
     timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
     timer.start()
     summary = run(parts(Counter(10**9, live=alive, pause=0.001), recognizer(), sink), seconds=10)
     assert 0 < summary.frames == len(sink.got) and summary.seconds < 5
-    assert before == [signal.getsignal(each) for each in numbers]
+    assert before == [signal.getsignal(number) for number in numbers]
 
 
 def test_sighup_reloads_between_two_frames():

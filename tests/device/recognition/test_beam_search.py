@@ -28,12 +28,12 @@ def bigrams(table):
 
 def search(table, order=2, **beam):
     """Return the captions found as (words, probability), best first."""
-    found = beam_search(
+    captions = beam_search(
         bigrams(table), order, Beam(**{"min_words": 1, "length_penalty": 0.0} | beam)
     )
     return [
         (hypothesis.words, pytest.approx(math.exp(hypothesis.log_probability)))
-        for hypothesis in found
+        for hypothesis in captions
     ]
 
 
@@ -61,9 +61,9 @@ def test_a_wider_beam_finds_what_the_greedy_one_passes_over():
 )  # -0.458 against -0.401
 def test_the_score_is_divided_by_a_power_of_the_length(penalty, best):
     table = {START_ID: {A: 1}, A: {END_ID: 0.4, B: 0.6}, B: {END_ID: 0.5, C: 0.5}}
-    found = search(table, width=4, max_words=2, length_penalty=penalty)
-    assert sorted(found) == [((A,), 0.4), ((A, B), 0.3)]
-    assert found[0][0] == best
+    captions = search(table, width=4, max_words=2, length_penalty=penalty)
+    assert sorted(captions) == [((A,), 0.4), ((A, B), 0.3)]
+    assert captions[0][0] == best
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,10 @@ def test_evidence_chooses_among_the_finished_captions(weight, best):
     evidence = np.zeros(SIZE, np.float32)
     evidence[[A, B, C]] = 0.1, 0.2, 9
     beam = Beam(4, 1, 2, 1.0, weight)
-    found = beam_search(bigrams(table), 2, beam, evidence)
-    assert {hypothesis.words for hypothesis in found} == {(A,), (A, B)} and found[0].words == best
+    captions = beam_search(bigrams(table), 2, beam, evidence)
+    assert {hypothesis.words for hypothesis in captions} == {(A,), (A, B)} and captions[
+        0
+    ].words == best
 
 
 def test_evidence_counts_a_word_once():
@@ -90,8 +92,8 @@ def test_evidence_counts_a_word_once():
     evidence[[A, B]] = 0.5, 0.1
     # b: log 0.24 + 0.1 = -1.327; a: log 0.15 + 0.5 = -1.397; a a: log 0.105 + 0.5 = -1.754, where
     # twice would be -1.254.
-    found = beam_search(bigrams(table), 2, Beam(4, 1, 2, 0.0, 1.0), evidence)
-    assert [hypothesis.words for hypothesis in found] == [(B,), (A,), (A, A)]
+    captions = beam_search(bigrams(table), 2, Beam(4, 1, 2, 0.0, 1.0), evidence)
+    assert [hypothesis.words for hypothesis in captions] == [(B,), (A,), (A, A)]
 
 
 def test_a_caption_is_cut_short_only_where_none_has_ended():
@@ -210,15 +212,17 @@ def test_a_beam_that_is_wide_enough_finds_the_best_of_all(order, minimum, penalt
     ):
         pairs = list(zip(words, words[1:]))
         if len(set(pairs)) == len(pairs):
-            told = (START_ID,) * (order - 1) + words + (END_ID,)
-            totals[words] = sum(float(table[told[at : at + order]]) for at in range(len(words) + 1))
-    found = beam_search(
+            history_words = (START_ID,) * (order - 1) + words + (END_ID,)
+            totals[words] = sum(
+                float(table[history_words[at : at + order]]) for at in range(len(words) + 1)
+            )
+    captions = beam_search(
         lambda history: table[tuple(history.T)], order, Beam(3**maximum, minimum, maximum, penalty)
     )
-    for hypothesis in found:
+    for hypothesis in captions:
         assert hypothesis.log_probability == pytest.approx(totals[hypothesis.words], rel=1e-5)
     scores = [
-        totals[hypothesis.words] / (len(hypothesis.words) + 1) ** penalty for hypothesis in found
+        totals[hypothesis.words] / (len(hypothesis.words) + 1) ** penalty for hypothesis in captions
     ]
     assert scores == pytest.approx(sorted(scores, reverse=True), rel=1e-5)
     # The score, not the words: captions of the same pairs are equally good.

@@ -75,20 +75,20 @@ def stand_in(words=(), labels=("cat", "cup", "dog", "spoon")):
 
 def test_a_recognition_says_all_of_a_picture(recognizer, photos):
     before = time.time()
-    found = recognizer(photos["cat"])
-    assert isinstance(found, Recognition) and isinstance(found.caption, Caption)
-    assert 4 <= len(found.caption.words) <= 8 and set(found.caption.words) < set(
+    recognition = recognizer(photos["cat"])
+    assert isinstance(recognition, Recognition) and isinstance(recognition.caption, Caption)
+    assert 4 <= len(recognition.caption.words) <= 8 and set(recognition.caption.words) < set(
         recognizer.model.vocabulary.words
     )
-    assert found.caption.text == " ".join(found.caption.words).replace(" 's", "'s")
-    assert found.caption.log_probability < 0
-    assert len(found.classes) == 3 and {label.name for label in found.classes} < {
+    assert recognition.caption.text == " ".join(recognition.caption.words).replace(" 's", "'s")
+    assert recognition.caption.log_probability < 0
+    assert len(recognition.classes) == 3 and {label.name for label in recognition.classes} < {
         "cat",
         "cup",
         "person",
         "spoon",
     }
-    assert found.frame == 0 and before <= found.captured_at <= time.time()
+    assert recognition.frame == 0 and before <= recognition.captured_at <= time.time()
     later = recognizer(photos["cat"], 7, 1700000000.25)
     assert (later.frame, later.captured_at) == (7, 1700000000.25)
 
@@ -98,8 +98,8 @@ def test_a_recognition_comes_with_the_features_and_all_tags(recognizer, photos):
     expected = recognizer.model.encode(recognizer.prepare(photos["cat"]))
     np.testing.assert_array_equal(encoded.features, expected.features)
     np.testing.assert_array_equal(encoded.tags, expected.tags)
-    found = recognizer.recognize(encoded, Stopwatch(), 7, 1.5)
-    assert found == replace(recognizer(photos["cat"], 7, 1.5), timings=found.timings)
+    recognition = recognizer.recognize(encoded, Stopwatch(), 7, 1.5)
+    assert recognition == replace(recognizer(photos["cat"], 7, 1.5), timings=recognition.timings)
 
 
 def test_a_recognition_passes_on_what_the_camera_reports(recognizer, photos):
@@ -112,9 +112,9 @@ def test_caption_and_classes_are_those_of_the_recognition(recognizer, photos):
     caption, word_evidence = recognizer.caption(encoded)
     np.testing.assert_array_equal(word_evidence, recognizer.word_evidence(encoded))
     scores = recognizer.classify(encoded, word_evidence)
-    found = recognizer(photos["cat"])
-    assert caption == found.caption
-    assert best_scores(recognizer.model.labels, scores, 3) == found.classes
+    recognition = recognizer(photos["cat"])
+    assert caption == recognition.caption
+    assert best_scores(recognizer.model.labels, scores, 3) == recognition.classes
 
 
 def test_the_stages_take_the_time_in_all(recognizer, photos):
@@ -127,7 +127,7 @@ def test_the_stages_take_the_time_in_all(recognizer, photos):
 
 
 def test_the_json_form_is_versioned_and_rounded():
-    found = Recognition(
+    recognition = Recognition(
         Caption("a cat", ("a", "cat"), -1.23456789),
         (Score("cat", 0.123456),),
         (Score("dog", 0.987654),),
@@ -135,7 +135,7 @@ def test_the_json_form_is_versioned_and_rounded():
         3,
         1700000000.123456,
     )
-    assert json.loads(json.dumps(found.to_json())) == {
+    assert json.loads(json.dumps(recognition.to_json())) == {
         "version": 1,
         "frame": 3,
         "captured_at": 1700000000.123,
@@ -150,11 +150,11 @@ def test_the_json_form_is_versioned_and_rounded():
 
 
 def test_what_a_bundle_says_has_a_json_form(recognizer, photos):
-    found = recognizer(photos["coffee"])
-    told_again = json.loads(json.dumps(found.to_json()))
-    assert told_again["caption"]["words"] == list(found.caption.words)
+    recognition = recognizer(photos["coffee"])
+    told_again = json.loads(json.dumps(recognition.to_json()))
+    assert told_again["caption"]["words"] == list(recognition.caption.words)
     assert [label["name"] for label in told_again["classes"]] == [
-        label.name for label in found.classes
+        label.name for label in recognition.classes
     ]
 
 
@@ -193,9 +193,9 @@ def test_tags_are_those_above_the_threshold_best_first(recognizer, photos):
     third = float(np.sort(scores)[-3])
     for threshold, count in ((0.0, 5), (third, 3), (third + 1e-6, 2), (1.0, 0)):
         model.metadata = replace(model.metadata, tag_threshold=threshold)
-        found = recognizer(photos["coffee"]).tags
-        assert len(found) == count
-        assert found == best_scores(model.metadata.tags, scores, count)
+        recognition = recognizer(photos["coffee"]).tags
+        assert len(recognition) == count
+        assert recognition == best_scores(model.metadata.tags, scores, count)
 
 
 def test_the_beam_is_the_bundles_or_ones_own(bundle, photos, monkeypatch):
@@ -232,13 +232,13 @@ def test_the_tags_help_to_choose_the_caption():
 
 def test_the_classifier_hears_which_words_the_picture_calls_for():
     recognizer = Recognizer(stand_in(("a", "man", "'s", "dog")))
-    found = recognizer(GREY)
-    assert found.caption == Caption("a man's a dog", ("a", "man", "'s", "a", "dog"), 6 * -0.5)
-    assert found.tags == (Score("man", pytest.approx(0.9)),)
+    recognition = recognizer(GREY)
+    assert recognition.caption == Caption("a man's a dog", ("a", "man", "'s", "a", "dog"), 6 * -0.5)
+    assert recognition.tags == (Score("man", pytest.approx(0.9)),)
     word_evidence = recognizer.word_evidence(recognizer.encode(GREY))
     called = REFERENCE_PROBABILITY * np.expm1(word_evidence[3:]).sum() / 10
     np.testing.assert_allclose(recognizer.class_scores(GREY), [0.25, 0.5, 0.6, called], rtol=1e-4)
-    assert found.classes == (
+    assert recognition.classes == (
         Score("dog", pytest.approx(0.6)),
         Score("cup", 0.5),
         Score("cat", 0.25),
@@ -259,20 +259,20 @@ def test_a_recognition_is_unsure_where_no_class_reaches_the_threshold():
     model = stand_in(("a", "man", "'s", "dog"))
     for threshold, unsure in ((0.59, False), (0.61, True)):
         model.metadata = replace(model.metadata, label_threshold=threshold)
-        found = Recognizer(model)(GREY)
-        assert found.unsure is unsure and found.to_json()["unsure"] is unsure
+        recognition = Recognizer(model)(GREY)
+        assert recognition.unsure is unsure and recognition.to_json()["unsure"] is unsure
     assert not Recognizer(stand_in(labels=()))(GREY).unsure
 
 
 def test_without_a_captioner_there_are_classes_alone():
-    found = Recognizer(stand_in())(GREY)
-    assert found.caption is None and found.tags == ()
-    assert found.classes == (
+    recognition = Recognizer(stand_in())(GREY)
+    assert recognition.caption is None and recognition.tags == ()
+    assert recognition.classes == (
         Score("dog", pytest.approx(0.6)),
         Score("cup", 0.5),
         Score("cat", 0.25),
     )
-    assert found.to_json()["caption"] is None
+    assert recognition.to_json()["caption"] is None
 
 
 def test_without_labels_there_are_no_classes():

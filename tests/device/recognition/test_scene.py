@@ -47,10 +47,10 @@ def test_a_scene_is_captioned_once(counting, photos):
 def test_another_scene_is_captioned_anew_and_so_is_the_old_one_when_it_comes_back(counting, photos):
     watch, alone = SceneTracker(counting), Recognizer(counting.model)
     for count, name in enumerate(("cat", "coffee", "cat"), 1):
-        found, expected = watch(photos[name]), alone(photos[name])
-        assert found.caption == expected.caption and counting.captions == count
-        assert found.classes == expected.classes and found.tags == expected.tags
-        assert found.scene == count and type(found.scene) is int  # numpy's have no form in JSON
+        watched, expected = watch(photos[name]), alone(photos[name])
+        assert watched.caption == expected.caption and counting.captions == count
+        assert watched.classes == expected.classes and watched.tags == expected.tags
+        assert watched.scene == count and type(watched.scene) is int  # numpy's have no form in JSON
 
 
 def test_scenes_are_counted_and_have_a_json_form(counting, photos):
