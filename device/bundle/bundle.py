@@ -179,6 +179,11 @@ class Bundle:
         for signature, tensors in self._promised_tensors().items():
             for name, (dtype, shape) in tensors.items():
                 self._check_tensor(signature, name, dtype, shape)
+        self._need(
+            len(self.metadata.object_words) in (0, len(self.labels)),
+            f"it has words for {len(self.metadata.object_words)} classes, and "
+            f"{len(self.labels)} labels",
+        )
         if self.vocabulary:
             try:
                 encode_prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)

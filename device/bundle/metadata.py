@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..errors import PicaptionError
 
 #: Version of the bundle format that is written.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 #: The oldest version that is read. Since 3, the captioner's prompts yield the word evidence.
 OLDEST_VERSION = 3
 HEAD_TYPES = ("multi-label", "single-label")
@@ -17,6 +17,8 @@ RESIZE_RULES = ("stretch", "crop")
 
 _MAX_SIDE = 4096
 _MAX_PROMPTS = 256
+_MAX_OBJECT_WORDS = 20_000
+_MAX_PHRASE = 4
 
 Values = TypeVar("Values")
 
@@ -71,6 +73,9 @@ class Metadata:
         prompts: Beginnings of sentences after which the captioner is asked for words
             (picaption.device.bundle.word_evidence).
         tags: The words that `encode` scores, in its order.
+        object_words: For each class the phrases that name it in a caption, in the order of the
+            labels (picaption.device.bundle.object_words); empty where they are not known.
+        other_things: Phrases that hold an object's name and name no class.
         label_threshold: Below this score, 0 to 1, no class is certain.
         tag_threshold: Below this score, 0 to 1, no tag is named.
         scene_threshold: A live frame is captioned again if its features are further than this,
@@ -87,6 +92,8 @@ class Metadata:
     beam: Beam = Beam()
     prompts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    object_words: tuple[tuple[str, ...], ...] = ()
+    other_things: tuple[str, ...] = ()
     label_threshold: float = 0.5
     tag_threshold: float = 0.5
     scene_threshold: float = 0.1
@@ -108,7 +115,7 @@ def from_json(text: str | bytes, where: str | Path) -> Metadata:
         where: What an error begins with, such as the path of the bundle.
 
     Returns:
-        The Metadata, checked; one of format 3 as format 4 has it.
+        The Metadata, checked; one of format 3 by the names that later ones have.
 
     Raises:
         PicaptionError: It is not valid, or of a format that is not read here.
@@ -123,8 +130,13 @@ def from_json(text: str | bytes, where: str | Path) -> Metadata:
             values = _migrate_from_3(values)
         _need(bool(values.get("name")), "it has no name")
         metadata = _fill(Metadata, values)
+        _check_object_words(metadata)
         metadata = dataclasses.replace(
-            metadata, tags=tuple(metadata.tags), prompts=tuple(metadata.prompts)
+            metadata,
+            tags=tuple(metadata.tags),
+            prompts=tuple(metadata.prompts),
+            object_words=tuple(map(tuple, metadata.object_words)),
+            other_things=tuple(metadata.other_things),
         )
         _check(metadata)
     except (ValueError, RecursionError) as error:
@@ -152,7 +164,7 @@ def _check_version(version: int, where: str | Path) -> None:
 
 
 def _migrate_from_3(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of format 3 by the names of format 4."""
+    """Return the values of format 3 by the names of later formats."""
     values = dict(values)
     if isinstance(values.get("input"), dict) and values["input"].get("resize") == "squash":
         values["input"] = values["input"] | {"resize": "stretch"}
@@ -202,3 +214,14 @@ def _check(metadata: Metadata) -> None:
     for threshold in (metadata.label_threshold, metadata.tag_threshold):
         _need(0 <= threshold <= 1, "a threshold is not from 0 to 1")
     _need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
+
+
+def _check_object_words(metadata: Metadata) -> None:
+    """Raise ValueError unless object_words and other_things hold phrases, in lists of any kind."""
+    rows = metadata.object_words
+    _need(all(type(row) in (list, tuple) for row in rows), "object_words are not lists")
+    phrases = [*metadata.other_things, *(phrase for row in rows for phrase in row)]
+    _need(len(phrases) <= _MAX_OBJECT_WORDS, f"there are {len(phrases)} words for objects")
+    for phrase in phrases:
+        is_phrase = type(phrase) is str and 1 <= len(phrase.split()) <= _MAX_PHRASE
+        _need(is_phrase, f"{phrase!r} is no phrase of 1 to {_MAX_PHRASE} words for an object")

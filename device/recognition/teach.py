@@ -314,6 +314,8 @@ def write_taught_bundle(
         contents.metadata,
         head="single-label",
         label_threshold=0.5,
+        object_words=(),
+        other_things=(),
         measured={},
         provenance=contents.metadata.provenance | {"taught": {"pictures": counts}},
     )

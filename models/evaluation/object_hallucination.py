@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from picaption.device.bundle.vocabulary import Vocabulary
+
 from ..data.tokenizer import tokenize
 from .metrics import percent
 
@@ -199,6 +201,39 @@ def chair_phrases() -> Phrases:
             labels: set[str] = {classes[noun]} if noun in classes else set()
             _add_phrase(phrases, f"{qualifier} {noun}", labels)
     return phrases
+
+
+def caption_phrases(
+    labels: Sequence[str], vocabulary: Vocabulary
+) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Return the phrases by which captions of a vocabulary can name classes, for a bundle.
+
+    They are those of CHAIR's list and of ours together, plurals included, as far as the vocabulary
+    has their words; a word with a hyphen names what its parts name.
+
+    Args:
+        labels: The names of the classes.
+        vocabulary: The words of the captions.
+
+    Returns:
+        The `object_words` and `other_things` of picaption.device.bundle.metadata.Metadata.
+    """
+    own = object_phrases(labels)
+    phrases = {phrase: set(names) for phrase, names in own.items()}
+    for phrase, names in chair_phrases().items():
+        phrases.setdefault(phrase, set()).update(names.intersection(labels))
+    for word in vocabulary.words:
+        if "-" in word:
+            phrases.setdefault((word,), named_objects(word, own))
+    known = sorted(
+        (" ".join(phrase), names)
+        for phrase, names in phrases.items()
+        if vocabulary.word_ids.keys() >= set(phrase)
+    )
+    object_words = tuple(
+        tuple(phrase for phrase, names in known if label in names) for label in labels
+    )
+    return object_words, tuple(phrase for phrase, names in known if not names and " " in phrase)
 
 
 def named_objects(caption: str, phrases: Phrases) -> set[str]:

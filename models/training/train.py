@@ -29,6 +29,7 @@ from ..data.dataset import (
 )
 from ..data.readers import label_matrix
 from ..data.tokenizer import STOP_WORDS
+from ..evaluation.object_hallucination import caption_phrases
 from ..files import read_lines, write_lines
 from ..language import ngram
 from ..language.arpa import write_arpa
@@ -147,11 +148,17 @@ def describe_bundle(run: TrainingRun) -> None:
     if settings.label_captions:
         # Labelled images by where their captions are from.
         provenance["captions"] = run.labelled_captions
+    object_words: tuple[tuple[str, ...], ...] = ()
+    other_things: tuple[str, ...] = ()
+    if run.words and run.classes:
+        object_words, other_things = caption_phrases(run.classes, run.words.vocabulary)
     run.metadata = Metadata(
         name=settings.name,
         licence=settings.licence,
         tags=run.words.tags if run.words else (),
         prompts=run.words.prompts if run.words else (),
+        object_words=object_words,
+        other_things=other_things,
         order=settings.order if run.words and run.words.tags else 0,
         head=head,
         input=Input(settings.size, settings.size, settings.resize),

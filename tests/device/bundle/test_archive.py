@@ -207,9 +207,9 @@ def test_a_member_that_does_not_fit_the_hash_is_refused(path, name, data):
 
 @pytest.mark.parametrize("fitting_hash", [True, False])
 def test_a_newer_format_is_refused(path, fitting_hash):
-    newer = json.loads(to_json(METADATA)) | {"format_version": 5, "colour": "green"}
+    newer = json.loads(to_json(METADATA)) | {"format_version": 99, "colour": "green"}
     rewrite(path, {"metadata.json": json.dumps(newer).encode()}, fitting_hash)
-    refused(path, r"bundle format 5 is newer than this picaption reads \(4\); update picaption")
+    refused(path, r"bundle format 99 is newer than this picaption reads \(\d+\); update picaption")
 
 
 def test_an_older_format_is_refused(path):

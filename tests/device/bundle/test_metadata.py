@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from picaption.device.bundle.metadata import Beam, Input, Metadata, from_json, to_json
+from picaption.device.bundle.metadata import (
+    FORMAT_VERSION,
+    Beam,
+    Input,
+    Metadata,
+    from_json,
+    to_json,
+)
 from picaption.device.errors import PicaptionError
 from tests.device.fakes.metadata import METADATA
 
@@ -60,6 +67,13 @@ def test_text_that_is_no_metadata_is_refused(text, message):
         ({"input": {"resize": "squash"}}, "the resize rule is 'squash'"),
         ({"tags": "cat"}, "tags is 'cat'"),
         ({"tags": ["cat", 1]}, "tags are not words"),
+        ({"object_words": ["cat"]}, "object_words are not lists"),
+        ({"object_words": [["cat", 1]]}, "1 is no phrase of 1 to 4 words for an object"),
+        ({"object_words": [["cat", " "]]}, "' ' is no phrase of 1 to 4 words"),
+        ({"object_words": [["a b c d e"]]}, "'a b c d e' is no phrase of 1 to 4 words"),
+        ({"object_words": [["cat"] * 20_001]}, "there are 20002 words for objects"),
+        ({"other_things": "track"}, "other_things is 'track'"),
+        ({"other_things": [["track"]]}, r"\['track'\] is no phrase of 1 to 4 words"),
         ({"tag_threshold": False}, "tag_threshold is False"),
         ({"label_threshold": float("nan")}, "a threshold is not from 0 to 1"),
         ({"tag_threshold": 10**400}, "a threshold is not from 0 to 1"),
@@ -84,10 +98,10 @@ def test_metadata_of_another_kind_is_refused(changes, message):
         ({"beam": {"evidence": 0.4, "width": 2}}, Metadata("old", beam=Beam(2, tag_weight=0.4))),
     ],
 )
-def test_format_3_is_read_by_the_names_of_format_4(values, expected):
+def test_format_3_is_read_by_the_names_of_later_formats(values, expected):
     text = json.dumps({"format_version": 3, "name": "old"} | values)
     assert from_json(text, "here") == expected
-    assert json.loads(to_json(expected))["format_version"] == 4
+    assert json.loads(to_json(expected))["format_version"] == FORMAT_VERSION
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ METADATA = Metadata(
     Beam(2, 1, 9, 1.25),
     ("a", "on top"),
     ("cat", "dog"),
+    (("cat", "kitten"), ("hot dog",)),
+    ("dog house",),
     0.25,
     0.75,
     0.5,

@@ -2,8 +2,11 @@
 
 import pytest
 
+from picaption.device.bundle.object_words import index_phrases, named_classes
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.models.evaluation.object_hallucination import (
     SYNONYMS,
+    caption_phrases,
     chair_figures,
     chair_mentions,
     chair_phrases,
@@ -73,6 +76,25 @@ def test_plural(word, expected):
 )
 def test_a_caption_names_what_its_words_name(caption, named):
     assert named_objects(caption, object_phrases(COCO)) == named
+
+
+def test_a_bundle_lists_the_phrases_that_its_vocabulary_has():
+    words = "a man men child fire hydrant hydrants dogs hot train tracks teddy puppy dog-like"
+    vocabulary = Vocabulary((*SPECIAL_WORDS, *words.split()))
+    labels = ("dog", "person", "fire hydrant", "hot dog", "train", "teddy bear", "golf_ball")
+    object_words, other_things = caption_phrases(labels, vocabulary)
+    assert object_words == (
+        ("dog-like", "dogs", "puppy"),
+        ("child", "man", "men"),
+        ("fire hydrant", "fire hydrants", "hydrant", "hydrants"),
+        ("hot dogs",),
+        ("train",),
+        ("teddy",),
+        (),
+    )
+    assert other_things == ("train tracks",)
+    phrases = index_phrases(object_words, other_things)
+    assert named_classes(("men", "hot", "dogs", "train", "tracks"), phrases) == (1, 3)
 
 
 def test_only_the_labels_that_are_asked_for_are_named():

@@ -1,0 +1,53 @@
+"""Which words of a caption name which of a bundle's classes.
+
+The bundle lists the phrases of every class, such as "bus", "buses" and "double decker", and phrases
+that hold a class's name and mean something else, such as "train track". Plurals stand there as
+phrases of their own, so that nothing here knows English.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+#: The classes that a phrase, a tuple of words, names, by their indices; () for something else.
+Phrases = Mapping[tuple[str, ...], tuple[int, ...]]
+
+
+def index_phrases(object_words: Iterable[Iterable[str]], other_things: Iterable[str]) -> Phrases:
+    """Return the classes that every phrase names.
+
+    Args:
+        object_words: The phrases of each class, words with spaces between.
+        other_things: The phrases that name no class.
+    """
+    phrases: dict[tuple[str, ...], tuple[int, ...]] = {
+        tuple(text.split()): () for text in other_things
+    }
+    for index, texts in enumerate(object_words):
+        for text in texts:
+            phrase = tuple(text.split())
+            phrases[phrase] = (*phrases.get(phrase, ()), index)
+    return phrases
+
+
+def named_classes(words: Sequence[str], phrases: Phrases) -> tuple[int, ...]:
+    """Return the indices of the classes that a caption names, once each, in their order there.
+
+    From left to right the longest phrase counts, and its words do not count again: the dog of a hot
+    dog is no dog.
+
+    Args:
+        words: The caption's words.
+        phrases: Of `index_phrases`.
+    """
+    longest = max(map(len, phrases), default=0)
+    classes: dict[int, None] = {}
+    start = 0
+    while start < len(words):
+        for length in range(min(longest, len(words) - start), 0, -1):
+            indices = phrases.get(tuple(words[start : start + length]))
+            if indices is not None:
+                classes.update(dict.fromkeys(indices))
+                start += length
+                break
+        else:
+            start += 1
+    return tuple(classes)
