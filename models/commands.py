@@ -170,7 +170,8 @@ def evaluate_command(
 
     MODEL is a bundle or the folder of a training run. Give the data by one of --captions, --labels
     and --folders; or by --captions and --labels, to see besides how many captions name an object
-    that their picture shows.
+    that their picture shows, and how many one that it does not: CHAIRs and CHAIRi, with the recall
+    of objects beside them.
     """
     import dataclasses
     import json

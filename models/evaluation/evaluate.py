@@ -405,4 +405,4 @@ def _format_figure(value: object) -> str:
 
 def figure_lines(figures: Figures) -> list[str]:
     """Return figures as lines of text, one figure a line."""
-    return [f"{name:28} {value:>10}" for name, value in figure_rows(figures)]
+    return [f"{name:32} {value:>10}" for name, value in figure_rows(figures)]

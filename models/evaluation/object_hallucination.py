@@ -366,12 +366,14 @@ def chair_figures(
 def _chair_rates(
     images: Sequence[tuple[str, set[str], Iterable[str]]], mentions: Callable[[str], list[str]]
 ) -> dict[str, float | None]:
-    """Return the three figures for each image's caption, labels and references."""
+    """Return the four figures of images, each with its caption, labels and references."""
     hallucinating = 0
     hallucinated = 0
     mentioned = 0
     recalled = 0
     present = 0
+    recalled_labels = 0
+    present_labels = 0
     for caption, image_labels, references in images:
         objects = image_labels.union(*map(mentions, references))
         named = mentions(caption)
@@ -381,10 +383,13 @@ def _chair_rates(
         mentioned += len(named)
         recalled += len(objects.intersection(named))
         present += len(objects)
+        recalled_labels += len(image_labels.intersection(named))
+        present_labels += len(image_labels)
     return {
         "CHAIRs": _ratio(hallucinating, len(images)),
         "CHAIRi": _ratio(hallucinated, mentioned),
         "object_recall": _ratio(recalled, present),
+        "object_recall_labels": _ratio(recalled_labels, present_labels),
     }
 
 

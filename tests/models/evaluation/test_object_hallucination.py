@@ -19,7 +19,7 @@ from picaption.models.evaluation.object_hallucination import (
 )
 
 COCO = frozenset((*SYNONYMS, "zebra", "elephant", "giraffe", "bench", "pizza", "sink"))
-CHAIR = ("CHAIRs", "CHAIRi", "object_recall")
+CHAIR = ("CHAIRs", "CHAIRi", "object_recall", "object_recall_labels")
 OWN_WORDS = tuple(f"{name}_own_words" for name in CHAIR)
 
 
@@ -211,19 +211,22 @@ def test_chairs_figures_by_hand():
     classes = ("bed", "bench", "bird", "cat", "dining table", "dog", "frisbee", "hot dog")
     classes += ("person", "train")
     # Two of five captions; two dogs and a bench of 3 + 3 + 0 + 1 + 2 mentions. Named are person and
-    # frisbee of three objects, the table of two, none of cat and bed, the train, and the bird.
+    # frisbee of three objects, the table of two, none of cat and bed, the train, and the bird; of
+    # the five labels person and train.
     assert chair_figures(captions, labels, classes, references) == {
         "CHAIRs": 40.0,
         "CHAIRi": 33.33,
         "object_recall": 55.56,
+        "object_recall_labels": 40.0,
         "CHAIRs_own_words": 40.0,
         "CHAIRi_own_words": 33.33,
         "object_recall_own_words": 55.56,
+        "object_recall_labels_own_words": 40.0,
     }
     # Without a class for it, none is absent by our own words; CHAIR's list always has dogs.
     figures = chair_figures(["a man and his dog"], [("person",)], ("person",), [[]])
-    assert [figures[name] for name in CHAIR] == [100.0, 50.0, 100.0]
-    assert [figures[name] for name in OWN_WORDS] == [0.0, 0.0, 100.0]
+    assert [figures[name] for name in CHAIR] == [100.0, 50.0, 100.0, 100.0]
+    assert [figures[name] for name in OWN_WORDS] == [0.0, 0.0, 100.0, 100.0]
     nothing = dict.fromkeys((*CHAIR, *OWN_WORDS))
     assert chair_figures([], [], ("dog",), []) == nothing
     figures = chair_figures(["nothing"], [()], ("dog",), [["at all"]])
@@ -234,16 +237,16 @@ def test_the_lists_differ_and_chairs_needs_one_of_its_classes():
     captions = ["a surfer on the grass"]
     figures = chair_figures(captions, [("dog",)], ("dog", "person"), [["A dog."]])
     # Surfers are none of CHAIR's persons.
-    assert [figures[name] for name in CHAIR] == [0.0, None, 0.0]
-    assert [figures[name] for name in OWN_WORDS] == [100.0, 100.0, 0.0]
+    assert [figures[name] for name in CHAIR] == [0.0, None, 0.0, 0.0]
+    assert [figures[name] for name in OWN_WORDS] == [100.0, 100.0, 0.0, 0.0]
     captions = ["a church and a gas pump"]
     references = [["A gas pump by a road."]]
     figures = chair_figures(captions, [("gas pump",)], ("church", "gas pump"), references)
     assert tuple(figures) == OWN_WORDS
-    assert list(figures.values()) == [100.0, 50.0, 100.0]
+    assert list(figures.values()) == [100.0, 50.0, 100.0, 100.0]
     # Labels that CHAIR's list does not have are no objects of its figures.
     captions = ["a dog and a gas pump"]
     labels = [("dog", "gas pump", "church")]
     figures = chair_figures(captions, labels, ("church", "dog", "gas pump"), [[]])
-    assert [figures[name] for name in CHAIR] == [0.0, 0.0, 100.0]
-    assert [figures[name] for name in OWN_WORDS] == [0.0, 0.0, 66.67]
+    assert [figures[name] for name in CHAIR] == [0.0, 0.0, 100.0, 100.0]
+    assert [figures[name] for name in OWN_WORDS] == [0.0, 0.0, 66.67, 66.67]
