@@ -131,7 +131,10 @@ def describe(file: Path, recognition: "Recognition") -> str:
     """Return a Recognition as lines for a terminal, under the file's name."""
     lines = [str(file)]
     if recognition.caption:
-        lines.append(f"  caption  {recognition.caption.text}")
+        confidence = ""
+        if recognition.caption.confidence is not None:
+            confidence = f" ({recognition.caption.confidence:.2f})"
+        lines.append(f"  caption  {recognition.caption.hedged}{confidence}")
     if recognition.classes:
         unsure = "unsure: " if recognition.unsure else ""
         lines.append(f"  classes  {unsure}{_scores(recognition.classes)}")

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar
 
 from ..errors import PicaptionError
@@ -19,6 +20,7 @@ _MAX_SIDE = 4096
 _MAX_PROMPTS = 256
 _MAX_OBJECT_WORDS = 20_000
 _MAX_PHRASE = 4
+_MAX_WEIGHT = 100
 
 Values = TypeVar("Values")
 
@@ -60,6 +62,29 @@ class Beam:
 
 
 @dataclass(frozen=True)
+class Confidence:
+    """Weights of a caption's confidence (picaption.device.recognition.confidence).
+
+    Attributes:
+        bias: The logit of a caption whose inputs are all 0.
+        lowest_score: Of the log-odds of the lowest score of the classes that the caption names.
+        other_score: Of the log-odds of the highest score of the classes that it does not name.
+        word_log_probability: Of the mean natural logarithm of its words' probabilities.
+        objects: Of the number of classes that it names.
+        no_object: Added where it names none.
+        threshold: A caption of less confidence, 0 to 1, is shown as uncertain.
+    """
+
+    bias: float = 0.0
+    lowest_score: float = 0.0
+    other_score: float = 0.0
+    word_log_probability: float = 0.0
+    objects: float = 0.0
+    no_object: float = 0.0
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
 class Metadata:
     """Everything about a bundle but its graph, labels and vocabulary.
 
@@ -80,6 +105,7 @@ class Metadata:
         tag_threshold: Below this score, 0 to 1, no tag is named.
         scene_threshold: A live frame is captioned again if its features are further than this,
             by cosine distance, from those of the last caption.
+        confidence: Weights of a caption's confidence; None: captions have none.
         provenance: Free text by name: what it was trained on.
         measured: Free values by name: how good it was.
     """
@@ -97,6 +123,7 @@ class Metadata:
     label_threshold: float = 0.5
     tag_threshold: float = 0.5
     scene_threshold: float = 0.1
+    confidence: Confidence | None = None
     provenance: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
 
@@ -183,7 +210,11 @@ def _fill(cls: type[Values], values: Any) -> Values:
     for name, value in values.items():
         _need(name in types, f"unknown entry {name!r}")
         expected = types[name]
-        if isinstance(expected, type) and dataclasses.is_dataclass(expected):
+        if isinstance(expected, UnionType):  # A dataclass or None.
+            expected = expected.__args__[0] if value is not None else None
+        if expected is None:
+            pass
+        elif isinstance(expected, type) and dataclasses.is_dataclass(expected):
             value = _fill(expected, value)
         elif expected in (int, str, dict):
             _need(type(value) is expected, f"{name} is {value!r}")
@@ -214,6 +245,15 @@ def _check(metadata: Metadata) -> None:
     for threshold in (metadata.label_threshold, metadata.tag_threshold):
         _need(0 <= threshold <= 1, "a threshold is not from 0 to 1")
     _need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
+    if metadata.confidence is not None:
+        _check_confidence(metadata.confidence)
+
+
+def _check_confidence(confidence: Confidence) -> None:
+    """Raise ValueError if a weight or the threshold is out of its range, or not a number."""
+    for name, value in vars(confidence).items():
+        bounds = (0, 1) if name == "threshold" else (-_MAX_WEIGHT, _MAX_WEIGHT)
+        _need(bounds[0] <= value <= bounds[1], f"the confidence's {name} is {value}")
 
 
 def _check_object_words(metadata: Metadata) -> None:

@@ -37,8 +37,8 @@ class Event:
         word: A word of the caption.
         class_: A class that is certain (`class` in the file).
         caption: Any new caption.
-        run: A program and its arguments; {caption}, {class}, {word}, {score} and {time} are
-            filled in.
+        run: A program and its arguments; {caption}, {confidence}, {class}, {word}, {score} and
+            {time} are filled in.
         post: An http(s) address that is sent the recognition as JSON.
         every: The least seconds between two of these events.
     """

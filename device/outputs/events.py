@@ -19,7 +19,7 @@ from .webhooks import WebhookPoster
 
 SETTINGS = ("event",)
 
-_FIELD = re.compile(r"\{(caption|class|word|score|time)\}")
+_FIELD = re.compile(r"\{(caption|confidence|class|word|score|time)\}")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
@@ -107,16 +107,20 @@ class EventRunner:
 def arguments(event: Event, recognition: Recognition) -> list[str]:
     """Return the event's program and arguments, with the fields in the arguments filled in.
 
-    These are {caption}, {class}, {word}, {score} and {time}. The class is the event's, otherwise
-    the best certain one, and the score is that class'. The program itself stays as it is: what a
-    camera shows does not choose it.
+    These are {caption}, {confidence}, {class}, {word}, {score} and {time}. The confidence is the
+    caption's, "" where it has none. The class is the event's, otherwise the best certain one, and
+    the score is that class'. The program itself stays as it is: what a camera shows does not choose
+    it.
     """
     scores = {label.name: label.score for label in recognition.classes}
     best = "" if recognition.unsure else next(iter(scores), "")
     name = event.class_ or best
     captured_at = datetime.fromtimestamp(recognition.captured_at).astimezone()
+    caption = recognition.caption
+    confidence = caption.confidence if caption else None
     values = {
-        "caption": recognition.caption.text if recognition.caption else "",
+        "caption": caption.text if caption else "",
+        "confidence": "" if confidence is None else f"{confidence:.2f}",
         "class": name,
         "word": event.word,
         "score": f"{scores[name]:.2f}" if name in scores else "",

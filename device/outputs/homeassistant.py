@@ -29,7 +29,9 @@ SENSORS: dict[str, dict[str, Any]] = {
         # Not the complete state: what differs from frame to frame would fill Home Assistant's
         # database.
         "json_attributes_template": _template(
-            f"{{'text': {_CAPTION} if value_json.caption else none, 'scene': value_json.scene, "
+            f"{{'text': {_CAPTION} if value_json.caption else none, "
+            "'confidence': value_json.caption.confidence if value_json.caption else none, "
+            "'scene': value_json.scene, "
             "'tags': value_json.tags | map(attribute='name') | list} | tojson"
         ),
     },

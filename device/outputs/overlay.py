@@ -128,8 +128,9 @@ def _rows(recognition: Recognition, letter: float, width: int) -> list[_Row]:
     small = 0.72 * letter
     rows: list[_Row] = []
     if recognition.caption:
-        for line in wrap(recognition.caption.text, letter, room):
-            rows.append(_TextRow(round(1.7 * letter), letter, line))
+        colour = GREY if recognition.caption.unsure else WHITE
+        for line in wrap(recognition.caption.hedged, letter, room):
+            rows.append(_TextRow(round(1.7 * letter), letter, line, colour))
 
     def chip_width(label: str) -> float:
         return text_width(label, small) + 1.6 * small

@@ -41,7 +41,7 @@ class Terminal:
         """Show caption, best class, frames per second and milliseconds a frame."""
         recognition = recognized.recognition
         self._measure(time.monotonic())
-        caption = recognition.caption.text if recognition.caption else None
+        caption = recognition.caption.hedged if recognition.caption else None
         best_class = recognition.classes[0].name if recognition.classes else None
         shown = (caption, best_class)
         if self._in_place:
@@ -90,7 +90,7 @@ def summary_line(
     figures = " | ".join(parts)
     if not recognition.caption:
         return figures[:width]
-    caption = recognition.caption.text
+    caption = recognition.caption.hedged
     if width is not None:
         room = max(0, width - len(figures) - 3)
         if len(caption) > room:

@@ -16,11 +16,13 @@ import numpy as np
 
 from ..bundle.bundle import Bundle, Encoded, default_bundle
 from ..bundle.metadata import Beam
+from ..bundle.object_words import Phrases, index_phrases
 from ..bundle.vocabulary import Vocabulary, sentence
 from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
 from ..images import resize
 from .beam_search import Hypothesis, beam_search
+from .confidence import caption_confidence, confidence_inputs
 from .model import Model
 from .result import Caption, Recognition, Score
 from .stopwatch import Stopwatch
@@ -38,6 +40,11 @@ class Recognizer:
         model: the path of a bundle, or a Model.
         threads: how many threads the runtime may use; None leaves the choice to it.
         beam: the beam search in place of the model's own.
+
+    Attributes:
+        model: the model.
+        beam: the beam search.
+        phrases: which classes the words of a caption name.
 
     Raises:
         PicaptionError: the bundle is unusable.
@@ -58,6 +65,10 @@ class Recognizer:
         self.model: Model = model
         self.beam = beam or model.metadata.beam
         self._buffers: dict[str, np.ndarray] = {}
+        metadata = model.metadata
+        self.phrases: Phrases = index_phrases(metadata.object_words, metadata.other_things)
+        # Without words for the classes, no caption would name any.
+        self._confidence = metadata.confidence if metadata.object_words else None
 
     def __call__(
         self,
@@ -132,7 +143,19 @@ class Recognizer:
         words = vocabulary.decode(best.words)
         caption = Caption(sentence(words), words, best.log_probability)
         word_evidence = self.word_evidence(encoded) if self.model.labels else None
+        if self._confidence is not None:
+            caption = self._with_confidence(caption, self.classify(encoded, word_evidence))
         return caption, word_evidence
+
+    def _with_confidence(self, caption: Caption, class_scores: np.ndarray) -> Caption:
+        """Return a Caption with its confidence by the classes' probabilities, float32 [C]."""
+        assert self._confidence is not None
+        inputs = confidence_inputs(
+            caption.words, caption.log_probability, class_scores, self.phrases
+        )
+        confidence = caption_confidence(self._confidence, inputs)
+        unsure = confidence < self._confidence.threshold
+        return replace(caption, confidence=confidence, unsure=unsure)
 
     def classify(self, encoded: Encoded, word_evidence: np.ndarray | None) -> np.ndarray:
         """Return the classes' probabilities, float32 [C], of an encoded image.

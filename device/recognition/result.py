@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 #: Version of the JSON form; it changes when a field changes its meaning or goes away.
 JSON_VERSION = 1
+#: What stands before a caption that is uncertain, wherever people read it.
+DOUBT = "perhaps"
 
 
 class Score(NamedTuple):
@@ -23,11 +25,21 @@ class Caption:
         text: the sentence as a person writes it.
         words: its words.
         log_probability: natural logarithm, summed over the words and the sentence end.
+        confidence: how likely the image shows every object that the caption names, 0 to 1; None
+            where the bundle does not tell.
+        unsure: whether that is below the bundle's threshold.
     """
 
     text: str
     words: tuple[str, ...]
     log_probability: float
+    confidence: float | None = None
+    unsure: bool = False
+
+    @property
+    def hedged(self) -> str:
+        """The sentence for people to read, after DOUBT where it is uncertain."""
+        return f"{DOUBT} {self.text}" if self.unsure else self.text
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ def _caption_json(caption: Caption) -> dict[str, Any]:
         "text": caption.text,
         "words": list(caption.words),
         "log_probability": round(caption.log_probability, 4),
+        "confidence": None if caption.confidence is None else round(caption.confidence, 4),
+        "unsure": caption.unsure,
     }
 
 

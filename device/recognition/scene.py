@@ -28,7 +28,8 @@ class SceneTracker:
     Every frame is encoded, tagged and classified. It is captioned only where a new scene begins:
     where its features are further than the bundle's `scene_threshold` from those of the last
     captioned frame, by cosine distance; and again where that caption is old. In the same scene, a
-    new caption replaces the old one only if it is likelier.
+    new caption replaces the old one only if its confidence is higher, or, where captions have none,
+    if it is likelier.
 
     Args:
         recognizer: recognises single frames.
@@ -141,7 +142,12 @@ class SceneTracker:
 
 
 def _likelier(new: Caption | None, old: Caption | None) -> bool:
-    return new is not None and old is not None and new.log_probability > old.log_probability
+    """Return whether a caption is better than another of its scene: surer, or likelier."""
+    if new is None or old is None:
+        return False
+    if new.confidence is not None and old.confidence is not None:
+        return new.confidence > old.confidence
+    return new.log_probability > old.log_probability
 
 
 def _named(smoother: Smoother, names: Sequence[str], indices: Sequence[int]) -> tuple[Score, ...]:

@@ -316,6 +316,7 @@ def write_taught_bundle(
         label_threshold=0.5,
         object_words=(),
         other_things=(),
+        confidence=None,
         measured={},
         provenance=contents.metadata.provenance | {"taught": {"pictures": counts}},
     )

@@ -83,6 +83,13 @@ def test_what_a_bundle_is_unsure_of_is_told():
     )
 
 
+def test_a_caption_comes_with_its_confidence_and_its_doubt():
+    lines = describe("cat.jpg", recognition(confidence=0.456, doubted=True)).splitlines()
+    assert lines[1] == "  caption  perhaps a cat with green eyes (0.46)"
+    lines = describe("cat.jpg", recognition(confidence=0.987)).splitlines()
+    assert lines[1] == "  caption  a cat with green eyes (0.99)"
+
+
 def test_image_prints_json_lines(call, recognizer):
     code, out, err = call("image", "--json", CAT, CAT)
     assert (code, err) == (0, "")

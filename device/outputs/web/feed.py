@@ -114,7 +114,7 @@ class Feed:
         recognition = recognized.recognition
         text = ""
         if recognition.caption:
-            text = recognition.caption.text
+            text = recognition.caption.hedged
         elif recognition.classes:
             text = recognition.classes[0].name
         entry = HistoryEntry(self._next_number, recognition.captured_at, text, thumbnail)

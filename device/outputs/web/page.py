@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from ...recognition.result import DOUBT
+
 
 class Page(NamedTuple):
     """The page as HTML, and its Content-Security-Policy."""
@@ -19,7 +21,7 @@ def load_page(name: str) -> Page:
     """Return the page; its title shows `name` beside picaption."""
     title = html.escape(" · ".join(dict.fromkeys(("picaption", name))))
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    text = template.replace("$title", title)
+    text = template.replace("$doubt", DOUBT).replace("$title", title)
     return Page(
         text,
         "default-src 'none'; "

@@ -1,6 +1,6 @@
 """Metadata with a value of its own for every entry."""
 
-from picaption.device.bundle.metadata import Beam, Input, Metadata
+from picaption.device.bundle.metadata import Beam, Confidence, Input, Metadata
 
 METADATA = Metadata(
     "tiny",
@@ -16,6 +16,7 @@ METADATA = Metadata(
     0.25,
     0.75,
     0.5,
+    Confidence(-0.5, 1.5, -0.25, 0.125, -0.75, 2.0, 0.875),
     {"pictures": 3},
     {"CIDEr": 0.5},
 )

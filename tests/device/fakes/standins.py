@@ -18,10 +18,12 @@ def recognition(
     text="a cat with green eyes",
     classes=(("cat", 0.97), ("dog", 0.04)),
     tags=("cat", "eyes"),
+    confidence=None,
+    doubted=False,
     **changes,
 ):
-    """Return a Recognition that says so."""
-    caption = Caption(text, tuple(text.split()), -4.5) if text else None
+    """Return a Recognition that says so; its caption is unsure if `doubted`."""
+    caption = Caption(text, tuple(text.split()), -4.5, confidence, doubted) if text else None
     values = {"timings": {"encode": 9.0, "total": 12.25}, "frame": 3, "captured_at": 1700000000.5}
     return Recognition(
         caption,

@@ -152,6 +152,13 @@ def test_a_program_gets_what_was_recognised_as_it_is(tmp_path):
     assert time.mktime(time.strptime(when[:19], "%Y-%m-%dT%H:%M:%S")) == 1700000000
 
 
+def test_a_program_gets_the_captions_confidence_if_it_has_one():
+    event = Event(word="cat", run=("echo", "{confidence}", "{caption}"))
+    sure = recognition("a cat", confidence=0.123456, doubted=True)
+    assert arguments(event, sure) == ["echo", "0.12", "a cat"]
+    assert arguments(event, recognition("a cat")) == ["echo", "", "a cat"]
+
+
 def test_nothing_recognised_is_more_than_one_argument_and_no_shell_reads_it(tmp_path):
     path = tmp_path / "noted"
     sink = EventRunner((noting(path, "{caption}", "{class}", caption=True),), 0.5)

@@ -55,7 +55,13 @@ def test_the_sensors_values():
         "fps": "4.2",
         "temperature": "51.5",
     }
-    assert attributes == {"text": "a cat's 'tail' <b>", "scene": 0, "tags": ["cat", "eyes"]}
+    assert attributes == {
+        "text": "a cat's 'tail' <b>",
+        "confidence": None,
+        "scene": 0,
+        "tags": ["cat", "eyes"],
+    }
+    assert rendered(recognition(confidence=0.75))[1]["confidence"] == 0.75
     values, attributes = rendered(recognition("x" * 300))
     assert len(values["caption"]) == 255 and len(attributes["text"]) == 300
     for nothing in (
@@ -70,4 +76,4 @@ def test_the_sensors_values():
             "fps": "None",
             "temperature": "None",
         }
-        assert attributes == {"text": None, "scene": 0, "tags": []}
+        assert attributes == {"text": None, "confidence": None, "scene": 0, "tags": []}

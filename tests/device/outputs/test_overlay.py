@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from picaption.device.outputs.overlay import BLUE, annotate, text_width, wrap
+from picaption.device.outputs.overlay import BLUE, GREY, annotate, text_width, wrap
 from tests.device.fakes.standins import recognition
 
 LONG = (
@@ -29,6 +29,15 @@ def test_the_band_is_translucent_and_holds_white_words_and_blue_classes():
     drawn = annotate(image, recognition()).reshape(-1, 3)
     assert (drawn > 225).all(axis=1).sum() > 200
     assert (drawn == BLUE).all(axis=1).sum() > 200
+
+
+def test_an_uncertain_caption_is_grey():
+    image = np.zeros((480, 640, 3), np.uint8)
+    sure = annotate(image, recognition(classes=(), tags=())).reshape(-1, 3)
+    doubted = annotate(image, recognition(classes=(), tags=(), doubted=True)).reshape(-1, 3)
+    assert (sure == 255).all(axis=1).sum() > 200
+    assert not (doubted == 255).all(axis=1).any()
+    assert (doubted == GREY).all(axis=1).sum() > 200
 
 
 def test_nothing_recognised_draws_no_words():

@@ -56,5 +56,7 @@ def test_the_line_leaves_out_what_a_bundle_does_not_have():
     assert summary_line(recognition(None)) == "cat 0.97 | 12 ms"
     assert summary_line(recognition(None, unsure=True)) == "cat? 0.97 | 12 ms"
     assert summary_line(recognition(classes=()), 0.1) == "a cat with green eyes | 10.0 fps | 12 ms"
+    doubted = recognition("a cat", confidence=0.5, doubted=True)
+    assert summary_line(doubted) == "perhaps a cat | cat 0.97 | 12 ms"
     for width in range(60):
         assert len(summary_line(recognition(), 0.05, width)) <= width

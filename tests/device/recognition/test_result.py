@@ -35,6 +35,8 @@ def test_the_json_form_rounds_what_it_holds():
             "text": "the cat's bowl",
             "words": ["the", "cat", "'s", "bowl"],
             "log_probability": -3.1416,
+            "confidence": None,
+            "unsure": False,
         },
         "tags": [{"name": "cat", "score": 0.1235}],
         "classes": [{"name": "cat", "score": 0.9877}, {"name": "bowl", "score": 0.5}],
@@ -43,6 +45,14 @@ def test_the_json_form_rounds_what_it_holds():
         "camera": {"Lux": 40.5},
         "timings_ms": {"encode": 1.235, "total": 2.0},
     }
+    jsonschema.validate(form, SCHEMA)
+
+
+def test_a_confidence_is_rounded_and_people_read_the_doubt():
+    caption = Caption("a dog", ("a", "dog"), -1.0, 0.123456, unsure=True)
+    form = dataclasses.replace(RECOGNITION, caption=caption).to_json()
+    assert form["caption"]["confidence"] == 0.1235 and form["caption"]["unsure"] is True
+    assert form["caption"]["text"] == "a dog" and caption.hedged == "perhaps a dog"
     jsonschema.validate(form, SCHEMA)
 
 

@@ -115,3 +115,13 @@ def test_with_nothing_between_captions_every_frame_is_captioned(counting, photos
     for _ in range(3):
         watch(photos["cat"])
     assert counting.captions == 3
+
+
+def test_an_old_caption_gives_way_to_a_surer_one_where_captions_have_confidence(counting, photos):
+    counting.next_caption = surer = Caption("a dog", ("a", "dog"), -2.0, 0.5)
+    watch = SceneTracker(counting, caption_every=0)
+    assert watch(photos["cat"]).caption is surer
+    counting.next_caption = Caption("likelier", ("likelier",), -1.0, 0.4)
+    assert watch(photos["cat"]).caption is surer
+    counting.next_caption = Caption("surer", ("surer",), -3.0, 0.6)
+    assert watch(photos["cat"]).caption is counting.next_caption
