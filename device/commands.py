@@ -138,6 +138,8 @@ def describe(file: Path, recognition: "Recognition") -> str:
     if recognition.classes:
         unsure = "unsure: " if recognition.unsure else ""
         lines.append(f"  classes  {unsure}{_scores(recognition.classes)}")
+    if recognition.names:
+        lines.append(f"  names    {_scores(recognition.names)}")
     if recognition.tags:
         lines.append(f"  tags     {_scores(recognition.tags)}")
     stages = ", ".join(

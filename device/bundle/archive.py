@@ -1,7 +1,8 @@
 """The bundle as a file: a TFLite graph, and behind it a zip archive with its words and metadata.
 
-The archive's members are metadata.json, labels.txt, vocabulary.txt and sha256.txt, the hash of all
-others and of the graph. Any interpreter opens the file as a graph, and `unzip -l` as an archive.
+The archive's members are metadata.json, labels.txt, vocabulary.txt, names.tsv where the bundle has
+names (picaption.device.bundle.names), and sha256.txt, the hash of all others and of the graph. Any
+interpreter opens the file as a graph, and `unzip -l` as an archive.
 """
 
 import hashlib
@@ -16,9 +17,12 @@ from pathlib import Path
 from ..atomic import write_bytes
 from ..errors import PicaptionError
 from .metadata import Metadata, from_json, to_json
+from .names import NamedClass, names_text, parse_names
 from .vocabulary import Vocabulary
 
 MEMBERS = ("metadata.json", "labels.txt", "vocabulary.txt")
+#: The member that bundles without names do not have.
+NAMES = "names.tsv"
 HASH = "sha256.txt"
 #: No archive member of an honest bundle is larger.
 MAX_MEMBER_BYTES = 4 << 20
@@ -42,12 +46,21 @@ _ARCHIVE_ERRORS = (
 
 @dataclass(frozen=True)
 class Contents:
-    """A bundle's parts as stored; the vocabulary is None without a captioner."""
+    """A bundle's parts as stored.
+
+    Attributes:
+        graph: The flatbuffer.
+        metadata: Its Metadata.
+        labels: The names of the classes; none without a classifier.
+        vocabulary: The captioner's words; None without a captioner.
+        names: The classes of the signature `name`; none without it.
+    """
 
     graph: bytes
     metadata: Metadata
     labels: tuple[str, ...]
     vocabulary: Vocabulary | None
+    names: tuple[NamedClass, ...] = ()
 
 
 def content_hash(graph: bytes, members: Mapping[str, bytes]) -> str:
@@ -104,9 +117,10 @@ def parse_bundle(data: bytes, path: str | Path) -> Contents:
         words = split_lines(members["vocabulary.txt"].decode())
         labels = split_lines(members["labels.txt"].decode())
         vocabulary = Vocabulary(words) if words else None
+        names = parse_names(members[NAMES].decode()) if NAMES in members else ()
     except ValueError as error:  # UnicodeDecodeError is one.
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
-    return Contents(graph, metadata, labels, vocabulary)
+    return Contents(graph, metadata, labels, vocabulary, names)
 
 
 def stored_hash(data: bytes) -> str:
@@ -152,6 +166,8 @@ def bundle_bytes(contents: Contents) -> bytes:
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
         "vocabulary.txt": "".join(f"{word}\n" for word in words).encode(),
     }
+    if contents.names:
+        members[NAMES] = names_text(contents.names).encode()
     members[HASH] = content_hash(contents.graph, members).encode()
     file = io.BytesIO(contents.graph)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -164,6 +180,8 @@ def _split(data: bytes) -> tuple[bytes, dict[str, bytes]]:
     """Return a bundle's graph and its archive's members."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = {name: archive.getinfo(name) for name in (*MEMBERS, HASH)}
+        if NAMES in archive.namelist():
+            infos[NAMES] = archive.getinfo(NAMES)
         if any(info.file_size > MAX_MEMBER_BYTES for info in infos.values()):
             raise ValueError("a member is too large")
         start = min(info.header_offset for info in archive.infolist())

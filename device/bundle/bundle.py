@@ -1,16 +1,18 @@
 """The bundle: one .tflite file that holds everything picaption needs to describe an image.
 
-Its graph has up to three signatures,
+Its graph has up to four signatures,
 
     encode     image uint8 [1, H, W, 3]            -> features [1, F], context [1, C], tags [1, T]
     next_word  history int32 [N, order-1], context -> logits [N, V]
     classify   features [1, F], caption [1, V]     -> scores [1, classes]
+    name       features [1, F]                     -> scores [1, names]
 
 and behind the graph are its words and metadata (picaption.device.bundle.archive). With attention
 over G regions of the image, the context is [1, G, C]; the classifier's caption is the word evidence
 (picaption.device.bundle.word_evidence); with 16-bit activations, the history is float32. Without a
 captioner there is no `next_word`, `encode` returns features alone and `classify` takes them alone,
-as imported classifiers do beside a captioner; without labels there is no `classify`.
+as imported classifiers do beside a captioner; without labels there is no `classify`; without names
+(picaption.device.bundle.names) there is no `name`.
 """
 
 import importlib.util
@@ -86,6 +88,7 @@ class Bundle:
         metadata: Its Metadata.
         labels: The names of the classes.
         vocabulary: The captioner's words; None without a captioner.
+        names: The classes of a second set, by what people call them; empty without it.
         interpreter: The runtime's interpreter.
 
     Raises:
@@ -108,6 +111,7 @@ class Bundle:
         self.metadata = contents.metadata
         self.labels = contents.labels
         self.vocabulary = contents.vocabulary
+        self.names = contents.names
         try:
             self.interpreter = make_interpreter(contents.graph, threads)
             names = self.interpreter.get_signature_list()
@@ -170,11 +174,23 @@ class Bundle:
             inputs["caption"] = word_evidence[None]
         return self._runners["classify"](**inputs)["scores"][0]
 
+    def name_scores(self, features: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the names, float32 [names], which sum to 1.
+
+        Args:
+            features: float32 [1, F].
+        """
+        return self._runners["name"](features=features)["scores"][0]
+
     def _check(self) -> None:
         """Raise PicaptionError unless the graph is what metadata and words promise."""
         self._need(
             bool(self.vocabulary) == ("next_word" in self._runners),
             "it has a vocabulary without a captioner, or a captioner without a vocabulary",
+        )
+        self._need(
+            bool(self.names) == ("name" in self._runners),
+            "it has names without a signature for them, or a signature name without names",
         )
         for signature, tensors in self._promised_tensors().items():
             for name, (dtype, shape) in tensors.items():
@@ -217,6 +233,11 @@ class Bundle:
             }
             if self.vocabulary and self._takes_words:
                 tensors["classify"]["caption"] = (np.float32, (1, len(self.vocabulary)))
+        if self.names:
+            tensors["name"] = {
+                "features": (np.float32, self._shape("encode", "features")),
+                "scores": (np.float32, (1, len(self.names))),
+            }
         return tensors
 
     def _check_tensor(self, signature: str, name: str, dtype: Any, shape: tuple | None) -> None:

@@ -1,12 +1,14 @@
-"""The signature `classify`, written into a TFLite graph without TensorFlow.
+"""The signatures `classify` and `name`, written into a TFLite graph without TensorFlow.
 
 So a device adds classes that it has learned. Features are brought to unit length, unless the
 classifier takes them raw; both products have weights of 8 bits, what follows is floating point:
 
     scores = activation(L2(features) . W + caption . V + b)
 
-with a sigmoid or a softmax as activation. Weights have a single scale per matrix: tflite-runtime
-2.14 reads no others beside floating-point inputs.
+with a sigmoid or a softmax as activation; `name` is the same for a second set of classes
+(picaption.device.bundle.names), by a softmax and without a caption.
+Weights have a single scale per matrix: tflite-runtime 2.14 reads no others beside floating-point
+inputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +22,8 @@ from .flatbuffer import pack_model
 OPERATORS = schema.BuiltinOperator
 OPTIONS = schema.BuiltinOptions
 TYPES = schema.TensorType
-NAME = "classify"
+CLASSIFY = "classify"
+NAME = "name"
 #: The version of a fully connected operator that takes weights of 8 bits and floating-point inputs.
 HYBRID_VERSION = 3
 
@@ -65,9 +68,30 @@ def with_classify(
     Returns:
         The new flatbuffer; all other signatures compute what they did.
     """
+    return _with_scores(graph, CLASSIFY, weights, multi_label, quantized)
+
+
+def with_names(graph: bytes, weights: ClassifierWeights, quantized: bool = True) -> bytes:
+    """Return a graph with the signature `name`, in place of the one it may have.
+
+    Args:
+        graph: A TFLite flatbuffer.
+        weights: What `name` computes, before its softmax.
+        quantized: Weights have 8 bits, otherwise they are floating point.
+
+    Returns:
+        The new flatbuffer; all other signatures compute what they did.
+    """
+    return _with_scores(graph, NAME, weights, multi_label=False, quantized=quantized)
+
+
+def _with_scores(
+    graph: bytes, key: str, weights: ClassifierWeights, multi_label: bool, quantized: bool
+) -> bytes:
+    """Return a graph with a signature `key` that computes scores."""
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
-    _remove(model, NAME)
-    subgraph = Subgraph(model, NAME)
+    _remove(model, key)
+    subgraph = Subgraph(model, key)
     feature_count, class_count = weights.features.shape
     inputs = {"features": subgraph.tensor((1, feature_count), "features")}
     features = inputs["features"]

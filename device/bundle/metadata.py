@@ -103,6 +103,8 @@ class Metadata:
         other_things: Phrases that hold an object's name and name no class.
         label_threshold: Below this score, 0 to 1, no class is certain.
         tag_threshold: Below this score, 0 to 1, no tag is named.
+        name_threshold: Below this probability, 0 to 1, no name is certain
+            (picaption.device.bundle.names).
         scene_threshold: A live frame is captioned again if its features are further than this,
             by cosine distance, from those of the last caption.
         confidence: Weights of a caption's confidence; None: captions have none.
@@ -122,6 +124,7 @@ class Metadata:
     other_things: tuple[str, ...] = ()
     label_threshold: float = 0.5
     tag_threshold: float = 0.5
+    name_threshold: float = 0.5
     scene_threshold: float = 0.1
     confidence: Confidence | None = None
     provenance: dict = field(default_factory=dict)
@@ -242,7 +245,8 @@ def _check(metadata: Metadata) -> None:
     _need(0 <= beam.min_words <= beam.max_words <= 128, "the beam's settings are absurd")
     _need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
     _need(0 <= beam.tag_weight <= 100, f"the weight of the tags is {beam.tag_weight}")
-    for threshold in (metadata.label_threshold, metadata.tag_threshold):
+    thresholds = (metadata.label_threshold, metadata.tag_threshold, metadata.name_threshold)
+    for threshold in thresholds:
         _need(0 <= threshold <= 1, "a threshold is not from 0 to 1")
     _need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
     if metadata.confidence is not None:

@@ -6,13 +6,16 @@ They are lines of four columns, split by tabs:
 
 an identifier, the name, words that a caption may use of what it shows, and hypernyms: more general
 names. Words and hypernyms go from specific to general. Two lines of one name are one name. A line
-that starts with # is a comment.
+that starts with # is a comment. What is uncertain by its name may be certain by a more general one:
+the probability of a hypernym is the sum over all that it covers.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 _COLUMNS = 4
 _MAX_NAMES = 20_000
@@ -94,3 +97,46 @@ def _is_readable(text: str) -> bool:
     if not text.strip() or len(text) > _MAX_LENGTH:
         return False
     return not any(unicodedata.category(letter)[0] == "C" for letter in text)
+
+
+class NameTree:
+    """The names of all classes and their hypernyms, with the classes that each covers.
+
+    Attributes:
+        names: All names, those that cover the fewest classes first.
+    """
+
+    def __init__(self, classes: Sequence[NamedClass]) -> None:
+        """Prepare the sums over the classes of each name."""
+        covered: dict[str, list[int]] = {}
+        for index, item in enumerate(classes):
+            for name in dict.fromkeys((item.name, *item.hypernyms)):
+                covered.setdefault(name, []).append(index)
+        self.names = tuple(sorted(covered, key=lambda name: len(covered[name])))
+        members = [covered[name] for name in self.names]
+        self._members = np.array([index for indices in members for index in indices])
+        counts = [len(indices) for indices in members]
+        self._starts = np.cumsum([0, *counts[:-1]])
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Return the probability of each of `names`, float32 [names].
+
+        Args:
+            scores: Of the classes, float32 [classes], which sum to 1.
+        """
+        return np.add.reduceat(scores[self._members], self._starts)
+
+    def certain(self, scores: np.ndarray, threshold: float, count: int) -> list[tuple[str, float]]:
+        """Return the names whose probability reaches a threshold, the most specific first.
+
+        Args:
+            scores: Of the classes, float32 [classes], which sum to 1.
+            threshold: The least probability.
+            count: How many names at most.
+
+        Returns:
+            Names and their probabilities, at most 1.
+        """
+        sums = self.probabilities(scores)
+        indices = np.flatnonzero(sums >= threshold)[:count].tolist()
+        return [(self.names[index], min(sums.item(index), 1.0)) for index in indices]

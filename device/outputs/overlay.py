@@ -145,6 +145,9 @@ def _rows(recognition: Recognition, letter: float, width: int) -> list[_Row]:
 
 
 def _class_labels(recognition: Recognition) -> list[str]:
+    name = recognition.substitute_name
+    if name:
+        return [f"{name.name} {name.score:.0%}"]
     doubt = "?" if recognition.unsure else ""
     return [
         f"{label.name}{doubt} {label.score:.0%}"

@@ -42,8 +42,8 @@ class Terminal:
         recognition = recognized.recognition
         self._measure(time.monotonic())
         caption = recognition.caption.hedged if recognition.caption else None
-        best_class = recognition.classes[0].name if recognition.classes else None
-        shown = (caption, best_class)
+        best = recognition.substitute_name or next(iter(recognition.classes), None)
+        shown = (caption, best.name if best else None)
         if self._in_place:
             width = shutil.get_terminal_size().columns - 1
             line = summary_line(recognition, self._interval, width)
@@ -80,7 +80,10 @@ def summary_line(
         width: The most characters; None: any number.
     """
     parts = []
-    if recognition.classes:
+    name = recognition.substitute_name
+    if name:
+        parts.append(f"{name.name} {name.score:.2f}")
+    elif recognition.classes:
         best = recognition.classes[0]
         doubt = "?" if recognition.unsure else ""
         parts.append(f"{best.name}{doubt} {best.score:.2f}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..bundle.bundle import Encoded
 from ..bundle.metadata import Metadata
+from ..bundle.names import NamedClass
 from ..bundle.vocabulary import Vocabulary
 
 
@@ -19,6 +20,7 @@ class Model(Protocol):
     metadata: Metadata
     labels: tuple[str, ...]
     vocabulary: Vocabulary | None
+    names: tuple[NamedClass, ...]
 
     def encode(self, image: np.ndarray) -> Encoded:
         """Return the features, context and tags of a uint8 RGB image [height, width, 3]."""
@@ -30,4 +32,8 @@ class Model(Protocol):
 
     def classify(self, features: np.ndarray, word_evidence: np.ndarray | None) -> np.ndarray:
         """Return class probabilities float32 [C] of features [1, F] and word evidence [V]."""
+        ...
+
+    def name_scores(self, features: np.ndarray) -> np.ndarray:
+        """Return the probabilities of `names`, float32 [names], by features [1, F]."""
         ...

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..bundle.bundle import Bundle, Encoded, default_bundle
 from ..bundle.metadata import Beam
+from ..bundle.names import NameTree
 from ..bundle.object_words import Phrases, index_phrases
 from ..bundle.vocabulary import Vocabulary, sentence
 from ..bundle.word_evidence import compute_word_evidence
@@ -31,6 +32,8 @@ from .stopwatch import Stopwatch
 TOP_CLASSES = 3
 #: How many tags a Recognition names at most.
 TOP_TAGS = 5
+#: How many names a Recognition has at most.
+TOP_NAMES = 3
 
 
 class Recognizer:
@@ -69,6 +72,7 @@ class Recognizer:
         self.phrases: Phrases = index_phrases(metadata.object_words, metadata.other_things)
         # Without words for the classes, no caption would name any.
         self._confidence = metadata.confidence if metadata.object_words else None
+        self._name_tree = NameTree(model.names) if model.names else None
 
     def __call__(
         self,
@@ -102,6 +106,9 @@ class Recognizer:
         camera: dict[str, Any] | None = None,
     ) -> Recognition:
         """Return the Recognition of an encoded image; the arguments are those of a call."""
+        name_scores = self.name_scores(encoded)
+        if name_scores is not None:
+            stopwatch.lap("names")
         caption, word_evidence = self.caption(encoded)
         stopwatch.lap("caption")
         scores = self.classify(encoded, word_evidence)
@@ -118,6 +125,7 @@ class Recognizer:
             captured_at=captured_at,
             unsure=unsure,
             camera=camera,
+            names=self.best_names(name_scores),
         )
 
     def encode(self, image: np.ndarray, stopwatch: Stopwatch | None = None) -> Encoded:
@@ -167,6 +175,24 @@ class Recognizer:
         if not self.model.labels:
             return np.empty(0, np.float32)
         return self.model.classify(encoded.features, word_evidence)
+
+    def name_scores(self, encoded: Encoded) -> np.ndarray | None:
+        """Return the probabilities of the model's names, float32 [names]; None without names."""
+        if not self.model.names:
+            return None
+        return self.model.name_scores(encoded.features)
+
+    def best_names(self, scores: np.ndarray | None) -> tuple[Score, ...]:
+        """Return the names that are certain, the most specific first.
+
+        Args:
+            scores: as `name_scores` returns them.
+        """
+        if scores is None or self._name_tree is None:
+            return ()
+        threshold = self.model.metadata.name_threshold
+        certain = self._name_tree.certain(scores, threshold, TOP_NAMES)
+        return tuple([Score(name, score) for name, score in certain])
 
     def class_scores(self, image: np.ndarray) -> np.ndarray:
         """Return the classes' probabilities, float32 [C], of an image, without its caption."""

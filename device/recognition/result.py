@@ -56,6 +56,8 @@ class Recognition:
         unsure: whether no class reaches the bundle's threshold: then the best ones are guesses.
         scene: in a live run, the number of the scene, from 1.
         camera: what the camera reports about the frame, such as its lux.
+        names: what the image shows by the bundle's second set of names, where that is certain, the
+            most specific name first and then what it is more generally.
     """
 
     caption: Caption | None
@@ -67,6 +69,14 @@ class Recognition:
     unsure: bool = False
     scene: int = 0
     camera: dict[str, Any] | None = None
+    names: tuple[Score, ...] = ()
+
+    @property
+    def substitute_name(self) -> Score | None:
+        """What to show where no class is certain: the most specific name that is, or None."""
+        if self.names and (self.unsure or not self.classes):
+            return self.names[0]
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """Return the versioned JSON form: a dict of plain strings, numbers and lists."""
@@ -78,6 +88,7 @@ class Recognition:
             "tags": _scores_json(self.tags),
             "classes": _scores_json(self.classes),
             "unsure": self.unsure,
+            "names": _scores_json(self.names),
             "scene": self.scene,
             "camera": self.camera,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings.items()},

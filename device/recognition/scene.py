@@ -52,6 +52,7 @@ class SceneTracker:
         self._threshold = metadata.scene_threshold
         self._tags = Smoother(metadata.tag_threshold, smoothing)
         self._classes = Smoother(metadata.label_threshold, smoothing)
+        self._names = Smoother(metadata.name_threshold, smoothing)
         self._scene = 0
         self._changed = True
         # Of the frame that was captioned last; its features are of unit length.
@@ -81,6 +82,9 @@ class SceneTracker:
         if captured_at is None:
             captured_at = time.time()
         encoded = self._recognizer.encode(image, stopwatch)
+        name_scores = self._recognizer.name_scores(encoded)
+        if name_scores is not None:
+            stopwatch.lap("names")
         caption, word_evidence = self.caption(encoded)
         stopwatch.lap("caption")
         scores = self._recognizer.classify(encoded, word_evidence)
@@ -96,6 +100,7 @@ class SceneTracker:
             unsure=smoothed.unsure,
             scene=self._scene,
             camera=camera,
+            names=self.smooth_names(name_scores),
         )
 
     def caption(self, encoded: Encoded) -> tuple[Caption | None, np.ndarray | None]:
@@ -139,6 +144,17 @@ class SceneTracker:
         self._classes.add(class_scores, now, restart=self._changed)
         classes = _named(self._classes, model.labels, self._classes.ranked(TOP_CLASSES))
         return SmoothedScores(tags, classes, bool(classes) and not self._classes.on.any())
+
+    def smooth_names(self, scores: np.ndarray | None) -> tuple[Score, ...]:
+        """Return the names that are certain by the averages of their scores within the scene.
+
+        Args:
+            scores: this frame's, float32 [names]; None without names.
+        """
+        if scores is None:
+            return ()
+        self._names.add(scores, self._clock(), restart=self._changed)
+        return self._recognizer.best_names(self._names.scores)
 
 
 def _likelier(new: Caption | None, old: Caption | None) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from picaption.device.bundle.bundle import Encoded, log_softmax
 from picaption.device.bundle.metadata import Metadata
+from picaption.device.bundle.names import NamedClass
 from picaption.device.bundle.vocabulary import UNKNOWN_ID, Vocabulary
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.model import Model
@@ -29,6 +30,7 @@ class CountedModel:
         self.metadata = Metadata("image-free", order=counted.order)
         self.labels: tuple[str, ...] = ()
         self.vocabulary: Vocabulary | None = vocabulary
+        self.names: tuple[NamedClass, ...] = ()
         self._counted = next_word_function(counted)
 
     def encode(self, image: np.ndarray) -> Encoded:
@@ -42,6 +44,10 @@ class CountedModel:
 
     def classify(self, features: np.ndarray, word_evidence: np.ndarray | None) -> np.ndarray:
         """Return no probabilities: there are no classes."""
+        return np.zeros(0, np.float32)
+
+    def name_scores(self, features: np.ndarray) -> np.ndarray:
+        """Return no probabilities: there are no names."""
         return np.zeros(0, np.float32)
 
 

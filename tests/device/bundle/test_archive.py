@@ -21,6 +21,7 @@ from picaption.device.bundle.archive import (
 )
 from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.metadata import to_json
+from picaption.device.bundle.names import NamedClass
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.errors import PicaptionError
@@ -269,3 +270,26 @@ def test_a_disk_that_is_full_for_the_bundle(bundle, tmp_path, monkeypatch):
     with pytest.raises(PicaptionError, match="cannot write the bundle: No space left on device"):
         write_bundle(tmp_path / "out.tflite", contents)
     assert list(tmp_path.iterdir()) == []
+
+
+NAMES = (NamedClass("n1", "tabby cat", ("tabby cat", "cat"), ("cat",)), NamedClass("n2", "Löwe"))
+
+
+def test_names_are_written_and_read_where_there_are_some(path):
+    assert read_bundle(path).names == ()
+    assert "names.tsv" not in members(path)
+    write_bundle(path, replace(CONTENTS, names=NAMES))
+    assert read_bundle(path).names == NAMES
+
+
+def test_names_belong_to_the_hash(path):
+    write_bundle(path, replace(CONTENTS, names=NAMES))
+    without = dict(members(path), **{"names.tsv": None})
+    rewrite(path, without, fitting_hash=False)
+    refused(path, ALTERED)
+
+
+def test_malformed_names_are_refused(path):
+    parts = {name: members(path)[name] for name in MEMBERS} | {"names.tsv": b"n1\ttabby cat\n"}
+    rewrite(path, parts | {HASH: content_hash(GRAPH, parts).encode()}, fitting_hash=False)
+    refused(path, "its words are not valid: line 1 of the names has 2 columns, not 4")

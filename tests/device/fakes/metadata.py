@@ -15,6 +15,7 @@ METADATA = Metadata(
     ("dog house",),
     0.25,
     0.75,
+    0.625,
     0.5,
     Confidence(-0.5, 1.5, -0.25, 0.125, -0.75, 2.0, 0.875),
     {"pictures": 3},

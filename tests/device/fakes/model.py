@@ -18,6 +18,8 @@ class StandInModel:
         "stand-in", input=Input(8, 8), order=2, prompts=("a",), tags=("cat", "eyes")
     )
 
+    names = ()
+
     def encode(self, image):
         return Encoded(
             np.ones((1, 4), np.float32),

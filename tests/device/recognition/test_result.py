@@ -22,6 +22,7 @@ RECOGNITION = Recognition(
     unsure=True,
     scene=2,
     camera={"Lux": 40.5},
+    names=(Score("tabby cat", 0.66666),),
 )
 
 
@@ -41,6 +42,7 @@ def test_the_json_form_rounds_what_it_holds():
         "tags": [{"name": "cat", "score": 0.1235}],
         "classes": [{"name": "cat", "score": 0.9877}, {"name": "bowl", "score": 0.5}],
         "unsure": True,
+        "names": [{"name": "tabby cat", "score": 0.6667}],
         "scene": 2,
         "camera": {"Lux": 40.5},
         "timings_ms": {"encode": 1.235, "total": 2.0},
