@@ -111,7 +111,7 @@ class RunSource(Source):
         )
         graph = to_bundle_graph(named, self.model, options.precision)
         model = self.model
-        contents = Contents(graph, model.metadata, model.labels, model.vocabulary)
+        contents = Contents(graph, model.metadata, model.labels, model.vocabulary, model.names)
         return Candidate(functions, named, contents)
 
     def calibration_examples(self, images: Sequence[np.ndarray]) -> list[Example]:

@@ -1,7 +1,8 @@
 """The folder that a training run leaves: its Keras models, words and labels, and metadata.
 
-metadata.json, labels.txt and vocabulary.txt are as in a bundle. encoder.keras, classifier.npz and,
-with a captioner, context.keras, next_word.keras and tagger.keras hold the weights.
+metadata.json, labels.txt, vocabulary.txt and, with names, names.tsv are as in a bundle.
+encoder.keras, classifier.npz, with names names.npz and, with a captioner, context.keras,
+next_word.keras and tagger.keras hold the weights.
 """
 
 import zipfile
@@ -14,6 +15,7 @@ import numpy as np
 from picaption.device.atomic import atomic_write, write_text
 from picaption.device.bundle.bundle import Encoded, log_softmax
 from picaption.device.bundle.metadata import Metadata, from_json, to_json
+from picaption.device.bundle.names import NamedClass, names_text, parse_names
 from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier, probabilities
@@ -91,6 +93,29 @@ def load_classifier(path: str | Path) -> Classifier:
         raise PicaptionError(f"{path}: cannot load it as a classifier: {error}") from None
 
 
+def save_names(folder: str | Path, names: Sequence[NamedClass], classifier: Classifier) -> None:
+    """Write a run's names.tsv and names.npz: a second set of classes, and what scores them."""
+    write_text(Path(folder, "names.tsv"), names_text(names))
+    save_classifier(classifier, Path(folder, "names.npz"))
+
+
+def read_named_classes(path: str | Path) -> tuple[NamedClass, ...]:
+    """Read a file of names (picaption.device.bundle.names).
+
+    Raises:
+        PicaptionError: It is missing or malformed, or holds no name.
+    """
+    try:
+        names = parse_names(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot read the names: {error.strerror}") from None
+    except ValueError as error:  # UnicodeDecodeError is one.
+        raise PicaptionError(f"{path}: {error}") from None
+    if not names:
+        raise PicaptionError(f"{path}: it holds no names; give a file that does")
+    return names
+
+
 def _need_part(path: str | Path) -> None:
     """Raise PicaptionError where a file of a run is missing."""
     if not Path(path).is_file():
@@ -106,6 +131,8 @@ class FloatModel:
         metadata: What the bundle made of it will say of itself.
         labels: The names of the classes; empty without a classifier.
         vocabulary: The captioner's words; None without a captioner.
+        names: The classes of a second set; empty without names.npz.
+        name_classifier: Scores them; None without.
         encoder: The encoder (picaption.models.networks.captioner.build_encoder).
         classifier: None without labels, and while it is not trained yet.
         captioner: None without a vocabulary.
@@ -136,6 +163,16 @@ class FloatModel:
         self.classifier: Classifier | None = None
         if self.labels and with_classifier:
             self.classifier = load_classifier(folder / "classifier.npz")
+        self.names: tuple[NamedClass, ...] = ()
+        self.name_classifier: Classifier | None = None
+        if (folder / "names.npz").exists():
+            self.names = read_named_classes(folder / "names.tsv")
+            self.name_classifier = load_classifier(folder / "names.npz")
+            if self.name_classifier.features.shape[1] != len(self.names):
+                raise PicaptionError(
+                    f"{folder}: names.npz scores {self.name_classifier.features.shape[1]} names, "
+                    f"names.tsv has {len(self.names)}; remove both and run picaption train again"
+                )
         if words:
             self.vocabulary = Vocabulary(words)
             self.captioner = load_captioner(folder)
@@ -172,3 +209,8 @@ class FloatModel:
         assert self.classifier is not None
         logits = self.classifier.logits(features, word_evidence)[0]
         return probabilities(logits, self.metadata.head == "multi-label")
+
+    def name_scores(self, features: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the names, float32 [names], by features [1, F]."""
+        assert self.name_classifier is not None
+        return probabilities(self.name_classifier.logits(features)[0], multi_label=False)

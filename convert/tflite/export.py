@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from picaption.device.bundle.classifier_graph import with_classify
+from picaption.device.bundle.classifier_graph import with_classify, with_names
 from picaption.device.bundle.flatbuffer import compact_graph
 from picaption.device.errors import PicaptionError
 from picaption.device.images import quiet_stderr
@@ -39,17 +39,20 @@ Example = tuple[str, dict[str, np.ndarray]]
 
 
 def to_bundle_graph(graph: bytes, model: FloatModel, precision: str) -> bytes:
-    """Return a run's converted graph as a bundle holds it: compact, with `classify`.
+    """Return a run's converted graph as a bundle holds it: compact, with `classify` and `name`.
 
     Args:
         graph: A flatbuffer from convert_with_layer_names.
-        model: The run, whose classifier becomes the signature.
+        model: The run, whose classifiers become these signatures.
         precision: One of convert.PRECISIONS.
     """
+    quantized = precision in INTEGERS
+    if model.name_classifier:
+        graph = with_names(graph, model.name_classifier, quantized)
     if not model.classifier:
         return compact_graph(graph)
     multi_label = model.metadata.head == "multi-label"
-    return with_classify(graph, model.classifier, multi_label, quantized=precision in INTEGERS)
+    return with_classify(graph, model.classifier, multi_label, quantized)
 
 
 def history_type(precision: str) -> tf.DType:
