@@ -70,6 +70,21 @@ class Settings:
     # their own borrows from them.
     text: str = ""
     transfer_share: float = 1.0
+    # It borrows from this many images, the nearest by labels; with the filter "labels" no caption
+    # that names an object that is not among its labels.
+    transfer_neighbours: int = 20
+    transfer_filter: str = ""
+    # More captions without their images, `image<TAB>source<TAB>caption` a line: they join those of
+    # the same images in `text`, and images that are known by a name borrow from all of them. Those
+    # of dev images are left out, by the image's name.
+    more_text: str = ""
+    # Images that are known by a name alone, such as ImageNet's: a list, `image<TAB>id<TAB>names` a
+    # line, and their folder. They borrow the captions that have a name of theirs in them. Named
+    # words: "imagenet" takes the names by WordNet's id from models/mappings/imagenet_names.tsv,
+    # any other text is the path of such a file.
+    named_labels: str = ""
+    named_images: str = ""
+    named_words: str = ""
     folders: str = ""
     folders_dev: str = ""
 
@@ -371,6 +386,30 @@ def _check_data(settings: Settings) -> None:
         "captions too",
     )
     _need(
+        not settings.more_text or bool(settings.text or settings.named_labels),
+        "more_text is for pictures to borrow from, beside text or for pictures with names: set "
+        "text or named_labels too",
+    )
+    _need(
+        settings.transfer_filter in ("", "labels"),
+        f'transfer_filter = {settings.transfer_filter!r}: it is "labels" or empty',
+    )
+    _need(
+        bool(settings.named_labels) == bool(settings.named_images),
+        "pictures with names need both their list and their folder: set named_labels and "
+        "named_images",
+    )
+    _need(
+        not settings.named_words or bool(settings.named_labels),
+        "named_words are for pictures with names: set named_labels too",
+    )
+    _need(
+        not settings.named_labels
+        or (bool(settings.captions) and bool(settings.text or settings.more_text)),
+        "named_labels are for pictures beside captioned ones to borrow captions by: set captions, "
+        "and text or more_text",
+    )
+    _need(
         not settings.label_captions or bool(settings.labels and settings.captions),
         "label_captions are those of labelled pictures beside captioned ones: set labels and "
         "captions too",
@@ -394,6 +433,7 @@ _AT_LEAST = {
         "min_count",
         "beam_width",
         "max_words",
+        "transfer_neighbours",
     ),
     0: (
         "warm_up_epochs",

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ..files import write_lines
 from ..settings import Settings
 from . import readers
 from .batches import SIDED_WORDS, Examples, windows
-from .caption_transfer import transfer_captions
+from .caption_transfer import IsTrue, transfer_captions, transfer_captions_by_name
 from .readers import Dataset, Record
 from .tokenizer import STOP_WORDS, tokenize
 
@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 PROMPTS = 16
 #: How many histories, the most frequent, they are chosen from.
 PROMPT_CANDIDATES = 1000
+
+
+#: ImageNet's classes by everyday names.
+IMAGENET_NAMES = Path(__file__).parents[1] / "mappings" / "imagenet_names.tsv"
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,16 @@ class Split:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from; a Split is None where the settings name no such data."""
+    """What a run learns from; a Split is None where the settings name no such data.
+
+    `named` are images of which a name is known: captions, borrowed by it, and no classes.
+    """
 
     captions: Split | None
     captions_dev: Split | None
     labels: Split | None
     labels_dev: Split | None
+    named: Split | None = None
 
 
 def load_data(settings: Settings, root: Path) -> TrainingData:
@@ -73,7 +81,10 @@ def load_data(settings: Settings, root: Path) -> TrainingData:
             "the training and dev pictures have different classes: "
             + ", ".join(sorted(set(labels.classes) ^ set(labels_dev.classes)))
         )
-    data = TrainingData(captions, captions_dev, labels, labels_dev)
+    named = None
+    if settings.named_labels:
+        named = _load_named(settings, root)
+    data = TrainingData(captions, captions_dev, labels, labels_dev, named)
     if settings.label_captions:
         data = _add_own_captions(data, root / settings.label_captions)
     return data
@@ -143,6 +154,18 @@ def _load_labels(settings: Settings, root: Path, split: str) -> Split:
     return _load_split(dataset, settings)
 
 
+def _load_named(settings: Settings, root: Path) -> Split:
+    """Return the images that are known by a name; their labels are its words."""
+    words = None
+    if settings.named_words:
+        path = IMAGENET_NAMES if settings.named_words == "imagenet" else root / settings.named_words
+        words = readers.read_borrowing_words(path)
+    dataset = readers.read_named_images(
+        root / settings.named_labels, root / settings.named_images, words
+    )
+    return _load_split(dataset, settings)
+
+
 def _load_split(dataset: Dataset, settings: Settings) -> Split:
     """Return a Dataset with its images; log what is left out."""
     dataset, images = readers.load_images(dataset, settings.size, settings.size, settings.resize)
@@ -156,38 +179,120 @@ def _path(root: Path, name: str) -> Path | None:
     return root / name if name else None
 
 
+def load_text(settings: Settings, root: Path, data: TrainingData) -> tuple[Record, ...]:
+    """Return the captions without images that others borrow, with labels where these are known.
+
+    The captions of `more_text` come behind those that `text` has of the same image. Those of dev
+    images are left out; an image's name counts without its suffix.
+
+    Args:
+        settings: text and more_text count.
+        root: The folder that the paths start from.
+        data: Its dev images count.
+    """
+    records: tuple[Record, ...] = ()
+    if settings.text:
+        records = readers.read_text_captions(root / settings.text)
+    if settings.more_text:
+        more = readers.read_unlabelled_captions(root / settings.more_text)
+        joined = []
+        for record in records:
+            captions = dict.fromkeys((*record.captions, *more.pop(record.name, ())))
+            joined.append(replace(record, captions=tuple(captions)))
+        unlabelled = (Record(name, Path(name), tuple(texts)) for name, texts in more.items())
+        records = (*joined, *unlabelled)
+    dev_names = {
+        Path(record.name).stem
+        for split in (data.captions_dev, data.labels_dev)
+        if split
+        for record in split.records
+    }
+    training_text = tuple(record for record in records if Path(record.name).stem not in dev_names)
+    if len(training_text) < len(records):
+        logger.info(
+            "text: left out the captions of %d dev images", len(records) - len(training_text)
+        )
+    return training_text
+
+
+def add_captions_by_name(
+    data: TrainingData, text: Sequence[Record], objects: Collection[str], seed: int, path: Path
+) -> TrainingData:
+    """Give images that are known by a name captions that have it in them (caption_transfer).
+
+    Args:
+        data: Its named images borrow; those that find nothing stay without captions.
+        text: Captions without images.
+        objects: Names of other things that captions may be about.
+        seed: Of draws among equals.
+        path: As for add_transferred_captions.
+    """
+    assert data.named is not None
+    records = data.named.records
+    if not path.exists():
+        _write_captions(path, transfer_captions_by_name(records, text, objects, seed))
+    records = _with_borrowed(records, path)
+    logger.info(
+        "%d of %d images with a name borrow captions by it",
+        sum(bool(record.captions) for record in records),
+        len(records),
+    )
+    return replace(data, named=replace(data.named, records=records))
+
+
+def _write_captions(path: Path, records: Sequence[Record]) -> None:
+    """Write the captions of images in Flickr8k's layout."""
+    lines = [
+        f"{record.name}#{index}\t{caption}"
+        for record in records
+        for index, caption in enumerate(record.captions)
+    ]
+    write_lines(path, lines)
+
+
+def _with_borrowed(records: Sequence[Record], path: Path) -> tuple[Record, ...]:
+    """Return records, those without captions with the ones that a file has for them."""
+    content = path.read_text(encoding="utf-8")
+    captions = readers.read_flickr8k(path, content)
+    captioned = []
+    for record in records:
+        texts = tuple(captions.get(record.name, ()))
+        if texts and not record.captions:
+            record = replace(record, captions=texts, borrowed=True)
+        captioned.append(record)
+    return tuple(captioned)
+
+
 def add_transferred_captions(
-    data: TrainingData, settings: Settings, root: Path, path: Path
+    data: TrainingData,
+    settings: Settings,
+    text: Sequence[Record],
+    path: Path,
+    is_true: IsTrue | None = None,
 ) -> TrainingData:
     """Give labelled images captions of other images (caption_transfer).
 
     Args:
         data: A `transfer_share` of its labelled images without captions is given some.
-        settings: text, transfer_share and seed count.
-        root: The folder that the path of the text starts from.
+        settings: transfer_share, transfer_neighbours and seed count.
+        text: Captions without images; those with labels are borrowed.
         path: A captions file in Flickr8k's layout: the captions to take where it exists, otherwise
             they are written there.
+        is_true: As for transfer_captions.
     """
     assert data.labels is not None
     records = data.labels.records
     if not path.exists():
-        text = readers.read_text_captions(root / settings.text)
+        labelled_text = [record for record in text if record.labels]
         uncaptioned = [record for record in records if not record.captions]
         order = np.random.default_rng(settings.seed).permutation(len(uncaptioned))
         drawn = sorted(order[: round(settings.transfer_share * len(uncaptioned))])
         borrowers = [uncaptioned[index] for index in drawn]
-        transferred = transfer_captions(borrowers, text, settings.seed)
-        lines = [
-            f"{record.name}#{index}\t{caption}"
-            for record in transferred
-            for index, caption in enumerate(record.captions)
-        ]
-        write_lines(path, lines)
-    captions = readers.read_flickr8k(path, path.read_text(encoding="utf-8"))
-    records = tuple(
-        replace(record, captions=record.captions or tuple(captions.get(record.name, ())))
-        for record in records
-    )
+        transferred = transfer_captions(
+            borrowers, labelled_text, settings.seed, settings.transfer_neighbours, is_true
+        )
+        _write_captions(path, transferred)
+    records = _with_borrowed(records, path)
     return replace(data, labels=replace(data.labels, records=records))
 
 

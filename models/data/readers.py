@@ -16,11 +16,30 @@ from typing import Any
 
 import numpy as np
 
+from picaption.device.bundle.names import parse_names
 from picaption.device.errors import PicaptionError
 from picaption.device.images import find_class_folders, find_images, read_image, resize
 
 #: The captions, or the labels, of images by name.
 TextsByImage = dict[str, list[str]]
+
+_OTHER_SENSES = """
+bar, bars, bee, board, bow, cap, cell, chain, chicken, cock, crane, dip, dish, feathers, field,
+fish, fly, glass, gong, head, horn, iron, jack, jay, kite, letter, light, mushroom, nail, paper,
+pen, person, pin, plant, pole, racer, ray, salmon, scale, shade, shell, spot, squash, stocking,
+swing, tank, teddy, tick, toy, trap, turkey, wall, water, wheel
+"""
+_GENERAL_WORDS = """
+animal, appliance, big cat, building, clothing, computer equipment, container, cosmetics, drink,
+electronics, food, furniture, game bird, insect, kitchen appliance, kitchen tool, kitchenware,
+machine, measuring instrument, musical instrument, office supplies, sea animal, shore, sports
+equipment, structure, tableware, tool, toy dog, vehicle, wading bird, water bird
+"""
+#: Names by which no captions are borrowed: captions use them of something else (fish lies on
+#: plates, light comes in, kites are on strings), or they say little of an image.
+NOT_BORROWED_BY = frozenset(
+    " ".join(name.split()) for name in f"{_OTHER_SENSES},{_GENERAL_WORDS}".split(",")
+)
 
 #: How much of a malformed line an error quotes.
 _QUOTED = 60
@@ -28,12 +47,21 @@ _QUOTED = 60
 
 @dataclass(frozen=True)
 class Record:
-    """An image with its captions, or the names of its classes."""
+    """An image with its captions, or the names of its classes.
+
+    Attributes:
+        name: Of the image in its data set.
+        path: Of its file.
+        captions: Sentences about it.
+        labels: The names of its classes.
+        borrowed: Whether the captions are those of other images.
+    """
 
     name: str
     path: Path
     captions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    borrowed: bool = False
 
 
 @dataclass(frozen=True)
@@ -299,6 +327,77 @@ def read_text_captions(path: str | Path) -> tuple[Record, ...]:
     return tuple(
         Record(name, Path(name), tuple(texts), labels[name]) for name, texts in captions.items()
     )
+
+
+def read_unlabelled_captions(path: str | Path) -> TextsByImage:
+    """Read captions without their images, `image<TAB>source<TAB>caption` a line.
+
+    Args:
+        path: The file, gzipped if it ends in .gz.
+
+    Returns:
+        The captions by the image's name; the source, such as human, does not count.
+
+    Raises:
+        PicaptionError: The file is missing or malformed.
+    """
+    records = read_text_captions(path)
+    return {record.name: list(record.captions) for record in records}
+
+
+def read_named_images(
+    names: str | Path, images: str | Path, words: Mapping[str, Sequence[str]] | None = None
+) -> Dataset:
+    """Read images that have a name each and no captions, `image<TAB>id<TAB>name, name` a line.
+
+    Args:
+        names: The list; the id is that of the name, such as WordNet's.
+        images: The folder of the images.
+        words: What people call what has an id, the best word first; an id without words has no
+            name. None takes the list's names.
+
+    Returns:
+        The images, the names among the labels of each.
+
+    Raises:
+        PicaptionError: The list is missing or malformed, or nothing is left.
+    """
+    texts: dict[str, tuple[str, ...]] = {}
+    for line_number, line in enumerate(read_text(names, "names").split("\n"), 1):
+        if not line.strip():
+            continue
+        name, identifier, rest = [part.strip() for part in (line + "\t\t").split("\t")[:3]]
+        if line.count("\t") != 2 or not name or not identifier or not rest:
+            raise PicaptionError(
+                f"{names}, line {line_number}: a line is picture.jpg, a tab, an id, a tab, and "
+                f"name, name; this one is {line[:_QUOTED]!r}"
+            )
+        texts[name] = _split_labels(rest, ",")
+        if words is not None:
+            texts[name] = tuple(words.get(identifier, ()))
+    return _collect(texts, images, None, names, "labels")
+
+
+def read_borrowing_words(path: str | Path) -> dict[str, tuple[str, ...]]:
+    """Read by which words of a file of names images may borrow captions.
+
+    Args:
+        path: Lines as of picaption.device.bundle.names.
+
+    Returns:
+        The words of each identifier, without NOT_BORROWED_BY.
+
+    Raises:
+        PicaptionError: The file is missing or malformed.
+    """
+    try:
+        names = parse_names(read_text(path, "names"))
+    except ValueError as error:
+        raise PicaptionError(f"{path}: {error}") from None
+    return {
+        item.identifier: tuple(word for word in item.words if word not in NOT_BORROWED_BY)
+        for item in names
+    }
 
 
 def read_folders(root: str | Path) -> Dataset:

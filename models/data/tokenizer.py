@@ -30,3 +30,8 @@ def tokenize(caption: str) -> list[str]:
     # A quotation mark is no apostrophe: 's begins quoted words too.
     text = _QUOTE.sub(" ", text)
     return _WORD.findall(_POSSESSIVE.sub(" 's ", text))
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """Return the words of `text`, those with a hyphen apart."""
+    return tuple(" ".join(tokenize(text)).replace("-", " ").split())

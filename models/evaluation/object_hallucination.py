@@ -12,7 +12,7 @@ from pathlib import Path
 
 from picaption.device.bundle.vocabulary import Vocabulary
 
-from ..data.tokenizer import tokenize
+from ..data.tokenizer import split_words, tokenize
 from .metrics import percent
 
 #: CHAIR's list: a class a line, first its name, then its synonyms, a comma between.
@@ -133,11 +133,6 @@ def plural(word: str) -> str:
     if word.endswith("y") and word[-2:-1] not in ("", *"aeiou"):
         return word[:-1] + "ies"
     return word + "s"
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """Return the words of `text`, those with a hyphen apart."""
-    return tuple(" ".join(tokenize(text)).replace("-", " ").split())
 
 
 def object_phrases(labels: Collection[str]) -> Phrases:

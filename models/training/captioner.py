@@ -22,7 +22,10 @@ TAGGER_EPOCHS = 15
 def caption_examples(
     settings: Settings, data: TrainingData, features: Features, words: CaptionWords
 ) -> tuple[Examples, Examples | None]:
-    """Return (train, dev) Examples of all captions, of labelled images too, over features."""
+    """Return (train, dev) Examples of all captions over features.
+
+    The captions of labelled images and of images with a name are among those to train on.
+    """
     train = _examples(data.captions, features.captions, words)
     dev = _examples(data.captions_dev, features.captions_dev, words)
     assert train is not None
@@ -30,6 +33,9 @@ def caption_examples(
         labelled = _examples(data.labels, features.labels, words)
         assert labelled is not None
         train = dataclasses.replace(join(train, labelled), labels=None)
+    named = _examples(data.named, features.named, words)
+    if named is not None:
+        train = dataclasses.replace(join(train, named), labels=None)
     return train, dev
 
 

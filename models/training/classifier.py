@@ -9,7 +9,7 @@ from picaption.device.bundle.word_evidence import compute_word_evidence
 from picaption.device.recognition.classifier import fit_calibrated
 
 from ..data.dataset import Split
-from ..data.readers import Record, label_matrix, read_text_captions
+from ..data.readers import label_matrix
 from ..files import save_array
 from ..language.word_prior import word_prior
 from ..networks.captioner import mean_over_grid
@@ -34,10 +34,8 @@ def train_classifier(run: TrainingRun) -> None:
     prior = None
     if run.words:
         model = FloatModel(run.folder, with_classifier=False)
-        texts: tuple[Record, ...] = ()
-        if run.settings.text:
-            texts = read_text_captions(run.data_root / run.settings.text)
-        prior = word_prior(texts, labels.classes, run.words.vocabulary)
+        labelled_text = [record for record in run.text if record.labels]
+        prior = word_prior(labelled_text, labels.classes, run.words.vocabulary)
 
     def inputs(split: Split, features: np.ndarray | None, name: str) -> ClassifierData:
         assert features is not None

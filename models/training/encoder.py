@@ -147,7 +147,7 @@ def finetune_once(
     data = run.data
     assert run.words is not None
     keras.utils.set_random_seed(seed)
-    train = _image_examples([data.captions, data.labels], run.words)
+    train = _image_examples([data.captions, data.labels, data.named], run.words)
     dev = None
     if data.captions_dev and settings.finetune_share == 1:
         dev = _image_examples([data.captions_dev, data.labels_dev], run.words)

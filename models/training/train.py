@@ -8,6 +8,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -21,15 +22,22 @@ from picaption.device.recognition.classifier import probabilities
 from ..data.batches import Batches
 from ..data.dataset import (
     Split,
+    add_captions_by_name,
     add_transferred_captions,
     learn_prompts,
     learn_tags,
     learn_vocabulary,
     load_data,
+    load_text,
 )
-from ..data.readers import label_matrix
+from ..data.readers import Record, label_matrix
 from ..data.tokenizer import STOP_WORDS
-from ..evaluation.object_hallucination import caption_phrases
+from ..evaluation.object_hallucination import (
+    Phrases,
+    caption_phrases,
+    named_objects,
+    object_phrases,
+)
 from ..files import read_lines, write_lines
 from ..language import ngram
 from ..language.arpa import write_arpa
@@ -98,11 +106,28 @@ def load_images(run: TrainingRun) -> None:
     """Read the images with their captions and labels."""
     run.data = load_data(run.settings, run.data_root)
     own = _count_captioned(run.data.labels)
+    run.text = load_text(run.settings, run.data_root, run.data)
+    phrases: Phrases = {}
+    if run.data.labels:
+        phrases = object_phrases(run.data.labels.classes)
     if run.settings.text:
+        is_true = None
+        if run.settings.transfer_filter:
+            is_true = partial(_names_labels_only, phrases=phrases)
         path = run.folder / "borrowed.token.txt"
-        run.data = add_transferred_captions(run.data, run.settings, run.data_root, path)
+        run.data = add_transferred_captions(run.data, run.settings, run.text, path, is_true)
     borrowed = _count_captioned(run.data.labels) - own
     run.labelled_captions = {"own": own, "borrowed": borrowed}
+    if run.data.named:
+        path = run.folder / "borrowed_by_name.token.txt"
+        objects = [" ".join(phrase) for phrase in phrases]
+        run.data = add_captions_by_name(run.data, run.text, objects, run.settings.seed, path)
+        run.labelled_captions["borrowed by name"] = _count_captioned(run.data.named)
+
+
+def _names_labels_only(caption: str, record: Record, phrases: Phrases) -> bool:
+    """Return whether every object that a caption names is a label of the image."""
+    return named_objects(caption, phrases).issubset(record.labels)
 
 
 def _count_captioned(split: Split | None) -> int:
@@ -115,8 +140,9 @@ def learn_words(run: TrainingRun) -> None:
     if run.data.captions is None:
         return
     records = run.data.captions.records
-    if run.data.labels:
-        records += run.data.labels.records
+    for split in (run.data.labels, run.data.named):
+        if split:
+            records += split.records
     # A run that continues keeps the ids of its words.
     vocabulary_path = run.folder / "vocabulary.txt"
     if not vocabulary_path.exists():
@@ -145,7 +171,7 @@ def describe_bundle(run: TrainingRun) -> None:
         "settings": dataclasses.asdict(settings),
         "pictures": {name: len(split.records) for name, split in splits if split},
     }
-    if settings.label_captions:
+    if settings.label_captions or settings.named_labels:
         # Labelled images by where their captions are from.
         provenance["captions"] = run.labelled_captions
     object_words: tuple[tuple[str, ...], ...] = ()
@@ -201,10 +227,17 @@ def train_captioner_by_cross_entropy(run: TrainingRun) -> None:
     if run.words is None or run.train is None:
         return
     settings = run.settings
-    start = run.folder / "tuned" if settings.finetune_epochs else None
+    # An encoder that was fine-tuned elsewhere comes without its captioner.
+    start = run.folder / "tuned"
     words = len(run.words.vocabulary)
     train_captioner(
-        settings, run.train, run.dev, words, settings.epochs, run.folder / "worded", start
+        settings,
+        run.train,
+        run.dev,
+        words,
+        settings.epochs,
+        run.folder / "worded",
+        start if (start / "tagger.keras").exists() else None,
     )
 
 

@@ -14,6 +14,7 @@ from picaption.device.bundle.vocabulary import Vocabulary
 
 from ..data.batches import Examples
 from ..data.dataset import TrainingData
+from ..data.readers import Record
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Features:
     captions_dev: np.ndarray | None
     labels: np.ndarray | None
     labels_dev: np.ndarray | None
+    named: np.ndarray | None = None
 
 
 @dataclass
@@ -57,6 +59,7 @@ class TrainingRun:
     external: the external network that the settings name, or None
     data: the images with their captions and labels
     labelled_captions: how many labelled images have captions of their own, and borrowed ones
+    text: captions without images that others borrow, without those of dev images
     words: None without captions
     classes: names of the classes
     metadata: of the bundle to come
@@ -71,6 +74,7 @@ class TrainingRun:
     external: ExternalNetwork | None = None
     data: TrainingData = field(init=False)
     labelled_captions: dict[str, int] = field(default_factory=dict)
+    text: tuple[Record, ...] = ()
     words: CaptionWords | None = None
     classes: tuple[str, ...] = ()
     metadata: Metadata = field(init=False)

@@ -167,6 +167,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["images="], "captions need the folder of their pictures"),
         (["labels=l"], "labels need the folder of their pictures"),
         (["label_captions=c"], "label_captions are those of labelled pictures beside captioned"),
+        (["more_text=m"], "more_text is for pictures to borrow from"),
+        (["transfer_filter=all"], "transfer_filter = 'all': it is \"labels\" or empty"),
+        (["named_labels=n", "more_text=m"], "need both their list and their folder"),
+        (["named_words=imagenet"], "named_words are for pictures with names"),
+        (["named_labels=n", "named_images=i"], "named_labels are for pictures beside captioned"),
         (["network=classic"], "the classic network starts from nothing"),
         (["dropout=1.5"], "dropout = 1.5: it is from 0"),
         (["smoothing=2"], "smoothing = 2.0: it is from 0"),
@@ -194,6 +199,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
                 "min_count",
                 "beam_width",
                 "max_words",
+                "transfer_neighbours",
             )
         ),
     ],
@@ -232,7 +238,7 @@ def test_every_recipe_of_the_project_can_be_read():
     )
     true_pairs = settings["everyday_true_pairs"]
     assert true_pairs.label_captions.endswith("captions_train.token.txt")
-    assert dataclasses.replace(true_pairs, label_captions="") == settings["everyday"]
+    assert true_pairs.named_words == "imagenet" and true_pairs.transfer_filter == "labels"
 
 
 OLD = """

@@ -9,6 +9,7 @@ import pytest
 
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.errors import PicaptionError
+from picaption.models.data import caption_transfer
 from picaption.models.data import dataset as reading
 from picaption.models.data.readers import Record, read_captions
 
@@ -18,12 +19,13 @@ WORDS = ("a", "dog", "on", "mat", "cat", "sofa", "bed", "pig", "in", "car")
 def test_a_share_of_the_labelled_images_borrows(data, settings, tmp_path):
     some = dataclasses.replace(settings, transfer_share=0.5)
     loaded, path = reading.load_data(some, data), tmp_path / "borrowed.token.txt"
-    transferred = reading.add_transferred_captions(loaded, some, data, path)
+    text = reading.load_text(some, data, loaded)
+    transferred = reading.add_transferred_captions(loaded, some, text, path)
     captioned = [record for record in transferred.labels.records if record.captions]
     assert len(captioned) == round(len(transferred.labels.records) / 2)
     # Captions in the file are taken as they are.
     path.write_text(f"{captioned[0].name}#0\tA kept caption.\n")
-    again = reading.add_transferred_captions(loaded, some, data, path).labels.records
+    again = reading.add_transferred_captions(loaded, some, text, path).labels.records
     assert [record.captions for record in again if record.captions] == [("A kept caption.",)]
 
 
@@ -70,21 +72,23 @@ def test_dev_images_among_the_labelled_ones_have_no_captions(data, own_settings,
 def test_only_images_without_own_captions_borrow(data, own_settings, tmp_path):
     half = dataclasses.replace(own_settings, transfer_share=0.5)
     loaded = reading.load_data(half, data)
+    text = reading.load_text(half, data, loaded)
     own = captions_by_name(loaded)
     path = tmp_path / "borrowed.token.txt"
-    captioned = captions_by_name(reading.add_transferred_captions(loaded, half, data, path))
+    captioned = captions_by_name(reading.add_transferred_captions(loaded, half, text, path))
     assert len(captioned) == len(own) + round((18 - len(own)) / 2)
     assert captioned | own == captioned
     # Not even where the file has some for them.
     path.write_text("cat_0.jpg#0\tA borrowed caption.\n")
-    again = reading.add_transferred_captions(loaded, half, data, path)
+    again = reading.add_transferred_captions(loaded, half, text, path)
     assert captions_by_name(again) == own
 
 
 def test_the_draw_of_those_that_borrow_is_that_of_the_seed(data, settings, tmp_path):
     some = dataclasses.replace(settings, transfer_share=0.5)
     loaded = reading.load_data(some, data)
-    transferred = reading.add_transferred_captions(loaded, some, data, tmp_path / "borrowed")
+    text = reading.load_text(some, data, loaded)
+    transferred = reading.add_transferred_captions(loaded, some, text, tmp_path / "borrowed")
     drawn = np.random.default_rng(some.seed).permutation(18)[:9]
     names = {loaded.labels.records[index].name for index in drawn}
     assert set(captions_by_name(transferred)) == names
@@ -96,6 +100,59 @@ def test_captions_of_other_images_alone_are_refused(data, settings, tmp_path):
     others = dataclasses.replace(settings, label_captions=str(path))
     with pytest.raises(PicaptionError, match="captions of none of the 18 labelled training"):
         reading.load_data(others, data)
+
+
+@pytest.fixture
+def named_settings(data, settings, tmp_path):
+    """Settings with two photographs of names and sentences for them."""
+    (tmp_path / "more.tsv").write_text(
+        "coffee_0\thuman\tAn espresso in a cup\n"
+        "coffee_0\thuman\tA cup of coffee beside a spoon.\n"
+        "cat_7\thuman\tAn espresso machine\n"
+        "elsewhere\tvinvl\tan espresso\n"
+    )
+    (tmp_path / "names.tsv").write_text(
+        "coffee_1.jpg\tn07920052\tespresso\ncat_1.jpg\tn02123597\tSiamese cat, Siamese\n"
+    )
+    return dataclasses.replace(
+        settings,
+        more_text=str(tmp_path / "more.tsv"),
+        named_labels=str(tmp_path / "names.tsv"),
+        named_images="images",
+    )
+
+
+def test_more_text_joins_the_captions_of_its_images_but_dev(data, named_settings, caplog):
+    caplog.set_level(logging.INFO)
+    loaded = reading.load_data(named_settings, data)
+    text = {record.name: record for record in reading.load_text(named_settings, data, loaded)}
+    assert text["coffee_0"].captions == (
+        "A cup of coffee on a table.",
+        "A cup of coffee beside a spoon.",
+        "An espresso in a cup",
+    )
+    assert text["coffee_0"].labels == ("cup", "spoon")
+    assert text["elsewhere"].captions == ("an espresso",) and text["elsewhere"].labels == ()
+    assert "cat_7" not in text and len(text) == 10
+    assert "left out the captions of 1 dev images" in caplog.text
+
+
+def test_images_with_a_name_borrow_by_it(data, named_settings, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(caption_transfer, "MIN_NAMED", 1)
+    caplog.set_level(logging.INFO)
+    loaded = reading.load_data(named_settings, data)
+    assert loaded.named.images.shape == (2, 64, 64, 3) and loaded.named.classes == ()
+    text = reading.load_text(named_settings, data, loaded)
+    path = tmp_path / "by_name.token.txt"
+    named = reading.add_captions_by_name(loaded, text, (), 1, path).named
+    assert {record.name: set(record.captions) for record in named.records} == {
+        "coffee_1.jpg": {"An espresso in a cup", "an espresso"},
+        "cat_1.jpg": set(),
+    }
+    assert "1 of 2 images with a name borrow captions by it" in caplog.text
+    path.write_text("cat_1.jpg#0\tA kept caption.\n")
+    again = reading.add_captions_by_name(loaded, text, (), 1, path).named
+    assert [record.captions for record in again.records] == [(), ("A kept caption.",)]
 
 
 def test_vocabulary_and_tags_are_the_frequent_words(data):

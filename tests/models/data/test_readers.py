@@ -10,12 +10,15 @@ from picaption.device.errors import PicaptionError
 from picaption.device.images import resize, write_image
 from picaption.models.data.readers import (
     load_images,
+    read_borrowing_words,
     read_caption_texts,
     read_captions,
     read_folders,
     read_labels,
+    read_named_images,
     read_text_captions,
     read_training_captions,
+    read_unlabelled_captions,
 )
 
 FLICKR8K = 'a.jpg#0\tA dog, a cat.\na.jpg#1\tTwo pets.\n\nb.jpg#0\tA "red" car.\n'
@@ -385,3 +388,41 @@ def test_training_images_are_none_of_those_evaluated(data, tmp_path):
         PicaptionError, match="both.txt: 1 of its pictures are among those to evaluate"
     ):
         read_training_captions(*everything, tmp_path / "both.txt", dev)
+
+
+def test_captions_with_their_sources(tmp_path):
+    (tmp_path / "more.tsv").write_text("7\thuman\tA cat.\n9\tvinvl\tA dog.\n7\tcocoqa\ta pet\n")
+    assert read_unlabelled_captions(tmp_path / "more.tsv") == {
+        "7": ["A cat.", "a pet"],
+        "9": ["A dog."],
+    }
+
+
+def test_images_with_names(images, file, tmp_path):
+    file.write_text("a.jpg\tn2\tespresso, black coffee\nb.jpg\tn1\ttench\nz.jpg\tn1\ttench\n")
+    dataset = read_named_images(file, images)
+    assert [record.labels for record in dataset.records] == [
+        ("espresso", "black coffee"),
+        ("tench",),
+    ]
+    assert dataset.skipped == (f"z.jpg: there is no such picture in {images}",)
+    words = tmp_path / "words.tsv"
+    words.write_text(
+        "# comment\nn2\tespresso\tespresso, coffee, drink\tdrink\nn1\ttench\tfish, animal\tfish\n"
+    )
+    dataset = read_named_images(file, images, read_borrowing_words(words))
+    # Captions with fish are about plates, and an animal is many things.
+    assert [record.labels for record in dataset.records] == [("espresso", "coffee")]
+
+
+@pytest.mark.parametrize("line", ("a.jpg\tn1", "a.jpg\t\ttench", "a.jpg\tn1\t", "a\tb\tc\td"))
+def test_a_line_that_is_no_image_with_a_name(images, file, line):
+    file.write_text(f"a.jpg\tn1\ttench\n{line}\n")
+    with pytest.raises(PicaptionError, match="line 2: a line is picture.jpg, a tab, an id"):
+        read_named_images(file, images)
+
+
+def test_malformed_words_of_names_are_named(tmp_path):
+    (tmp_path / "words.tsv").write_text("n1\ttench\n")
+    with pytest.raises(PicaptionError, match="words.tsv: line 1 of the names has 2 columns"):
+        read_borrowing_words(tmp_path / "words.tsv")

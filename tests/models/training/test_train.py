@@ -58,7 +58,9 @@ def caption_run(settings: Settings, data: Path, folder: Path) -> TrainingRun:
         stage(run)
     random = np.random.default_rng(1)
     splits = {
-        name: random.random((len(split.records), 4)) for name, split in vars(run.data).items()
+        name: random.random((len(split.records), 4))
+        for name, split in vars(run.data).items()
+        if split
     }
     run.train, run.dev = caption_examples(settings, run.data, Features(**splits), run.words)
     return run
@@ -83,6 +85,52 @@ def test_own_captions_of_labelled_images_are_learned(data, settings, tmp_path, s
     assert [run.words.vocabulary.decode(caption) for caption in labelled[position]] == [
         ("a", "marmalade", "cat")
     ]
+
+
+def test_images_with_a_name_are_learned_from_and_counted(data, settings, tmp_path):
+    (tmp_path / "more.tsv").write_text(
+        "x1\tvinvl\tan espresso with a dog\nx2\tvinvl\tan espresso\nx3\tvinvl\ta hot espresso\n"
+    )
+    (tmp_path / "names.tsv").write_text("coffee_1.jpg\tn07920052\tespresso\n")
+    settings = dataclasses.replace(
+        settings,
+        more_text=str(tmp_path / "more.tsv"),
+        named_labels=str(tmp_path / "names.tsv"),
+        named_images="images",
+        named_words="imagenet",
+    )
+    run = caption_run(settings, data, tmp_path)
+    assert "espresso" in run.words.vocabulary.word_ids
+    assert run.metadata.provenance["pictures"]["named"] == 1
+    assert run.metadata.provenance["captions"] == {
+        "own": 0,
+        "borrowed": 18,
+        "borrowed by name": 1,
+    }
+    assert {
+        " ".join(run.words.vocabulary.decode(caption)) for caption in run.train.captions[-1]
+    } == {"an espresso with a dog", "an espresso", "a hot espresso"}
+    assert len(run.train.captions) == 18 + 18 + 1
+
+
+def test_only_captions_that_name_labels_are_borrowed(data, settings, tmp_path):
+    (tmp_path / "text.tsv").write_text("1\tcat,cup\ta cat beside a cup\n2\tcat\ta cat\n")
+    settings = dataclasses.replace(
+        settings, text=str(tmp_path / "text.tsv"), transfer_filter="labels"
+    )
+    records = caption_run(settings, data, tmp_path).data.labels.records
+    captions = {record.name: record.captions for record in records}
+    assert captions["cat_0.jpg"] == ("a cat",)
+    # Nothing else is known of a cup.
+    assert captions["coffee_0.jpg"] == () and captions["astronaut_0.jpg"] == ()
+
+
+def test_an_encoder_from_elsewhere_needs_no_captioner_of_its_own(run, data, settings, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(run / "encoder.keras", folder)
+    train(dataclasses.replace(settings, epochs=1), data, folder)
+    assert (folder / "finished").exists() and not (folder / "tuned").exists()
 
 
 def test_labelled_images_without_captions_are_not_learned_from(data, settings, tmp_path):
