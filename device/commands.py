@@ -135,6 +135,8 @@ def describe(file: Path, recognition: "Recognition") -> str:
         if recognition.caption.confidence is not None:
             confidence = f" ({recognition.caption.confidence:.2f})"
         lines.append(f"  caption  {recognition.caption.hedged}{confidence}")
+    if recognition.silence is not None:
+        lines.append(f"  silent   {recognition.silence}")
     if recognition.classes:
         unsure = "unsure: " if recognition.unsure else ""
         lines.append(f"  classes  {unsure}{_scores(recognition.classes)}")

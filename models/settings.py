@@ -156,6 +156,12 @@ class Settings:
     length_penalty: float = 1.0
     tag_weight: float = 0.0
 
+    # Below what the bundle says that there is nothing to see (picaption.device.recognition.silence,
+    # measured by picaption.models.evaluation.silence); 0: it says something about every image.
+    silent_brightness: float = 0.0
+    silent_contrast: float = 0.0
+    silent_sharpness: float = 0.0
+
 
 _TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Settings)}
 
@@ -483,4 +489,11 @@ def _check_ranges(settings: Settings) -> None:
     )
     _need(
         0 <= settings.tag_weight <= 100, f"tag_weight = {settings.tag_weight}: it is from 0 to 100"
+    )
+    for name in ("silent_brightness", "silent_contrast"):
+        level = getattr(settings, name)
+        _need(0 <= level <= 255, f"{name} = {level}: it is a grey level from 0 to 255")
+    _need(
+        0 <= settings.silent_sharpness <= 10,
+        f"silent_sharpness = {settings.silent_sharpness}: it is from 0 to 10",
     )

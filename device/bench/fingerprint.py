@@ -25,6 +25,7 @@ from ..bundle.runtime import runtime_name
 from ..errors import PicaptionError
 from ..images import read_image, write_image
 from ..recognition.recognizer import TOP_CLASSES, Recognizer
+from ..recognition.stopwatch import Stopwatch
 
 #: What is computed in whole numbers, or follows from it, and has to be equal on every machine: the
 #: image as it is in the file and as the encoder gets it, what the encoder returns, all that
@@ -103,7 +104,9 @@ class Fingerprinter:
             ready: a folder to which the image is also written as the encoder gets it, as a PNG.
         """
         image = read_image(path)
-        caption = self.recognizer(image).caption
+        # Also of an image that shows nothing, of which a call would compute nothing.
+        encoded = self.recognizer.encode(image)
+        caption = self.recognizer.recognize(encoded, Stopwatch()).caption
         if ready:
             write_image(ready / f"{Path(path).stem}.png", self.recognizer.prepare(image))
         record: dict[str, Any] = {"picture": Path(path).name, "decoded": sha256(image)}

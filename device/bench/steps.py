@@ -153,7 +153,9 @@ def frame_steps(
     evidence = [recognizer.word_evidence(encoding) for encoding in encoded]
 
     def preprocess(image: np.ndarray) -> np.ndarray:
-        return recognizer.prepare(image, buffers)
+        prepared = recognizer.prepare(image, buffers)
+        recognizer.silence(prepared)
+        return prepared
 
     steps = {
         "preprocess": _in_turn(preprocess, images),

@@ -85,6 +85,21 @@ class Confidence:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """Below what an image shows nothing (picaption.device.recognition.silence); 0: it always does.
+
+    Attributes:
+        brightness: Grey levels, 0 to 255: below, it is too dark.
+        contrast: Grey levels, 0 to 255: below, it is blank or covered.
+        sharpness: A share of the image's standard deviation: below, it is too blurred.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    sharpness: float = 0.0
+
+
+@dataclass(frozen=True)
 class Metadata:
     """Everything about a bundle but its graph, labels and vocabulary.
 
@@ -108,6 +123,7 @@ class Metadata:
         scene_threshold: A live frame is captioned again if its features are further than this,
             by cosine distance, from those of the last caption.
         confidence: Weights of a caption's confidence; None: captions have none.
+        silence: Below what the bundle has nothing to say about an image.
         provenance: Free text by name: what it was trained on.
         measured: Free values by name: how good it was.
     """
@@ -127,6 +143,7 @@ class Metadata:
     name_threshold: float = 0.5
     scene_threshold: float = 0.1
     confidence: Confidence | None = None
+    silence: Silence = Silence()
     provenance: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
 
@@ -251,6 +268,10 @@ def _check(metadata: Metadata) -> None:
     _need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
     if metadata.confidence is not None:
         _check_confidence(metadata.confidence)
+    silence = metadata.silence
+    for level in (silence.brightness, silence.contrast):
+        _need(0 <= level <= 255, f"a threshold of silence is {level}")
+    _need(0 <= silence.sharpness <= 10, f"the sharpness of silence is {silence.sharpness}")
 
 
 def _check_confidence(confidence: Confidence) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import PicaptionError
 from .archive import GRAPH_MAGIC, Contents, parse_bundle, read_bytes, stored_hash
+from .metadata import Silence
 
 #: How many labels, words, tags and prompts are shown of all.
 SHOWN = 5
@@ -277,6 +278,9 @@ def _contents_lines(contents: Contents, sha256: str) -> list[str]:
         f"classes     {_first(contents.labels)}, {metadata.head}, "
         f"certain from {metadata.label_threshold:.2f}",
     ]
+    if metadata.silence != Silence():
+        silence = ", ".join(f"{name} {value:g}" for name, value in vars(metadata.silence).items())
+        lines.append(f"silent      below {silence}")
     if words:
         beam = ", ".join(f"{name} {value}" for name, value in vars(metadata.beam).items())
         lines += [

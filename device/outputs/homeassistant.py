@@ -24,7 +24,7 @@ SENSORS: dict[str, dict[str, Any]] = {
         "name": "Caption",
         "icon": "mdi:image-text",
         "value_template": _template(
-            f"{_CAPTION}[:{MAX_STATE}] if value_json.caption else 'unknown'"
+            f"{_CAPTION}[:{MAX_STATE}] if value_json.caption else value_json.silence or 'unknown'"
         ),
         # Not the complete state: what differs from frame to frame would fill Home Assistant's
         # database.
@@ -32,6 +32,7 @@ SENSORS: dict[str, dict[str, Any]] = {
             f"{{'text': {_CAPTION} if value_json.caption else none, "
             "'confidence': value_json.caption.confidence if value_json.caption else none, "
             "'scene': value_json.scene, "
+            "'silence': value_json.silence, "
             "'tags': value_json.tags | map(attribute='name') | list} | tojson"
         ),
     },

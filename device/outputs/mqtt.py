@@ -1,9 +1,9 @@
 """Recognitions to an MQTT broker, and to Home Assistant through it.
 
 Below the topic: `status` is online or offline, `state` the recognition as JSON with "fps" and
-"temperature", `caption` its text. All are retained. The state is published as soon as the caption,
-the certain class or the scene is another one, and every HEARTBEAT_SECONDS while frames come; what
-changes faster than the broker confirms is left out.
+"temperature", `caption` its text, or why there is none. All are retained. The state is published as
+soon as that text, the certain class or the scene is another one, and every HEARTBEAT_SECONDS while
+frames come; what changes faster than the broker confirms is left out.
 """
 
 import json
@@ -89,9 +89,12 @@ def parse_address(text: str) -> Address:
 
 
 class _Headline(NamedTuple):
-    """What is published at once when it differs: caption, certain class (or "") and scene."""
+    """What is published at once when it differs: text, certain class (or "") and scene.
 
-    caption: str
+    The text is that of the caption, why there is none, or "".
+    """
+
+    text: str
     class_name: str
     scene: int
 
@@ -253,8 +256,8 @@ class MqttPublisher:
             "temperature": board.temperature(),
         }
         receipt = self._publish(client, "state", json.dumps(payload))
-        if not published or headline.caption != published.headline.caption:
-            self._publish(client, "caption", headline.caption)
+        if not published or headline.text != published.headline.text:
+            self._publish(client, "caption", headline.text)
         return _Published(state, headline, now, receipt)
 
     def _leave(self, client: Any) -> None:
@@ -328,10 +331,9 @@ class MqttPublisher:
 
 
 def _headline(recognition: Recognition) -> _Headline:
-    caption = recognition.caption.text if recognition.caption else ""
     certain = recognition.classes and not recognition.unsure
     class_name = recognition.classes[0].name if certain else ""
-    return _Headline(caption, class_name, recognition.scene)
+    return _Headline(recognition.text or "", class_name, recognition.scene)
 
 
 def _tls_context(authority: str) -> ssl.SSLContext:

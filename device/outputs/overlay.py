@@ -86,6 +86,8 @@ class _ChipRow(_Row):
 def annotate(image: np.ndarray, recognition: Recognition) -> np.ndarray:
     """Return a copy of an image with caption, classes and tags in a translucent band at its foot.
 
+    If there is nothing to see, that stands there, in grey.
+
     Args:
         image: uint8 RGB [height, width, 3].
         recognition: What to draw.
@@ -127,9 +129,10 @@ def _rows(recognition: Recognition, letter: float, width: int) -> list[_Row]:
     room = width - round(1.2 * letter)
     small = 0.72 * letter
     rows: list[_Row] = []
-    if recognition.caption:
-        colour = GREY if recognition.caption.unsure else WHITE
-        for line in wrap(recognition.caption.hedged, letter, room):
+    if recognition.shown_text is not None:
+        is_sure = recognition.caption is not None and not recognition.caption.unsure
+        colour = WHITE if is_sure else GREY
+        for line in wrap(recognition.shown_text, letter, room):
             rows.append(_TextRow(round(1.7 * letter), letter, line, colour))
 
     def chip_width(label: str) -> float:

@@ -41,9 +41,8 @@ class Terminal:
         """Show caption, best class, frames per second and milliseconds a frame."""
         recognition = recognized.recognition
         self._measure(time.monotonic())
-        caption = recognition.caption.hedged if recognition.caption else None
         best = recognition.substitute_name or next(iter(recognition.classes), None)
-        shown = (caption, best.name if best else None)
+        shown = (recognition.shown_text, best.name if best else None)
         if self._in_place:
             width = shutil.get_terminal_size().columns - 1
             line = summary_line(recognition, self._interval, width)
@@ -74,6 +73,8 @@ def summary_line(
 ) -> str:
     """Return caption, best class and figures as one line; the caption is cut first.
 
+    In the caption's place stands why there is none, if there is nothing to see.
+
     Args:
         recognition: What to show.
         interval: Seconds from one frame to the next; None: unknown.
@@ -91,9 +92,9 @@ def summary_line(
         parts.append(f"{1 / interval:.1f} fps")
     parts.append(f"{recognition.timings['total']:.0f} ms")
     figures = " | ".join(parts)
-    if not recognition.caption:
+    caption = recognition.shown_text
+    if caption is None:
         return figures[:width]
-    caption = recognition.caption.hedged
     if width is not None:
         room = max(0, width - len(figures) - 3)
         if len(caption) > room:

@@ -1,7 +1,7 @@
 """From an image to a Recognition: the one way of a frame, on the device and in training code.
 
-Encode the image, caption it, classify it with what the captioner expects to say, and name the
-best tags and classes.
+Look whether there is anything to see, encode the image, caption it, classify it with what the
+captioner expects to say, and name the best tags and classes.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..bundle.bundle import Bundle, Encoded, default_bundle
-from ..bundle.metadata import Beam
+from ..bundle.metadata import Beam, Silence
 from ..bundle.names import NameTree
 from ..bundle.object_words import Phrases, index_phrases
 from ..bundle.vocabulary import Vocabulary, sentence
@@ -26,6 +26,7 @@ from .beam_search import Hypothesis, beam_search
 from .confidence import caption_confidence, confidence_inputs
 from .model import Model
 from .result import Caption, Recognition, Score
+from .silence import measure, reason_for_silence
 from .stopwatch import Stopwatch
 
 #: How many classes a Recognition names.
@@ -34,6 +35,8 @@ TOP_CLASSES = 3
 TOP_TAGS = 5
 #: How many names a Recognition has at most.
 TOP_NAMES = 3
+#: The thresholds of a bundle that says something about every image.
+SPEAKS_ALWAYS = Silence()
 
 
 class Recognizer:
@@ -94,8 +97,69 @@ class Recognizer:
         stopwatch = stopwatch or Stopwatch()
         if captured_at is None:
             captured_at = time.time()
-        encoded = self.encode(image, stopwatch)
+        prepared, silence = self.look(image, stopwatch)
+        if silence is not None:
+            return self.say_nothing(silence, stopwatch, frame, captured_at, camera)
+        encoded = self.encode_prepared(prepared, stopwatch)
         return self.recognize(encoded, stopwatch, frame, captured_at, camera)
+
+    def look(
+        self, image: np.ndarray, stopwatch: Stopwatch, factor: float = 1.0
+    ) -> tuple[np.ndarray, str | None]:
+        """Prepare an image, and look whether there is anything to see.
+
+        Args:
+            image: uint8 RGB [height, width, 3] of any size.
+            stopwatch: times it as "preprocess".
+            factor: what the bundle's thresholds of silence are multiplied by.
+
+        Returns:
+            The image as the model takes it, until the next call; and why nothing can be said about
+            it, None if something can.
+        """
+        prepared = self.prepare(image, self._buffers)
+        silence = self.silence(prepared, factor)
+        stopwatch.lap("preprocess")
+        return prepared, silence
+
+    def silence(self, prepared: np.ndarray, factor: float = 1.0) -> str | None:
+        """Return why nothing can be said about a prepared image, None if something can."""
+        thresholds = self.model.metadata.silence
+        if thresholds == SPEAKS_ALWAYS:
+            return None
+        return reason_for_silence(measure(prepared), thresholds, factor)
+
+    def say_nothing(
+        self,
+        silence: str,
+        stopwatch: Stopwatch,
+        frame: int = 0,
+        captured_at: float = 0.0,
+        camera: dict[str, Any] | None = None,
+        scene: int = 0,
+    ) -> Recognition:
+        """Return the Recognition of an image that shows nothing, and why it does.
+
+        The stages that are left out have their times, next to nothing, so that every frame of a
+        run has the same ones.
+        """
+        stages = ["encode", "caption", "classify"]
+        if self.model.names:
+            stages.insert(1, "names")
+        for stage in stages:
+            stopwatch.lap(stage)
+        return Recognition(
+            caption=None,
+            tags=(),
+            classes=(),
+            timings=stopwatch.timings(),
+            frame=frame,
+            captured_at=captured_at,
+            unsure=bool(self.model.labels),
+            scene=scene,
+            camera=camera,
+            silence=silence,
+        )
 
     def recognize(
         self,
@@ -105,7 +169,10 @@ class Recognizer:
         captured_at: float = 0.0,
         camera: dict[str, Any] | None = None,
     ) -> Recognition:
-        """Return the Recognition of an encoded image; the arguments are those of a call."""
+        """Return the Recognition of an encoded image; the arguments are those of a call.
+
+        Something is said of it in any case: whether there is anything to see shows before.
+        """
         name_scores = self.name_scores(encoded)
         if name_scores is not None:
             stopwatch.lap("names")
@@ -133,6 +200,10 @@ class Recognizer:
         stopwatch = stopwatch or Stopwatch()
         prepared = self.prepare(image, self._buffers)
         stopwatch.lap("preprocess")
+        return self.encode_prepared(prepared, stopwatch)
+
+    def encode_prepared(self, prepared: np.ndarray, stopwatch: Stopwatch) -> Encoded:
+        """Return the Encoded of an image in the shape of the model's input."""
         encoded = self.model.encode(prepared)
         stopwatch.lap("encode")
         return encoded

@@ -47,7 +47,7 @@ class Recognition:
     """The caption, tags and classes of one image, and what they cost.
 
     Attributes:
-        caption: None where the bundle has no captioner.
+        caption: None where the bundle has no captioner, or there is nothing to see.
         tags: the words for what the image shows, best first.
         classes: the best classes, best first.
         timings: milliseconds of each stage and their `total` (see `Stopwatch`).
@@ -58,6 +58,8 @@ class Recognition:
         camera: what the camera reports about the frame, such as its lux.
         names: what the image shows by the bundle's second set of names, where that is certain, the
             most specific name first and then what it is more generally.
+        silence: why nothing is said of the image, such as "too dark to tell"; None: there is
+            something to see. There is no caption, tag or class then.
     """
 
     caption: Caption | None
@@ -70,6 +72,7 @@ class Recognition:
     scene: int = 0
     camera: dict[str, Any] | None = None
     names: tuple[Score, ...] = ()
+    silence: str | None = None
 
     @property
     def substitute_name(self) -> Score | None:
@@ -77,6 +80,18 @@ class Recognition:
         if self.names and (self.unsure or not self.classes):
             return self.names[0]
         return None
+
+    @property
+    def text(self) -> str | None:
+        """The caption's text, or why there is none; None without a captioner."""
+        if self.silence is not None:
+            return self.silence
+        return self.caption.text if self.caption else None
+
+    @property
+    def shown_text(self) -> str | None:
+        """The `text` as people are shown it: an uncertain caption is hedged."""
+        return self.caption.hedged if self.caption else self.silence
 
     def to_json(self) -> dict[str, Any]:
         """Return the versioned JSON form: a dict of plain strings, numbers and lists."""
@@ -91,6 +106,7 @@ class Recognition:
             "names": _scores_json(self.names),
             "scene": self.scene,
             "camera": self.camera,
+            "silence": self.silence,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings.items()},
         }
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..bundle.bundle import Encoded
 from .recognizer import TOP_CLASSES, TOP_TAGS, Recognizer
 from .result import Caption, Recognition, Score
+from .silence import LEAVE_FACTOR
 from .smoothing import Smoother
 from .stopwatch import Stopwatch
 
@@ -29,7 +30,8 @@ class SceneTracker:
     where its features are further than the bundle's `scene_threshold` from those of the last
     captioned frame, by cosine distance; and again where that caption is old. In the same scene, a
     new caption replaces the old one only if its confidence is higher, or, where captions have none,
-    if it is likelier.
+    if it is likelier. Where there is nothing to see, nothing is said: neither the caption of
+    before, nor its classes.
 
     Args:
         recognizer: recognises single frames.
@@ -55,6 +57,7 @@ class SceneTracker:
         self._names = Smoother(metadata.name_threshold, smoothing)
         self._scene = 0
         self._changed = True
+        self._silent = False
         # Of the frame that was captioned last; its features are of unit length.
         self._features: np.ndarray | None = None
         self._captioned_at = 0.0
@@ -81,7 +84,16 @@ class SceneTracker:
         stopwatch = stopwatch or Stopwatch()
         if captured_at is None:
             captured_at = time.time()
-        encoded = self._recognizer.encode(image, stopwatch)
+        # What follows a silent frame has to be clearly better, so that nothing flickers.
+        factor = LEAVE_FACTOR if self._silent else 1.0
+        prepared, silence = self._recognizer.look(image, stopwatch, factor)
+        if silence is not None:
+            self.fall_silent()
+            return self._recognizer.say_nothing(
+                silence, stopwatch, frame, captured_at, camera, self._scene
+            )
+        self._silent = False
+        encoded = self._recognizer.encode_prepared(prepared, stopwatch)
         name_scores = self._recognizer.name_scores(encoded)
         if name_scores is not None:
             stopwatch.lap("names")
@@ -102,6 +114,17 @@ class SceneTracker:
             camera=camera,
             names=self.smooth_names(name_scores),
         )
+
+    def fall_silent(self) -> None:
+        """End the scene: its caption and averages are forgotten.
+
+        The silent frames are a scene of their own, and what can be seen after them is a new one.
+        """
+        self._scene += not self._silent
+        self._silent = True
+        self._features = None
+        self._caption = None
+        self._word_evidence = None
 
     def caption(self, encoded: Encoded) -> tuple[Caption | None, np.ndarray | None]:
         """Return the Caption of the scene that a frame shows, and the scene's word evidence.

@@ -17,12 +17,14 @@ import numpy as np
 
 from ..bundle.archive import Contents, read_bundle
 from ..bundle.bundle import Bundle, write_checked
+from ..bundle.metadata import Silence
 from ..bundle.vocabulary import Vocabulary
 from ..errors import PicaptionError
 from ..images import find_class_folders, list_images, read_image, write_image
 from ..sources.source import Source
 from .classifier import Classifier, fit_calibrated, name_prior, probabilities
 from .recognizer import Recognizer
+from .stopwatch import Stopwatch
 
 #: Images that a class must have: one to be held out, and two to learn from.
 MIN_IMAGES_PER_CLASS = 3
@@ -63,6 +65,7 @@ class ClassExamples:
         features: float32 [N, F].
         word_evidence: float32 [N, V]; None without a captioner.
         skipped: a line for each image that cannot be read.
+        silent: whether there is nothing to see in one of them, as the bundle has it.
     """
 
     labels: tuple[str, ...]
@@ -71,6 +74,7 @@ class ClassExamples:
     features: np.ndarray
     word_evidence: np.ndarray | None
     skipped: tuple[str, ...]
+    silent: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -107,6 +111,8 @@ def teach(
     examples = extract_features(recognizer, labels, on_progress(images) if on_progress else images)
     require_enough_images(folder, examples.counts)
     classifier, held_out = fit_classes(examples, contents.vocabulary)
+    if examples.silent:
+        contents = speaking_always(contents)
     write_taught_bundle(
         output,
         contents,
@@ -138,13 +144,16 @@ def extract_features(
     features = []
     word_evidence = []
     skipped = []
+    silent = False
     for label, path in images:
         try:
             image = read_image(path)
         except PicaptionError as error:
             skipped.append(str(error))
             continue
-        encoded = recognizer.encode(image)
+        prepared, silence = recognizer.look(image, Stopwatch())
+        silent = silent or silence is not None
+        encoded = recognizer.encode_prepared(prepared, Stopwatch())
         class_ids.append(labels.index(label))
         paths.append(path)
         features.append(encoded.features[0])
@@ -162,6 +171,7 @@ def extract_features(
         features=np.stack(features),
         word_evidence=np.stack(word_evidence) if word_evidence else None,
         skipped=tuple(skipped),
+        silent=silent,
     )
 
 
@@ -276,6 +286,14 @@ def require_enough_images(folder: str | Path, counts: dict[str, int]) -> None:
             f"{folder}: a class takes {MIN_IMAGES_PER_CLASS} different pictures or more: "
             f"{', '.join(few)}"
         )
+
+
+def speaking_always(contents: Contents) -> Contents:
+    """Return the contents of a bundle that says something about every image.
+
+    A class may be that it is dark: what a bundle is taught to tell apart, it has to say.
+    """
+    return replace(contents, metadata=replace(contents.metadata, silence=Silence()))
 
 
 def write_taught_bundle(

@@ -27,6 +27,7 @@ from picaption.device.recognition.teach import (
     find_class_images,
     fit_classes,
     require_enough_images,
+    speaking_always,
     write_taught_bundle,
 )
 
@@ -136,7 +137,11 @@ def save_class_run(
     save_classifier(classifier, run / "classifier.npz")
     count = len(examples.paths)
     rows = np.linspace(0, count - 1, min(CHECK_IMAGES, count)).astype(int)
-    arrays = {"features": examples.features[rows], "counts": examples.truth.sum(0).astype(int)}
+    arrays = {
+        "features": examples.features[rows],
+        "counts": examples.truth.sum(0).astype(int),
+        "silent": np.array(examples.silent),
+    }
     if examples.word_evidence is not None:
         arrays["evidence"] = examples.word_evidence[rows]
     save_arrays(run / "checked.npz", arrays)
@@ -164,6 +169,8 @@ def convert_classes(run: str | Path, output: str | Path) -> None:
             counts = dict(zip(labels, arrays["counts"].tolist()))
             features = arrays["features"]
             word_evidence = arrays.get("evidence")
+            if arrays.get("silent", False):
+                contents = speaking_always(contents)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile):
         raise PicaptionError(
             f"{run}: it is no finished run; call picaption train --classes again"

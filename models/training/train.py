@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 
 from picaption.device.atomic import write_text
-from picaption.device.bundle.metadata import Beam, Input, Metadata
+from picaption.device.bundle.metadata import Beam, Input, Metadata, Silence
 from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import probabilities
@@ -194,6 +194,9 @@ def describe_bundle(run: TrainingRun) -> None:
             settings.max_words,
             settings.length_penalty,
             settings.tag_weight,
+        ),
+        silence=Silence(
+            settings.silent_brightness, settings.silent_contrast, settings.silent_sharpness
         ),
         provenance=provenance,
     )

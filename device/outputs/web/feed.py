@@ -112,10 +112,8 @@ class Feed:
     def remember(self, recognized: RecognizedFrame, thumbnail: bytes) -> None:
         """Add an entry to the history."""
         recognition = recognized.recognition
-        text = ""
-        if recognition.caption:
-            text = recognition.caption.hedged
-        elif recognition.classes:
+        text = recognition.shown_text or ""
+        if not text and recognition.classes:
             text = recognition.classes[0].name
         entry = HistoryEntry(self._next_number, recognition.captured_at, text, thumbnail)
         self.history.append(entry)

@@ -108,8 +108,7 @@ class WebServer:
         point = self._meter.add(latency)
         if point:
             self._loop.call_soon_threadsafe(self.feed.chart.append, point)
-        caption = recognition.caption.text if recognition.caption else None
-        shown = (recognition.scene, caption)
+        shown = (recognition.scene, recognition.text)
         if shown != self._shown:
             self._shown = shown
             image = shrink_to_fit(recognized.image, THUMBNAIL_SIDE)

@@ -1,6 +1,6 @@
 """Metadata with a value of its own for every entry."""
 
-from picaption.device.bundle.metadata import Beam, Confidence, Input, Metadata
+from picaption.device.bundle.metadata import Beam, Confidence, Input, Metadata, Silence
 
 METADATA = Metadata(
     "tiny",
@@ -18,6 +18,7 @@ METADATA = Metadata(
     0.625,
     0.5,
     Confidence(-0.5, 1.5, -0.25, 0.125, -0.75, 2.0, 0.875),
+    Silence(30.0, 4.0, 0.1),
     {"pictures": 3},
     {"CIDEr": 0.5},
 )

@@ -33,6 +33,11 @@ def recognition(
     )
 
 
+def silent(**changes):
+    """Return a Recognition of a frame in which it is too dark to tell."""
+    return recognition(None, (), (), unsure=True, silence="too dark to tell", **changes)
+
+
 def recognized(*args, image=FRAME, **changes):
     """Return a RecognizedFrame of `image`, with the `recognition` of the rest."""
     return RecognizedFrame(image, recognition(*args, **changes))

@@ -11,8 +11,9 @@ from picaption.device.config.settings import Event
 from picaption.device.errors import PicaptionError
 from picaption.device.outputs.events import EventRunner, arguments
 from picaption.device.outputs.programs import ProgramRunner
+from picaption.device.outputs.sink import RecognizedFrame
 from tests.device.fakes.servers import PostServer, wait_for
-from tests.device.fakes.standins import recognition, recognized
+from tests.device.fakes.standins import FRAME, recognition, recognized, silent
 
 HOSTILE = "; rm -rf $(x) `y` 'quotes' \"more\" \n{class} {caption} %s && é"
 #: A program that adds its arguments, as a line of JSON, to a file.
@@ -63,6 +64,18 @@ def post(address, **trigger):
 
 
 # --- what appears
+
+
+def test_nothing_is_an_event_where_there_is_nothing_to_see(programs):
+    events = (
+        Event(word="dark", run=("true", "word"), every=0),
+        Event(caption=True, run=("true", "{caption}"), every=0),
+        Event(class_="cat", run=("true", "class {class}"), every=0),
+    )
+    sink = EventRunner(events, 0.5, programs)
+    for result in (silent(), silent(), recognition("a cat"), silent()):
+        sink.write(RecognizedFrame(FRAME, result))
+    assert programs.arguments == [["a cat"], ["class cat"]]
 
 
 def test_a_word_is_an_event_when_it_comes_into_the_caption_and_not_while_it_stays(programs):

@@ -7,7 +7,7 @@ import jinja2
 
 from picaption.device import board
 from picaption.device.outputs.homeassistant import discovery
-from tests.device.fakes.standins import recognition
+from tests.device.fakes.standins import recognition, silent
 
 
 def test_the_discovery_has_what_home_assistant_requires(monkeypatch):
@@ -59,6 +59,7 @@ def test_the_sensors_values():
         "text": "a cat's 'tail' <b>",
         "confidence": None,
         "scene": 0,
+        "silence": None,
         "tags": ["cat", "eyes"],
     }
     assert rendered(recognition(confidence=0.75))[1]["confidence"] == 0.75
@@ -76,4 +77,17 @@ def test_the_sensors_values():
             "fps": "None",
             "temperature": "None",
         }
-        assert attributes == {"text": None, "confidence": None, "scene": 0, "tags": []}
+        assert attributes == {
+            "text": None,
+            "confidence": None,
+            "scene": 0,
+            "silence": None,
+            "tags": [],
+        }
+
+
+def test_where_there_is_nothing_to_see_the_caption_says_so_and_no_class_is_known():
+    values, attributes = rendered(silent())
+    assert values["caption"] == attributes["silence"] == "too dark to tell"
+    assert (values["class"], values["confidence"]) == ("unknown", "None")
+    assert attributes["text"] is None

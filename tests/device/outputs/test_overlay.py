@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from picaption.device.outputs.overlay import BLUE, GREY, annotate, text_width, wrap
-from tests.device.fakes.standins import recognition
+from picaption.device.outputs.overlay import BLUE, GREY, WHITE, annotate, text_width, wrap
+from tests.device.fakes.standins import recognition, silent
 
 LONG = (
     "a woman in an orange space suit smiles in front of an american flag "
@@ -43,6 +43,12 @@ def test_an_uncertain_caption_is_grey():
 def test_nothing_recognised_draws_no_words():
     drawn = annotate(np.zeros((480, 640, 3), np.uint8), recognition(None, classes=(), tags=()))
     assert drawn.max() == 10
+
+
+def test_where_there_is_nothing_to_see_that_stands_there_in_grey_and_nothing_else():
+    drawn = annotate(np.zeros((480, 640, 3), np.uint8), silent()).reshape(-1, 3)
+    assert (drawn == GREY).all(axis=1).sum() > 50
+    assert not (drawn == WHITE).all(axis=1).any() and not (drawn == BLUE).all(axis=1).any()
 
 
 def test_classes_with_a_low_score_are_left_out_but_the_best():

@@ -2,8 +2,9 @@
 
 import io
 
+from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.outputs.terminal import Terminal, summary_line
-from tests.device.fakes.standins import recognition, recognized
+from tests.device.fakes.standins import FRAME, recognition, recognized, silent
 
 
 class Screen(io.StringIO):
@@ -44,6 +45,16 @@ def test_on_a_terminal_one_line_is_rewritten_in_place(monkeypatch):
     for line in rewrites:
         assert line.endswith("\x1b[K") and len(line.removesuffix("\x1b[K")) < 60
     assert "..." in rewrites[1] and "cat 0.97" in rewrites[1]
+
+
+def test_where_there_is_nothing_to_see_the_line_says_so():
+    stream = io.StringIO()
+    sink = Terminal(stream)
+    for result in (recognition(), silent(), silent(), recognition()):
+        sink.write(RecognizedFrame(FRAME, result))
+    texts = [line.split(" | ")[0] for line in stream.getvalue().splitlines()]
+    assert texts == ["a cat with green eyes", "too dark to tell", "a cat with green eyes"]
+    assert summary_line(silent()) == "too dark to tell | 12 ms"
 
 
 def test_a_terminal_that_showed_nothing_stays_as_it_is():

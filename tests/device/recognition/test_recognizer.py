@@ -153,6 +153,7 @@ def test_the_json_form_is_versioned_and_rounded():
         "names": [],
         "scene": 0,
         "camera": None,
+        "silence": None,
         "timings_ms": {"encode": 1.235, "total": 2.0},
     }
 

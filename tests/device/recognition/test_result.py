@@ -24,6 +24,7 @@ RECOGNITION = Recognition(
     camera={"Lux": 40.5},
     names=(Score("tabby cat", 0.66666),),
 )
+SILENT = Recognition(None, (), (), {"total": 0.5}, unsure=True, silence="too dark to tell")
 
 
 def test_the_json_form_rounds_what_it_holds():
@@ -45,6 +46,7 @@ def test_the_json_form_rounds_what_it_holds():
         "names": [{"name": "tabby cat", "score": 0.6667}],
         "scene": 2,
         "camera": {"Lux": 40.5},
+        "silence": None,
         "timings_ms": {"encode": 1.235, "total": 2.0},
     }
     jsonschema.validate(form, SCHEMA)
@@ -62,6 +64,19 @@ def test_without_a_captioner_there_is_no_caption():
     form = dataclasses.replace(RECOGNITION, caption=None, tags=()).to_json()
     assert form["caption"] is None and form["tags"] == []
     jsonschema.validate(form, SCHEMA)
+
+
+def test_where_there_is_nothing_to_see_the_json_form_says_why():
+    form = SILENT.to_json()
+    assert form["silence"] == "too dark to tell"
+    assert (form["caption"], form["tags"], form["classes"]) == (None, [], [])
+    jsonschema.validate(form, SCHEMA)
+
+
+def test_the_text_is_the_captions_or_why_there_is_none():
+    assert RECOGNITION.text == "the cat's bowl"
+    assert SILENT.text == "too dark to tell"
+    assert dataclasses.replace(RECOGNITION, caption=None).text is None
 
 
 def test_a_recognition_cannot_be_changed():
