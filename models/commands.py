@@ -154,6 +154,11 @@ def _train_classes(
     type=FILE,
     help="Write an HTML page to this file: the best, the worst and random pictures.",
 )
+@click.option(
+    "--reliability",
+    type=FILE,
+    help="Draw to this file whether the captions' confidence holds; takes --captions and --labels.",
+)
 def evaluate_command(
     model: str,
     data: DataSelection,
@@ -165,13 +170,14 @@ def evaluate_command(
     record: str | None,
     predictions_file: Path | None,
     gallery: Path | None,
+    reliability: Path | None,
 ) -> None:
     """Measure how good MODEL is.
 
     MODEL is a bundle or the folder of a training run. Give the data by one of --captions, --labels
     and --folders; or by --captions and --labels, to see besides how many captions name an object
     that their picture shows, and how many one that it does not: CHAIRs and CHAIRi, with the recall
-    of objects beside them.
+    of objects beside them, and whether the captions' confidence tells the two apart.
     """
     import dataclasses
     import json
@@ -185,7 +191,9 @@ def evaluate_command(
     check_selection(data, with_gallery=bool(gallery))
     if record and Path(model).is_dir():
         raise PicaptionError("--record stores figures in a bundle; this is a folder")
-    for path in (json_file, predictions_file, gallery):
+    if reliability and not (data.captions and data.labels):
+        raise PicaptionError("--reliability takes --captions and --labels")
+    for path in (json_file, predictions_file, gallery, reliability):
         if path:
             need_folder(path)
     from .data import readers
@@ -216,6 +224,14 @@ def evaluate_command(
     if predictions_file:
         lines = [json.dumps(prediction) + "\n" for prediction in evaluation.predictions]
         write_text(predictions_file, "".join(lines))
+    if reliability:
+        if evaluation.rated is None:
+            raise PicaptionError(
+                f"{model}: its captions have no confidence to draw; leave out --reliability"
+            )
+        from .evaluation.plots import plot_confidence
+
+        plot_confidence(reliability, evaluation.rated)
     if gallery:
         from .evaluation.gallery import write_gallery
 

@@ -21,6 +21,7 @@ from ..data.readers import Dataset, Record
 from ..data.tokenizer import tokenize
 from ..language.arpa import read_arpa
 from ..language.shallow_fusion import CountedModel, ShallowFusion
+from .confidence_report import RatedCaptions, confidence_figures
 from .metrics import (
     caption_scores,
     expected_calibration_error,
@@ -32,7 +33,7 @@ from .metrics import (
     style_figures,
     top_k_accuracy,
 )
-from .object_hallucination import chair_figures, hallucination_figures
+from .object_hallucination import chair_figures, clean_captions, hallucination_figures
 
 #: How many of an image's tags are compared with its captions.
 TAGS = 5
@@ -55,10 +56,12 @@ class Evaluation:
 
     figures: the figures, with `skipped`, a line for each image that was left out
     predictions: one for each image
+    rated: the captions with their confidence, None where they have none or nothing is known of them
     """
 
     figures: Figures
     predictions: list[Prediction]
+    rated: RatedCaptions | None = None
 
 
 def load_recognizer(
@@ -127,7 +130,8 @@ def evaluate_captions(
     Args:
         recognizer: With a captioner.
         dataset: Images with captions. Labels, too, add those of
-            picaption.models.evaluation.object_hallucination.
+            picaption.models.evaluation.object_hallucination and, where captions have confidence, of
+            picaption.models.evaluation.confidence_report.
         training: The images that the captioner was trained on. They add the share of captions that
             are `new`, and the scores of `nearest_neighbour`: of copying the first caption of the
             training image with the most similar features.
@@ -135,7 +139,7 @@ def evaluate_captions(
     Returns:
         Scores of picaption.models.evaluation.metrics.caption_scores, in per cent; `tags` with
         precision and recall of the best five, in per cent; `milliseconds`, medians of an image. A
-        prediction has image, caption, CIDEr, tags and classes.
+        prediction has image, caption, confidence, CIDEr, tags and classes.
 
     Raises:
         PicaptionError: The model has no captioner, or no image can be read.
@@ -143,6 +147,7 @@ def evaluate_captions(
     if recognizer.model.vocabulary is None:
         raise PicaptionError("this model has no captioner: evaluate it on --labels or --folders")
     skipped: list[str] = []
+    rated: RatedCaptions | None = None
     records: list[Record] = []
     encoded: list[Encoded] = []
     recognitions: list[Recognition] = []
@@ -173,7 +178,12 @@ def evaluate_captions(
     if any(record.labels for record in records):
         labels = [record.labels for record in records]
         figures |= hallucination_figures(texts, labels, dataset.classes)
-        figures |= chair_figures(texts, labels, dataset.classes, list(references.values()))
+        human_captions = list(references.values())
+        figures |= chair_figures(texts, labels, dataset.classes, human_captions)
+        is_clean = clean_captions(texts, labels, dataset.classes, human_captions)
+        rated = _rated_captions(recognizer, recognitions, is_clean)
+        if rated:
+            figures["confidence"] = confidence_figures(rated)
     if training:
         features = [image.features[0] for image in encoded]
         copied = copy_captions(recognizer, features, training, skipped)
@@ -185,7 +195,20 @@ def evaluate_captions(
         _caption_prediction(record, recognition, cider[record.name])
         for record, recognition in zip(records, recognitions)
     ]
-    return Evaluation(figures, predictions)
+    return Evaluation(figures, predictions, rated)
+
+
+def _rated_captions(
+    recognizer: Recognizer, recognitions: Sequence[Recognition], is_clean: Sequence[bool]
+) -> RatedCaptions | None:
+    """Return the captions with their confidence; None for a model whose captions have none."""
+    weights = recognizer.model.metadata.confidence
+    confidences = [
+        recognition.caption.confidence for recognition in recognitions if recognition.caption
+    ]
+    if weights is None or None in confidences:
+        return None
+    return RatedCaptions(np.array(confidences, float), np.array(is_clean), weights.threshold)
 
 
 def _caption_text(recognition: Recognition) -> str:
@@ -206,6 +229,7 @@ def _caption_prediction(record: Record, recognition: Recognition, cider: float) 
     return {
         "image": record.name,
         "caption": _caption_text(recognition),
+        "confidence": values["caption"]["confidence"],
         "CIDEr": cider,
         "tags": values["tags"],
         "classes": values["classes"],

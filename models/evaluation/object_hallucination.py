@@ -20,6 +20,8 @@ CHAIR_SYNONYMS = Path(__file__).parents[1] / "mappings" / "chair_synonyms.txt"
 
 #: A phrase as a tuple of words, and the labels that it names.
 Phrases = Mapping[tuple[str, ...], set[str]]
+#: The caption of an image, its labels and its human captions.
+ChairImage = tuple[str, set[str], Iterable[str]]
 
 #: What people call COCO's classes beside their names, in the singular, a comma between.
 SYNONYMS = {
@@ -350,16 +352,52 @@ def chair_figures(
     ]
     known = set(read_chair_synonyms())
     if not known.isdisjoint(classes):
-        figures = _chair_rates(
-            [(caption, names & known, texts) for caption, names, texts in images],
-            partial(chair_mentions, phrases=chair_phrases()),
-        )
-    own = _chair_rates(images, partial(object_mentions, phrases=object_phrases(classes)))
+        figures = _chair_rates(_chair_images(images, known), _mentions_by_chair())
+    own = _chair_rates(images, _mentions_by_own_words(classes))
     return figures | {f"{name}_own_words": value for name, value in own.items()}
 
 
+def clean_captions(
+    captions: Sequence[str],
+    labels: Sequence[Iterable[str]],
+    classes: Collection[str],
+    references: Sequence[Iterable[str]],
+) -> list[bool]:
+    """Return of each caption whether it names no object that is not in its image.
+
+    It is by CHAIR's list of synonyms, or by ours if that has none of the classes. The parameters
+    are those of `chair_figures`, whose CHAIRs is the share of the other captions.
+    """
+    images: Sequence[ChairImage] = [
+        (caption, set(names), texts) for caption, names, texts in zip(captions, labels, references)
+    ]
+    known = set(read_chair_synonyms())
+    if known.isdisjoint(classes):
+        mentions = _mentions_by_own_words(classes)
+    else:
+        images = _chair_images(images, known)
+        mentions = _mentions_by_chair()
+    return [
+        names.union(*map(mentions, texts)).issuperset(mentions(caption))
+        for caption, names, texts in images
+    ]
+
+
+def _chair_images(images: Sequence[ChairImage], known: set[str]) -> list[ChairImage]:
+    """Return images with those of their labels that CHAIR's list has."""
+    return [(caption, names & known, texts) for caption, names, texts in images]
+
+
+def _mentions_by_chair() -> Callable[[str], list[str]]:
+    return partial(chair_mentions, phrases=chair_phrases())
+
+
+def _mentions_by_own_words(classes: Collection[str]) -> Callable[[str], list[str]]:
+    return partial(object_mentions, phrases=object_phrases(classes))
+
+
 def _chair_rates(
-    images: Sequence[tuple[str, set[str], Iterable[str]]], mentions: Callable[[str], list[str]]
+    images: Sequence[ChairImage], mentions: Callable[[str], list[str]]
 ) -> dict[str, float | None]:
     """Return the four figures of images, each with its caption, labels and references."""
     hallucinating = 0

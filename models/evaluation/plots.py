@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from picaption.device.atomic import atomic_write
 from picaption.device.errors import PicaptionError
 
+from .confidence_report import CALIBRATION_BINS, CLEAN_SHARE, RatedCaptions, risk_coverage
+
 #: A colour a head, distinct for the colour-blind too (Wong, "Points of view: Color blindness",
 #: Nature Methods 2011).
 COLOURS = {
@@ -120,6 +122,75 @@ def plot_confusion(path: str | Path, counts: np.ndarray, classes: Sequence[str])
             )
     axis.set(xlabel="told", ylabel="true")
     save_figure(figure, path)
+
+
+def plot_confidence(path: str | Path, rated: RatedCaptions) -> None:
+    """Write the plot that `draw_confidence` draws; the parameters are its and `save_figure`'s."""
+    save_figure(draw_confidence(rated), path)
+
+
+def draw_confidence(rated: RatedCaptions) -> Figure:
+    """Return a reliability diagram of captions' confidence, and what is clean by coverage.
+
+    On the left a point for each tenth of confidence, with bars of 95 % (Wilson, "Probable
+    Inference, the Law of Succession, and Statistical Inference", JASA 22, 1927) and below how many
+    captions it has. On the right the share of clean captions among the surest; the mark is where
+    the bundle's threshold lies.
+    """
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=(4, 1))
+    _draw_reliability(figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0]), rated)
+    axis = figure.add_subplot(grid[:, 1])
+    curve = risk_coverage(rated.confidences, rated.is_clean)
+    axis.plot(100 * curve.coverage, 100 * curve.clean, color=COLOURS["fused"])
+    axis.axhline(100 * CLEAN_SHARE, color=COLOURS["image"], linewidth=1, linestyle="--")
+    shown = rated.confidences >= rated.threshold
+    if shown.any():
+        axis.plot(
+            100 * shown.mean(),
+            100 * rated.is_clean[shown].mean(),
+            color=COLOURS["shuffled"],
+            marker="o",
+            linestyle="",
+            label=f"shown without doubt: confidence from {rated.threshold:.2f}",
+        )
+        axis.legend(loc="lower left")
+    lowest = min(90.0, 100 * float(curve.clean.min()) - 5)
+    axis.set(title="the surest captions", xlim=(0, 100), ylim=(lowest, 101))
+    axis.set(xlabel="captions shown, %", ylabel="of those clean, %")
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def _draw_reliability(axis: Axes, counts_axis: Axes, rated: RatedCaptions) -> None:
+    """Draw the shares of clean captions by confidence, and how many captions there are."""
+    confidences = rated.confidences
+    bins = np.minimum((confidences * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    filled = counts > 0
+    sizes = counts[filled]
+    means = np.bincount(bins, confidences, CALIBRATION_BINS)[filled] / sizes
+    clean = np.bincount(bins, rated.is_clean, CALIBRATION_BINS)[filled] / sizes
+    below, above = _wilson_interval(clean, sizes)
+    axis.plot([0, 1], [0, 1], color=COLOURS["image"], linewidth=1, linestyle="--")
+    axis.errorbar(
+        means, clean, [clean - below, above - clean], color=COLOURS["fused"], marker="o", capsize=2
+    )
+    axis.set(title="calibration", xlim=(0, 1), ylim=(0, 1.02), ylabel="share of clean captions")
+    axis.grid(alpha=0.3)
+    edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
+    width = 1 / CALIBRATION_BINS
+    counts_axis.bar(edges, counts, 0.9 * width, align="edge", color=COLOURS["fused"])
+    counts_axis.set(xlim=(0, 1), xlabel="confidence", ylabel="captions")
+
+
+def _wilson_interval(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Wilson's interval of 95 % for shares of so many."""
+    z = 1.96
+    middle = shares + z * z / (2 * counts)
+    reach = z * np.sqrt(shares * (1 - shares) / counts + (z / (2 * counts)) ** 2)
+    scale = 1 + z * z / counts
+    return (middle - reach) / scale, (middle + reach) / scale
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -119,6 +119,7 @@ def test_predictions_are_what_the_device_recognizes(bundle, data):
     assert predictions["cat_3.jpg"] == {
         "image": "cat_3.jpg",
         "caption": on_device["caption"]["text"],
+        "confidence": on_device["caption"]["confidence"],
         "tags": on_device["tags"],
         "classes": on_device["classes"],
         "CIDEr": predictions["cat_3.jpg"]["CIDEr"],
