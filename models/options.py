@@ -26,7 +26,10 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 #: The type of an option's value, and its help.
 _OPTIONS: dict[str, tuple[click.ParamType, str]] = {
-    "captions": (FILE, "Captions file: Flickr8k.token.txt, Kaggle's captions.txt or COCO's JSON."),
+    "captions": (
+        FILE,
+        "Captions file: Flickr8k.token.txt, Kaggle's captions.txt, COCO's JSON, or a table.",
+    ),
     "labels": (FILE, "Multi-label list: picture, tab, label,label."),
     "folders": (FOLDER, "Class folders: one folder of pictures a class."),
     "images": (FOLDER, "Folder of the pictures that --captions or --labels name."),

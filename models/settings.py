@@ -66,6 +66,9 @@ class Settings:
     # Captions of the labelled training images, in any layout of `captions`: an image that has some
     # there learns from those. Those of other images, and of dev images, are left out.
     label_captions: str = ""
+    # Captions of the labelled dev images, likewise: nothing learns from them, but the objects that
+    # they name are there when the captions' confidence is calibrated.
+    label_dev_captions: str = ""
     # Captions with labels, without their images: a share of the labelled images that have none of
     # their own borrows from them.
     text: str = ""
@@ -419,6 +422,10 @@ def _check_data(settings: Settings) -> None:
         not settings.label_captions or bool(settings.labels and settings.captions),
         "label_captions are those of labelled pictures beside captioned ones: set labels and "
         "captions too",
+    )
+    _need(
+        not settings.label_dev_captions or bool(settings.label_dev and settings.captions),
+        "label_dev_captions are those of labelled dev pictures: set label_dev and captions too",
     )
     _need(
         not settings.labels or bool(settings.label_images),

@@ -87,7 +87,27 @@ def load_data(settings: Settings, root: Path) -> TrainingData:
     data = TrainingData(captions, captions_dev, labels, labels_dev, named)
     if settings.label_captions:
         data = _add_own_captions(data, root / settings.label_captions)
+    if settings.label_dev_captions:
+        data = _add_dev_captions(data, root / settings.label_dev_captions)
     return data
+
+
+def _add_dev_captions(data: TrainingData, path: Path) -> TrainingData:
+    """Return the data, its labelled dev images with the captions that a file has of them."""
+    assert data.labels_dev is not None
+    captions = readers.read_caption_texts(path)
+    records = tuple(
+        replace(record, captions=tuple(captions.get(record.name, ())))
+        for record in data.labels_dev.records
+    )
+    captioned = sum(bool(record.captions) for record in records)
+    if not captioned:
+        raise PicaptionError(
+            f"{path}: it has captions of none of the {len(records)} labelled dev pictures: check "
+            "that label_dev_captions and label_dev name the same pictures"
+        )
+    logger.info("%s: captions of %d of %d labelled dev images", path, captioned, len(records))
+    return replace(data, labels_dev=replace(data.labels_dev, records=records))
 
 
 def _add_own_captions(data: TrainingData, path: Path) -> TrainingData:

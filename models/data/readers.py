@@ -87,7 +87,9 @@ def label_matrix(records: Sequence[Record], classes: Sequence[str]) -> np.ndarra
 def read_captions(
     captions: str | Path, images: str | Path, split: str | Path | None = None
 ) -> Dataset:
-    """Read captions in Flickr8k's, Kaggle's or COCO's layout, which the content tells apart.
+    """Read captions in Flickr8k's, Kaggle's or COCO's layout, or from a table with tabs.
+
+    The content tells them apart.
 
     Args:
         captions: The captions file.
@@ -109,8 +111,12 @@ def read_caption_texts(path: str | Path) -> TextsByImage:
     text = read_text(path, "captions")
     if text.lstrip().startswith("{"):
         return read_coco(path, text)
-    if text.partition("\n")[0].strip().lower().replace(" ", "") == "image,caption":
+    header = text.partition("\n")[0].strip().lower()
+    if header.replace(" ", "") == "image,caption":
         return read_kaggle(path, text)
+    columns = header.split("\t")
+    if "image" in columns and "caption" in columns:
+        return read_table(path, text)
     return read_flickr8k(path, text)
 
 
@@ -193,6 +199,33 @@ def read_kaggle(path: str | Path, text: str) -> TextsByImage:
         raise PicaptionError(
             f"{path}, line {line_number}: its quotation marks do not match ({error})"
         ) from None
+    return texts
+
+
+def read_table(path: str | Path, text: str) -> TextsByImage:
+    """Return the captions in a table with tabs between its columns.
+
+    Its first line names the columns; `image` and `caption` count.
+
+    Args:
+        path: The file, for errors.
+        text: Its content.
+    """
+    header, *lines = text.split("\n")
+    columns = header.strip().lower().split("\t")
+    texts: TextsByImage = {}
+    for line_number, line in enumerate(lines, 2):
+        if not line.strip():
+            continue
+        cells = dict(zip(columns, line.rstrip("\r").split("\t")))
+        name = cells.get("image", "").strip()
+        caption = cells.get("caption", "").strip()
+        if not name or not caption:
+            raise PicaptionError(
+                f"{path}, line {line_number}: it has no image or no caption, in the columns of the "
+                f"first line: {line[:_QUOTED]!r}"
+            )
+        texts.setdefault(name, []).append(caption)
     return texts
 
 

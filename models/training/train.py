@@ -56,6 +56,7 @@ from ..settings import NETWORKS, Settings, read_saved_settings
 from . import fit
 from .captioner import caption_examples, train_captioner, train_tagger
 from .classifier import best_threshold, classifier_inputs, train_classifier
+from .confidence import calibrate_confidence
 from .encoder import build_network, compute_features, finetune, train_on_classes
 from .self_critical import train_self_critical
 from .training_run import CaptionWords, TrainingRun
@@ -332,6 +333,7 @@ STAGES: tuple[Callable[[TrainingRun], None], ...] = (
     train_captioner_on_reward,
     fit_classifier,
     choose_thresholds,
+    calibrate_confidence,
     measure_perplexity,
     save_metadata,
 )

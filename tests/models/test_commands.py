@@ -4,10 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from picaption.device import Bundle, cli
+from picaption.device.bundle.archive import read_bundle, write_bundle
+from picaption.device.bundle.metadata import Confidence
 from picaption.models.evaluation import evaluate
 
 FIGURES = [
@@ -121,6 +124,34 @@ def test_evaluate_takes_training_captions_and_labels_and_writes_a_page(
     assert "What tiny.tflite says" in page
     assert all(f"<dd>{line.split()[-1]}</dd>" in page for line in out.splitlines())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["figures.json", "page.html"]
+
+
+def test_evaluate_tells_whether_confidence_holds_and_draws_it(call, bundle, data, tmp_path):
+    contents = read_bundle(bundle)
+    metadata = replace(contents.metadata, confidence=Confidence(lowest_score=1.0, threshold=0.6))
+    write_bundle(tmp_path / "sure.tflite", replace(contents, metadata=metadata))
+    files = "--json {out}/figures.json --predictions {out}/said.jsonl --reliability {out}/plot.png"
+    text = f"{{out}}/sure.tflite {CAPTIONS} {IMAGES} {LABELS} {files}"
+    code, out, err = call(*evaluate_arguments(text, data=data, out=tmp_path))
+    assert (code, err) == (0, "")
+    figures = json.loads((tmp_path / "figures.json").read_text())["confidence"]
+    lines = (tmp_path / "said.jsonl").read_text().splitlines()
+    confidences = [json.loads(line)["confidence"] for line in lines]
+    assert len(confidences) == 24 and all(0 <= confidence <= 1 for confidence in confidences)
+    shown = sum(confidence >= 0.6 for confidence in confidences)
+    assert figures["shown"] == pytest.approx(100 * shown / 24, abs=0.01)
+    assert "confidence coverage at 95 clean" in out
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_there_is_no_plot_of_confidence_where_there_is_none(call, bundle, data, tmp_path):
+    plain = f"{{bundle}} {CAPTIONS} {IMAGES} --limit 1 --reliability {{out}}/plot.png"
+    code, _, err = call(*evaluate_arguments(plain, bundle=bundle, data=data, out=tmp_path))
+    assert (code, err) == (2, "picaption: --reliability takes --captions and --labels\n")
+    text = f"{plain} {LABELS}"
+    code, _, err = call(*evaluate_arguments(text, bundle=bundle, data=data, out=tmp_path))
+    assert code == 2 and "its captions have no confidence to draw" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_evaluate_prints_only_json_if_asked_and_names_what_it_left_out(call, bundle, broken):

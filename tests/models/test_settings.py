@@ -172,6 +172,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["named_labels=n", "more_text=m"], "need both their list and their folder"),
         (["named_words=imagenet"], "named_words are for pictures with names"),
         (["named_labels=n", "named_images=i"], "named_labels are for pictures beside captioned"),
+        (["label_dev_captions=c"], "label_dev_captions are those of labelled dev pictures"),
         (["network=classic"], "the classic network starts from nothing"),
         (["dropout=1.5"], "dropout = 1.5: it is from 0"),
         (["smoothing=2"], "smoothing = 2.0: it is from 0"),
@@ -239,6 +240,7 @@ def test_every_recipe_of_the_project_can_be_read():
     true_pairs = settings["everyday_true_pairs"]
     assert true_pairs.label_captions.endswith("captions_train.token.txt")
     assert true_pairs.named_words == "imagenet" and true_pairs.transfer_filter == "labels"
+    assert true_pairs.label_dev_captions.endswith("captions_sources.tsv")
 
 
 OLD = """

@@ -94,6 +94,18 @@ def test_the_draw_of_those_that_borrow_is_that_of_the_seed(data, settings, tmp_p
     assert set(captions_by_name(transferred)) == names
 
 
+def test_labelled_dev_images_have_captions_that_nothing_learns_from(data, settings, tmp_path):
+    path = tmp_path / "dev.tsv"
+    path.write_text("image\tcaption\ncat_7.jpg\tA zebra.\ncat_0.jpg\tA zebra too.\n")
+    loaded = reading.load_data(dataclasses.replace(settings, label_dev_captions=str(path)), data)
+    captions = {record.name: record.captions for record in loaded.labels_dev.records}
+    assert captions["cat_7.jpg"] == ("A zebra.",) and captions["coffee_7.jpg"] == ()
+    assert captions_by_name(loaded) == {}
+    path.write_text("image\tcaption\ncat_0.jpg\tA zebra.\n")
+    with pytest.raises(PicaptionError, match="captions of none of the 6 labelled dev"):
+        reading.load_data(dataclasses.replace(settings, label_dev_captions=str(path)), data)
+
+
 def test_captions_of_other_images_alone_are_refused(data, settings, tmp_path):
     path = tmp_path / "others.token.txt"
     path.write_text("dog.jpg#0\tA dog.\ncat_7.jpg#0\tA cat.\n")

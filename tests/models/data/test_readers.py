@@ -35,6 +35,12 @@ COCO = json.dumps(
         ],
     }
 )
+TABLE = """Image\tsource\tcaption
+a.jpg\tpeople\tA dog, a cat.
+a.jpg\t\tTwo pets.
+
+b.jpg\tpeople\tA "red" car.
+"""
 CAPTIONS = {"a.jpg": ("A dog, a cat.", "Two pets."), "b.jpg": ('A "red" car.',)}
 
 
@@ -54,7 +60,8 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", [FLICKR8K, KAGGLE, KAGGLE_UNQUOTED, COCO, json.dumps(json.loads(COCO), indent=1)]
+    "text",
+    [FLICKR8K, KAGGLE, KAGGLE_UNQUOTED, TABLE, COCO, json.dumps(json.loads(COCO), indent=1)],
 )
 @pytest.mark.parametrize("line_end, start", [("\n", ""), ("\r\n", "\ufeff")])
 def test_every_layout_has_the_same_records(images, file, text, line_end, start):
@@ -426,3 +433,10 @@ def test_malformed_words_of_names_are_named(tmp_path):
     (tmp_path / "words.tsv").write_text("n1\ttench\n")
     with pytest.raises(PicaptionError, match="words.tsv: line 1 of the names has 2 columns"):
         read_borrowing_words(tmp_path / "words.tsv")
+
+
+@pytest.mark.parametrize("line", ["b.jpg", "b.jpg\tpeople", "\tpeople\tA car.", "b.jpg\tpeople\t "])
+def test_a_line_of_a_table_without_image_or_caption_is_named(images, file, line):
+    file.write_text(TABLE + line + "\n")
+    with pytest.raises(PicaptionError, match="line 6: it has no image or no caption"):
+        read_captions(file, images)

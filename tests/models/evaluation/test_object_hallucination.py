@@ -10,6 +10,7 @@ from picaption.models.evaluation.object_hallucination import (
     chair_figures,
     chair_mentions,
     chair_phrases,
+    clean_captions,
     hallucination_figures,
     named_objects,
     object_mentions,
@@ -231,6 +232,18 @@ def test_chairs_figures_by_hand():
     assert chair_figures([], [], ("dog",), []) == nothing
     figures = chair_figures(["nothing"], [()], ("dog",), [["at all"]])
     assert figures == nothing | {"CHAIRs": 0.0, "CHAIRs_own_words": 0.0}
+
+
+def test_clean_captions_by_hand():
+    captions = ["a man and his puppy", "a surfer with a dog", "a boat", "nothing"]
+    labels = [("person",), ("person", "dog"), (), ("cat",)]
+    references = [["Someone walks a dog."], [], ["A ship at sea."], []]
+    classes = ("boat", "cat", "dog", "person")
+    assert clean_captions(captions, labels, classes, references) == [True] * 4
+    assert clean_captions(captions, labels, classes, [[]] * 4) == [False, True, False, True]
+    # Without one of CHAIR's classes our own words count.
+    pumps = clean_captions(["a gas pump"] * 2, [("gas pump",), ()], ("gas pump",), [[], []])
+    assert pumps == [True, False]
 
 
 def test_the_lists_differ_and_chairs_needs_one_of_its_classes():

@@ -5,10 +5,13 @@ import pytest
 
 from picaption.device.errors import PicaptionError
 from picaption.models.evaluation.caption_study import HEADS
+from picaption.models.evaluation.confidence_report import RatedCaptions
 from picaption.models.evaluation.plots import (
     COLOURS,
+    draw_confidence,
     draw_study,
     escape_formulas,
+    plot_confidence,
     plot_confusion,
     plot_study,
 )
@@ -60,3 +63,21 @@ def test_a_confusion_matrix_of_many_classes_is_drawn(tmp_path, classes):
 
 def test_dollar_signs_are_no_formulas():
     assert escape_formulas("$5 and $6") == r"\$5 and \$6"
+
+
+def test_the_reliability_diagram_shows_what_is_known(tmp_path):
+    rated = RatedCaptions(
+        np.array([0.05, 0.92, 0.98, 0.55]), np.array([False, True, True, False]), 0.9
+    )
+    calibration, counts, surest = draw_confidence(rated).axes
+    points = calibration.lines[1]
+    np.testing.assert_allclose(points.get_xdata(), [0.05, 0.55, 0.95])
+    np.testing.assert_allclose(points.get_ydata(), [0, 0, 1])
+    assert [bar.get_height() for bar in counts.patches] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 2]
+    np.testing.assert_allclose(surest.lines[0].get_ydata(), [100, 100, 200 / 3, 50])
+    assert surest.lines[2].get_xdata() == [50.0] and surest.lines[2].get_ydata() == [100.0]
+    plot_confidence(tmp_path / "reliability.svg", rated)
+    assert (tmp_path / "reliability.svg").stat().st_size > 1000
+    # A caption alone, and a threshold that none reaches.
+    draw_confidence(RatedCaptions(np.array([1.0]), np.array([True]), 1.0))
+    assert not draw_confidence(RatedCaptions(np.zeros(1), np.zeros(1, bool), 0.5)).legends
