@@ -289,6 +289,11 @@ def _contents_lines(contents: Contents, sha256: str) -> list[str]:
             f"prompts     {_first(metadata.prompts)}",
             f"beam        {beam}",
         ]
+        if metadata.confidence is not None:
+            weights = ", ".join(
+                f"{name} {value:.3g}" for name, value in vars(metadata.confidence).items()
+            )
+            lines.append(f"confidence  {weights}")
     else:
         lines.append(f"words       {_first(words)}")
     lines += [f"provenance  {name}: {value}" for name, value in metadata.provenance.items()]

@@ -2,12 +2,14 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from picaption.device import Bundle, cli, default_bundle
 from picaption.device.bundle.archive import read_bundle
+from picaption.device.bundle.metadata import Confidence
 from picaption.device.bundle.summary import summarize, summary_lines
 
 
@@ -39,6 +41,17 @@ def test_the_hash_is_the_one_in_the_file(summary):
     )
     assert values["bytes"] == default_bundle().stat().st_size
     assert values["graph_bytes"] == len(read_bundle(default_bundle()).graph)
+
+
+def test_weights_of_confidence_are_shown_where_there_are_some(summary):
+    assert not any(line.startswith("confidence") for line in summary_lines(summary))
+    weights = Confidence(0.6774, 0.75, threshold=0.834)
+    metadata = replace(summary.contents.metadata, confidence=weights)
+    sure = replace(summary, contents=replace(summary.contents, metadata=metadata))
+    assert (
+        "confidence  bias 0.677, lowest_score 0.75, other_score 0, word_log_probability 0, "
+        "objects 0, no_object 0, threshold 0.834"
+    ) in summary_lines(sure)
 
 
 def test_signatures_are_those_that_an_interpreter_has(summary):
