@@ -173,9 +173,9 @@ def _draw_reliability(axis: Axes, counts_axis: Axes, rated: RatedCaptions) -> No
     clean = np.bincount(bins, rated.is_clean, CALIBRATION_BINS)[filled] / sizes
     below, above = _wilson_interval(clean, sizes)
     axis.plot([0, 1], [0, 1], color=COLOURS["image"], linewidth=1, linestyle="--")
-    axis.errorbar(
-        means, clean, [clean - below, above - clean], color=COLOURS["fused"], marker="o", capsize=2
-    )
+    # By rounding, an end may lie a little on the wrong side of a share of 0 or 1.
+    reach = np.maximum(0, [clean - below, above - clean])
+    axis.errorbar(means, clean, reach, color=COLOURS["fused"], marker="o", capsize=2)
     axis.set(title="calibration", xlim=(0, 1), ylim=(0, 1.02), ylabel="share of clean captions")
     axis.grid(alpha=0.3)
     edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS

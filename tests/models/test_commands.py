@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,8 @@ FIGURES = [
     "milliseconds",
     "skipped",
 ]
+#: A small bundle that needs no training.
+TINY = Path(__file__).parents[1] / "data" / "tiny.tflite"
 CAPTIONS = "--captions {data}/captions.token.txt"
 IMAGES = "--images {data}/images"
 LABELS = "--labels {data}/labels.tsv"
@@ -126,9 +129,13 @@ def test_evaluate_takes_training_captions_and_labels_and_writes_a_page(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["figures.json", "page.html"]
 
 
-def test_evaluate_tells_whether_confidence_holds_and_draws_it(call, bundle, data, tmp_path):
-    contents = read_bundle(bundle)
-    metadata = replace(contents.metadata, confidence=Confidence(lowest_score=1.0, threshold=0.6))
+def test_evaluate_tells_whether_confidence_holds_and_draws_it(call, data, tmp_path):
+    contents = read_bundle(TINY)
+    metadata = replace(
+        contents.metadata,
+        object_words=tuple((label,) for label in contents.labels),
+        confidence=Confidence(lowest_score=1.0, threshold=0.6),
+    )
     write_bundle(tmp_path / "sure.tflite", replace(contents, metadata=metadata))
     files = "--json {out}/figures.json --predictions {out}/said.jsonl --reliability {out}/plot.png"
     text = f"{{out}}/sure.tflite {CAPTIONS} {IMAGES} {LABELS} {files}"
@@ -144,12 +151,12 @@ def test_evaluate_tells_whether_confidence_holds_and_draws_it(call, bundle, data
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
-def test_there_is_no_plot_of_confidence_where_there_is_none(call, bundle, data, tmp_path):
+def test_there_is_no_plot_of_confidence_where_there_is_none(call, data, tmp_path):
     plain = f"{{bundle}} {CAPTIONS} {IMAGES} --limit 1 --reliability {{out}}/plot.png"
-    code, _, err = call(*evaluate_arguments(plain, bundle=bundle, data=data, out=tmp_path))
+    code, _, err = call(*evaluate_arguments(plain, bundle=TINY, data=data, out=tmp_path))
     assert (code, err) == (2, "picaption: --reliability takes --captions and --labels\n")
     text = f"{plain} {LABELS}"
-    code, _, err = call(*evaluate_arguments(text, bundle=bundle, data=data, out=tmp_path))
+    code, _, err = call(*evaluate_arguments(text, bundle=TINY, data=data, out=tmp_path))
     assert code == 2 and "its captions have no confidence to draw" in err
     assert list(tmp_path.iterdir()) == []
 
