@@ -115,7 +115,7 @@ def _train_classes(
 
 @click.command("evaluate")
 @click.argument("model", type=click.Path())
-@data_options(*SELECTION, *TRAINING)
+@data_options(*SELECTION, "names", *TRAINING)
 @click.option(
     "--beam",
     type=click.IntRange(1, 64),
@@ -174,10 +174,11 @@ def evaluate_command(
 ) -> None:
     """Measure how good MODEL is.
 
-    MODEL is a bundle or the folder of a training run. Give the data by one of --captions, --labels
-    and --folders; or by --captions and --labels, to see besides how many captions name an object
-    that their picture shows, and how many one that it does not: CHAIRs and CHAIRi, with the recall
-    of objects beside them, and whether the captions' confidence tells the two apart.
+    MODEL is a bundle or the folder of a training run. Give the data by one of --captions,
+    --labels, --folders and --names; or by --captions and --labels, to see besides how many
+    captions name an object that their picture shows, and how many one that it does not: CHAIRs and
+    CHAIRi, with the recall of objects beside them, and whether the captions' confidence tells the
+    two apart.
     """
     import dataclasses
     import json
@@ -200,11 +201,18 @@ def evaluate_command(
     from .evaluation import evaluate
 
     mapping = readers.read_mapping(data.mapping) if data.mapping else None
-    dataset, training = read_selection(data)
     recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)
+    if not data.names:
+        dataset, training = read_selection(data)
+    else:
+        assert data.images is not None
+        dataset = evaluate.read_named_photographs(recognizer, data.names, data.images, data.limit)
+        training = None
     if beam:
         recognizer.beam = dataclasses.replace(recognizer.beam, width=beam)
-    if data.captions:
+    if data.names:
+        evaluation = evaluate.evaluate_names(recognizer, dataset)
+    elif data.captions:
         evaluation = evaluate.evaluate_captions(recognizer, dataset, training)
     else:
         evaluation = evaluate.evaluate_classes(recognizer, dataset, mapping)

@@ -35,6 +35,7 @@ _OPTIONS: dict[str, tuple[click.ParamType, str]] = {
     "images": (FOLDER, "Folder of the pictures that --captions or --labels name."),
     "split": (FILE, "Only the pictures listed in this file, one a line."),
     "classes": (FILE, "The class names of --labels, one a line."),
+    "names": (FILE, "Photographs of MODEL's names: picture, tab, identifier."),
     "mapping": (FILE, "Which labels of MODEL each class folder is: folder, tab, label."),
     "limit": (click.IntRange(1), "Only the first pictures."),
     "training": (
@@ -60,6 +61,7 @@ class DataSelection:
     captions: Path | None = None
     labels: Path | None = None
     folders: Path | None = None
+    names: Path | None = None
     images: Path | None = None
     split: Path | None = None
     classes: Path | None = None
@@ -117,7 +119,12 @@ def check_selection(data: DataSelection, with_gallery: bool = False) -> None:
         data: The options' values.
         with_gallery: Whether --gallery asks for a page of captions.
     """
-    if bool(data.folders) == bool(data.captions or data.labels):
+    if data.names:
+        if data.captions or data.labels or data.folders:
+            raise PicaptionError("--names measures the names alone: give no other data with it")
+        if data.split or data.classes or data.mapping:
+            raise PicaptionError("--split, --classes and --mapping do not go with --names")
+    elif bool(data.folders) == bool(data.captions or data.labels):
         raise PicaptionError(
             "give the data by one of --captions, --labels and --folders, or by --captions and "
             "--labels"

@@ -91,6 +91,12 @@ class Settings:
     folders: str = ""
     folders_dev: str = ""
 
+    # A second set of classes, ImageNet's by everyday names, from the classifier in `weights`: a
+    # list of labelled photographs, `picture<TAB>WordNet id` a line, and their folder. They choose
+    # its temperature and threshold (models/training/names.py).
+    name_labels: str = ""
+    name_images: str = ""
+
     # The convolutional network: "mobilenet_v2", "efficientnet_lite0" or "classic". Weights: an .npz
     # of folded ones (models/networks/import_efficientnet.py writes one), "imagenet" (MobileNetV2's,
     # downloaded by keras.applications), or none to train from scratch.
@@ -426,6 +432,16 @@ def _check_data(settings: Settings) -> None:
     _need(
         not settings.label_dev_captions or bool(settings.label_dev and settings.captions),
         "label_dev_captions are those of labelled dev pictures: set label_dev and captions too",
+    )
+    _need(
+        bool(settings.name_labels) == bool(settings.name_images),
+        "name_labels need the folder of their pictures, and the folder needs a list: set both "
+        "name_labels and name_images",
+    )
+    _need(
+        not settings.name_labels or settings.weights.endswith(".npz"),
+        "names are from the classifier that comes with a network's weights: set weights to an "
+        ".npz, or leave out name_labels",
     )
     _need(
         not settings.labels or bool(settings.label_images),

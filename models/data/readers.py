@@ -303,6 +303,41 @@ def read_labels(
     return replace(dataset, classes=order)
 
 
+def read_identifiers(labels: str | Path, images: str | Path, identifiers: Sequence[str]) -> Dataset:
+    """Read a list of photographs of one class each, `image<TAB>identifier` a line.
+
+    Args:
+        labels: The list; further columns are comments.
+        images: The folder of the images.
+        identifiers: Those of all classes (picaption.device.bundle.names.NamedClass).
+
+    Returns:
+        Records whose one label is the identifier.
+
+    Raises:
+        PicaptionError: The input is malformed, or nothing is left.
+    """
+    known = frozenset(identifiers)
+    texts: dict[str, tuple[str, ...]] = {}
+    skipped: list[str] = []
+    for line_number, line in enumerate(read_text(labels, "labels").split("\n"), 1):
+        if not line.strip():
+            continue
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) < 2 or not columns[0] or not columns[1]:
+            raise PicaptionError(
+                f"{labels}, line {line_number}: a line is picture.jpg, a tab, and the identifier "
+                f"of a name; this one is {line[:_QUOTED]!r}"
+            )
+        name, identifier = columns[:2]
+        if identifier in known:
+            texts[name] = (identifier,)
+        else:
+            skipped.append(f"{name}: no name has the identifier {identifier[:_QUOTED]!r}")
+    dataset = _collect(texts, images, None, labels, "labels", skipped)
+    return replace(dataset, classes=tuple(identifiers))
+
+
 def _split_labels(text: str, separator: str) -> tuple[str, ...]:
     """Return the names between separators, without blank ones."""
     return tuple(label.strip() for label in text.split(separator) if label.strip())

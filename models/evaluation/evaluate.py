@@ -17,7 +17,7 @@ from picaption.device.recognition.result import Recognition
 from picaption.device.recognition.stopwatch import Stopwatch
 
 from ..backend import load_keras
-from ..data.readers import Dataset, Record
+from ..data.readers import Dataset, Record, read_identifiers
 from ..data.tokenizer import tokenize
 from ..language.arpa import read_arpa
 from ..language.shallow_fusion import CountedModel, ShallowFusion
@@ -33,6 +33,7 @@ from .metrics import (
     style_figures,
     top_k_accuracy,
 )
+from .name_figures import name_figures
 from .object_hallucination import chair_figures, clean_captions, hallucination_figures
 
 #: How many of an image's tags are compared with its captions.
@@ -396,6 +397,64 @@ def map_labels(labels: Sequence[str], classes: Sequence[str], mapping: LabelMapp
             "lines name: give its labels as they are, each once"
         )
     return np.array([[label in mapping[name] for name in classes] for label in labels], np.float32)
+
+
+def read_named_photographs(
+    recognizer: Recognizer, labels: Path, images: Path, limit: int | None = None
+) -> Dataset:
+    """Return the photographs of a list `picture<TAB>identifier`.
+
+    Args:
+        recognizer: Its model's names have the identifiers.
+        labels: The list.
+        images: The folder of the photographs.
+        limit: Only the first ones; None for all.
+
+    Raises:
+        PicaptionError: The model has no names, or the list is malformed.
+    """
+    identifiers = [item.identifier for item in recognizer.model.names]
+    if not identifiers:
+        raise PicaptionError("this model has no names: evaluate it on --captions or --labels")
+    dataset = read_identifiers(labels, images, identifiers)
+    return replace(dataset, records=dataset.records[:limit])
+
+
+def evaluate_names(recognizer: Recognizer, dataset: Dataset) -> Evaluation:
+    """Name photographs and compare with what they show.
+
+    Args:
+        recognizer: With names.
+        dataset: As `read_named_photographs` returns it.
+
+    Returns:
+        Figures of picaption.models.evaluation.name_figures. A prediction has image, identifier and
+        names.
+
+    Raises:
+        PicaptionError: No image can be read.
+    """
+    names = recognizer.model.names
+    skipped: list[str] = []
+    image_scores = []
+    truth = []
+    predictions = []
+    for record, image in read_images(dataset, skipped):
+        scores = recognizer.name_scores(recognizer.encode(image))
+        assert scores is not None
+        image_scores.append(scores)
+        truth.append(dataset.classes.index(record.labels[0]))
+        certain = [
+            {"name": name.name, "score": round(name.score, 4)}
+            for name in recognizer.best_names(scores)
+        ]
+        predictions.append({"image": record.name, "identifier": record.labels[0], "names": certain})
+    require_images(truth, skipped)
+    threshold = recognizer.model.metadata.name_threshold
+    figures: Figures = {"pictures": len(truth), "name_threshold": threshold}
+    figures |= name_figures(names, np.array(image_scores), np.array(truth), threshold)
+    figures["skipped"] = skipped
+    return Evaluation(figures, predictions)
 
 
 def record_figures(path: str | Path, name: str, figures: Figures) -> None:

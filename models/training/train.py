@@ -58,6 +58,7 @@ from .captioner import caption_examples, train_captioner, train_tagger
 from .classifier import best_threshold, classifier_inputs, train_classifier
 from .confidence import calibrate_confidence
 from .encoder import build_network, compute_features, finetune, train_on_classes
+from .names import fit_names
 from .self_critical import train_self_critical
 from .training_run import CaptionWords, TrainingRun
 
@@ -329,6 +330,7 @@ STAGES: tuple[Callable[[TrainingRun], None], ...] = (
     describe_bundle,
     train_encoder,
     encode_images,
+    fit_names,
     train_captioner_by_cross_entropy,
     train_captioner_on_reward,
     fit_classifier,

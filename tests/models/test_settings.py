@@ -8,7 +8,7 @@ import pytest
 
 from picaption import models
 from picaption.device.errors import PicaptionError
-from picaption.models.settings import Settings, read_saved_settings, read_settings
+from picaption.models.settings import Settings, check, read_saved_settings, read_settings
 
 CAPTIONS = ("captions=told.txt", "images=pictures")
 
@@ -337,3 +337,16 @@ def test_saved_settings_of_another_version_are_none(tmp_path, content):
     path = tmp_path / "settings.json"
     path.write_text(content)
     assert read_saved_settings(path) is None
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"name_labels": "x.tsv"}, "set both name_labels and name_images"),
+        ({"name_images": "x"}, "set both name_labels and name_images"),
+        ({"name_labels": "x.tsv", "name_images": "x"}, "set weights to an .npz"),
+    ],
+)
+def test_names_need_photographs_and_a_classifier(changes, message):
+    with pytest.raises(PicaptionError, match=message):
+        check(Settings(labels="l.tsv", label_images="i", **changes))
