@@ -63,6 +63,9 @@ class Settings:
     label_train: str = ""
     label_dev: str = ""
     label_classes: str = ""
+    # Further labelled training images, folders with a comma between: each has `images`, a
+    # `labels.tsv`, and in `classes_known.txt` those of the classes that it was labelled with.
+    partly_labelled: str = ""
     # Captions of the labelled training images, in any layout of `captions`: an image that has some
     # there learns from those. Those of other images, and of dev images, are left out.
     label_captions: str = ""
@@ -157,6 +160,9 @@ class Settings:
     scst_share: float = 0.4
     scst_learning_rate: float = 5e-4
     scst_samples: int = 5
+    # The reward loses this much for each class that a caption names and that is not in the image,
+    # by its labels and its own captions.
+    scst_absent_penalty: float = 0.0
 
     # How the bundle decodes (picaption.device.bundle.metadata.Beam).
     beam_width: int = 3
@@ -444,6 +450,11 @@ def _check_data(settings: Settings) -> None:
         ".npz, or leave out name_labels",
     )
     _need(
+        not settings.partly_labelled or bool(settings.labels and settings.label_dev),
+        "partly_labelled pictures are beside labelled ones, and a classifier is calibrated on "
+        "pictures with all labels: set labels and label_dev too",
+    )
+    _need(
         not settings.labels or bool(settings.label_images),
         "labels need the folder of their pictures: set label_images",
     )
@@ -499,6 +510,14 @@ def _check_ranges(settings: Settings) -> None:
     _need(
         settings.scst_samples >= 2,
         f"scst_samples = {settings.scst_samples}: it is at least 2",
+    )
+    _need(
+        0 <= settings.scst_absent_penalty <= 100,
+        f"scst_absent_penalty = {settings.scst_absent_penalty}: it is from 0 to 100",
+    )
+    _need(
+        not settings.scst_absent_penalty or bool(settings.labels),
+        "scst_absent_penalty is about the classes that pictures are labelled with: set labels",
     )
     _need(settings.beam_width <= 64, f"beam_width = {settings.beam_width}: it is at most 64")
     _need(

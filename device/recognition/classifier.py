@@ -139,7 +139,7 @@ def fit_classifier(
         word_evidence: float32 [N, V]; None without a captioner.
         prior: what language says of the classes, float32 [V, C]: a class' log-odds for a standard
             deviation of each word's evidence; None without a captioner.
-        truth: which classes are there, [N, C] of 0 and 1.
+        truth: which classes are there, [N, C] of 0 and 1; nan where that is unknown.
         multi_label: whether an image may show several classes.
         scale: the size of the evidence; None: that of `evidence_scale`.
     """
@@ -151,7 +151,7 @@ def fit_classifier(
         return Classifier(weights, None, bias - features_mean @ weights)
 
     scale = scale or evidence_scale(prior)
-    prior = prior / (1 + truth.sum(0) / np.float32(PRIOR_IMAGES))
+    prior = prior / (1 + np.nansum(truth, 0) / np.float32(PRIOR_IMAGES))
     spread = word_evidence.std(0)[:, None] + np.float32(SPREAD_FLOOR)
     word_evidence = word_evidence / spread.T
     word_inputs, words_mean, words_scale = _standardize(word_evidence, scale)
@@ -283,7 +283,7 @@ def fit_logistic_regression(
 
     Args:
         inputs: float32 [N, D].
-        truth: float32 [N, C] of 0 and 1.
+        truth: float32 [N, C] of 0 and 1; what is nan counts nothing.
         multi_label: whether several classes may be there at once.
         penalty: see above.
         offset: [N, C], or 0.
@@ -304,7 +304,10 @@ def fit_logistic_regression(
     loss_curvature = 0.25 if multi_label else 0.5
     curvature = _largest_eigenvalue(inputs) / count * loss_curvature + penalty
     momentum = 1 - 2 / (1 + np.sqrt(curvature / penalty))
-    frequency = np.clip(truth.mean(0), 1e-3, 1 - 1e-3)
+    unknown = np.isnan(truth)
+    some_unknown = bool(unknown.any())
+    known_counts = np.maximum(1, count - unknown.sum(0))
+    frequency = np.clip(np.nansum(truth, 0) / known_counts, 1e-3, 1 - 1e-3)
     odds = frequency / (1 - frequency) if multi_label else frequency
     bias: np.ndarray = np.log(odds)
     weights = np.zeros((inputs.shape[1], truth.shape[1]), np.float32)
@@ -314,6 +317,8 @@ def fit_logistic_regression(
         ahead = weights + momentum * (weights - last_weights)
         ahead_bias = bias + momentum * (bias - last_bias)
         error = (probabilities(inputs @ ahead + ahead_bias + offset, multi_label) - truth) / count
+        if some_unknown:
+            error[unknown] = 0
         last_weights = weights
         last_bias = bias
         weights = ahead - (inputs.T @ error + penalty * ahead) / np.float32(curvature)

@@ -16,6 +16,8 @@ SIDED_WORDS = frozenset(("left", "right"))
 #: The n-grams of a batch are a multiple of this: backends that compile a training step do it once
 #: for each of the few sizes.
 PADDING_MULTIPLE = 512
+#: The target of a label that is unknown: a nan would spoil the gradients of the others.
+UNKNOWN_LABEL = -1.0
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,7 @@ class Examples:
         tags: float32 [N, tags], 1 where any of the image's captions has the word.
         sided: bool [N], true where a caption says left or right, so that the image must not be
             mirrored.
-        labels: float32 [N, classes] of 0 and 1, a row of nan where they are unknown; None without
-            classes.
+        labels: float32 [N, classes] of 0 and 1, nan where unknown; None without classes.
     """
 
     inputs: np.ndarray
@@ -107,9 +108,10 @@ class Batches(keras.utils.PyDataset):
 
     Inputs: `image`, the images or features [B, ...], `history` int32 [N, order-1] and `row`
     int32 [N], the image in the batch that each n-gram belongs to. Targets: `words` int32 [N],
-    `tags`, and, where the examples have them, `labels`. A weight of zero takes an image out of the
-    losses that it has no answer for. The n-grams are padded to a multiple of PADDING_MULTIPLE by
-    n-grams of weight zero; the weights of the others make up for them in the mean.
+    `tags`, and, where the examples have them, `labels`, UNKNOWN_LABEL where unknown. A weight of
+    zero takes an image out of the losses that it has no answer for. The n-grams are padded to a
+    multiple of PADDING_MULTIPLE by n-grams of weight zero; the weights of the others make up for
+    them in the mean.
     """
 
     def __init__(
@@ -184,8 +186,8 @@ class Batches(keras.utils.PyDataset):
         }
         if examples.labels is not None:
             labels = examples.labels[rows]
-            weights["labels"] = (~np.isnan(labels[:, 0])).astype(np.float32)
-            targets["labels"] = np.nan_to_num(labels)
+            weights["labels"] = (~np.isnan(labels).all(1)).astype(np.float32)
+            targets["labels"] = np.nan_to_num(labels, nan=UNKNOWN_LABEL)
         return inputs, targets, weights
 
     def draw_captions(self, rows: np.ndarray) -> list[tuple[int, Sequence[int]]]:
@@ -215,7 +217,10 @@ def _concatenate_and_pad(arrays: Sequence[np.ndarray], padding: int) -> np.ndarr
 
 
 class LabelledImages(keras.utils.PyDataset):
-    """Batches of (images uint8 [B, S, S, 3], labels float32 [B, classes])."""
+    """Batches of (images uint8 [B, S, S, 3], labels float32 [B, classes]).
+
+    A label is UNKNOWN_LABEL where it is unknown.
+    """
 
     def __init__(
         self,
@@ -229,7 +234,7 @@ class LabelledImages(keras.utils.PyDataset):
 
         Args:
             images: uint8 [N, S, S, 3].
-            labels: float32 [N, classes] of 0 and 1.
+            labels: float32 [N, classes] of 0 and 1, nan where unknown.
             batch: Images in a batch.
             seed: Of the order and the augmentation; None for neither.
             workers: Options of keras.utils.PyDataset.
@@ -258,4 +263,4 @@ class LabelledImages(keras.utils.PyDataset):
         images = self.images[rows]
         if self.seed is not None:
             images = np.stack([augment(image, self.random) for image in images])
-        return images, self.labels[rows]
+        return images, np.nan_to_num(self.labels[rows], nan=UNKNOWN_LABEL)

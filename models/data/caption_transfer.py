@@ -85,7 +85,8 @@ def transfer_captions(
     random = np.random.default_rng(seed)
     vectors = _caption_vectors(text)
     captioned = []
-    for record, own in zip(records, label_matrix(records, classes)):
+    # What is unknown is rather not there.
+    for record, own in zip(records, np.nan_to_num(label_matrix(records, classes))):
         shared = weighted @ own
         nearness = shared / np.maximum(sizes + own @ weights - shared, 1e-9)
         nearest = np.lexsort((random.random(len(text)), -nearness))[:neighbours]

@@ -70,6 +70,14 @@ def load_data(settings: Settings, root: Path) -> TrainingData:
         captions, captions_dev = _load_captions(settings, root)
     if settings.labels:
         labels = _load_labels(settings, root, settings.label_train)
+        for folder in filter(None, settings.partly_labelled.split(",")):
+            dataset = readers.read_partly_labelled(root / folder.strip(), labels.classes)
+            partly = _load_split(dataset, settings)
+            labels = replace(
+                labels,
+                records=labels.records + partly.records,
+                images=np.concatenate([labels.images, partly.images]),
+            )
         if settings.label_dev:
             labels_dev = _load_labels(settings, root, settings.label_dev)
     elif settings.folders:

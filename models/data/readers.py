@@ -55,6 +55,7 @@ class Record:
         captions: Sentences about it.
         labels: The names of its classes.
         borrowed: Whether the captions are those of other images.
+        unknown: Classes of which nobody said whether the image has them.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Record:
     captions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     borrowed: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,17 @@ class Dataset:
 
 
 def label_matrix(records: Sequence[Record], classes: Sequence[str]) -> np.ndarray:
-    """Return which of `classes` each of `records` has, float32 [N, classes] of 0 and 1."""
-    return np.array([[name in record.labels for name in classes] for record in records], np.float32)
+    """Return which of `classes` each of `records` has, float32 [N, classes] of 0 and 1.
+
+    It is nan where that is unknown.
+    """
+    matrix = np.array(
+        [[name in record.labels for name in classes] for record in records], np.float32
+    )
+    for row, record in zip(matrix, records):
+        if record.unknown:
+            row[[name in record.unknown for name in classes]] = np.nan
+    return matrix
 
 
 def read_captions(
@@ -336,6 +347,41 @@ def read_identifiers(labels: str | Path, images: str | Path, identifiers: Sequen
             skipped.append(f"{name}: no name has the identifier {identifier[:_QUOTED]!r}")
     dataset = _collect(texts, images, None, labels, "labels", skipped)
     return replace(dataset, classes=tuple(identifiers))
+
+
+def read_partly_labelled(folder: str | Path, classes: Sequence[str]) -> Dataset:
+    """Read images that were labelled with some of the classes only.
+
+    Args:
+        folder: With `images`, `labels.tsv` as for read_labels, and `classes_known.txt`, a line for
+            each class that the images were labelled with.
+        classes: All classes, in order.
+
+    Returns:
+        The images; of the other classes it is unknown whether they have them.
+
+    Raises:
+        PicaptionError: The input is malformed, or nothing is left.
+    """
+    folder = Path(folder)
+    path = folder / "classes_known.txt"
+    known = set(_split_labels(read_text(path, "classes"), "\n"))
+    if not known.issubset(classes):
+        raise PicaptionError(
+            f"{path}: {sorted(known.difference(classes))[0]!r} is none of the {len(classes)} "
+            "classes; correct it, or leave the line out"
+        )
+    dataset = read_labels(folder / "labels.tsv", folder / "images")
+    unknown = tuple(name for name in classes if name not in known)
+    records = tuple(
+        replace(
+            record,
+            labels=tuple(label for label in record.labels if label in known),
+            unknown=unknown,
+        )
+        for record in dataset.records
+    )
+    return replace(dataset, records=records, classes=tuple(classes))
 
 
 def _split_labels(text: str, separator: str) -> tuple[str, ...]:

@@ -250,7 +250,7 @@ def object_mentions(caption: str, phrases: Phrases) -> list[str]:
 
     A label that is mentioned twice is there twice; a phrase that names two labels mentions both.
     """
-    return _mentions(split_words(caption), phrases)
+    return phrase_mentions(split_words(caption), phrases)
 
 
 def chair_mentions(caption: str, phrases: Phrases) -> list[str]:
@@ -266,10 +266,11 @@ def chair_mentions(caption: str, phrases: Phrases) -> list[str]:
     words = tokenize(caption)
     if not {"toilet", "toilets"}.isdisjoint(words):
         words = [word for word in words if word not in ("seat", "seats")]
-    return _mentions(words, phrases)
+    return phrase_mentions(words, phrases)
 
 
-def _mentions(words: Sequence[str], phrases: Phrases) -> list[str]:
+def phrase_mentions(words: Sequence[str], phrases: Phrases) -> list[str]:
+    """Return the label that each phrase in a caption's words names; the longest phrase counts."""
     longest = max(map(len, phrases), default=0)
     mentions: list[str] = []
     start = 0

@@ -29,7 +29,7 @@ def caption_examples(
     train = _examples(data.captions, features.captions, words)
     dev = _examples(data.captions_dev, features.captions_dev, words)
     assert train is not None
-    if settings.text or settings.label_captions:
+    if labels_are_captioned(settings):
         labelled = _examples(data.labels, features.labels, words)
         assert labelled is not None
         train = dataclasses.replace(join(train, labelled), labels=None)
@@ -37,6 +37,11 @@ def caption_examples(
     if named is not None:
         train = dataclasses.replace(join(train, named), labels=None)
     return train, dev
+
+
+def labels_are_captioned(settings: Settings) -> bool:
+    """Return whether labelled images are among those that captions are learned from."""
+    return bool(settings.text or settings.label_captions)
 
 
 def _examples(

@@ -192,7 +192,7 @@ def train_on_classes(run: TrainingRun, encoder: keras.Model) -> None:
     logits = keras.layers.Dense(classes)(keras.layers.Dropout(0.5)(encoder.output))
     model = keras.Model(encoder.input, logits)
     if settings.labels:
-        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        loss = fit.known_binary_crossentropy
     else:
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile(

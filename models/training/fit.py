@@ -40,6 +40,19 @@ def smoothed_cross_entropy(smoothing: float) -> Callable[[Any, Any], Any]:
     return loss
 
 
+def known_binary_crossentropy(labels: Any, logits: Any) -> Any:
+    """Return the binary cross-entropy of logits, the mean over the classes of each image.
+
+    Args:
+        labels: 0, 1, or UNKNOWN_LABEL, which counts nothing, [B, C].
+        logits: [B, C].
+    """
+    labels = ops.cast(labels, logits.dtype)
+    is_known = ops.cast(labels >= 0, logits.dtype)
+    losses = ops.binary_crossentropy(ops.maximum(labels, 0), logits, from_logits=True)
+    return ops.mean(is_known * losses, axis=-1)
+
+
 def perplexity(captioner: Captioner, batches: Batches) -> float:
     """Return exp(-log-probability per word) of the captions, sentence ends included."""
     total = 0.0
@@ -93,9 +106,9 @@ def compile_joint(
         has_labels: Whether the model has a head for labels.
     """
     binary = keras.losses.BinaryCrossentropy(from_logits=True)
-    losses = {"words": smoothed_cross_entropy(smoothing), "tags": binary}
+    losses: dict[str, Any] = {"words": smoothed_cross_entropy(smoothing), "tags": binary}
     if has_labels:
-        losses["labels"] = binary
+        losses["labels"] = known_binary_crossentropy
     model.compile(
         keras.optimizers.AdamW(learning_rate, weight_decay=1e-4, clipnorm=1.0),
         loss=losses,

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from picaption.device.bundle.vocabulary import END_ID
 
+from ..evaluation.object_hallucination import Phrases, phrase_mentions
+
 #: A word or its id.
 Word = Hashable
 #: An n-gram.
@@ -211,6 +213,35 @@ def _align(reference: Sequence[Word], words: Sequence[Word]) -> tuple[list[Word]
     return matched, chunks
 
 
+class AbsentObjects:
+    """How many classes a caption names that its image does not show."""
+
+    def __init__(
+        self, absent: Sequence[Collection[str]], words: Sequence[str], phrases: Phrases
+    ) -> None:
+        """Prepare the words.
+
+        Args:
+            absent: For each image the classes that are surely not in it; none where nothing is
+                known.
+            words: The vocabulary, by word id.
+            phrases: Which words name which classes (object_phrases).
+        """
+        self.absent = absent
+        self.parts: dict[Word, list[str]] = {
+            word_id: word.split("-") for word_id, word in enumerate(words)
+        }
+        self.phrases = phrases
+
+    def score(self, index: int, words: Sequence[Word]) -> float:
+        """Return the number of absent classes in a caption's word ids, for image `index`."""
+        absent = self.absent[index]
+        if not absent:
+            return 0.0
+        parts = [part for word in words for part in self.parts[word]]
+        return float(len(set(phrase_mentions(parts, self.phrases)).intersection(absent)))
+
+
 class Reward:
     """The reward of self-critical training: 2 CIDEr-D + 5 BLEU-4 + 10 METEOR.
 
@@ -218,17 +249,24 @@ class Reward:
     CIDEr-D alone prefers short captions; METEOR asks for what they leave out.
     """
 
-    def __init__(self, references: References, function_words: Collection[Word] = ()) -> None:
+    def __init__(
+        self,
+        references: References,
+        function_words: Collection[Word] = (),
+        more_terms: Sequence[tuple[float, CaptionMetric]] = (),
+    ) -> None:
         """Prepare the three metrics.
 
         Args:
             references: For each image its captions, each a sequence of words or word ids.
             function_words: As for Meteor.
+            more_terms: What else counts, with its weight, such as AbsentObjects.
         """
         self.terms: tuple[tuple[float, CaptionMetric], ...] = (
             (2, CiderD(references)),
             (5, Bleu4(references)),
             (10, Meteor(references, function_words)),
+            *more_terms,
         )
 
     def score(self, index: int, words: Sequence[Word]) -> float:

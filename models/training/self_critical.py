@@ -7,7 +7,7 @@ the model does not forget how people speak.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ..data.batches import Examples, windows
 from ..networks.captioner import Captioner
 from ..settings import Settings
 from . import fit
-from .rewards import Reward
+from .rewards import CaptionMetric, Reward
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ def train_self_critical(
     dev: Examples,
     function_words: Collection[int],
     folder: Path,
+    more_terms: Sequence[tuple[float, CaptionMetric]] = (),
 ) -> None:
     """Train `captioner` on its reward and leave it as it was at its best dev reward.
 
@@ -108,6 +109,7 @@ def train_self_critical(
         dev: Dev images as cached features.
         function_words: As for picaption.models.training.rewards.Meteor.
         folder: Made if need be.
+        more_terms: As for picaption.models.training.rewards.Reward, of the training images.
     """
     folder.mkdir(exist_ok=True)
     joint = fit.joint_model(captioner)
@@ -117,7 +119,7 @@ def train_self_critical(
         loss={"words": fit.smoothed_cross_entropy(0.0)},
         jit_compile=False,
     )
-    reward = Reward(train.captions, function_words)
+    reward = Reward(train.captions, function_words, more_terms)
     dev_reward = Reward(dev.captions, function_words)
     last_path = folder / "last.weights.h5"
     best_path = folder / "best.weights.h5"

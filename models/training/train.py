@@ -7,7 +7,7 @@ there, so that an interrupted run continues where it stopped.
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -54,11 +54,17 @@ from ..run_folder import (
 )
 from ..settings import NETWORKS, Settings, read_saved_settings
 from . import fit
-from .captioner import caption_examples, train_captioner, train_tagger
+from .captioner import (
+    caption_examples,
+    labels_are_captioned,
+    train_captioner,
+    train_tagger,
+)
 from .classifier import best_threshold, classifier_inputs, train_classifier
 from .confidence import calibrate_confidence
 from .encoder import build_network, compute_features, finetune, train_on_classes
 from .names import fit_names
+from .rewards import AbsentObjects, CaptionMetric
 from .self_critical import train_self_critical
 from .training_run import CaptionWords, TrainingRun
 
@@ -256,7 +262,15 @@ def train_captioner_on_reward(run: TrainingRun) -> None:
         assert run.dev is not None
         function_words = frozenset(run.words.vocabulary.encode(STOP_WORDS))
         rewarded = run.folder / "rewarded"
-        train_self_critical(captioner, settings, run.train, run.dev, function_words, rewarded)
+        train_self_critical(
+            captioner,
+            settings,
+            run.train,
+            run.dev,
+            function_words,
+            rewarded,
+            _absent_objects_term(run, run.words.vocabulary),
+        )
         start = load_captioner(run.folder / "worded")
         for part in PARTS:
             fit.average_weights(
@@ -264,6 +278,43 @@ def train_captioner_on_reward(run: TrainingRun) -> None:
             )
         train_tagger(captioner, settings, run.train)
     save_captioner(captioner, run.folder)
+
+
+def _absent_objects_term(
+    run: TrainingRun, vocabulary: Vocabulary
+) -> list[tuple[float, CaptionMetric]]:
+    """Return what the reward loses for objects that are not in the training images."""
+    if not run.settings.scst_absent_penalty:
+        return []
+    phrases = object_phrases(run.classes)
+    absent: list[frozenset[str]] = []
+    # In the order of run.train.
+    for split in (run.data.captions, run.data.labels, run.data.named):
+        if split is None or (split is run.data.labels and not labels_are_captioned(run.settings)):
+            continue
+        absent += [absent_classes(record, split.classes, phrases) for record in split.records]
+    term = AbsentObjects(absent, vocabulary.words, phrases)
+    return [(-run.settings.scst_absent_penalty, term)]
+
+
+def absent_classes(record: Record, classes: Sequence[str], phrases: Phrases) -> frozenset[str]:
+    """Return the classes that are surely not in an image.
+
+    They are none of its labels, and its own captions, if it has some, do not name them. Classes
+    that nobody looked for may be there; of an image without labels nothing is known.
+
+    Args:
+        record: The image; what it borrowed says nothing of it.
+        classes: Those that the images of its split are labelled with; none for no labels.
+        phrases: Which words name which classes.
+    """
+    if not record.labels:
+        return frozenset()
+    absent = set(classes).difference(record.labels, record.unknown)
+    if not record.borrowed:
+        for caption in record.captions:
+            absent -= named_objects(caption, phrases)
+    return frozenset(absent)
 
 
 def fit_classifier(run: TrainingRun) -> None:

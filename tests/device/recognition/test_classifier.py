@@ -10,6 +10,7 @@ from picaption.device.recognition import classifier as heads
 from picaption.device.recognition.classifier import (
     Classifier,
     fit_classifier,
+    fit_logistic_regression,
     fit_temperature,
     held_out_logits,
     l2_normalize,
@@ -193,3 +194,18 @@ def test_of_every_class_a_like_share_is_held_out():
     )  # Three pictures each: no fold may take all of a class.
     features = truth + np.random.default_rng(1).normal(size=truth.shape).astype(np.float32) / 20
     assert (held_out_logits(features, None, None, truth, False).argmax(1) == truth.argmax(1)).all()
+
+
+def test_what_is_unknown_of_a_class_counts_nothing():
+    random = np.random.default_rng(1)
+    inputs = random.normal(size=(200, 4)).astype(np.float32)
+    truth = (inputs[:, :2] > 0).astype(np.float32)
+    # The second class is known of the first half alone, as if the others were not there for it.
+    partly = truth.copy()
+    partly[100:, 1] = np.nan
+    weights, bias = fit_logistic_regression(inputs, partly, True, 0.16)
+    expected, expected_bias = fit_logistic_regression(inputs[:100], truth[:100], True, 0.16)
+    np.testing.assert_allclose(weights[:, 1], expected[:, 1], rtol=0.05)
+    np.testing.assert_allclose(bias[1], expected_bias[1], atol=0.05)
+    first, _ = fit_logistic_regression(inputs, truth, True, 0.16)
+    np.testing.assert_allclose(weights[:, 0], first[:, 0], rtol=1e-4)

@@ -9,6 +9,7 @@ import pytest
 from picaption.device.errors import PicaptionError
 from picaption.device.images import resize, write_image
 from picaption.models.data.readers import (
+    label_matrix,
     load_images,
     read_borrowing_words,
     read_caption_texts,
@@ -16,6 +17,7 @@ from picaption.models.data.readers import (
     read_folders,
     read_labels,
     read_named_images,
+    read_partly_labelled,
     read_text_captions,
     read_training_captions,
     read_unlabelled_captions,
@@ -440,3 +442,19 @@ def test_a_line_of_a_table_without_image_or_caption_is_named(images, file, line)
     file.write_text(TABLE + line + "\n")
     with pytest.raises(PicaptionError, match="line 6: it has no image or no caption"):
         read_captions(file, images)
+
+
+def test_classes_that_nobody_looked_for_are_unknown(images):
+    (images / "images").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        write_image(images / "images" / name, np.zeros((8, 8, 3), np.uint8))
+    (images / "labels.tsv").write_text("a.jpg\tcat,lamp\nb.jpg\tdog\n")
+    (images / "classes_known.txt").write_text("dog\ncat\n")
+    dataset = read_partly_labelled(images, ("cat", "cup", "dog"))
+    assert [record.labels for record in dataset.records] == [("cat",), ("dog",)]
+    assert dataset.records[0].unknown == ("cup",) and dataset.classes == ("cat", "cup", "dog")
+    np.testing.assert_array_equal(
+        label_matrix(dataset.records, dataset.classes), [[1, np.nan, 0], [0, np.nan, 1]]
+    )
+    with pytest.raises(PicaptionError, match="classes_known.txt: 'dog' is none of the 2 classes"):
+        read_partly_labelled(images, ("cat", "cup"))

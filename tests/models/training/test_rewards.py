@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from picaption.device.bundle.vocabulary import END_ID
-from picaption.models.training.rewards import Bleu4, CiderD, Meteor, Reward
+from picaption.models.evaluation.object_hallucination import object_phrases
+from picaption.models.training.rewards import AbsentObjects, Bleu4, CiderD, Meteor, Reward
 
 REFERENCES = [
     [["a", "dog", "runs", "fast"], ["the", "dog", "runs"]],
@@ -91,3 +92,17 @@ def test_reward_is_the_sum_of_its_parts():
         + 10 * Meteor(REFERENCES, frozenset(("a",))).score(0, words)
     )
     assert Reward(REFERENCES, frozenset(("a",))).score(0, words) == pytest.approx(expected)
+
+
+def test_each_absent_class_that_is_named_costs():
+    words = ("a", "cat", "dog", "hot", "pot-plant", "puppy")
+    phrases = object_phrases(["cat", "dog", "hot dog"])
+    term = AbsentObjects([{"dog", "hot dog"}, frozenset(), {"cat"}], words, phrases)
+    assert term.score(0, [0, 1]) == 0
+    assert term.score(0, [0, 2, 0, 5]) == 1  # a dog, a puppy: one class
+    assert term.score(0, [0, 3, 2, 2]) == 2  # a hot dog, and a dog
+    assert term.score(1, [1, 2]) == 0  # nothing is known
+    assert term.score(2, [0, 4]) == 0 and term.score(2, []) == 0
+    references = [[[0, 1]], [[0, 2]], [[0, 2]]]
+    plain = Reward(references).score(0, [0, 2])
+    assert Reward(references, (), [(-1.5, term)]).score(0, [0, 2]) == pytest.approx(plain - 1.5)

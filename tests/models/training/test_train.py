@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer
+from picaption.models.data.readers import Record, label_matrix
+from picaption.models.evaluation.object_hallucination import object_phrases
 from picaption.models.run_folder import FloatModel
 from picaption.models.settings import Settings
 from picaption.models.training.captioner import caption_examples
-from picaption.models.training.train import describe_bundle, learn_words, load_images, train
+from picaption.models.training.train import (
+    absent_classes,
+    describe_bundle,
+    learn_words,
+    load_images,
+    train,
+)
 from picaption.models.training.training_run import Features, TrainingRun
 
 
@@ -159,3 +167,39 @@ def test_a_bundle_has_the_words_of_its_run(run, bundle):
     assert converted.labels == model.labels
     assert converted.vocabulary.words == model.vocabulary.words
     assert converted.metadata == model.metadata
+
+
+def test_absent_classes_are_those_that_nothing_speaks_for():
+    classes = ("bed", "cat", "cup", "dog")
+    phrases = object_phrases(classes)
+    record = Record("x", Path("x"), ("a kitten",), ("dog",), unknown=("cup",))
+    assert absent_classes(record, classes, phrases) == {"bed"}
+    borrowed = dataclasses.replace(record, borrowed=True)
+    assert absent_classes(borrowed, classes, phrases) == {"bed", "cat"}
+    assert absent_classes(dataclasses.replace(record, labels=()), classes, phrases) == frozenset()
+    assert absent_classes(Record("x", Path("x"), (), ("barn",)), (), phrases) == frozenset()
+
+
+def test_partly_labelled_images_train_every_stage(data, settings, tmp_path):
+    rooms = tmp_path / "rooms"
+    (rooms / "images").mkdir(parents=True)
+    for part in range(2):
+        shutil.copy(data / "images" / f"coffee_{part}.jpg", rooms / "images")
+    (rooms / "labels.tsv").write_text("coffee_0.jpg\tcup\ncoffee_1.jpg\tcup,lamp\n")
+    (rooms / "classes_known.txt").write_text("cup\n")
+    settings = dataclasses.replace(
+        settings,
+        partly_labelled=f"{rooms}",
+        finetune_epochs=1,
+        epochs=1,
+        scst_absent_penalty=1.0,
+    )
+    train(settings, data, tmp_path / "run")
+    run = caption_run(settings, data, tmp_path / "run")
+    assert run.classes == ("cat", "cup", "person", "spoon")
+    matrix = label_matrix(run.data.labels.records[-2:], run.classes)
+    np.testing.assert_array_equal(matrix, [[np.nan, 1, np.nan, np.nan]] * 2)
+    assert run.data.labels.records[-1].labels == ("cup",)
+    assert all(record.captions for record in run.data.labels.records[-2:])
+    with np.load(tmp_path / "run" / "classifier.npz") as arrays:
+        assert all(np.isfinite(arrays[name]).all() for name in ("features", "words", "bias"))
