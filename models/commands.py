@@ -159,6 +159,14 @@ def _train_classes(
     type=FILE,
     help="Draw to this file whether the captions' confidence holds; takes --captions and --labels.",
 )
+@click.option(
+    "--draw",
+    type=click.IntRange(1),
+    help="Put this many pictures on the gallery's page instead, drawn with a seed and numbered.",
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The seed that --draw draws with."
+)
 def evaluate_command(
     model: str,
     data: DataSelection,
@@ -171,6 +179,8 @@ def evaluate_command(
     predictions_file: Path | None,
     gallery: Path | None,
     reliability: Path | None,
+    draw: int | None,
+    seed: int,
 ) -> None:
     """Measure how good MODEL is.
 
@@ -190,6 +200,8 @@ def evaluate_command(
     from .files import need_folder
 
     check_selection(data, with_gallery=bool(gallery))
+    if draw and not gallery:
+        raise PicaptionError("--draw chooses the pictures of a gallery: give --gallery")
     if record and Path(model).is_dir():
         raise PicaptionError("--record stores figures in a bundle; this is a folder")
     if reliability and not (data.captions and data.labels):
@@ -241,8 +253,12 @@ def evaluate_command(
 
         plot_confidence(reliability, evaluation.rated)
     if gallery:
-        from .evaluation.gallery import write_gallery
+        from .evaluation.gallery import write_drawn_gallery, write_gallery
 
         title = f"What {os.path.basename(os.path.normpath(model))} says"
         rows = evaluate.figure_rows(figures)
-        write_gallery(gallery, title, rows, evaluation.predictions, dataset.records)
+        predictions = evaluation.predictions
+        if draw:
+            write_drawn_gallery(gallery, title, rows, predictions, dataset.records, draw, seed)
+        else:
+            write_gallery(gallery, title, rows, predictions, dataset.records)

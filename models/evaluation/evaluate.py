@@ -34,7 +34,7 @@ from .metrics import (
     top_k_accuracy,
 )
 from .name_figures import name_figures
-from .object_hallucination import chair_figures, clean_captions, hallucination_figures
+from .object_hallucination import absent_objects, chair_figures, hallucination_figures
 
 #: How many of an image's tags are compared with its captions.
 TAGS = 5
@@ -140,7 +140,8 @@ def evaluate_captions(
     Returns:
         Scores of picaption.models.evaluation.metrics.caption_scores, in per cent; `tags` with
         precision and recall of the best five, in per cent; `milliseconds`, medians of an image. A
-        prediction has image, caption, confidence, CIDEr, tags and classes.
+        prediction has image, caption, confidence, CIDEr, tags, classes and names, and, with labels,
+        absent_objects: those that the caption names and that are not there.
 
     Raises:
         PicaptionError: The model has no captioner, or no image can be read.
@@ -176,12 +177,14 @@ def evaluate_captions(
     figures |= tag_figures(
         recognizer.model.metadata.tags, [image.tags for image in encoded], records
     )
+    absent: list[list[str]] = []
     if any(record.labels for record in records):
         labels = [record.labels for record in records]
         figures |= hallucination_figures(texts, labels, dataset.classes)
         human_captions = list(references.values())
         figures |= chair_figures(texts, labels, dataset.classes, human_captions)
-        is_clean = clean_captions(texts, labels, dataset.classes, human_captions)
+        absent = absent_objects(texts, labels, dataset.classes, human_captions)
+        is_clean = [not objects for objects in absent]
         rated = _rated_captions(recognizer, recognitions, is_clean)
         if rated:
             figures["confidence"] = confidence_figures(rated)
@@ -196,6 +199,8 @@ def evaluate_captions(
         _caption_prediction(record, recognition, cider[record.name])
         for record, recognition in zip(records, recognitions)
     ]
+    for prediction, objects in zip(predictions, absent):
+        prediction["absent_objects"] = objects
     return Evaluation(figures, predictions, rated)
 
 
@@ -234,6 +239,7 @@ def _caption_prediction(record: Record, recognition: Recognition, cider: float) 
         "CIDEr": cider,
         "tags": values["tags"],
         "classes": values["classes"],
+        "names": values["names"],
     }
 
 

@@ -1,6 +1,11 @@
-"""A page of images with their captions: the best, the worst, and some drawn at random."""
+"""A page of images with their captions: the best, the worst, and some drawn at random.
+
+Or, for judging by eye, as many as wanted, drawn with a seed and numbered: the same images for every
+model.
+"""
 
 import base64
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from operator import itemgetter
@@ -31,10 +36,10 @@ article { background: var(--card); border: 1px solid var(--line); border-radius:
 article img { display: block; width: 100%; height: auto } article div { padding: .7rem }
 article p { margin: 0 0 .5rem }
 article ul { margin: 0 0 .5rem; padding-left: 1.1rem; font-size: .9rem } li { color: var(--faint) }
-.caption { font-weight: 600 } .faint { font-size: .85rem }
+.caption, .absent { font-weight: 600 } .absent, .faint { font-size: .85rem }
 """
 
-#: What evaluate_captions leaves of an image: image, caption, CIDEr, tags and classes.
+#: What evaluate_captions leaves of an image: image, caption, CIDEr, tags, classes and more.
 Prediction = Mapping[str, Any]
 
 
@@ -105,18 +110,68 @@ def image_card(path: Path, alternative: str, content: str) -> str:
     )
 
 
-def _card(prediction: Prediction, record: Record) -> str:
-    """Return the card of an image: its caption and CIDEr, people's captions, tags and classes."""
+def draw_names(names: Iterable[str], count: int, seed: int) -> list[str]:
+    """Return at most `count` of the names, drawn with a seed from all of them sorted."""
+    ordered = sorted(names)
+    return random.Random(seed).sample(ordered, min(count, len(ordered)))
+
+
+def write_drawn_gallery(
+    path: str | Path,
+    title: str,
+    figures: Iterable[tuple[str, str]],
+    predictions: Sequence[Prediction],
+    records: Iterable[Record],
+    count: int,
+    seed: int,
+) -> None:
+    """Write a page as `write_gallery` does, of images drawn with a seed, numbered from 1.
+
+    Which ones depends on the images' names alone, so that the captions of several models can be
+    judged on the same images.
+
+    Args:
+        path: The file.
+        title: Its heading.
+        figures: Names and values that stand below it.
+        predictions: As for `write_gallery`.
+        records: The images' Records.
+        count: How many images.
+        seed: Of the draw.
+    """
+    records_by_name = {record.name: record for record in records}
+    predictions_by_name = {prediction["image"]: prediction for prediction in predictions}
+    names = draw_names(predictions_by_name, count, seed)
+    cards = "".join(
+        _card(predictions_by_name[name], records_by_name[name], number)
+        for number, name in enumerate(names, 1)
+    )
+    lead = f"{len(names)} of {len(predictions_by_name)} images, drawn with seed {seed}."
+    write_page(path, title, figures, html_section("Drawn", lead, card_grid(cards)))
+
+
+def _card(prediction: Prediction, record: Record, number: int | None = None) -> str:
+    """Return the card of an image: what the model says of it, and what people say."""
     references = "".join(f"<li>{escape(caption)}</li>" for caption in record.captions)
     lines = {
         "Tags": _score_list(prediction["tags"]),
         "Classes": _score_list(prediction["classes"]),
+        "Names": _score_list(prediction.get("names", ())),
         "Labels": ", ".join(record.labels),
     }
     details = [f"{name}: {text}" for name, text in lines.items() if text]
     details.append(f"CIDEr {prediction['CIDEr']:.1f}; {record.name}")
+    caption = prediction["caption"]
+    if number is not None:
+        caption = f"{number}. {caption}"
+    confidence = prediction.get("confidence")
+    if confidence is not None:
+        details.insert(0, f"Confidence {confidence:.2f}")
+    absent = prediction.get("absent_objects", ())
+    warnings = [f"Not there: {', '.join(absent)}"] if absent else []
     content = (
-        html_paragraphs("caption", [prediction["caption"]])
+        html_paragraphs("caption", [caption])
+        + html_paragraphs("absent", warnings)
         + f"<ul>{references}</ul>\n"
         + html_paragraphs("faint", details)
     )

@@ -358,16 +358,16 @@ def chair_figures(
     return figures | {f"{name}_own_words": value for name, value in own.items()}
 
 
-def clean_captions(
+def absent_objects(
     captions: Sequence[str],
     labels: Sequence[Iterable[str]],
     classes: Collection[str],
     references: Sequence[Iterable[str]],
-) -> list[bool]:
-    """Return of each caption whether it names no object that is not in its image.
+) -> list[list[str]]:
+    """Return the objects that each caption names and that are not in its image, sorted.
 
-    It is by CHAIR's list of synonyms, or by ours if that has none of the classes. The parameters
-    are those of `chair_figures`, whose CHAIRs is the share of the other captions.
+    They are by CHAIR's list of synonyms, or by ours if that has none of the classes. The parameters
+    are those of `chair_figures`, whose CHAIRs is the share of captions with such an object.
     """
     images: Sequence[ChairImage] = [
         (caption, set(names), texts) for caption, names, texts in zip(captions, labels, references)
@@ -379,9 +379,22 @@ def clean_captions(
         images = _chair_images(images, known)
         mentions = _mentions_by_chair()
     return [
-        names.union(*map(mentions, texts)).issuperset(mentions(caption))
+        sorted(set(mentions(caption)).difference(names, *map(mentions, texts)))
         for caption, names, texts in images
     ]
+
+
+def clean_captions(
+    captions: Sequence[str],
+    labels: Sequence[Iterable[str]],
+    classes: Collection[str],
+    references: Sequence[Iterable[str]],
+) -> list[bool]:
+    """Return of each caption whether it names no object that is not in its image.
+
+    The parameters are those of `absent_objects`.
+    """
+    return [not objects for objects in absent_objects(captions, labels, classes, references)]
 
 
 def _chair_images(images: Sequence[ChairImage], known: set[str]) -> list[ChairImage]:

@@ -161,6 +161,14 @@ def test_there_is_no_plot_of_confidence_where_there_is_none(call, data, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_evaluate_draws_the_pictures_of_the_page(call, bundle, data, tmp_path):
+    text = f"{{bundle}} {CAPTIONS} {IMAGES} --limit 9 --gallery {{out}}/page.html --draw 4 --seed 3"
+    code, _, err = call(*evaluate_arguments(text, bundle=bundle, data=data, out=tmp_path))
+    page = (tmp_path / "page.html").read_text()
+    assert (code, err) == (0, "")
+    assert "4 of 9 images, drawn with seed 3." in page and page.count("<article>") == 4
+
+
 def test_evaluate_prints_only_json_if_asked_and_names_what_it_left_out(call, bundle, broken):
     text = f"{{bundle}} {LABELS} {IMAGES}"
     code, out, err = call(*evaluate_arguments(f"{text} --json -", bundle=bundle, data=broken))
@@ -186,6 +194,10 @@ def test_evaluate_prints_only_json_if_asked_and_names_what_it_left_out(call, bun
         (
             f"{{bundle}} {LABELS} {IMAGES} --gallery page.html",
             "--training and --gallery are about captions: give --captions",
+        ),
+        (
+            f"{{bundle}} {CAPTIONS} {IMAGES} --draw 50",
+            "--draw chooses the pictures of a gallery: give --gallery",
         ),
         (
             f"{{bundle}} {FOLDERS} --training {{data}}/captions.token.txt",

@@ -122,6 +122,7 @@ def test_predictions_are_what_the_device_recognizes(bundle, data):
         "confidence": on_device["caption"]["confidence"],
         "tags": on_device["tags"],
         "classes": on_device["classes"],
+        "names": on_device["names"],
         "CIDEr": predictions["cat_3.jpg"]["CIDEr"],
     }
     cider = np.mean([prediction["CIDEr"] for prediction in predictions.values()])
@@ -188,6 +189,8 @@ def test_captions_are_compared_with_the_labels_of_their_images(bundle, data, tmp
         for name, label in (("cat", "cat"), ("coffee", "person"))
     ]
     assert figures["names_an_absent_object"] == 50 * sum(map(bool, absent))
+    flagged = [prediction["absent_objects"] for prediction in evaluation.predictions]
+    assert figures["CHAIRs"] == pytest.approx(100 * np.mean(list(map(bool, flagged))), abs=0.01)
 
 
 def test_labels_of_other_images_are_refused(data, tmp_path):

@@ -110,6 +110,38 @@ def test_a_picture_has_all_that_was_said_of_it(make):
     assert not any(text.startswith("Classes") for text in page.texts)
 
 
+def test_a_card_shows_confidence_names_and_what_is_not_there(make):
+    names = [{"name": "espresso", "score": 0.968}]
+    page = Page(make(1, confidence=0.25, names=names, absent_objects=["cat", "dog"]))
+    for text in ("Confidence 0.25", "Names: espresso 0.97", "Not there: cat, dog"):
+        assert text in page.texts
+    page = Page(make(1, confidence=None, names=[], absent_objects=[]))
+    assert not any(text.startswith(("Confidence", "Names", "Not there")) for text in page.texts)
+
+
+def test_pictures_are_drawn_by_name_with_a_seed(tmp_path):
+    # As Python's documentation keeps it: random() and so sample() are the same in every version.
+    names = [f"{index}.png" for index in (3, 1, 2, 0)]
+    assert gallery.draw_names(names, 2, 1) == gallery.draw_names(sorted(names), 2, 1)
+    assert sorted(gallery.draw_names(names, 9, 1)) == sorted(names)
+    assert len({tuple(gallery.draw_names(names, 4, seed)) for seed in range(20)}) > 5
+
+    records, predictions = [], []
+    for name in names:
+        write_image(tmp_path / name, np.zeros((8, 8, 3), np.uint8))
+        records.append(Record(name, tmp_path / name, ("Seen.",), ()))
+        scores = {"CIDEr": 0.0, "tags": [], "classes": []}
+        predictions.append({"image": name, "caption": f"said of {name}", **scores})
+    page = tmp_path / "page.html"
+    gallery.write_drawn_gallery(page, "title", [], predictions, records, 3, 7)
+    texts = Page(page.read_text(encoding="utf-8")).texts
+    drawn = gallery.draw_names(names, 3, 7)
+    assert [text for text in texts if "said of" in text] == [
+        f"{number}. said of {name}" for number, name in enumerate(drawn, 1)
+    ]
+    assert "3 of 4 images, drawn with seed 7." in texts
+
+
 def test_all_text_is_escaped(make):
     nasty = "\"><script>alert(1)</script> & ' <b>"
     text = make(1, caption=nasty, tags=[{"name": nasty, "score": 0.5}])

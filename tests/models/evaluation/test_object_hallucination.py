@@ -6,6 +6,7 @@ from picaption.device.bundle.object_words import index_phrases, named_classes
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.models.evaluation.object_hallucination import (
     SYNONYMS,
+    absent_objects,
     caption_phrases,
     chair_figures,
     chair_mentions,
@@ -244,6 +245,18 @@ def test_clean_captions_by_hand():
     # Without one of CHAIR's classes our own words count.
     pumps = clean_captions(["a gas pump"] * 2, [("gas pump",), ()], ("gas pump",), [[], []])
     assert pumps == [True, False]
+
+
+def test_absent_objects_are_those_that_neither_labels_nor_people_name():
+    captions = ["two dogs and a dog on a couch with a cat", "a man", "nothing"]
+    labels = [("dog",), (), ("cat",)]
+    references = [["A sofa.", "An animal."], [], ["A cat."]]
+    classes = ("cat", "couch", "dog", "person")
+    assert absent_objects(captions, labels, classes, references) == [["cat"], ["person"], []]
+    # CHAIR's list has none of these classes: ours counts.
+    captions = ["a church and a gas pump"]
+    assert absent_objects(captions, [("church",)], ("church", "gas pump"), [[]]) == [["gas pump"]]
+    assert absent_objects([], [], ("dog",), []) == []
 
 
 def test_the_lists_differ_and_chairs_needs_one_of_its_classes():
