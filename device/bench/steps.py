@@ -26,6 +26,7 @@ from ..errors import PicaptionError
 from ..live.loop import run
 from ..live.pipeline import Pipeline
 from ..recognition.recognizer import Recognizer, open_recognizer
+from ..recognition.result import Caption
 from ..sources.capture import SequentialReader
 from ..sources.demo_frames import Demo
 from ..sources.sources import open_source
@@ -150,12 +151,14 @@ def frame_steps(
     buffers: dict[str, np.ndarray] = {}
     ready = [recognizer.prepare(image) for image in images]
     encoded = [model.encode(image) for image in ready]
-    evidence = [recognizer.word_evidence(encoding) for encoding in encoded]
 
     def preprocess(image: np.ndarray) -> np.ndarray:
         prepared = recognizer.prepare(image, buffers)
         recognizer.silence(prepared)
         return prepared
+
+    def classify(encoding: Encoded) -> np.ndarray:
+        return recognizer.classify(encoding, recognizer.class_evidence(encoding))
 
     steps = {
         "preprocess": _in_turn(preprocess, images),
@@ -169,14 +172,16 @@ def frame_steps(
             return model.next_word(history, encoding.context)
 
         steps["next_word"] = _in_turn(next_word, encoded)
-        steps["caption"] = _in_turn(recognizer.caption, encoded)
+
+        def caption(inputs: tuple[Encoded, np.ndarray, np.ndarray | None]) -> Caption | None:
+            return recognizer.caption(*inputs)
+
+        heard = [
+            (encoding, classify(encoding), recognizer.name_scores(encoding)) for encoding in encoded
+        ]
+        steps["caption"] = _in_turn(caption, heard)
     if model.labels:
-
-        def classify(inputs: tuple[Encoded, np.ndarray | None]) -> np.ndarray:
-            encoding, words = inputs
-            return model.classify(encoding.features, words)
-
-        steps["classify"] = _in_turn(classify, list(zip(encoded, evidence)))
+        steps["classify"] = _in_turn(classify, encoded)
     return steps | {"frame": _in_turn(recognizer, images)}
 
 

@@ -100,6 +100,33 @@ class Silence:
 
 
 @dataclass(frozen=True)
+class Guidance:
+    """How the search for a caption listens to classes and names; with weights of 0 it does not.
+
+    picaption.device.recognition.guidance has the formulas.
+
+    Attributes:
+        class_weight: How fast the bonus of a class's words grows with the log of its score.
+        pivot: The score, 0 to 1, of a class that speaks neither for its words nor against them.
+        floor: The least bonus, a log-probability.
+        ceiling: The greatest bonus, a log-probability.
+        choice_weight: How much the classes named count when one of the finished captions is chosen.
+        name_weight: How fast the bonus of a name's words grows with the log of its probability.
+        name_pivot: The probability, 0 to 1, from which on a name's words have a bonus.
+        name_ceiling: The greatest bonus of a name's words, a log-probability.
+    """
+
+    class_weight: float = 0.0
+    pivot: float = 0.5
+    floor: float = -12.0
+    ceiling: float = 1.0
+    choice_weight: float = 0.0
+    name_weight: float = 0.0
+    name_pivot: float = 0.1
+    name_ceiling: float = 2.0
+
+
+@dataclass(frozen=True)
 class Metadata:
     """Everything about a bundle but its graph, labels and vocabulary.
 
@@ -110,6 +137,7 @@ class Metadata:
         input: The image that `encode` takes.
         order: The captioner's n-gram order, 0 without a captioner.
         beam: Settings of the beam search.
+        guidance: How it listens to the classes and names.
         prompts: Beginnings of sentences after which the captioner is asked for words
             (picaption.device.bundle.word_evidence).
         tags: The words that `encode` scores, in its order.
@@ -134,6 +162,7 @@ class Metadata:
     input: Input = Input()
     order: int = 0
     beam: Beam = Beam()
+    guidance: Guidance = Guidance()
     prompts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     object_words: tuple[tuple[str, ...], ...] = ()
@@ -262,6 +291,7 @@ def _check(metadata: Metadata) -> None:
     _need(0 <= beam.min_words <= beam.max_words <= 128, "the beam's settings are absurd")
     _need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
     _need(0 <= beam.tag_weight <= 100, f"the weight of the tags is {beam.tag_weight}")
+    _check_guidance(metadata.guidance)
     thresholds = (metadata.label_threshold, metadata.tag_threshold, metadata.name_threshold)
     for threshold in thresholds:
         _need(0 <= threshold <= 1, "a threshold is not from 0 to 1")
@@ -279,6 +309,20 @@ def _check_confidence(confidence: Confidence) -> None:
     for name, value in vars(confidence).items():
         bounds = (0, 1) if name == "threshold" else (-_MAX_WEIGHT, _MAX_WEIGHT)
         _need(bounds[0] <= value <= bounds[1], f"the confidence's {name} is {value}")
+
+
+def _check_guidance(guidance: Guidance) -> None:
+    """Raise ValueError if a value is out of its range."""
+    for name in ("class_weight", "choice_weight", "name_weight"):
+        weight = getattr(guidance, name)
+        _need(0 <= weight <= 100, f"the guidance's {name} is {weight}")
+    for name in ("pivot", "name_pivot"):
+        pivot = getattr(guidance, name)
+        _need(0 <= pivot <= 1, f"the guidance's {name} is {pivot}")
+    for name in ("ceiling", "name_ceiling"):
+        ceiling = getattr(guidance, name)
+        _need(0 <= ceiling <= 100, f"the guidance's {name} is {ceiling}")
+    _need(-100 <= guidance.floor <= 0, f"the guidance's floor is {guidance.floor}")
 
 
 def _check_object_words(metadata: Metadata) -> None:

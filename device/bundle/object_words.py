@@ -7,8 +7,9 @@ phrases of their own, so that nothing here knows English.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-#: The classes that a phrase, a tuple of words, names, by their indices; () for something else.
-Phrases = Mapping[tuple[str, ...], tuple[int, ...]]
+#: The classes that a phrase, a tuple of words or of their ids, names, by their indices; () for
+#: something else.
+Phrases = Mapping[tuple, tuple[int, ...]]
 
 
 def index_phrases(object_words: Iterable[Iterable[str]], other_things: Iterable[str]) -> Phrases:
@@ -18,9 +19,7 @@ def index_phrases(object_words: Iterable[Iterable[str]], other_things: Iterable[
         object_words: The phrases of each class, words with spaces between.
         other_things: The phrases that name no class.
     """
-    phrases: dict[tuple[str, ...], tuple[int, ...]] = {
-        tuple(text.split()): () for text in other_things
-    }
+    phrases: dict[tuple, tuple[int, ...]] = {tuple(text.split()): () for text in other_things}
     for index, texts in enumerate(object_words):
         for text in texts:
             phrase = tuple(text.split())
@@ -28,14 +27,14 @@ def index_phrases(object_words: Iterable[Iterable[str]], other_things: Iterable[
     return phrases
 
 
-def named_classes(words: Sequence[str], phrases: Phrases) -> tuple[int, ...]:
+def named_classes(words: Sequence[str] | Sequence[int], phrases: Phrases) -> tuple[int, ...]:
     """Return the indices of the classes that a caption names, once each, in their order there.
 
     From left to right the longest phrase counts, and its words do not count again: the dog of a hot
     dog is no dog.
 
     Args:
-        words: The caption's words.
+        words: The caption's words, or their ids, as the phrases have them.
         phrases: Of `index_phrases`.
     """
     longest = max(map(len, phrases), default=0)

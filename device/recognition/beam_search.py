@@ -9,6 +9,7 @@ import numpy as np
 
 from ..bundle.metadata import Beam
 from ..bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
+from .guidance import WordBonuses
 
 
 class Hypothesis(NamedTuple):
@@ -16,7 +17,7 @@ class Hypothesis(NamedTuple):
 
     Attributes:
         words: word ids, without start and end.
-        log_probability: of the words and the end.
+        log_probability: of the words and the end, without the bonuses of a guided search.
         score: what captions are ranked by.
     """
 
@@ -31,7 +32,7 @@ class Beams:
 
     Attributes:
         history: the last words of each, int32 [width, order-1].
-        totals: log-probabilities float32 [width].
+        totals: log-probabilities, and the bonuses of a guided search, float32 [width].
         words: the word ids of each.
     """
 
@@ -40,7 +41,7 @@ class Beams:
     words: list[tuple[int, ...]]
 
 
-#: A way to go on: the row of a hypothesis, the id of the next word, and their log-probability.
+#: A way to go on: the row of a hypothesis, the id of the next word, and their total.
 Candidate = tuple[int, int, float]
 
 
@@ -49,6 +50,7 @@ def beam_search(
     order: int,
     beam: Beam,
     tag_scores: np.ndarray | None = None,
+    bonuses: WordBonuses | None = None,
 ) -> list[Hypothesis]:
     """Return the best captions.
 
@@ -65,6 +67,8 @@ def beam_search(
             among likely sentences, the words in the image choose (Fang et al., "From Captions to
             Visual Concepts and Back", CVPR 2015). They do not guide the search itself, where they
             would make captions short.
+        bonuses: what the words get in the search besides their log-probabilities, and finished
+            captions in the choice among them; None for nothing.
 
     Returns:
         Up to `beam.width` of them, best first.
@@ -75,6 +79,8 @@ def beam_search(
         scores = next_word(beams.history)
         forbid_special_words(scores, may_end=length >= beam.min_words)
         forbid_repeated_pairs(scores, beams.words)
+        if bonuses is not None:
+            bonuses.add(scores, beams.words)
         scores += beams.totals[:, None]
         open_candidates: list[Candidate] = []
         for row, word_id, total in best_candidates(scores, beam.width):
@@ -89,6 +95,8 @@ def beam_search(
         if not open_candidates or is_decided(open_candidates[0][2], finished, length, beam):
             break
         gather_beams(beams, open_candidates)
+    if bonuses is not None:
+        finished = [settle_bonuses(hypothesis, bonuses) for hypothesis in finished]
     if tag_scores is not None:
         finished = [add_tag_scores(hypothesis, tag_scores, beam) for hypothesis in finished]
     return sorted(finished, key=attrgetter("score"), reverse=True)[: beam.width]
@@ -188,6 +196,16 @@ def gather_beams(beams: Beams, candidates: list[Candidate]) -> None:
     beams.words = [beams.words[row] + (word_id,) for row, word_id, _ in candidates] + [()] * unused
     beams.totals.fill(-np.inf)
     beams.totals[:count] = totals
+
+
+def settle_bonuses(hypothesis: Hypothesis, bonuses: WordBonuses) -> Hypothesis:
+    """Return the hypothesis with an honest log-probability, and the choice's bonus in its score."""
+    words = hypothesis.words
+    return Hypothesis(
+        words,
+        hypothesis.log_probability - bonuses.total(words),
+        hypothesis.score + bonuses.choice_score(words),
+    )
 
 
 def add_tag_scores(hypothesis: Hypothesis, tag_scores: np.ndarray, beam: Beam) -> Hypothesis:

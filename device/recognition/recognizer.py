@@ -1,7 +1,7 @@
 """From an image to a Recognition: the one way of a frame, on the device and in training code.
 
-Look whether there is anything to see, encode the image, caption it, classify it with what the
-captioner expects to say, and name the best tags and classes.
+Look whether there is anything to see, encode the image, classify it with what the captioner expects
+to say, caption it by a search that listens to the classes, and name the best tags and classes.
 """
 
 import os
@@ -24,6 +24,7 @@ from ..errors import PicaptionError
 from ..images import resize
 from .beam_search import Hypothesis, beam_search
 from .confidence import caption_confidence, confidence_inputs
+from .guidance import WordBonuses, create_guide
 from .model import Model
 from .result import Caption, Recognition, Score
 from .silence import measure, reason_for_silence
@@ -76,6 +77,7 @@ class Recognizer:
         # Without words for the classes, no caption would name any.
         self._confidence = metadata.confidence if metadata.object_words else None
         self._name_tree = NameTree(model.names) if model.names else None
+        self._guide = create_guide(metadata, model.vocabulary, model.names)
 
     def __call__(
         self,
@@ -143,7 +145,7 @@ class Recognizer:
         The stages that are left out have their times, next to nothing, so that every frame of a
         run has the same ones.
         """
-        stages = ["encode", "caption", "classify"]
+        stages = ["encode", "classify", "caption"]
         if self.model.names:
             stages.insert(1, "names")
         for stage in stages:
@@ -176,13 +178,13 @@ class Recognizer:
         name_scores = self.name_scores(encoded)
         if name_scores is not None:
             stopwatch.lap("names")
-        caption, word_evidence = self.caption(encoded)
+        scores = self.classify(encoded, self.class_evidence(encoded))
+        stopwatch.lap("classify")
+        caption = self.caption(encoded, scores, name_scores)
         stopwatch.lap("caption")
-        scores = self.classify(encoded, word_evidence)
         tags = self._best_tags(encoded.tags)
         classes = best_scores(self.model.labels, scores, TOP_CLASSES)
         unsure = bool(len(scores) and scores.max() < self.model.metadata.label_threshold)
-        stopwatch.lap("classify")
         return Recognition(
             caption=caption,
             tags=tags,
@@ -208,23 +210,32 @@ class Recognizer:
         stopwatch.lap("encode")
         return encoded
 
-    def caption(self, encoded: Encoded) -> tuple[Caption | None, np.ndarray | None]:
-        """Return the Caption of an encoded image, and its word evidence for the classifier.
+    def caption(
+        self,
+        encoded: Encoded,
+        class_scores: np.ndarray | None = None,
+        name_scores: np.ndarray | None = None,
+    ) -> Caption | None:
+        """Return the Caption of an encoded image; None without a captioner.
 
-        Returns:
-            The Caption, None without a captioner; and the word evidence, float32 [V], None
-            without a captioner or without classes.
+        Args:
+            encoded: the Encoded of the image.
+            class_scores: float32 [C], as `classify` returns them: the search listens to them where
+                the bundle says how, and the caption has a confidence; None: neither.
+            name_scores: float32 [names], as `name_scores` returns them; None without names.
         """
         vocabulary = self.model.vocabulary
         if vocabulary is None or encoded.context is None:
-            return None, None
-        best = best_caption(self.model, encoded, self.beam)
+            return None
+        bonuses = None
+        if self._guide is not None and class_scores is not None:
+            bonuses = self._guide.bonuses(class_scores, name_scores)
+        best = best_caption(self.model, encoded, self.beam, bonuses)
         words = vocabulary.decode(best.words)
         caption = Caption(sentence(words), words, best.log_probability)
-        word_evidence = self.word_evidence(encoded) if self.model.labels else None
-        if self._confidence is not None:
-            caption = self._with_confidence(caption, self.classify(encoded, word_evidence))
-        return caption, word_evidence
+        if self._confidence is not None and class_scores is not None:
+            caption = self._with_confidence(caption, class_scores)
+        return caption
 
     def _with_confidence(self, caption: Caption, class_scores: np.ndarray) -> Caption:
         """Return a Caption with its confidence by the classes' probabilities, float32 [C]."""
@@ -241,7 +252,7 @@ class Recognizer:
 
         Args:
             encoded: the Encoded of the image.
-            word_evidence: float32 [V], as `caption` returns it.
+            word_evidence: float32 [V], as `class_evidence` returns it.
         """
         if not self.model.labels:
             return np.empty(0, np.float32)
@@ -269,6 +280,12 @@ class Recognizer:
         """Return the classes' probabilities, float32 [C], of an image, without its caption."""
         encoded = self.encode(image)
         return self.classify(encoded, self.word_evidence(encoded))
+
+    def class_evidence(self, encoded: Encoded) -> np.ndarray | None:
+        """Return the word evidence, float32 [V], for `classify`; None where that needs none."""
+        if not self.model.labels:
+            return None
+        return self.word_evidence(encoded)
 
     def word_evidence(self, encoded: Encoded) -> np.ndarray | None:
         """Return the word evidence of an encoded image, float32 [V]; None without a captioner."""
@@ -308,13 +325,19 @@ def open_recognizer(
     return Recognizer(model, beam=beam)
 
 
-def best_caption(model: Model, encoded: Encoded, beam: Beam | None = None) -> Hypothesis:
+def best_caption(
+    model: Model,
+    encoded: Encoded,
+    beam: Beam | None = None,
+    bonuses: WordBonuses | None = None,
+) -> Hypothesis:
     """Return the best caption of an encoded image.
 
     Args:
         model: a Model with a captioner.
         encoded: the Encoded of the image.
         beam: the beam search; None: the model's own.
+        bonuses: what guides the search; None for nothing.
 
     Raises:
         PicaptionError: there is no caption, which takes a vocabulary of next to no words.
@@ -330,7 +353,7 @@ def best_caption(model: Model, encoded: Encoded, beam: Beam | None = None) -> Hy
     def next_word(history: np.ndarray) -> np.ndarray:
         return model.next_word(history, context)
 
-    captions = beam_search(next_word, model.metadata.order, beam, tag_scores)
+    captions = beam_search(next_word, model.metadata.order, beam, tag_scores, bonuses)
     if not captions:
         raise PicaptionError(
             "the captioner knows too few words for captions of min_words; "

@@ -58,6 +58,7 @@ class SceneTracker:
         self._scene = 0
         self._changed = True
         self._silent = False
+        self._due = True
         # Of the frame that was captioned last; its features are of unit length.
         self._features: np.ndarray | None = None
         self._captioned_at = 0.0
@@ -97,11 +98,11 @@ class SceneTracker:
         name_scores = self._recognizer.name_scores(encoded)
         if name_scores is not None:
             stopwatch.lap("names")
-        caption, word_evidence = self.caption(encoded)
-        stopwatch.lap("caption")
-        scores = self._recognizer.classify(encoded, word_evidence)
+        scores = self.classify(encoded)
         smoothed = self.smooth(encoded.tags, scores)
         stopwatch.lap("classify")
+        caption = self.caption(encoded, scores, name_scores)
+        stopwatch.lap("caption")
         return Recognition(
             caption=caption,
             tags=smoothed.tags,
@@ -126,30 +127,48 @@ class SceneTracker:
         self._caption = None
         self._word_evidence = None
 
-    def caption(self, encoded: Encoded) -> tuple[Caption | None, np.ndarray | None]:
-        """Return the Caption of the scene that a frame shows, and the scene's word evidence.
+    def classify(self, encoded: Encoded) -> np.ndarray:
+        """Return the classes' probabilities of a frame, float32 [C], and note whether it is new.
+
+        The word evidence is that of the frame that is captioned: this one where a new scene begins
+        or the caption is old.
 
         Args:
             encoded: the Encoded of the frame.
-
-        Returns:
-            What `Recognizer.caption` returned for a frame of this scene.
         """
-        now = self._clock()
         features = encoded.features[0]
         length = max(math.sqrt(features @ features), 1e-6)
         self._changed = (
             self._features is None
             or 1 - float(features @ self._features) / length > self._threshold
         )
-        if self._changed or now - self._captioned_at >= self._caption_every:
-            caption, self._word_evidence = self._recognizer.caption(encoded)
+        now = self._clock()
+        self._due = self._changed or now - self._captioned_at >= self._caption_every
+        if self._due:
+            self._word_evidence = self._recognizer.class_evidence(encoded)
+            self._features = features / length
+            self._captioned_at = now
+        return self._recognizer.classify(encoded, self._word_evidence)
+
+    def caption(
+        self,
+        encoded: Encoded,
+        class_scores: np.ndarray,
+        name_scores: np.ndarray | None = None,
+    ) -> Caption | None:
+        """Return the Caption of the scene that a frame shows.
+
+        Args:
+            encoded: the Encoded of the frame.
+            class_scores: what `classify` returned for it, float32 [C].
+            name_scores: what `Recognizer.name_scores` returned for it, float32 [names], or None.
+        """
+        if self._due:
+            caption = self._recognizer.caption(encoded, class_scores, name_scores)
             if self._changed or _likelier(caption, self._caption):
                 self._caption = caption
             self._scene += self._changed
-            self._features = features / length
-            self._captioned_at = now
-        return self._caption, self._word_evidence
+        return self._caption
 
     def smooth(self, tag_scores: np.ndarray | None, class_scores: np.ndarray) -> SmoothedScores:
         """Return the best tags and classes, by their averages within the scene.

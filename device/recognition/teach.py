@@ -17,7 +17,7 @@ import numpy as np
 
 from ..bundle.archive import Contents, read_bundle
 from ..bundle.bundle import Bundle, write_checked
-from ..bundle.metadata import Silence
+from ..bundle.metadata import Guidance, Silence
 from ..bundle.vocabulary import Vocabulary
 from ..errors import PicaptionError
 from ..images import find_class_folders, list_images, read_image, write_image
@@ -332,6 +332,7 @@ def write_taught_bundle(
         contents.metadata,
         head="single-label",
         label_threshold=0.5,
+        guidance=Guidance(),
         object_words=(),
         other_things=(),
         confidence=None,

@@ -76,7 +76,7 @@ def calibrate_confidence(run: TrainingRun) -> None:
     inputs = classifier_inputs(model, run.features.labels_dev, evidence_path)
     logits = load_classifier(run.folder / "classifier.npz").logits(*inputs)
     scores = probabilities(logits, multi_label=True)
-    captions = caption_features(recognizer, run.features.labels_dev)
+    captions = caption_features(recognizer, run.features.labels_dev, scores)
     is_clean = clean_captions(
         [caption.text for caption in captions],
         [record.labels for record in labels_dev.records],
@@ -104,13 +104,23 @@ def calibrate_confidence(run: TrainingRun) -> None:
     )
 
 
-def caption_features(recognizer: Recognizer, features: np.ndarray) -> list[Caption]:
-    """Return what a run's Recognizer says of cached features, float [N, F] or [N, G, F]."""
+def caption_features(
+    recognizer: Recognizer, features: np.ndarray, class_scores: np.ndarray
+) -> list[Caption]:
+    """Return what a run's Recognizer says of cached features.
+
+    Args:
+        recognizer: Over a FloatModel.
+        features: float [N, F] or [N, G, F].
+        class_scores: What the search listens to, float32 [N, C].
+    """
     model = recognizer.model
     assert isinstance(model, FloatModel)
     captions = []
-    for row in tqdm(features, "dev captions", disable=None):
-        caption, _ = recognizer.caption(model.encode_features(row[None]))
+    rows = tqdm(zip(features, class_scores), "dev captions", len(features), disable=None)
+    for row, scores in rows:
+        encoded = model.encode_features(row[None])
+        caption = recognizer.caption(encoded, scores, recognizer.name_scores(encoded))
         assert caption is not None
         captions.append(caption)
     return captions

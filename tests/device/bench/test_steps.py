@@ -123,8 +123,8 @@ def test_the_steps_are_what_a_frame_goes_through():
     assert steps["preprocess"]().shape == (224, 224, 3)
     first, second = (recognizer(image) for image in images)
     assert first.caption != second.caption
-    assert steps["caption"]()[0] == first.caption
-    assert steps["caption"]()[0] == second.caption
+    assert steps["caption"]() == first.caption
+    assert steps["caption"]() == second.caption
     assert steps["next_word"]().shape == (3, len(recognizer.model.vocabulary))
     classes = steps["classify"]()
     assert recognizer.model.labels[int(np.argmax(classes))] == first.classes[0].name

@@ -1,6 +1,13 @@
 """Metadata with a value of its own for every entry."""
 
-from picaption.device.bundle.metadata import Beam, Confidence, Input, Metadata, Silence
+from picaption.device.bundle.metadata import (
+    Beam,
+    Confidence,
+    Guidance,
+    Input,
+    Metadata,
+    Silence,
+)
 
 METADATA = Metadata(
     "tiny",
@@ -9,6 +16,7 @@ METADATA = Metadata(
     Input(32, 48, "crop"),
     3,
     Beam(2, 1, 9, 1.25),
+    Guidance(2, 0.25, -9, 0.5, 1, 0.75, 0.2, 3),
     ("a", "on top"),
     ("cat", "dog"),
     (("cat", "kitten"), ("hot dog",)),

@@ -73,8 +73,8 @@ def test_a_recognition_names_what_is_certain(tmp_path):
         "preprocess",
         "encode",
         "names",
-        "caption",
         "classify",
+        "caption",
         "total",
     ]
 
@@ -89,7 +89,7 @@ def test_names_are_averaged_within_a_scene(tmp_path):
     seconds = iter([0.0, 0.0, 0.0, math.log(2), math.log(2)])
     tracker = SceneTracker(Recognizer(path), smoothing=1.0, clock=lambda: next(seconds))
     assert [name.name for name in tracker(IMAGE).names] == ["dog", "animal"]
-    tracker.caption(Recognizer(path).encode(IMAGE))
+    tracker.classify(Recognizer(path).encode(IMAGE))
     # Halfway to this frame's scores: 0.5625, 0.0625 and 0.375.
     names = tracker.smooth_names(np.array([1, 0, 0], np.float32))
     assert [name.name for name in names] == ["tabby cat", "cat", "animal"]

@@ -10,7 +10,7 @@ import pytest
 
 from picaption.device import Bundle, Caption, Recognition, Recognizer, Score
 from picaption.device.bundle.bundle import Encoded
-from picaption.device.bundle.metadata import Beam, Input, Metadata
+from picaption.device.bundle.metadata import Beam, Guidance, Input, Metadata
 from picaption.device.bundle.vocabulary import (
     END_ID,
     SPECIAL_WORDS,
@@ -25,7 +25,7 @@ from picaption.device.recognition.stopwatch import Stopwatch
 GREY = np.full((9, 9, 3), 60, np.uint8)
 #: What follows two words in "a man 's a dog", a being 3, man 4, 's 5 and dog 6.
 NEXT = {(START_ID, START_ID): 3, (START_ID, 3): 4, (3, 4): 5, (4, 5): 3, (5, 3): 6, (3, 6): END_ID}
-STAGES = ["preprocess", "encode", "caption", "classify"]
+STAGES = ["preprocess", "encode", "classify", "caption"]
 
 
 @pytest.fixture
@@ -110,9 +110,10 @@ def test_a_recognition_passes_on_what_the_camera_reports(recognizer, photos):
 
 def test_caption_and_classes_are_those_of_the_recognition(recognizer, photos):
     encoded = recognizer.encode(photos["cat"])
-    caption, word_evidence = recognizer.caption(encoded)
+    word_evidence = recognizer.class_evidence(encoded)
     np.testing.assert_array_equal(word_evidence, recognizer.word_evidence(encoded))
     scores = recognizer.classify(encoded, word_evidence)
+    caption = recognizer.caption(encoded, scores)
     recognition = recognizer(photos["cat"])
     assert caption == recognition.caption
     assert best_scores(recognizer.model.labels, scores, 3) == recognition.classes
@@ -260,8 +261,25 @@ def test_where_there_are_no_classes_the_captioner_is_not_asked():
     model.next_word = lambda history, context, known=model.next_word: (
         asked.append(len(history)) or known(history, context)
     )
-    caption, evidence = Recognizer(model).caption(model.encode(np.full((4, 6, 3), 60, np.uint8)))
-    assert caption.text == "a man's a dog" and evidence is None and set(asked) == {3}
+    recognizer = Recognizer(model)
+    assert recognizer(GREY).caption.text == "a man's a dog" and set(asked) == {3}
+    assert recognizer.class_evidence(recognizer.encode(GREY)) is None
+
+
+def test_the_caption_listens_to_the_classes():
+    # The dog's score is 0.6: 99 * log(0.62 / 1.02) = -49.3, where other words are at -9.
+    model = stand_in(("a", "man", "'s", "dog"))
+    model.metadata = replace(model.metadata, object_words=((), (), ("dog",), ()))
+    for guidance, says_dog in (
+        (Guidance(), True),
+        (Guidance(class_weight=9, pivot=0.6), True),
+        (Guidance(class_weight=99, pivot=1.0, floor=-50), False),
+    ):
+        model.metadata = replace(model.metadata, guidance=guidance)
+        caption = Recognizer(model)(GREY).caption
+        assert ("dog" in caption.words) is says_dog
+        unguided = Recognizer(model).caption(model.encode(np.full((4, 6, 3), 60, np.uint8)))
+        assert unguided.text == "a man's a dog"
 
 
 def test_a_recognition_is_unsure_where_no_class_reaches_the_threshold():

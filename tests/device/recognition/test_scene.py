@@ -18,10 +18,10 @@ class Counting(Recognizer):
     captions = 0
     next_caption = None
 
-    def caption(self, encoded):
+    def caption(self, encoded, class_scores, name_scores):
         self.captions += 1
-        caption, word_evidence = super().caption(encoded)
-        return self.next_caption or caption, word_evidence
+        self.guiding_scores = class_scores
+        return self.next_caption or super().caption(encoded, class_scores, name_scores)
 
 
 @pytest.fixture
@@ -125,3 +125,10 @@ def test_an_old_caption_gives_way_to_a_surer_one_where_captions_have_confidence(
     assert watch(photos["cat"]).caption is surer
     counting.next_caption = Caption("surer", ("surer",), -3.0, 0.6)
     assert watch(photos["cat"]).caption is counting.next_caption
+
+
+def test_the_caption_listens_to_the_classes_of_its_frame(counting, photos):
+    watch = SceneTracker(counting)
+    watch(photos["cat"])
+    expected = Recognizer(counting.model).class_scores(photos["cat"])
+    np.testing.assert_array_equal(counting.guiding_scores, expected)

@@ -24,7 +24,7 @@ from tests.tiny import DEMO
 SIDE = 224
 #: Those of models/recipes/everyday.toml.
 THRESHOLDS = Silence(36.0, 4.5, 0.13)
-ALL_STAGES = ["preprocess", "encode", "caption", "classify", "total"]
+ALL_STAGES = ["preprocess", "encode", "classify", "caption", "total"]
 
 
 def demo_photos():
