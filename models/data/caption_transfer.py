@@ -27,7 +27,7 @@ TRANSFERRED = 10
 #: Captions with its name that an image borrows from.
 NAMED_CANDIDATES = 100
 #: A name that fewer captions have is perhaps a slip of the pen in them.
-MIN_NAMED = 3
+MIN_NAMED = 8
 #: Captions that are about something name it among their first words, this many.
 EARLY_WORDS = 5
 

@@ -24,10 +24,11 @@ from picaption.device.images import find_class_folders, find_images, read_image,
 TextsByImage = dict[str, list[str]]
 
 _OTHER_SENSES = """
-bar, bars, bee, board, bow, cap, cell, chain, chicken, cock, crane, dip, dish, feathers, field,
-fish, fly, glass, gong, head, horn, iron, jack, jay, kite, letter, light, mushroom, nail, paper,
-pen, person, pin, plant, pole, racer, ray, salmon, scale, shade, shell, spot, squash, stocking,
-swing, tank, teddy, tick, toy, trap, turkey, wall, water, wheel
+bar, bars, bee, board, bow, cap, cell, chain, chicken, cock, crane, dip, dish, door, feathers,
+field, fish, fly, glass, gong, hair, hammer, head, horn, iron, jack, jay, kite, lens, leopard,
+letter, lid, light, meat, mushroom, nail, paper, pen, person, pin, plant, pole, racer, ray, salmon,
+scale, shade, shark, shell, spot, squash, stocking, swing, table, tank, teddy, tick, toy, trap,
+turkey, wall, water, wheel
 """
 _GENERAL_WORDS = """
 animal, appliance, big cat, building, clothing, computer equipment, container, cosmetics, drink,

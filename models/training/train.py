@@ -63,6 +63,7 @@ from .captioner import (
 from .classifier import best_threshold, classifier_inputs, train_classifier
 from .confidence import calibrate_confidence
 from .encoder import build_network, compute_features, finetune, train_on_classes
+from .guidance import choose_guidance
 from .names import fit_names
 from .rewards import AbsentObjects, CaptionMetric
 from .self_critical import train_self_critical
@@ -386,6 +387,7 @@ STAGES: tuple[Callable[[TrainingRun], None], ...] = (
     train_captioner_on_reward,
     fit_classifier,
     choose_thresholds,
+    choose_guidance,
     calibrate_confidence,
     measure_perplexity,
     save_metadata,
