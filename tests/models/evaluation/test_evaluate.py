@@ -67,8 +67,8 @@ def test_captions_of_bundle_and_run_agree(bundle, run, data):
         assert list(figures["milliseconds"]) == [
             "preprocess",
             "encode",
-            "caption",
             "classify",
+            "caption",
             "total",
         ]
         assert 0 < figures["milliseconds"]["encode"] <= figures["milliseconds"]["total"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer
+from picaption.models.data import caption_transfer
 from picaption.models.data.readers import Record, label_matrix
 from picaption.models.evaluation.object_hallucination import object_phrases
 from picaption.models.run_folder import FloatModel
@@ -95,7 +96,8 @@ def test_own_captions_of_labelled_images_are_learned(data, settings, tmp_path, s
     ]
 
 
-def test_images_with_a_name_are_learned_from_and_counted(data, settings, tmp_path):
+def test_images_with_a_name_are_learned_from_and_counted(data, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(caption_transfer, "MIN_NAMED", 3)
     (tmp_path / "more.tsv").write_text(
         "x1\tvinvl\tan espresso with a dog\nx2\tvinvl\tan espresso\nx3\tvinvl\ta hot espresso\n"
     )
