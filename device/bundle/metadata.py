@@ -73,8 +73,6 @@ class Confidence:
         objects: Of the number of classes that it names.
         no_object: Added where it names none.
         threshold: A caption of less confidence, 0 to 1, is shown as uncertain.
-        certain_class: The score, 0 to 1, of a class that a plain caption may name, which replaces
-            an uncertain one (picaption.device.recognition.plain_caption); 0: none does.
     """
 
     bias: float = 0.0
@@ -84,7 +82,6 @@ class Confidence:
     objects: float = 0.0
     no_object: float = 0.0
     threshold: float = 0.5
-    certain_class: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -308,10 +305,9 @@ def _check(metadata: Metadata) -> None:
 
 
 def _check_confidence(confidence: Confidence) -> None:
-    """Raise ValueError if a weight or a threshold is out of its range, or not a number."""
+    """Raise ValueError if a weight or the threshold is out of its range, or not a number."""
     for name, value in vars(confidence).items():
-        is_share = name in ("threshold", "certain_class")
-        bounds = (0, 1) if is_share else (-_MAX_WEIGHT, _MAX_WEIGHT)
+        bounds = (0, 1) if name == "threshold" else (-_MAX_WEIGHT, _MAX_WEIGHT)
         _need(bounds[0] <= value <= bounds[1], f"the confidence's {name} is {value}")
 
 

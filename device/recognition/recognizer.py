@@ -26,7 +26,6 @@ from .beam_search import Hypothesis, beam_search
 from .confidence import caption_confidence, confidence_inputs
 from .guidance import WordBonuses, create_guide
 from .model import Model
-from .plain_caption import MAX_THINGS, certain_things, plain_text
 from .result import Caption, Recognition, Score
 from .silence import measure, reason_for_silence
 from .stopwatch import Stopwatch
@@ -78,7 +77,6 @@ class Recognizer:
         # Without words for the classes, no caption would name any.
         self._confidence = metadata.confidence if metadata.object_words else None
         self._name_tree = NameTree(model.names) if model.names else None
-        self._class_phrases = dict(zip(model.labels, metadata.object_words))
         self._guide = create_guide(metadata, model.vocabulary, model.names)
 
     def __call__(
@@ -237,8 +235,6 @@ class Recognizer:
         caption = Caption(sentence(words), words, best.log_probability)
         if self._confidence is not None and class_scores is not None:
             caption = self._with_confidence(caption, class_scores)
-            if caption.unsure and self._confidence.certain_class:
-                caption = self._plain_caption(caption, class_scores, name_scores)
         return caption
 
     def _with_confidence(self, caption: Caption, class_scores: np.ndarray) -> Caption:
@@ -250,24 +246,6 @@ class Recognizer:
         confidence = caption_confidence(self._confidence, inputs)
         unsure = confidence < self._confidence.threshold
         return replace(caption, confidence=confidence, unsure=unsure)
-
-    def _plain_caption(
-        self, caption: Caption, class_scores: np.ndarray, name_scores: np.ndarray | None
-    ) -> Caption:
-        """Return what is certain in place of an uncertain Caption, itself if nothing is."""
-        assert self._confidence is not None
-        things = certain_things(
-            best_scores(self.model.labels, class_scores, MAX_THINGS),
-            self.best_names(name_scores),
-            self._confidence.certain_class,
-            self._class_phrases,
-        )
-        if not things:
-            return caption
-        text = plain_text([thing.name for thing in things])
-        words = tuple(text.replace(",", "").split())
-        confidence = min(thing.score for thing in things)
-        return Caption(text, words, caption.log_probability, confidence, plain=True)
 
     def classify(self, encoded: Encoded, word_evidence: np.ndarray | None) -> np.ndarray:
         """Return the classes' probabilities, float32 [C], of an encoded image.

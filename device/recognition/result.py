@@ -28,8 +28,6 @@ class Caption:
         confidence: how likely the image shows every object that the caption names, 0 to 1; None
             where the bundle does not tell.
         unsure: whether that is below the bundle's threshold.
-        plain: whether it lists what is certain in place of an uncertain sentence, whose
-            log_probability it has.
     """
 
     text: str
@@ -37,7 +35,6 @@ class Caption:
     log_probability: float
     confidence: float | None = None
     unsure: bool = False
-    plain: bool = False
 
     @property
     def hedged(self) -> str:
@@ -121,7 +118,6 @@ def _caption_json(caption: Caption) -> dict[str, Any]:
         "log_probability": round(caption.log_probability, 4),
         "confidence": None if caption.confidence is None else round(caption.confidence, 4),
         "unsure": caption.unsure,
-        "plain": caption.plain,
     }
 
 

@@ -17,11 +17,9 @@ from tqdm import tqdm
 from picaption.device.bundle.metadata import Confidence
 from picaption.device.recognition.classifier import probabilities
 from picaption.device.recognition.confidence import INPUTS, confidence_inputs
-from picaption.device.recognition.plain_caption import MAX_THINGS
 from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.result import Caption
 
-from ..data.readers import label_matrix
 from ..evaluation.confidence_report import (
     CLEAN_SHARE,
     RatedCaptions,
@@ -97,13 +95,11 @@ def calibrate_confidence(run: TrainingRun) -> None:
             len(captions),
         )
         return
-    truth = label_matrix(labels_dev.records, labels_dev.classes)
-    certain_class = choose_certain_class(scores, truth)
     figures = {"captions": len(captions), **confidence_figures(calibration.held_out)}
     logger.info("confidence of the dev captions, by folds without them: %s", figures)
     run.metadata = dataclasses.replace(
         run.metadata,
-        confidence=dataclasses.replace(calibration.confidence, certain_class=certain_class),
+        confidence=calibration.confidence,
         provenance=run.metadata.provenance | {"confidence": figures},
     )
 
@@ -214,22 +210,3 @@ def choose_threshold(confidences: np.ndarray, is_clean: np.ndarray) -> float:
         return 1.0
     # Rounded up: rounded down, it could let in captions that it is to keep out.
     return float(np.ceil(1000 * reached[-1]) / 1000)
-
-
-def choose_certain_class(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Return the lowest score, 0.5 to 1, above which CLEAN_SHARE of the classes are there.
-
-    Of every image those classes count that a plain caption may name
-    (picaption.device.recognition.plain_caption).
-
-    Args:
-        scores: Of the classes, float32 [N, C].
-        truth: Which are there, [N, C] of 0 and 1.
-    """
-    best = np.argsort(-scores, axis=1)[:, :MAX_THINGS]
-    candidates = np.take_along_axis(scores, best, 1).ravel()
-    is_there = np.take_along_axis(truth, best, 1).ravel()
-    for threshold in np.arange(50, 100) / 100:
-        if is_there[candidates >= threshold].mean() >= CLEAN_SHARE:
-            return float(threshold)
-    return 1.0

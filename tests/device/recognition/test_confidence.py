@@ -95,19 +95,6 @@ def test_below_the_threshold_a_caption_is_unsure():
     assert caption.unsure and caption.hedged == "perhaps a cat with green eyes"
 
 
-def test_a_plain_caption_takes_the_place_of_an_unsure_one():
-    model = SureModel()
-    weights = replace(SureModel.metadata.confidence, bias=-1.3, certain_class=0.96)
-    model.metadata = replace(SureModel.metadata, confidence=weights)
-    caption = Recognizer(model)(GREY).caption
-    assert (caption.text, caption.words) == ("a cat", ("a", "cat"))
-    assert caption.plain and not caption.unsure and caption.confidence == pytest.approx(0.97)
-    # No class is as certain as this: the sentence stays, in doubt.
-    model.metadata = replace(model.metadata, confidence=replace(weights, certain_class=0.98))
-    caption = Recognizer(model)(GREY).caption
-    assert not caption.plain and caption.hedged == "perhaps a cat with green eyes"
-
-
 @pytest.mark.parametrize("changes", [{"confidence": None}, {"object_words": ()}])
 def test_without_weights_or_words_for_the_classes_there_is_none(changes):
     model = SureModel()

@@ -39,7 +39,6 @@ def test_the_json_form_rounds_what_it_holds():
             "log_probability": -3.1416,
             "confidence": None,
             "unsure": False,
-            "plain": False,
         },
         "tags": [{"name": "cat", "score": 0.1235}],
         "classes": [{"name": "cat", "score": 0.9877}, {"name": "bowl", "score": 0.5}],

@@ -14,7 +14,6 @@ from picaption.models.run_folder import FloatModel
 from picaption.models.training import confidence as confidence_stage
 from picaption.models.training.confidence import (
     calibrate_confidence,
-    choose_certain_class,
     choose_threshold,
     fit_confidence,
     fit_logistic,
@@ -135,11 +134,3 @@ def test_the_threshold_by_hand():
     # All with three: 92.5 %. The 30 surest end at 11/40.
     assert choose_threshold(confidences, is_clean) == 0.275
     assert choose_threshold(np.array([0.9, 0.8]), np.array([False, True])) == 1.0
-
-
-def test_the_score_of_a_certain_class_by_hand():
-    # Of the classes at 0.6 and above 19 of 21 are there, of those at 0.7 and above 19 of 20.
-    scores = np.array([[0.9, 0.1]] * 19 + [[0.7, 0.1], [0.6, 0.1]])
-    truth = np.array([[1, 0]] * 19 + [[0, 0], [0, 0]])
-    assert choose_certain_class(scores, truth) == 0.61
-    assert choose_certain_class(scores, np.zeros((21, 2))) == 1.0
