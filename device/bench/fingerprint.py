@@ -68,7 +68,7 @@ class Recorder:
             elif name == "next_word":
                 self._logits.update(outputs["logits"].tobytes())
                 self.hashes["logits"] = self._logits.hexdigest()
-            else:
+            elif name == "classify":
                 self.scores = outputs["scores"][0].copy()
             return outputs
 

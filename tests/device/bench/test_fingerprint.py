@@ -19,9 +19,9 @@ from picaption.device.bench.fingerprint import (
     sha256,
 )
 from picaption.device.bundle.archive import read_bundle, write_bundle
-from picaption.device.bundle.word_evidence import compute_word_evidence
+from picaption.device.bundle.metadata import Guidance
 from picaption.device.images import read_image, write_image
-from picaption.device.recognition.recognizer import best_caption
+from picaption.device.recognition.stopwatch import Stopwatch
 from picaption.device.sources.demo_frames import DEMO_IMAGES
 
 DEMO = DEMO_IMAGES
@@ -98,8 +98,7 @@ def test_logits_are_all_that_the_captioner_was_asked_for(cat):
     bundle.next_word = lambda history, context, known=bundle.next_word: (
         asked.append(history.copy()) or known(history, context)
     )
-    best_caption(bundle, encoded)
-    compute_word_evidence(bundle, encoded.context)
+    Recognizer(bundle).recognize(encoded, Stopwatch())
     for history in asked:
         total.update(runner(history=history, context=encoded.context)["logits"].tobytes())
     assert len(asked) > 5 and cat["logits"] == total.hexdigest()
@@ -135,9 +134,13 @@ def test_a_bit_of_the_input_changes_all_that_follows(fingerprinter, cat, tmp_pat
     assert not equal and lines[2].startswith("| cat.jpg | equal | DIFFERENT | DIFFERENT | ")
 
 
-def test_a_bundle_without_classes_has_none(cat, tmp_path):
+def test_a_bundle_without_classes_has_none(tmp_path):
     contents = read_bundle(default_bundle())
-    write_bundle(tmp_path / "some.tflite", replace(contents, labels=()))
+    # Captions that listen to classes would change with them.
+    metadata = replace(contents.metadata, object_words=(), other_things=(), guidance=Guidance())
+    write_bundle(tmp_path / "all.tflite", replace(contents, metadata=metadata))
+    cat = Fingerprinter(tmp_path / "all.tflite").fingerprint(CAT)
+    write_bundle(tmp_path / "some.tflite", replace(contents, metadata=metadata, labels=()))
     prints = Fingerprinter(tmp_path / "some.tflite").fingerprint(CAT)
     # Nothing listens to the words' evidence, so the captioner is not asked for it.
     assert prints.pop("logits") != cat["logits"]

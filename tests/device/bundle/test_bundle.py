@@ -1,5 +1,6 @@
 """A bundle, opened: what is checked, and that format 3 still says the same."""
 
+import json
 import zipfile
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Recognizer, default_bundle
-from picaption.device.bundle.archive import Contents, read_bundle, write_bundle
+from picaption.device.bundle.archive import HASH, Contents, content_hash, read_bundle, write_bundle
 from picaption.device.bundle.bundle import Bundle, write_checked
 from picaption.device.bundle.metadata import FORMAT_VERSION, Input, Metadata
 from picaption.device.bundle.vocabulary import Vocabulary
@@ -85,16 +86,37 @@ def test_a_bundle_that_contradicts_itself_is_refused(bundle, tmp_path, changes, 
     refused(tmp_path / "wrong.tflite", "the bundle contradicts itself: " + message)
 
 
-def test_the_shipped_bundle_of_format_3_is_written_as_today_and_captions_the_same(tmp_path, photos):
-    assert b'"format_version": 3' in metadata_text(default_bundle())
-    contents = read_bundle(default_bundle())
+def write_format_3(path):
+    """Write the shipped bundle as the version before format 4 had it."""
+    values = json.loads(metadata_text(default_bundle()))
+    for name in ("guidance", "confidence", "silence", "object_words", "other_things"):
+        del values[name]
+    del values["name_threshold"]
+    values["beam"]["evidence"] = values["beam"].pop("tag_weight")
+    values["input"]["resize"] = "squash"
+    values["format_version"] = 3
+    graph = read_bundle(default_bundle()).graph
+    with zipfile.ZipFile(default_bundle()) as shipped:
+        members = {name: shipped.read(name) for name in shipped.namelist() if name != HASH}
+    members["metadata.json"] = json.dumps(values).encode()
+    path.write_bytes(graph)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        archive.writestr(HASH, content_hash(graph, members))
+
+
+def test_a_bundle_of_format_3_is_written_as_today_and_captions_the_same(tmp_path, photos):
+    old = tmp_path / "old.tflite"
+    write_format_3(old)
+    contents = read_bundle(old)
     assert contents.metadata.input.resize == "stretch"
     assert contents.metadata.beam.tag_weight == 0.4
     write_bundle(tmp_path / "new.tflite", contents)
     text = metadata_text(tmp_path / "new.tflite")
     assert f'"format_version": {FORMAT_VERSION}'.encode() in text and b'"tag_weight": 0.4' in text
     assert read_bundle(tmp_path / "new.tflite").metadata == contents.metadata
-    before, after = Recognizer(default_bundle()), Recognizer(tmp_path / "new.tflite")
+    before, after = Recognizer(old), Recognizer(tmp_path / "new.tflite")
     for image in photos.values():
         expected, actual = before(image), after(image)
         assert (actual.caption, actual.tags, actual.classes) == (
