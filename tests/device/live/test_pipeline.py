@@ -164,6 +164,7 @@ def test_frames_of_one_camera_go_through_all_of_it(opened, tmp_path):
         "queue",
         "preprocess",
         "encode",
+        "names",
         "classify",
         "caption",
         "total",

@@ -1,12 +1,14 @@
 """Class folders become a classifier on a bundle, and bad folders are named."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from picaption.device import PicaptionError, Recognizer, default_bundle
+from picaption.device import Bundle, PicaptionError, Recognizer, default_bundle
+from picaption.device.bundle.metadata import Guidance
 from picaption.device.images import list_images, read_image, write_image
 from picaption.models import commands
 from picaption.models.training.class_folders import (
@@ -53,7 +55,16 @@ def test_class_folders_make_a_bundle_and_a_report(folder, tmp_path, photos, caps
 
     convert_command.main([str(out), "--output", str(output)], standalone_mode=False)
     recognizer = Recognizer(output)
-    base = Recognizer(default_bundle())
+    # The new classes have no words that captions could listen to.
+    bundle = Bundle(default_bundle())
+    bundle.metadata = dataclasses.replace(
+        bundle.metadata,
+        object_words=(),
+        other_things=(),
+        guidance=Guidance(),
+        confidence=None,
+    )
+    base = Recognizer(bundle)
     assert recognizer.model.labels == ("astronaut", "cat", "coffee")
     assert recognizer.model.metadata.provenance["taught"] == {
         "pictures": {"astronaut": 8, "cat": 8, "coffee": 8}
