@@ -5,11 +5,14 @@ that hold a class's name and mean something else, such as "train track". Plurals
 phrases of their own, so that nothing here knows English.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 #: The classes that a phrase, a tuple of words or of their ids, names, by their indices; () for
 #: something else.
 Phrases = Mapping[tuple, tuple[int, ...]]
+
+Named = TypeVar("Named")
 
 
 def index_phrases(object_words: Iterable[Iterable[str]], other_things: Iterable[str]) -> Phrases:
@@ -30,23 +33,34 @@ def index_phrases(object_words: Iterable[Iterable[str]], other_things: Iterable[
 def named_classes(words: Sequence[str] | Sequence[int], phrases: Phrases) -> tuple[int, ...]:
     """Return the indices of the classes that a caption names, once each, in their order there.
 
+    Args:
+        words: The caption's words, or their ids, as the phrases have them.
+        phrases: Of `index_phrases`.
+    """
+    indices = [index for matched in match_phrases(words, phrases) for index in matched]
+    return tuple(dict.fromkeys(indices))
+
+
+def match_phrases(
+    words: Sequence[str] | Sequence[int], phrases: Mapping[tuple, Named]
+) -> Iterator[Named]:
+    """Yield what each phrase in a caption names.
+
     From left to right the longest phrase counts, and its words do not count again: the dog of a hot
     dog is no dog.
 
     Args:
         words: The caption's words, or their ids, as the phrases have them.
-        phrases: Of `index_phrases`.
+        phrases: What they name, by tuples of words or of ids.
     """
     longest = max(map(len, phrases), default=0)
-    classes: dict[int, None] = {}
     start = 0
     while start < len(words):
         for length in range(min(longest, len(words) - start), 0, -1):
-            indices = phrases.get(tuple(words[start : start + length]))
-            if indices is not None:
-                classes.update(dict.fromkeys(indices))
+            phrase = tuple(words[start : start + length])
+            if phrase in phrases:
+                yield phrases[phrase]
                 start += length
                 break
         else:
             start += 1
-    return tuple(classes)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from picaption.device.bundle.object_words import match_phrases
 from picaption.device.bundle.vocabulary import Vocabulary
 
 from ..data.tokenizer import split_words, tokenize
@@ -271,19 +272,7 @@ def chair_mentions(caption: str, phrases: Phrases) -> list[str]:
 
 def phrase_mentions(words: Sequence[str], phrases: Phrases) -> list[str]:
     """Return the label that each phrase in a caption's words names; the longest phrase counts."""
-    longest = max(map(len, phrases), default=0)
-    mentions: list[str] = []
-    start = 0
-    while start < len(words):
-        for length in range(longest, 0, -1):
-            labels = phrases.get(tuple(words[start : start + length]))
-            if labels is not None:
-                mentions += sorted(labels)
-                start += length
-                break
-        else:
-            start += 1
-    return mentions
+    return [label for labels in match_phrases(words, phrases) for label in sorted(labels)]
 
 
 def hallucination_figures(
