@@ -6,14 +6,14 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device.bundle.word_evidence import compute_word_evidence
-from picaption.device.recognition.classifier import fit_calibrated
+from picaption.device.recognition.classifier import fit_calibrated, probabilities
 
 from ..data.dataset import Split
 from ..data.readers import label_matrix
 from ..files import save_array
 from ..language.word_prior import word_prior
 from ..networks.captioner import mean_over_grid
-from ..run_folder import FloatModel, save_classifier
+from ..run_folder import FloatModel, load_classifier, save_classifier
 from .training_run import TrainingRun
 
 #: Features float32 [N, F], word evidence float32 [N, V] or None without a captioner, and truth
@@ -48,6 +48,22 @@ def train_classifier(run: TrainingRun) -> None:
         dev = inputs(run.data.labels_dev, run.features.labels_dev, "labels_dev")
     classifier, _ = fit_calibrated(*train, prior, bool(run.settings.labels), dev)
     save_classifier(classifier, path)
+
+
+def class_scores(
+    run: TrainingRun, model: FloatModel | None, features: np.ndarray, name: str
+) -> np.ndarray:
+    """Return the probabilities that a run's classifier gives the classes, float32 [N, C].
+
+    Args:
+        run: A run with a fitted classifier.
+        model: As for `classifier_inputs`.
+        features: Cached features, float [N, F] or [N, G, F].
+        name: Of the images, for the file of their word evidence.
+    """
+    inputs = classifier_inputs(model, features, run.folder / f"evidence_{name}.npy")
+    logits = load_classifier(run.folder / "classifier.npz").logits(*inputs)
+    return probabilities(logits, multi_label=run.metadata.head == "multi-label")
 
 
 def classifier_inputs(

@@ -15,7 +15,6 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device.bundle.metadata import Confidence
-from picaption.device.recognition.classifier import probabilities
 from picaption.device.recognition.confidence import INPUTS, confidence_inputs
 from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.result import Caption
@@ -27,8 +26,8 @@ from ..evaluation.confidence_report import (
     risk_coverage,
 )
 from ..evaluation.object_hallucination import clean_captions
-from ..run_folder import FloatModel, load_classifier
-from .classifier import classifier_inputs
+from ..run_folder import FloatModel
+from .classifier import class_scores
 from .training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -72,10 +71,7 @@ def calibrate_confidence(run: TrainingRun) -> None:
     model = FloatModel(run.folder)
     model.metadata = run.metadata
     recognizer = Recognizer(model)
-    evidence_path = run.folder / "evidence_labels_dev.npy"
-    inputs = classifier_inputs(model, run.features.labels_dev, evidence_path)
-    logits = load_classifier(run.folder / "classifier.npz").logits(*inputs)
-    scores = probabilities(logits, multi_label=True)
+    scores = class_scores(run, model, run.features.labels_dev, "labels_dev")
     captions = caption_features(recognizer, run.features.labels_dev, scores)
     is_clean = clean_captions(
         [caption.text for caption in captions],

@@ -16,15 +16,14 @@ from tqdm import tqdm
 
 from picaption.device.bundle.bundle import Encoded
 from picaption.device.bundle.metadata import Guidance
-from picaption.device.recognition.classifier import probabilities
 from picaption.device.recognition.recognizer import Recognizer
 
 from ..data.dataset import Split
 from ..data.readers import Record
 from ..data.tokenizer import tokenize
 from ..evaluation.object_hallucination import chair_figures
-from ..run_folder import FloatModel, load_classifier
-from .classifier import classifier_inputs
+from ..run_folder import FloatModel
+from .classifier import class_scores
 from .rewards import CiderD
 from .training_run import TrainingRun
 
@@ -90,10 +89,7 @@ def _dev_images(
     run: TrainingRun, model: FloatModel, split: Split, features: np.ndarray, count: int, name: str
 ) -> DevImages:
     """Return those of the first `count` images of a Split that have captions."""
-    evidence_path = run.folder / f"evidence_{name}.npy"
-    inputs = classifier_inputs(model, features[:count], evidence_path)
-    logits = load_classifier(run.folder / "classifier.npz").logits(*inputs)
-    scores = probabilities(logits, run.metadata.head == "multi-label")
+    scores = class_scores(run, model, features[:count], name)
     rows = [row for row in range(len(scores)) if split.records[row].captions]
     return DevImages(
         [split.records[row] for row in rows],

@@ -45,7 +45,6 @@ from ..run_folder import (
     PARTS,
     FloatModel,
     load_captioner,
-    load_classifier,
     load_model,
     save_captioner,
     save_classifier,
@@ -60,7 +59,7 @@ from .captioner import (
     train_captioner,
     train_tagger,
 )
-from .classifier import best_threshold, classifier_inputs, train_classifier
+from .classifier import best_threshold, class_scores, train_classifier
 from .confidence import calibrate_confidence
 from .encoder import build_network, compute_features, finetune, train_on_classes
 from .guidance import choose_guidance
@@ -337,11 +336,9 @@ def choose_thresholds(run: TrainingRun) -> None:
     if labels_dev and run.metadata.head == "multi-label":
         assert run.features.labels_dev is not None
         model = FloatModel(run.folder) if run.words else None
-        evidence_path = run.folder / "evidence_labels_dev.npy"
-        inputs = classifier_inputs(model, run.features.labels_dev, evidence_path)
-        logits = load_classifier(run.folder / "classifier.npz").logits(*inputs)
+        scores = class_scores(run, model, run.features.labels_dev, "labels_dev")
         truth = label_matrix(labels_dev.records, labels_dev.classes)
-        threshold = best_threshold(probabilities(logits, multi_label=True), truth)
+        threshold = best_threshold(scores, truth)
         run.metadata = dataclasses.replace(run.metadata, label_threshold=threshold)
 
 
