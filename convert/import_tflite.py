@@ -202,11 +202,14 @@ class _Network:
             raise ValueError(f"its graph has {len(model.subgraphs)} parts, a classifier's has one")
         self.model = model
         self.graph = model.subgraphs[0]
-        self._producers = {
-            int(tensor): operator
-            for operator in self.graph.operators
-            for tensor in operator.outputs
-        }
+        self._producers: dict[int, schema.OperatorT] = {}
+        self._image_tensors = {int(tensor) for tensor in self.graph.inputs}
+        # Operators stand in the order in which they run: one pass reaches every branch once.
+        for operator in self.graph.operators:
+            outputs = [int(tensor) for tensor in operator.outputs]
+            self._producers.update(dict.fromkeys(outputs, operator))
+            if self.variable_inputs(operator):
+                self._image_tensors.update(outputs)
 
     def code(self, operator: schema.OperatorT) -> int:
         """Return an operator's BuiltinOperator."""
@@ -215,18 +218,7 @@ class _Network:
 
     def variable_inputs(self, operator: schema.OperatorT) -> list[int]:
         """Return the inputs of an operator that depend on the image."""
-        return [
-            int(tensor)
-            for tensor in operator.inputs
-            if tensor >= 0 and not self._is_constant(int(tensor))
-        ]
-
-    def _is_constant(self, tensor: int) -> bool:
-        """Return whether a tensor is the same for every image."""
-        producer = self._producers.get(tensor)
-        if producer is None:
-            return tensor not in self.graph.inputs
-        return not self.variable_inputs(producer)
+        return [int(tensor) for tensor in operator.inputs if int(tensor) in self._image_tensors]
 
     def image_size(self) -> tuple[int, int]:
         """Return (height, width) of the only input; raise ValueError where it is no image."""

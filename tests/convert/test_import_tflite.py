@@ -1,6 +1,7 @@
 """Classifiers that are .tflite files already: as bundles they return their very scores."""
 
 import io
+import time
 import zipfile
 
 import keras
@@ -103,6 +104,45 @@ def test_logits_become_what_the_head_says(save, tmp_path, photos, head, activate
     expected = activate(scores_of(graph, image / np.float32(255)))
     np.testing.assert_allclose(recognizer.class_scores(image), expected, atol=1e-5)
     assert recognizer.model.metadata.head == head
+
+
+def many_branches(branch, count=40):
+    """Return a classifier of 8 channels with `count` times `branch`, of a layer's output."""
+    keras.utils.set_random_seed(6)
+    image = keras.Input((8, 8, 3))
+    values = keras.layers.Conv2D(8, 1)(image)
+    for _ in range(count):
+        values = branch(values)
+    pooled = keras.layers.GlobalAveragePooling2D()(values)
+    return keras.Model(image, keras.layers.Dense(len(LABELS), "softmax")(pooled))
+
+
+def squeeze_and_excite(values):
+    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(values)
+    return values * keras.layers.Conv2D(values.shape[-1], 1, activation="sigmoid")(pooled)
+
+
+def dense_block(values):
+    return keras.layers.concatenate([values, keras.layers.Conv2D(1, 1)(values)])
+
+
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize(
+    "branch",
+    [
+        lambda values: values + keras.layers.Conv2D(8, 1)(values),
+        keras.activations.silu,
+        squeeze_and_excite,
+        dense_block,
+        lambda values: keras.layers.LayerNormalization()(values),
+    ],
+    ids=["residual", "swish", "squeeze and excite", "dense", "layer normalization"],
+)
+def test_networks_of_many_branches_are_cut_in_one_pass(save, branch):
+    path = save(to_tflite(many_branches(branch)))
+    start = time.process_time()
+    assert wrap(path, trees("0..1")).labels == LABELS
+    assert time.process_time() - start < 10  # Branch by branch it would be 2^40 steps.
 
 
 def test_a_sigmoid_is_a_multi_label_head(save):
