@@ -45,6 +45,9 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` to `path` as UTF-8, completely or not at all."""
+    """Write `text` to `path` as UTF-8, completely or not at all.
+
+    A file name in it that is not Unicode is written with escapes.
+    """
     with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,6 +1,8 @@
 """The command `picaption`: its subcommands are entry points, and only the one called is loaded."""
 
 import functools
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -102,6 +104,7 @@ def main(
         command: The click command to run.
         name: What help calls the program.
     """
+    _secure_standard_streams()
     try:
         sys.exit(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.Abort:
@@ -118,6 +121,27 @@ def main(
         _fail(missing(error))
     except OSError as error:  # A full disk, a device that was unplugged.
         _fail(f"the system reports: {error}")
+
+
+def _secure_standard_streams() -> None:
+    """Give every standard stream a place to write to, and a way to write any text.
+
+    A stream that is closed becomes /dev/null: Python's print would write to standard output in
+    place of an error stream that is None, and the next file that is opened would get the number of
+    the closed one, and with it what FFmpeg prints. What a terminal's encoding lacks, such as the
+    bytes of a file name that is not UTF-8, is written as an escape.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest free number: this one.
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: Any, code: int = EXIT_ERROR) -> NoReturn:

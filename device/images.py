@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 
 from .atomic import write_bytes  # noqa: E402
 from .errors import PicaptionError  # noqa: E402
+from .opencv_path import opencv_path  # noqa: E402
 
 #: The endings of the files in a folder that are taken for images.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
@@ -50,7 +51,8 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
             raise PicaptionError(f"{path} is not a file; give the path of one picture")
         if path.stat().st_size == 0:
             raise PicaptionError(f"{path} is empty (0 bytes); copy it again")
-        image = _decode(path)
+        with opencv_path(path) as name:
+            image = _decode(path, name)
     except OSError as error:
         raise PicaptionError(
             f"{path} cannot be read ({error.strerror}); check its permissions"
@@ -69,6 +71,8 @@ def encode_image(image: np.ndarray, suffix: str, quality: int = 95) -> bytes:
     Raises:
         cv2.error: no image format that can be written has this suffix.
     """
+    if not suffix.isascii():
+        raise cv2.error(f"no image format has the suffix {suffix!r}")
     is_jpeg = suffix.lower() in (".jpg", ".jpeg")
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if is_jpeg else []
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
@@ -232,8 +236,12 @@ def shrink_to_fit(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def _decode(path: Path) -> np.ndarray:
+def _decode(path: Path, name: str) -> np.ndarray:
     """Return the file's image as uint8 BGR [height, width, 3].
+
+    Args:
+        path: the file.
+        name: its path as OpenCV can open it.
 
     Raises:
         PicaptionError: it is not an image, or damaged, or too large.
@@ -242,14 +250,14 @@ def _decode(path: Path) -> np.ndarray:
         is_gif = file.read(3) == b"GIF"
     image = None
     with quiet_stderr():
-        has_decoder = cv2.haveImageReader(str(path))
+        has_decoder = cv2.haveImageReader(name)
         try:
             if has_decoder:
                 # From memory a file cut short fails; from disk, some decoders fill it up with grey.
                 image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
             elif is_gif:
                 # OpenCV before 4.12 reads a GIF only as a video.
-                image = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()[1]
+                image = cv2.VideoCapture(name, cv2.CAP_FFMPEG).read()[1]
         except cv2.error as error:
             if "MAX_IMAGE" in str(error):
                 raise PicaptionError(

@@ -17,7 +17,7 @@ ROOM_NEEDS = {"device": (), "models": ("device",), "convert": ("models", "device
 #: only. Inside a sub-package, imports make no circle.
 LAYERS = {
     "device": [
-        ["errors", "log", "atomic", "board", "json_form", "html_page"],
+        ["errors", "log", "atomic", "board", "json_form", "html_page", "opencv_path"],
         ["cli", "images"],
         ["config", "bundle", "sources"],
         ["recognition"],

@@ -192,8 +192,13 @@ def _fitting_end(line: str, letter: float, room: int) -> int:
 
 def text_width(text: str, letter: float) -> int:
     """Return how many pixels wide a text is if capitals are `letter` pixels high."""
-    (width, _), _ = cv2.getTextSize(text, FONT, letter / CAPITALS, _thickness(letter))
+    (width, _), _ = cv2.getTextSize(_unicode(text), FONT, letter / CAPITALS, _thickness(letter))
     return width
+
+
+def _unicode(text: str) -> str:
+    """Return a text without lone surrogates, for which OpenCV ends the process."""
+    return text.encode(errors="replace").decode()
 
 
 def _thickness(letter: float) -> int:
@@ -225,7 +230,7 @@ def _put_text(
 ) -> None:
     cv2.putText(
         image,
-        text,
+        _unicode(text),
         (round(x), round(baseline)),
         FONT,
         letter / CAPITALS,

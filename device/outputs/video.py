@@ -15,6 +15,7 @@ from ..atomic import partial_path
 from ..config.settings import Config
 from ..errors import PicaptionError
 from ..images import quiet_stderr
+from ..opencv_path import opencv_path
 from .sink import OutputContext, RecognizedFrame, Sink
 
 logger = logging.getLogger(__name__)
@@ -118,11 +119,12 @@ class Video:
         # Codecs take even sizes only.
         self._size = (max(MIN_SIDE, width // 2 * 2), max(MIN_SIDE, height // 2 * 2))
         codec = cv2.VideoWriter.fourcc(*CODECS[self._suffix])
-        with quiet_stderr():
+        with quiet_stderr(), opencv_path(self._partial) as name:
             self._writer = cv2.VideoWriter(
-                str(self._partial), cv2.CAP_FFMPEG, codec, self._rate or LIVE_RATE, self._size
+                name, cv2.CAP_FFMPEG, codec, self._rate or LIVE_RATE, self._size
             )
-        if not self._writer.isOpened():
+        # FFmpeg may write elsewhere than asked: better seen now than after hours of recording.
+        if not self._writer.isOpened() or not self._partial.exists():
             raise PicaptionError(
                 f"{self._path} cannot be written as {self._size[0]}x{self._size[1]} video; "
                 "try another ending or size"
@@ -149,7 +151,9 @@ class Video:
         self._ended = True
         self._writer.release()
         # The writer does not report a full disk; a video that can be read again is complete.
-        if not cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG).grab():
+        with opencv_path(self._partial) as name:
+            complete = cv2.VideoCapture(name, cv2.CAP_FFMPEG).grab()
+        if not complete:
             self._partial.unlink(missing_ok=True)
             raise PicaptionError(f"{self._path} could not be finished; is the disk full?")
         os.replace(self._partial, self._path)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..errors import CameraError
+from ..opencv_path import opencv_path
 from .controls import DEFAULT_CONTROLS, Controls
 from .source import FRAME_TIMEOUT_SECONDS, Source
 
@@ -84,7 +85,8 @@ class V4L2Camera:
                 f"there is no camera at {path}; plug it in, or name another of: "
                 f"{', '.join(v4l2_cameras()) or 'none found'}"
             )
-        self._capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
+        with opencv_path(path) as openable:
+            self._capture = cv2.VideoCapture(openable, cv2.CAP_V4L2)
         if not self._capture.isOpened():
             raise CameraError(
                 f"{path} does not open as a camera; is another program using it, "

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ..errors import PicaptionError
+from ..opencv_path import opencv_path
 from .controls import Controls
 from .source import Source
 
@@ -34,13 +35,14 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
-        self._capture = cv2.VideoCapture(self.name, cv2.CAP_FFMPEG)
-        # A file may open as a video and yet hold no frame: only reading one shows that.
-        if not self._capture.grab():
-            raise PicaptionError(
-                f"{path} is not a video, or it is cut short; give a whole mp4, avi or webm file"
-            )
-        self._capture.open(self.name, cv2.CAP_FFMPEG)
+        with opencv_path(path) as name:
+            self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+            # A file may open as a video and yet hold no frame: only reading one shows that.
+            if not self._capture.grab():
+                raise PicaptionError(
+                    f"{path} is not a video, or it is cut short; give a whole mp4, avi or webm file"
+                )
+            self._capture.open(name, cv2.CAP_FFMPEG)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate: float = rate if 0 < rate <= MAX_RATE else DEFAULT_RATE
 

@@ -1,6 +1,7 @@
 """The command line: how commands are found and loaded, and how they fail."""
 
 import configparser
+import json
 import re
 import subprocess
 import sys
@@ -159,3 +160,17 @@ def test_a_reader_that_goes_away_is_no_error():
     process.stdout.close()
     assert process.stderr.read() == b""
     process.wait(timeout=30)
+
+
+def test_a_closed_error_stream_leaves_standard_output_alone(tmp_path, bundle):
+    program = (
+        "import os, sys; from picaption.device.cli import main\n"
+        "os.close(2); sys.stderr = None\n"
+        "main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, "image", "--bundle", bundle, "--json"]
+    picture = ROOT / "device" / "sources" / "demo" / "cat.jpg"
+    process = subprocess.run([*command, picture, tmp_path / "nope.jpg"], capture_output=True)
+    assert process.returncode == 2
+    (line,) = process.stdout.splitlines()
+    assert json.loads(line)["file"] == str(picture)
