@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 from urllib.parse import quote
 
+#: The loggers whose records are written: picaption's, and those of the page's server.
+LOGGERS = ("picaption", "asyncio", "uvicorn")
 #: How long a line is not repeated.
 QUIET_SECONDS = 60.0
 #: How many different lines are remembered for that.
@@ -63,6 +65,10 @@ class OneLineFormatter(logging.Formatter):
         if self._journal:
             return f"<{PRIORITIES.get(record.levelno, _NOTICE)}>{text}"
         return text
+
+    def formatException(self, ei: Any) -> str:  # logging's own name
+        """Return what stands for a traceback: the exception's type and text."""
+        return f"{ei[0].__name__}: {ei[1]}"
 
 
 @dataclass
@@ -120,19 +126,21 @@ class RateLimitFilter(logging.Filter):
 def configure(
     level: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
 ) -> None:
-    """Write the records of the logger "picaption"; a second call replaces the first one's handler.
+    """Write the records of LOGGERS; a second call replaces the first one's handler.
 
     Args:
-        level: The least that is written: "debug", "info", "warning" or "error".
+        level: The least that picaption writes: "debug", "info", "warning" or "error". The others
+            write warnings and errors.
         stream: Where to; standard error by default.
         clock: Returns the time in seconds by which repetition is measured.
     """
-    logger = logging.getLogger("picaption")
-    for handler in logger.handlers[:]:
-        if isinstance(handler.formatter, OneLineFormatter):
-            logger.removeHandler(handler)
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(OneLineFormatter(bool(os.environ.get("JOURNAL_STREAM"))))
-    handler.addFilter(RateLimitFilter(clock))
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
+    new_handler = logging.StreamHandler(stream or sys.stderr)
+    new_handler.setFormatter(OneLineFormatter(bool(os.environ.get("JOURNAL_STREAM"))))
+    new_handler.addFilter(RateLimitFilter(clock))
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        for handler in logger.handlers[:]:
+            if isinstance(handler.formatter, OneLineFormatter):
+                logger.removeHandler(handler)
+        logger.addHandler(new_handler)
+        logger.setLevel(level.upper() if name == "picaption" else logging.WARNING)

@@ -17,7 +17,9 @@ def lines(monkeypatch):
     """Configures the log; reads what it wrote since."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     monkeypatch.setattr(log, "_secrets", set())
-    stream, level, handlers = io.StringIO(), logger.level, logger.handlers[:]
+    stream = io.StringIO()
+    loggers = [logging.getLogger(name) for name in log.LOGGERS]
+    states = [(logger.level, logger.handlers[:]) for logger in loggers]
 
     def lines(level=None, **options):
         if level:
@@ -28,8 +30,9 @@ def lines(monkeypatch):
         return text.splitlines()
 
     yield lines
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
+    for logger, (level, handlers) in zip(loggers, states):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 def test_levels(lines):
@@ -40,6 +43,15 @@ def test_levels(lines):
     lines("debug")
     logger.debug("shown\nin one line")
     assert lines() == ["picaption: shown in one line"]
+
+
+def test_the_pages_server_writes_there_too_a_line_for_an_exception(lines):
+    lines("debug")
+    for name in ("asyncio", "uvicorn.error"):
+        for _ in range(1000):
+            logging.getLogger(name).error("it failed", exc_info=ValueError("why\nso"))
+    logging.getLogger("asyncio").info("not shown")
+    assert lines() == ["picaption: it failed ValueError: why so"]
 
 
 def test_configured_twice_it_says_things_once(lines):

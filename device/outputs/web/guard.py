@@ -24,6 +24,9 @@ class Guard:
             "Authorization: Bearer". Without a token, only this computer's own names are answered.
         cookie: The cookie's name.
         policy: The Content-Security-Policy.
+
+    Attributes:
+        refusal: What requests are answered that are not admitted.
     """
 
     def __init__(self, app: ASGIApp, token: str, cookie: str, policy: str) -> None:
@@ -39,7 +42,10 @@ class Guard:
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cache-Control": "no-store",
+            # The door looks at a connection's first request only.
+            "Connection": "close",
         }
+        self.refusal = self._create_refusal()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -52,34 +58,45 @@ class Guard:
         answer = self._intercept(Request(scope)) or self._app
         await answer(scope, receive, send_secured)
 
+    def admits(self, scope: Scope) -> bool:
+        """Return whether a request knows the token; without one, whether it names this computer."""
+        request = Request(scope)
+        if not self._token:
+            return _names_this_computer(request)
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        return (
+            self._is_token(request.query_params.get("token", ""))
+            or (scheme.lower() == "bearer" and self._is_token(bearer.strip()))
+            or self._is_key(request.cookies.get(self._cookie, ""))
+        )
+
     def _intercept(self, request: Request) -> Response | None:
         """Return the response in place of the application's, or None."""
-        refusal = self._login(request) if self._token else _check_host(request)
-        if refusal:
-            return refusal
+        if not self.admits(request.scope):
+            return self.refusal
+        if self._token and self._is_token(request.query_params.get("token", "")):
+            return self._log_in(request)
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse(
                 "only GET and HEAD are understood\n", 405, {"Allow": "GET, HEAD"}
             )
         return None
 
-    def _login(self, request: Request) -> Response | None:
-        """Return None for who is logged in; set the cookie for who knows the token."""
-        if self._is_token(request.query_params.get("token", "")):
-            response = RedirectResponse("/" + request.scope["path"].lstrip("/"), 303)
-            response.set_cookie(
-                self._cookie, self._key, max_age=LOGIN_SECONDS, httponly=True, samesite="strict"
-            )
-            return response
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(bearer.strip()):
-            return None
-        if self._is_key(request.cookies.get(self._cookie, "")):
-            return None
+    def _log_in(self, request: Request) -> Response:
+        """Return what sets the cookie, and leads to the address without the token."""
+        response = RedirectResponse("/" + request.scope["path"].lstrip("/"), 303)
+        response.set_cookie(
+            self._cookie, self._key, max_age=LOGIN_SECONDS, httponly=True, samesite="strict"
+        )
+        return response
+
+    def _create_refusal(self) -> Response:
+        if not self._token:
+            return PlainTextResponse("this page is shown at localhost only\n", 403, self._headers)
         return PlainTextResponse(
             "this page asks for its token: open it once as /?token=TOKEN\n",
             401,
-            {"WWW-Authenticate": "Bearer"},
+            self._headers | {"WWW-Authenticate": "Bearer"},
         )
 
     def _is_token(self, text: str) -> bool:
@@ -89,12 +106,13 @@ class Guard:
         return hmac.compare_digest(text.encode(), self._key.encode())
 
 
-def _check_host(request: Request) -> Response | None:
-    """Refuse other names than this computer's: a site whose name suddenly means this computer."""
+def _names_this_computer(request: Request) -> bool:
+    """Return whether the request is for this computer's own names.
+
+    Other names than these: a site whose name suddenly means this computer.
+    """
     host = re.sub(r":\d*$", "", request.headers.get("host", "")).strip("[]").lower()
-    if is_loopback(host):
-        return None
-    return PlainTextResponse("this page is shown at localhost only\n", 403)
+    return is_loopback(host)
 
 
 def _digest(text: str) -> str:

@@ -6,22 +6,28 @@ its clients can see.
 
 import asyncio
 import errno
+import logging
 import socket
 import threading
 import time
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ...config.checks import is_loopback
 from ...errors import PicaptionError, TemporaryError
 from ...images import encode_image, shrink_to_fit
 from ..sink import RecognizedFrame
+from .door import REQUEST_SECONDS, Door
 from .feed import JPEG_QUALITY, ChartPoint, Feed, Offer
 from .guard import Guard
 from .page import load_page
 from .routes import create_app
 
-#: How many connections are open at once.
+logger = logging.getLogger(__name__)
+
+#: How many requests are answered at once.
 MAX_CONNECTIONS = 64
 #: Pixels of a thumbnail's longer side at most.
 THUMBNAIL_SIDE = 192
@@ -30,6 +36,8 @@ CLIENT_TIMEOUT_SECONDS = 20
 #: How long requests may take once the server ends, and how long `close` waits for its thread.
 SHUTDOWN_SECONDS = 1
 CLOSE_SECONDS = 5.0
+#: After this, making the page's data is tried again once it has failed.
+RETRY_SECONDS = 1.0
 #: Seconds between two points of the chart at least.
 CHART_STEP_SECONDS = 1
 
@@ -44,6 +52,7 @@ class WebServer:
             nothing, on this computer's own addresses only.
         name: What the page's title shows beside picaption.
         client_timeout: Seconds after which a client that takes nothing is dropped.
+        request_seconds: Seconds after which a client that has sent no request is dropped.
 
     Attributes:
         feed: What the clients are sent; it belongs to the server's thread.
@@ -60,6 +69,7 @@ class WebServer:
         token: str = "",
         name: str = "picaption",
         client_timeout: int = CLIENT_TIMEOUT_SECONDS,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         if not token and not is_loopback(host):
             raise PicaptionError(
@@ -74,19 +84,16 @@ class WebServer:
         self._shown: tuple[int, str | None] | None = None
         page = load_page(name)
         app = create_app(self.feed, page.html)
-        self._server = _create_server(Guard(app, token, f"picaption_{port}", page.policy))
+        self._guard = Guard(app, token, f"picaption_{port}", page.policy)
+        self._server = _create_server(self._guard)
+        self._request_seconds = request_seconds
+        self._admissions: set[asyncio.Task[None]] = set()
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
-        self._publisher = self._loop.create_task(self.feed.publish())
         self._thread = threading.Thread(
             target=self._serve, args=(listener,), name="web", daemon=True
         )
         self._thread.start()
-
-    @property
-    def failed(self) -> bool:
-        """Whether making the page's data has failed: the next `write` raises why."""
-        return self._publisher.done()
 
     @property
     def buffered(self) -> list[int]:
@@ -99,10 +106,14 @@ class WebServer:
     def write(self, recognized: RecognizedFrame) -> None:
         """Take the newest frame; its image is copied if someone is watching.
 
-        Raises what making the page's data of an earlier one raised.
+        What fails here is logged: a run does not end because of its page.
         """
-        if self.failed:
-            self._publisher.result()
+        try:
+            self._write(recognized)
+        except Exception as error:
+            _log_failure(error)
+
+    def _write(self, recognized: RecognizedFrame) -> None:
         recognition = recognized.recognition
         latency = recognition.timings.get("queue", 0.0) + recognition.timings["total"]
         point = self._meter.add(latency)
@@ -132,13 +143,70 @@ class WebServer:
 
     def _serve(self, listener: socket.socket) -> None:
         with listener, self._runner:
-            self._runner.run(self._server.serve([listener]))
+            try:
+                self._runner.run(self._serve_requests(listener))
+            except Exception as error:
+                _log_failure(error)
+
+    async def _serve_requests(self, listener: socket.socket) -> None:
+        publisher = asyncio.create_task(self._publish())
+        seconds = self._request_seconds
+        with Door(listener, self._guard.admits, self._admit, self._guard.refusal, seconds):
+            await self._server.serve([])
+        publisher.cancel()
+
+    async def _publish(self) -> None:
+        while True:
+            try:
+                await self.feed.publish()
+            except Exception as error:
+                _log_failure(error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _admit(self, connection: socket.socket, head: bytes) -> None:
+        """Let the server answer a request whose head was read already."""
+        admission = self._loop.create_task(self._connect(connection, head))
+        self._admissions.add(admission)
+        admission.add_done_callback(self._admissions.discard)
+
+    async def _connect(self, connection: socket.socket, head: bytes) -> None:
+        def create_protocol() -> asyncio.Protocol:
+            return ReadAhead(
+                head,
+                config=self._server.config,
+                server_state=self._server.server_state,
+                app_state={},
+                _loop=self._loop,
+            )
+
+        try:
+            await self._loop.connect_accepted_socket(create_protocol, connection)
+        except OSError:
+            connection.close()
 
     def _stop(self) -> None:
         self._server.should_exit = True
         self.feed.close()
         for connection in tuple(self._server.server_state.connections):
             connection.transport.abort()  # one that reads nothing would never be flushed
+
+
+class ReadAhead(H11Protocol):
+    """The server's end of a connection of which something was read already.
+
+    Args:
+        head: What was read.
+        **options: As H11Protocol's.
+    """
+
+    def __init__(self, head: bytes, **options: Any) -> None:
+        super().__init__(**options)
+        self._head = head
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take what was read before anything else comes."""
+        super().connection_made(transport)
+        self.data_received(self._head)
 
 
 class RateMeter:
@@ -189,6 +257,10 @@ def _create_server(app: Guard) -> uvicorn.Server:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
+
+
+def _log_failure(error: Exception) -> None:
+    logger.error("the page: %s: %s", type(error).__name__, error)
 
 
 def _visible_host(host: str) -> str:

@@ -126,11 +126,17 @@ def test_a_client_that_reads_nothing_is_dropped(serve):
         until(lambda: page.feed.streams["images"] == 0, 20)
 
 
-def test_write_raises_what_fails_behind_the_page(serve):
+def test_what_fails_behind_the_page_is_a_line_and_ends_nothing(serve, caplog):
     page = serve()
-    with stream(page, "/events"):
+    with stream(page, "/events") as (_, file):
         until(lambda: page.feed.wants_frame)
         page.write(recognized(camera={"Lux": object()}))
-        until(lambda: page.failed)
-        with pytest.raises(TypeError, match="not JSON serializable"):
-            page.write(recognized())
+        until(lambda: caplog.records)
+        with feeding(page):
+            assert "message" in (name for name, _ in events_of(file))
+    page.write(None)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
+        "the page: TypeError: Object of type object is not JSON serializable",
+        "the page: AttributeError: 'NoneType' object has no attribute 'recognition'",
+    ]

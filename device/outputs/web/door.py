@@ -1,0 +1,262 @@
+"""Lets connections in once their request has come, so that those without the token cost little.
+
+A server that starts its machinery for every connection can be kept busy by whoever connects. Here
+a connection waits as a bare socket until the head of its request is complete. Those with the
+token are passed on; all others are answered or dropped on the spot. What waits is bounded for each
+address and in all: a newcomer takes the place of the oldest that waits, so nobody can lock others
+out by holding connections. All work happens in ticks of bounded size, whatever arrives.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import re
+import resource
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+#: How long a connection may take to send the head of its request.
+REQUEST_SECONDS = 5.0
+#: Bytes of a request's head at most, as for h11.
+MAX_HEAD = 16_384
+#: How many connections wait for their request's head at once: in all, and of one address.
+MAX_WAITING = 256
+MAX_WAITING_PER_ADDRESS = 64
+#: The waiting take no more than this share of the files that the process may open.
+FILES_SHARE = 0.25
+#: How often the door looks at those that wait, and how many it accepts each time.
+TICK_SECONDS = 0.02
+ACCEPTS_PER_TICK = 32
+#: How many connections the kernel keeps for the door.
+BACKLOG = 4096
+#: How long nothing is accepted once the system has no files or memory left for it.
+BACK_OFF_SECONDS = 1.0
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) ([!-~]+) HTTP/1\.[01]\r?\n")
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A connection whose request has not come yet, and what has come of it."""
+
+    connection: socket.socket
+    address: str
+    deadline: float
+    head: bytearray = field(default_factory=bytearray)
+
+
+class Door:
+    """Accepts the connections of a listener while it is open, in the running event loop.
+
+    Args:
+        listener: A listening socket; it stays open.
+        is_admitted: Whether a request, as an ASGI scope with its path, query and headers, has
+            the token.
+        admit: Takes a socket whose request is admitted, and what was read from it.
+        refusal: What all other requests are answered.
+        request_seconds: How long a connection may take to send the head of its request.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        is_admitted: Callable[[Scope], bool],
+        admit: Callable[[socket.socket, bytes], None],
+        refusal: Response,
+        request_seconds: float = REQUEST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._listener = listener
+        self._is_admitted = is_admitted
+        self._admit = admit
+        self._refusal = _refusal_bytes(refusal)
+        self._request_seconds = request_seconds
+        self._clock = clock
+        self._max_waiting = min(MAX_WAITING, _files_share())
+        # In the order of their arrival, which is that of their deadlines.
+        self._waiting: dict[_Waiting, None] = {}
+        self._by_address: dict[str, dict[_Waiting, None]] = {}
+        self._accept_after = 0.0
+
+    def __enter__(self) -> Self:
+        """Begin to accept."""
+        self._listener.setblocking(False)
+        self._listener.listen(BACKLOG)
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._listener, self._wake)
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drop those that wait and accept no more."""
+        self._loop.remove_reader(self._listener)
+        if self._timer:
+            self._timer.cancel()
+        for waiting in tuple(self._waiting):
+            self._drop(waiting)
+        self._selector.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many connections wait for their request."""
+        return len(self._waiting)
+
+    def _wake(self) -> None:
+        self._loop.remove_reader(self._listener)
+        self._tick()
+
+    def _tick(self) -> None:
+        """Accept some, read what has come, drop who is late; rest once nobody waits."""
+        now = self._clock()
+        may_accept = now >= self._accept_after
+        accepted = may_accept and self._accept(now)
+        for key, _ in self._selector.select(0):
+            self._read(key.data)
+        while self._waiting:
+            oldest = next(iter(self._waiting))
+            if oldest.deadline > now:
+                break
+            self._drop(oldest)
+        if accepted or self._waiting or not may_accept:
+            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+        else:
+            self._timer = None
+            self._loop.add_reader(self._listener, self._wake)
+
+    def _accept(self, now: float) -> bool:
+        """Take connections from the kernel; return whether there may be more."""
+        for _ in range(ACCEPTS_PER_TICK):
+            try:
+                connection, address = self._listener.accept()
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._accept_after = now + BACK_OFF_SECONDS
+                    return False
+                continue  # It has gone again.
+            self._add(connection, address, now)
+        return True
+
+    def _add(self, connection: socket.socket, address: Any, now: float) -> None:
+        connection.setblocking(False)
+        waiting = _Waiting(connection, _network(address[0]), now + self._request_seconds)
+        neighbours = self._by_address.setdefault(waiting.address, {})
+        neighbours[waiting] = None
+        self._waiting[waiting] = None
+        self._selector.register(connection, selectors.EVENT_READ, waiting)
+        if len(neighbours) > MAX_WAITING_PER_ADDRESS:
+            self._drop(next(iter(neighbours)))
+        elif len(self._waiting) > self._max_waiting:
+            greediest = max(self._by_address, key=lambda address: len(self._by_address[address]))
+            self._drop(next(iter(self._by_address[greediest])))
+
+    def _read(self, waiting: _Waiting) -> None:
+        try:
+            data = waiting.connection.recv(MAX_HEAD + 1 - len(waiting.head))
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        waiting.head += data
+        if not data or len(waiting.head) > MAX_HEAD:
+            self._drop(waiting)
+        elif _END_OF_HEAD.search(waiting.head):
+            self._decide(waiting)
+
+    def _decide(self, waiting: _Waiting) -> None:
+        """Admit or refuse a request whose head is complete; drop what is none."""
+        head = bytes(waiting.head)
+        scope = parse_head(head)
+        if scope is None:
+            self._drop(waiting)
+        elif self._is_admitted(scope):
+            self._remove(waiting)
+            self._admit(waiting.connection, head)
+        else:
+            with suppress(OSError):  # Whoever has gone misses nothing.
+                waiting.connection.send(self._refusal[scope["method"] == "HEAD"])
+            self._drop(waiting)
+
+    def _drop(self, waiting: _Waiting) -> None:
+        self._remove(waiting)
+        waiting.connection.close()
+
+    def _remove(self, waiting: _Waiting) -> None:
+        self._selector.unregister(waiting.connection)
+        del self._waiting[waiting]
+        neighbours = self._by_address[waiting.address]
+        del neighbours[waiting]
+        if not neighbours:
+            del self._by_address[waiting.address]
+
+
+def parse_head(head: bytes) -> Scope | None:
+    """Return the ASGI scope of a request's head, as far as its admission needs it.
+
+    Args:
+        head: From the request line up to the empty line, or more.
+
+    Returns:
+        The scope with method, path, query and headers; None if this is no request of HTTP/1.
+    """
+    request = _REQUEST_LINE.match(head)
+    if not request:
+        return None
+    path, _, query = request[2].partition(b"?")
+    end = _END_OF_HEAD.search(head)
+    headers = []
+    for line in head[request.end() : end.start() if end else None].splitlines():
+        name, colon, value = line.partition(b":")
+        if not colon:
+            return None
+        headers.append((name.lower(), value.strip()))
+    return {
+        "type": "http",
+        "method": request[1].decode(),
+        "path": path.decode(),
+        "query_string": query,
+        "headers": headers,
+    }
+
+
+def _refusal_bytes(response: Response) -> tuple[bytes, bytes]:
+    """Return a response as it is sent, to anything but HEAD and to HEAD."""
+    lines = [b"HTTP/1.1 %d Refused" % response.status_code]
+    lines += [name + b": " + value for name, value in response.raw_headers]
+    head = b"\r\n".join([*lines, b"", b""])
+    return head + bytes(response.body), head
+
+
+def _network(address: str) -> str:
+    """Return what connections of one place have in common: an IPv6 host has 2^64 addresses."""
+    if ":" not in address:
+        return address
+    host = ipaddress.IPv6Address(address.partition("%")[0])
+    if host.ipv4_mapped:
+        return str(host.ipv4_mapped)
+    return str(ipaddress.IPv6Network((host, 64), strict=False))
+
+
+def _files_share() -> int:
+    """Return how many of the files that the process may open are for those that wait."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_WAITING if limit == resource.RLIM_INFINITY else int(limit * FILES_SHARE)

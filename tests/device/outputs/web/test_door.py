@@ -1,0 +1,232 @@
+"""Who is let in, who is dropped, and that nobody locks others out."""
+
+import asyncio
+import errno
+import socket
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from starlette.responses import PlainTextResponse
+
+from picaption.device.outputs.web import door as door_module
+from picaption.device.outputs.web.door import MAX_WAITING_PER_ADDRESS, Door, parse_head
+from tests.device.fakes.web_client import TOKEN, ask, feeding, port_of, until
+
+REFUSAL = PlainTextResponse("no\n", 401, {"X-Why": "token"})
+
+
+def is_admitted(scope):
+    return scope["query_string"] == b"token=right"
+
+
+@contextmanager
+def listening(backlog=4096):
+    with socket.create_server(("127.0.0.1", 0), backlog=backlog) as listener:
+        yield listener
+
+
+def run_door(client, listener=None, **options):
+    """Run `client(door, connect)`, a coroutine; return the heads that were admitted."""
+    heads = []
+
+    def admit(connection, head):
+        connection.close()
+        heads.append(head)
+
+    async def main(listener):
+        with (
+            ExitStack() as stack,
+            Door(listener, is_admitted, admit, REFUSAL, **options) as door,
+        ):
+
+            def connect():
+                connection = socket.create_connection(listener.getsockname(), timeout=5)
+                connection.setblocking(False)
+                return stack.enter_context(connection)
+
+            await client(door, connect)
+
+    with listening() if listener is None else listener as listener:
+        asyncio.run(main(listener))
+    return heads
+
+
+async def end_of(connection, seconds=5):
+    """Return all that comes until the connection ends."""
+    loop = asyncio.get_running_loop()
+    received = b""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                data = await loop.sock_recv(connection, 4096)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return received
+            received += data
+
+
+def test_a_request_with_the_token_is_passed_on_as_it_came():
+    head = b"GET /?token=right HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    async def client(door, connect):
+        connection = connect()
+        for part in (head[:9], head[9:-1], head[-1:]):
+            connection.send(part)
+            await asyncio.sleep(0.05)
+        await end_of(connection)
+
+    assert run_door(client) == [head]
+
+
+def test_a_request_without_it_is_answered_on_the_spot():
+    async def client(door, connect):
+        connection = connect()
+        connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        head, _, body = (await end_of(connection)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 401 ") and b"\r\nx-why: token" in head and body == b"no\n"
+        connection = connect()
+        connection.send(b"HEAD / HTTP/1.1\r\n\r\n")
+        assert (await end_of(connection)).endswith(b"\r\n\r\n")
+
+    assert run_door(client) == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x16\x03\x01\n\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"x" * 20_000,
+    ],
+)
+def test_what_is_no_request_is_dropped_at_once(head):
+    async def client(door, connect):
+        connection = connect()
+        connection.send(head)
+        assert await end_of(connection, 1) == b""
+
+    assert run_door(client) == []
+
+
+def test_who_sends_no_request_in_time_is_dropped():
+    async def client(door, connect):
+        silent = connect()
+        half = connect()
+        half.send(b"GET /?token=right HTTP/1.1\r\nHost: ")
+        slow = connect()
+
+        async def trickle():
+            while True:
+                slow.send(b"G")
+                await asyncio.sleep(0.03)
+
+        task = asyncio.create_task(trickle())
+        start = time.monotonic()
+        for connection in (silent, half, slow):
+            assert await end_of(connection) == b""
+        task.cancel()
+        assert 0.25 < time.monotonic() - start < 1
+        assert door.waiting == 0
+
+    assert run_door(client, request_seconds=0.3) == []
+
+
+def test_an_address_holds_no_more_than_its_share_and_the_newest_stay():
+    async def client(door, connect):
+        connections = [connect() for _ in range(MAX_WAITING_PER_ADDRESS + 10)]
+        while door.waiting < MAX_WAITING_PER_ADDRESS:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert door.waiting == MAX_WAITING_PER_ADDRESS
+        for connection in connections[:10]:
+            assert await end_of(connection, 1) == b""
+        connections[-1].send(b"GET /?token=right HTTP/1.0\r\n\r\n")
+        await end_of(connections[-1], 1)
+
+    assert len(run_door(client)) == 1
+
+
+def test_in_all_they_hold_so_many_and_the_greediest_address_loses(monkeypatch):
+    monkeypatch.setattr(door_module, "MAX_WAITING", 4)
+    addresses = iter(["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"])
+
+    class Listener(socket.socket):
+        def accept(self):
+            connection, (_, port) = super().accept()
+            return connection, (next(addresses), port)
+
+    listener = Listener()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+
+    async def client(door, connect):
+        connections = [connect() for _ in range(5)]
+        assert await end_of(connections[0], 1) == b""
+        assert door.waiting == 4
+
+    run_door(client, listener)
+
+
+def test_without_files_the_door_rests_silently(capfd):
+    calls = []
+
+    class Listener(socket.socket):
+        def accept(self):
+            calls.append(time.monotonic())
+            if len(calls) == 1:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().accept()
+
+    listener = Listener()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+
+    async def client(door, connect):
+        connection = connect()
+        connection.send(b"GET /?token=right HTTP/1.1\r\n\r\n")
+        await end_of(connection)
+
+    assert len(run_door(client, listener)) == 1
+    assert calls[1] - calls[0] >= door_module.BACK_OFF_SECONDS
+    assert len(calls) <= 4
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_network_of_ipv6_is_one_address():
+    network = door_module._network
+    assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") == "2001:db8:1:2::/64"
+    assert network("fe80::1%eth0") == "fe80::/64"
+    assert network("::ffff:192.0.2.1") == network("192.0.2.1") == "192.0.2.1"
+
+
+def test_a_head_becomes_a_scope():
+    head = b"GET /a/%20?token=b&c HTTP/1.1\r\nHost: pi\r\nCookie:  d=e \r\n\r\nbody: no"
+    assert parse_head(head) == {
+        "type": "http",
+        "method": "GET",
+        "path": "/a/%20",
+        "query_string": b"token=b&c",
+        "headers": [(b"host", b"pi"), (b"cookie", b"d=e")],
+    }
+    assert parse_head(b"GET / HTTP/1.0\n\n")["headers"] == []
+
+
+def test_with_the_token_the_page_comes_through_a_hundred_that_hold_on(serve, capfd):
+    page = serve(token=TOKEN)
+    address = ("127.0.0.1", port_of(page))
+    starts = (b"", b"GET / HT", b"GET / HTTP/1.1\r\n\r\n", b"\0\n\n")
+    with ExitStack() as stack, feeding(page):
+        for number in range(200):
+            connection = stack.enter_context(socket.create_connection(address, timeout=5))
+            connection.sendall(starts[number % len(starts)])
+        start = time.monotonic()
+        assert ask(page, Authorization=f"Bearer {TOKEN}")[0] == 200
+        assert time.monotonic() - start < 1
+        # Of the connections, only that one had a server's machinery.
+        until(lambda: not page.buffered)
+    page.close()
+    assert capfd.readouterr() == ("", "")
