@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from .errors import PicaptionError, TemporaryError
+from .log import one_line
 
 GROUP = "picaption.commands"
 #: Packages that picaption itself does without, and the extra that brings each of them.
@@ -146,5 +147,5 @@ def _secure_standard_streams() -> None:
 
 def _fail(message: Any, code: int = EXIT_ERROR) -> NoReturn:
     """Print an error on one line and exit."""
-    print("picaption:", " ".join(str(message).split()), file=sys.stderr)
+    print("picaption:", one_line(str(message)), file=sys.stderr)
     sys.exit(code)

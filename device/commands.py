@@ -14,7 +14,7 @@ import click
 from .config.options import options
 from .config.settings import SECRETS, Config
 from .config.toml import LoadedConfig, load_config, to_toml
-from .errors import PicaptionError
+from .errors import CameraError, PicaptionError
 
 if TYPE_CHECKING:
     from .live.pipeline import Pipeline
@@ -430,6 +430,8 @@ def capture_class(folder: Path, name: str, count: int, interval: float, source: 
             f"--capture {name!r} is no class name: give one without slashes or a dot before it"
         )
     camera = open_source(source)
+    if source == "auto" and camera.name == "demo":
+        raise CameraError("there is no camera to take pictures with; plug one in, or give --source")
     try:
         paths = capture(camera, folder / name, count, interval)
     finally:

@@ -44,6 +44,14 @@ def hide(secret: str | None) -> None:
         _secrets.update((secret, repr(secret)[1:-1], quote(secret, safe="", errors="replace")))
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line without secrets: those of `hide`, and passwords in addresses."""
+    # The longest first: one secret may be the beginning of another.
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _CREDENTIALS.sub(r"\1***@", " ".join(text.split()))
+
+
 class OneLineFormatter(logging.Formatter):
     """Makes a record one line, `picaption: message`, without secrets.
 
@@ -57,11 +65,7 @@ class OneLineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
-        text = super().format(record)
-        # The longest first: one secret may be the beginning of another.
-        for secret in sorted(_secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        text = _CREDENTIALS.sub(r"\1***@", " ".join(text.split()))
+        text = one_line(super().format(record))
         if self._journal:
             return f"<{PRIORITIES.get(record.levelno, _NOTICE)}>{text}"
         return text

@@ -5,10 +5,10 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
+from ..addresses import STREAM_SCHEMES, check_address, scheme_of
 from ..errors import PicaptionError
 from .settings import Config, Event
 
@@ -54,7 +54,8 @@ def check_value(field: dataclasses.Field, value: Any, origin: str) -> Any:
     is_finite = field.type is not float or type(value) is not float or math.isfinite(value)
     if type(value) is not field.type or not is_finite:
         description = _DESCRIPTIONS[field.type]
-        raise PicaptionError(f"{origin}: {field.name} = {value!r} is not {description}")
+        shown = "" if field.metadata["secret"] else f" = {value!r}"
+        raise PicaptionError(f"{origin}: {field.name}{shown} is not {description}")
     if field.metadata["click_type"] is None:
         return value
     try:
@@ -78,6 +79,8 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
         if not condition:
             raise PicaptionError(f"{origins[name]}: {message}")
 
+    if scheme_of(config.source) in STREAM_SCHEMES:
+        _check_address(config.source, origins["source"])
     need(
         _is_focus(config.focus),
         "focus",
@@ -137,10 +140,12 @@ def make_event(table: Any, origin: str) -> Event:
     triggers = [bool(event.word), bool(event.class_), event.caption]
     need(sum(triggers) == 1, "give one of word, class and caption = true")
     need(bool(event.run) != bool(event.post), "give run or post")
-    need(
-        not event.post or _is_address(event.post),
-        f"post = {event.post!r} is no http:// or https:// address",
-    )
+    if event.post:
+        need(
+            scheme_of(event.post) in ("http", "https"),
+            "post: it is an http:// or https:// address",
+        )
+        _check_address(event.post, f"{origin}: event: post")
     need(0 <= event.every < math.inf, f"every = {event.every} is not a number of seconds")
     return event
 
@@ -173,9 +178,9 @@ def _is_topic(topic: str) -> bool:
     return not topic.startswith(("/", "$")) and not topic.endswith("/")
 
 
-def _is_address(text: str) -> bool:
+def _check_address(address: str, origin: str) -> None:
+    """Raise PicaptionError, which begins with `origin`, for an address that cannot be one."""
     try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
+        check_address(address)
+    except PicaptionError as error:
+        raise PicaptionError(f"{origin}: {error}") from None

@@ -1,6 +1,7 @@
 """The settings of the live loop, each with its default, its help and its checks."""
 
 import dataclasses
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -218,6 +219,16 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 #: The names of the secret ones.
 SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["secret"])
+
+
+#: The settings that are paths of files.
+PATHS = ("bundle", "json", "video", "mqtt_ca")
+
+
+def expand_home(config: Config) -> Config:
+    """Return the settings with this user's folder in place of a ~ at the beginning of paths."""
+    paths = {name: os.path.expanduser(getattr(config, name)) for name in PATHS}
+    return dataclasses.replace(config, **paths)
 
 
 def option_name(name: str) -> str:

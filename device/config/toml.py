@@ -9,13 +9,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..addresses import without_secrets
 from ..errors import PicaptionError
 from .checks import check_config, check_value, make_event
 from .settings import FIELDS, NAME, SECRETS, Config, Event, environment_name, option_name
@@ -83,16 +84,31 @@ def load_config(
 
 
 def to_toml(loaded: LoadedConfig) -> str:
-    """Return all settings as TOML with their origins; of secrets, only whether they are set."""
+    """Return all settings as TOML with their origins; of secrets, only whether they are set.
+
+    A setting with an address that holds a password or a query is a comment, with the address
+    without them.
+    """
     lines = []
     for name in FIELDS:
         value = getattr(loaded.config, name)
         if name in SECRETS and value:
             lines.append((f"# {name} is set", loaded.origins[name]))
-        else:
-            lines.append((f"{name} = {_toml(value)}", loaded.origins[name]))
+            continue
+        shown = _shown(value)
+        comment = "" if shown == value else "# "
+        lines.append((f"{comment}{name} = {_toml(shown)}", loaded.origins[name]))
     width = min(_MAX_COMMENT_COLUMN, max(len(line) for line, _ in lines))
     return "".join(f"{line:{width}}  # {origin}\n" for line, origin in lines)
+
+
+def _shown(value: Any) -> Any:
+    """Return a setting's value, without the secrets of the addresses in it."""
+    if isinstance(value, tuple):
+        return tuple(_shown(part) for part in value)
+    if isinstance(value, Event):
+        return replace(value, post=_shown(value.post), run=_shown(value.run))
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def plain_toml(loaded: LoadedConfig) -> str:
@@ -175,6 +191,6 @@ def _event_of_option(text: str) -> Event:
         table = tomllib.loads("event = {" + text + "}")["event"]
     except tomllib.TOMLDecodeError:
         raise PicaptionError(
-            f'--event {text}: write it as \'word = "cat", run = ["program", "{{caption}}"]\''
+            '--event is not TOML: write it as \'word = "cat", run = ["program", "{caption}"]\''
         ) from None
     return make_event(table, "--event")

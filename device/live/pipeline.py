@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from ..bundle.bundle import default_bundle
-from ..config.settings import Config
+from ..config.settings import Config, expand_home
 from ..errors import PicaptionError
 from ..outputs.outputs import OUTPUTS, OutputModule
 from ..outputs.sink import OutputContext, Sink
@@ -107,6 +107,7 @@ class Pipeline:
         open_recognizer: Callable[[Config], Recognizer] = open_configured_recognizer,
         outputs: Mapping[str, OutputModule] = OUTPUTS,
     ) -> None:
+        config = expand_home(config)
         self.sinks = {}
         self._source_opener = open_source
         self._recognizer_opener = open_recognizer
@@ -127,6 +128,7 @@ class Pipeline:
         Only what has changed is replaced. A part that cannot be opened stays as it was, which is
         logged.
         """
+        config = expand_home(config)
         before = self.config
         bundle_changed = self._bundle_state != _bundle_state(config)
         if bundle_changed or _differ(before, config, RECOGNIZER_SETTINGS):

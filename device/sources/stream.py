@@ -1,11 +1,9 @@
-"""A camera in the network: RTSP and HTTP streams."""
-
-import re
-from urllib.parse import urlsplit, urlunsplit
+"""A camera in the network: RTSP, HTTP and other streams."""
 
 import cv2
 import numpy as np
 
+from ..addresses import STREAM_SCHEMES, check_address, scheme_of, without_secrets
 from ..errors import CameraError
 from ..images import quiet_stderr
 from .controls import Controls
@@ -16,8 +14,8 @@ MAX_DAMAGED_FRAMES = 20
 
 
 def open_source(spec: str, controls: Controls) -> Source | None:
-    """Open the address of an RTSP or HTTP stream; return None for anything else."""
-    if re.match(r"(?:rtsps?|https?)://", spec):
+    """Open the address of a stream (STREAM_SCHEMES); return None for anything else."""
+    if scheme_of(spec) in STREAM_SCHEMES:
         return Stream(spec)
     return None
 
@@ -25,13 +23,14 @@ def open_source(spec: str, controls: Controls) -> Source | None:
 class Stream:
     """A stream that FFmpeg reads over RTSP or HTTP, MJPEG for example.
 
-    Its name leaves out the user and password that the address may hold.
+    Its name leaves out the user, the password and the query that the address may hold.
 
     Args:
         url: The stream's address.
         timeout: Seconds without a frame after which the stream has failed.
 
     Raises:
+        PicaptionError: It is no address.
         CameraError: There is no such stream.
     """
 
@@ -41,9 +40,10 @@ class Stream:
     metadata = None
 
     def __init__(self, url: str, timeout: float = FRAME_TIMEOUT_SECONDS) -> None:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        self.name = urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+        check_address(url)
+        # FFmpeg knows its schemes in small letters only.
+        url = scheme_of(url) + url[len(scheme_of(url)) :]
+        self.name = without_secrets(url)
         milliseconds = int(timeout * 1e3)
         options = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds),

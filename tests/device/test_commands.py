@@ -192,6 +192,14 @@ def test_live_auto_says_that_it_took_the_demo(live, monkeypatch):
     assert code == 0 and err.startswith("source: demo (no camera found); stop with ctrl-C\n")
 
 
+def test_teach_takes_no_pictures_of_the_demo(call, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    monkeypatch.setattr("picaption.device.sources.usb.v4l2_cameras", list)
+    code, out, err = call("teach", tmp_path / "mug", "--capture", "my mug")
+    assert (code, out) == (75, "") and err.startswith("picaption: there is no camera to take")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "arguments, code, message",
     [

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from picaption.device.config.options import options
-from picaption.device.config.settings import FIELDS, Config, Event
+from picaption.device.config.settings import FIELDS, Config, Event, expand_home
 from picaption.device.config.toml import find_config_file, load_config, plain_toml, to_toml
 from picaption.device.errors import PicaptionError
 
@@ -96,6 +96,8 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
             'web = true\nhost = "0.0.0.0"',
             "picaption.toml:2: host = '0.0.0.0' can be reached from the network: set a token",
         ),
+        ("token = 1234567890123456", "picaption.toml:1: token is not a text"),
+        ('source = "rtsp://a:b[c@d/"', r"picaption.toml:1: rtsp://d/: no address: .* \[ as %5B"),
         ('token = "short"', "picaption.toml:1: token: at least 16 characters"),
         ('mqtt_password = "secret"', "picaption.toml:1: mqtt_password: set mqtt_user too"),
         (
@@ -116,7 +118,7 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
         ('[[event]]\nwords = "cat"', "picaption.toml:1: event: it has no entry 'words'"),
         (
             '[[event]]\nword = "cat"\npost = "file:///etc/passwd"',
-            "event: post = 'file:///etc/passwd' is no http",
+            "event: post: it is an http:// or https:// address",
         ),
         ('[[event]]\nword = "cat"\nrun = ["true"]\nevery = -1', "event: every = -1"),
     ],
@@ -141,7 +143,7 @@ def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
     [
         (["--focus", "near"], "--focus: focus = 'near'"),
         (["--web", "--host", "0.0.0.0"], "--host: host = '0.0.0.0'"),
-        (["--event", "cat"], "--event cat: write it as 'word = "),
+        (["--event", "cat"], "--event is not TOML: write it as 'word = "),
         (["--event", "word = 3"], "--event: event: word = 3 is not a text"),
     ],
 )
@@ -194,6 +196,32 @@ def test_what_is_printed_can_be_read_again_and_holds_no_secret(write):
         "# picaption.toml:1"
     )
     assert lines["host"].endswith("# default") and "# token is set" in text
+
+
+def test_passwords_in_addresses_are_not_printed():
+    loaded = load_config(
+        parse(
+            *("--source", "rtsp://anna:s3cret@cam/x"),
+            *("--event", 'caption = true, post = "http://anna:s3cret@hook/x?key=s3cret"'),
+            *("--event", 'caption = true, run = ["curl", "http://hook/x?key=s3cret"]'),
+        )
+    )
+    text = to_toml(loaded)
+    assert "s3cret" not in text and "anna" not in text
+    assert '# source = "rtsp://cam/x"' in text and "# event = [{" in text
+    assert tomllib.loads(text).keys() == FIELDS.keys() - {"source", "event"}
+
+
+def test_an_event_that_is_not_toml_is_not_repeated():
+    with pytest.raises(PicaptionError, match="--event is not TOML") as error:
+        load_config(parse("--event", 'post = "http://anna:s3cret@hook/x'))
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_path_below_the_users_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    config = expand_home(Config(bundle="~/a.tflite", json="-", video="b~.mp4"))
+    assert (config.bundle, config.json, config.video) == ("/home/anna/a.tflite", "-", "b~.mp4")
 
 
 def test_what_is_for_another_machine_holds_the_secrets_and_no_default(write):

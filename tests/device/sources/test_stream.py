@@ -68,7 +68,7 @@ def camera():
         server.shutdown()
 
 
-@pytest.mark.parametrize("url", ("http://{}/stream", "http://anna:s3cret@{}/locked?token=s3cret"))
+@pytest.mark.parametrize("url", ("http://{}/stream", "HTTP://anna:s3cret@{}/locked?token=s3cret"))
 def test_a_stream_has_red_as_rgb_and_hides_its_password(camera, url):
     source = open_source(url.format(camera.address))
     frames = [source.read() for _ in range(4)]
