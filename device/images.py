@@ -3,7 +3,9 @@
 An image is uint8 RGB [height, width, 3] everywhere in picaption; OpenCV's BGR stays in this file.
 """
 
+import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +26,32 @@ from .atomic import write_bytes  # noqa: E402
 from .errors import PicaptionError  # noqa: E402
 from .opencv_path import opencv_path  # noqa: E402
 
+logger = logging.getLogger(__name__)
+
 #: The endings of the files in a folder that are taken for images.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".gif"),
+)
+#: The endings of images that OpenCV does not read: of phones, of cameras, of image editors.
+UNREADABLE_SUFFIXES = (
+    *(".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
+    *(".psd", ".xcf", ".svg"),
+)
+#: The endings of videos that begin as a JPEG does, or may be one.
+_JPEG_VIDEO_SUFFIXES = (".mjpeg", ".mjpg")
+
+#: How a JPEG begins and ends (ITU-T T.81, B.1.1.3), and bytes that are data of a scan.
+JPEG_START = b"\xff\xd8"
+JPEG_END = b"\xff\xd9"
+JPEG_PADDING = b"\x55" * 64
+
+#: OpenCV's rotation for the angle of an AVIF, in quarter turns anticlockwise.
+AVIF_ROTATIONS = {
+    1: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    2: cv2.ROTATE_180,
+    3: cv2.ROTATE_90_CLOCKWISE,
+}
 
 #: Averaged pixels are made in bands of so many rows: what a band takes, 460 kB at 640 columns, fits
 #: into a board's second-level cache.
@@ -38,7 +64,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the image at `path` as uint8 RGB [height, width, 3].
 
     Grey, CMYK and 16-bit images are converted (16 bits scaled to 8), an alpha channel is dropped,
-    the EXIF orientation of a JPEG or PNG is applied, and an animation yields its first frame.
+    the orientation that the file says is applied, and an animation yields its first frame.
 
     Raises:
         PicaptionError: there is no image, or only a part of one.
@@ -121,17 +147,36 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the paths of the images in `folder` like `list_images`, but maybe none.
 
+    How many images are of a kind that cannot be read is logged.
+
     Raises:
         PicaptionError: there is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise PicaptionError(f"there is no folder {folder}; check the path")
-    return [
-        path
-        for path in _visible_entries(folder)
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
-    ]
+    paths = [path for path in _visible_entries(folder) if not path.is_dir()]
+    unreadable = [path for path in paths if path.suffix.lower() in UNREADABLE_SUFFIXES]
+    if unreadable:
+        suffixes = " ".join(sorted({path.suffix.lower() for path in unreadable}))
+        logger.warning(
+            "%s: pictures left out that cannot be read: %d (%s); convert them to JPEG",
+            folder,
+            len(unreadable),
+            suffixes,
+        )
+    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is an image, and no video, by its ending or its first bytes."""
+    suffix = Path(path).suffix.lower()
+    if suffix in IMAGE_SUFFIXES or suffix in UNREADABLE_SUFFIXES:
+        return True
+    if suffix in _JPEG_VIDEO_SUFFIXES:
+        return False
+    with opencv_path(path) as name:
+        return cv2.haveImageReader(name)
 
 
 def find_class_folders(folder: str | os.PathLike[str]) -> list[Path]:
@@ -246,15 +291,16 @@ def _decode(path: Path, name: str) -> np.ndarray:
     Raises:
         PicaptionError: it is not an image, or damaged, or too large.
     """
-    with open(path, "rb") as file:
-        is_gif = file.read(3) == b"GIF"
+    data = path.read_bytes()
+    is_gif = data.startswith(b"GIF")
     image = None
+    depth = ""
     with quiet_stderr():
         has_decoder = cv2.haveImageReader(name)
         try:
             if has_decoder:
                 # From memory a file cut short fails; from disk, some decoders fill it up with grey.
-                image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+                image = _decode_oriented(data)
             elif is_gif:
                 # OpenCV before 4.12 reads a GIF only as a video.
                 image = cv2.VideoCapture(name, cv2.CAP_FFMPEG).read()[1]
@@ -264,13 +310,88 @@ def _decode(path: Path, name: str) -> np.ndarray:
                     f"{path} has more than {MAX_PIXELS // 10**6} million pixels; "
                     "scale it down first"
                 ) from None
+        if image is None and has_decoder:
+            depth = _unusual_depth(data)
     if image is not None:
         return image
+    if depth:
+        raise PicaptionError(
+            f"{path} is of a kind that cannot be read ({depth} a channel); "
+            "save it with 8 or 16 bits a channel"
+        )
     if has_decoder or is_gif:
         raise PicaptionError(f"{path} is cut short or damaged; copy it again")
     raise PicaptionError(
         f"{path} is not a picture that can be read; give a JPEG, PNG, WebP, BMP or TIFF file"
     )
+
+
+def _decode_oriented(data: bytes) -> np.ndarray | None:
+    """Return the image of a file's bytes, turned as they say: uint8 BGR; None if it is damaged."""
+    if data[4:8] == b"ftyp":
+        return _decode_avif(data)
+    image = _imdecode(data)
+    if image is None and data.startswith(JPEG_START) and not data.endswith(JPEG_END):
+        image = _decode_open_jpeg(data)
+    return image
+
+
+def _imdecode(data: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+
+
+def _decode_open_jpeg(data: bytes) -> np.ndarray | None:
+    """Return the image of a JPEG without its end marker; None if rows are missing too.
+
+    Where all rows are there, it makes no difference what stands between them and the end.
+    """
+    image = _imdecode(data + JPEG_END)
+    padded = _imdecode(data + JPEG_PADDING + JPEG_END)
+    if image is None or padded is None or not np.array_equal(image, padded):
+        return None
+    return image
+
+
+def _decode_avif(data: bytes) -> np.ndarray | None:
+    """Return the image of an AVIF, rotated and mirrored as its properties irot and imir say.
+
+    OpenCV leaves that out, and heeds an orientation in EXIF that AVIF does not use.
+    """
+    image = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        return None
+    header = _avif_header(data)
+    rotation = re.search(rb"\0\0\0\x09irot(.)", header, re.DOTALL)
+    mirror = re.search(rb"\0\0\0\x09imir(.)", header, re.DOTALL)
+    if rotation and rotation[1][0] & 3:
+        image = cv2.rotate(image, AVIF_ROTATIONS[rotation[1][0] & 3])
+    if mirror:
+        image = cv2.flip(image, mirror[1][0] & 1)
+    return image
+
+
+def _avif_header(data: bytes) -> bytes:
+    """Return the box "meta" of an AVIF, b"" without one (ISO/IEC 14496-12, 8.11)."""
+    start = 0
+    while start + 8 <= len(data):
+        size = int.from_bytes(data[start : start + 4], "big")
+        if data[start + 4 : start + 8] == b"meta":
+            return data[start : start + size]
+        if size < 8:
+            break
+        start += size
+    return b""
+
+
+def _unusual_depth(data: bytes) -> str:
+    """Return the type of a channel in an image that is whole, but not of 8 or 16 bits, else ""."""
+    try:
+        image = _imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return ""
+    if image is None or image.dtype in (np.uint8, np.uint16):
+        return ""
+    return f"{image.dtype.itemsize * 8} bits, {image.dtype}"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import PicaptionError
-from ..images import IMAGE_SUFFIXES, list_images, read_image
+from ..images import IMAGE_SUFFIXES, is_image, list_images, read_image
 from .controls import Controls
 from .source import Source
 
@@ -16,11 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 def open_source(spec: str, controls: Controls) -> Source | None:
-    """Open a folder of images or a pattern of their names ("*.jpg"); return None if it is neither.
+    """Open an image, a folder of images or a pattern of their names ("*.jpg").
+
+    Returns:
+        The source; None if it is none of them.
 
     Raises:
         PicaptionError: The folder holds no images.
     """
+    if Path(spec).is_file():
+        return ImageFiles(spec, [Path(spec)], skip_broken=False) if is_image(spec) else None
     if Path(spec).is_dir():
         return ImageFiles(spec, list_images(Path(spec)))
     matches = sorted(Path(name) for name in glob.glob(spec, recursive=True))
@@ -31,16 +36,23 @@ def open_source(spec: str, controls: Controls) -> Source | None:
 
 
 class ImageFiles:
-    """The images at `paths`, each once; broken ones are logged and left out."""
+    """The images at `paths`, each once.
+
+    Args:
+        name: What to call the source.
+        paths: Of the images.
+        skip_broken: Whether broken ones are logged and left out; they raise PicaptionError if not.
+    """
 
     live = False
     stills = True
     rate = 0.5
     metadata = None
 
-    def __init__(self, name: str, paths: Iterable[Path]) -> None:
+    def __init__(self, name: str, paths: Iterable[Path], skip_broken: bool = True) -> None:
         self.name = name
         self._paths = iter(paths)
+        self._skip_broken = skip_broken
 
     def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
         """Return the next image, or None after the last."""
@@ -48,6 +60,8 @@ class ImageFiles:
             try:
                 return read_image(path)
             except PicaptionError as error:
+                if not self._skip_broken:
+                    raise
                 logger.warning("%s", error)
         return None
 

@@ -32,7 +32,7 @@ class SourceModule(Protocol):
 
 
 #: The modules that open sources, in the order in which they are asked.
-SOURCES: tuple[SourceModule, ...] = (demo_frames, csi, usb, stream, video_file, image_files)
+SOURCES: tuple[SourceModule, ...] = (demo_frames, csi, usb, stream, image_files, video_file)
 
 
 def open_source(
@@ -44,9 +44,9 @@ def open_source(
 
     Args:
         spec: "demo", "picamera2" (or "csi"), a V4L2 camera ("/dev/video0", "0", "usb:0"), the
-            address of a stream (rtsp://, http:// and others), a video file, a folder of images, a
-            pattern of their names ("*.jpg"), or "auto": the first that works of picamera2, a V4L2
-            camera and the demo. Files may be given as file:///PATH and below ~ too.
+            address of a stream (rtsp://, http:// and others), a video or image file, a folder of
+            images, a pattern of their names ("*.jpg"), or "auto": the first that works of
+            picamera2, a V4L2 camera and the demo. Files may be given as file:///PATH and below ~.
         controls: What cameras are asked for; the demo takes its size from them.
         sources: The modules that open sources.
 
