@@ -11,6 +11,7 @@ import click
 from picaption.device.bundle.metadata import HEAD_TYPES, RESIZE_RULES
 from picaption.device.errors import PicaptionError
 from picaption.models.backend import load_keras
+from picaption.models.networks.file_format import keras_suffix
 from picaption.models.options import (
     FILE,
     SELECTION,
@@ -171,7 +172,7 @@ def convert_command(
         seed=seed,
         max_loss=max_loss,
     )
-    is_keras = model.suffix in (".keras", ".h5") or (model / "saved_model.pb").exists()
+    is_keras = keras_suffix(model) is not None
     if model.is_file() and not is_keras:
         _check_tflite_options(options, report, data)
         _convert_tflite(model, output, classifier)

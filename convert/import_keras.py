@@ -14,7 +14,7 @@ from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import probabilities
 from picaption.models.data.readers import Dataset
 from picaption.models.files import need_folder
-from picaption.models.networks.external import load_network
+from picaption.models.networks.network_file import LOAD_ERRORS, describe_cause, load_network
 from picaption.models.settings import PIXELS
 
 from .agreement import compare
@@ -193,16 +193,19 @@ def freeze_scores(path: Path, pixels: str | None, size: int | None) -> tuple[Any
             f"{', '.join(PIXELS)}"
         )
     network = load_network(path, size)
+    network.check_pixels(path, pixels)
     call, shape = network.call, network.input_shape
     factor, offset = PIXELS[pixels]
 
     def scores(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        if network.takes_integers:
+            return {"scores": call(image)}
         return {"scores": call(tf.cast(image, tf.float32) * factor + offset)}
 
     try:
         frozen = freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image"))
-    except (ValueError, TypeError, tf.errors.OpError) as error:
+    except LOAD_ERRORS as error:
         raise PicaptionError(
-            f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}"
+            f"{path}: it does not take pictures of {list(shape)}: {describe_cause(error)}"
         ) from None
     return frozen, (shape[0], shape[1])

@@ -29,6 +29,7 @@ from picaption.device.bundle.classifier_graph import Subgraph, drop_unused_buffe
 from picaption.device.bundle.flatbuffer import compact_graph, pack_model
 from picaption.device.bundle.metadata import Input, Metadata
 from picaption.device.errors import PicaptionError
+from picaption.models.networks.file_format import unknown_file
 from picaption.models.settings import PIXELS
 
 from .options import ImportOptions
@@ -87,7 +88,7 @@ def wrap(path: Path, classifier: ImportOptions) -> Contents:
     path = Path(path)
     data = read_bytes(path)
     if data[4:8] != GRAPH_MAGIC:
-        raise PicaptionError(f"{path}: not a .tflite file: it does not begin as one does")
+        raise unknown_file(path)
     return wrap_graph(data, path.name, classifier)
 
 

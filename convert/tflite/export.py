@@ -105,8 +105,10 @@ def convert_with_layer_names(
 
 def _save(functions: Functions, folder: str) -> None:
     """Write signatures as a SavedModel."""
+    # Gradients of an activation's own (swish) would refer to what is frozen; none is needed.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     try:
-        tf.saved_model.save(tf.Module(), folder, signatures=functions)
+        tf.saved_model.save(tf.Module(), folder, signatures=functions, options=options)
     except tf.errors.OpError as error:
         raise PicaptionError(
             f"the conversion cannot keep its files: {error.message.rpartition('; ')[2]}: {folder}; "

@@ -7,9 +7,9 @@ scores are one product of them, its own classes can stay beside the captions.
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ..data.readers import read_names
 from ..settings import PIXELS, Settings
 from .captioner import build_encoder
 from .frozen_graph import FrozenGraph
+from .network_file import LOAD_ERRORS, describe_cause, load_network
 
 logger = logging.getLogger(__name__)
 
@@ -55,21 +56,6 @@ class ExternalNetwork:
     labels: tuple[str, ...] = ()
     classifier: Classifier | None = None
     head_type: str = "single-label"
-
-
-@dataclass(frozen=True)
-class LoadedNetwork:
-    """A classifier of images as its file holds it.
-
-    Attributes:
-        call: Returns the scores of images, float32 [N, H, W, 3].
-        input_shape: (H, W, 3).
-        model: None for a SavedModel.
-    """
-
-    call: Callable[[Any], Any]
-    input_shape: tuple[int, ...]
-    model: keras.Model | None
 
 
 @dataclass(frozen=True)
@@ -123,7 +109,7 @@ def load_external(settings: Settings, root: str | Path) -> ExternalNetwork:
             f"network = {settings.network!r}: there is no {path}; give a .keras or .h5 file, or a "
             "SavedModel's folder, by its path from --data"
         )
-    traced = trace_network(path, settings.features, settings.size)
+    traced = trace_network(path, settings.features, settings.size, settings.pixels)
     _check_features(traced.features, settings)
     encoder = _build_external_encoder(traced, settings)
     shape = "x".join(map(str, traced.features.shape[1:]))
@@ -178,79 +164,20 @@ def _build_external_encoder(traced: TracedNetwork, settings: Settings) -> keras.
     return build_encoder(network, settings.pooling == "attention", PIXELS[settings.pixels])
 
 
-def load_network(path: Path, size: int | None = None) -> LoadedNetwork:
-    """Load a Keras file or SavedModel.
-
-    Args:
-        path: The .keras or .h5 file, or the SavedModel's folder.
-        size: The side of its images, where it takes any.
-
-    Raises:
-        PicaptionError: It cannot be loaded, or is no classifier of images in three colours.
-    """
-    try:
-        if path.is_dir():
-            network, inputs, outputs = _load_saved_model(path)
-        else:
-            network, inputs, outputs = _load_keras_file(path)
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise PicaptionError(
-            f"{path}: cannot load it as a Keras model: {str(error).splitlines()[0]}"
-        ) from None
-    if inputs != 1 or outputs != 1:
-        raise PicaptionError(
-            f"{path}: it takes {inputs} inputs and gives {outputs} outputs; a classifier takes a "
-            "picture and gives scores"
-        )
-    shape = list(network.input_shape)
-    if len(shape) != 4 or shape[3] != 3:
-        raise PicaptionError(
-            f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, "
-            "width, 3]"
-        )
-    if size:
-        shape[1:3] = [shape[1] or size, shape[2] or size]
-    if None in shape[1:]:
-        raise PicaptionError(
-            f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with "
-            "--size"
-        )
-    return replace(network, input_shape=tuple(shape[1:]))
-
-
-def _load_saved_model(path: Path) -> tuple[LoadedNetwork, int, int]:
-    """Return a SavedModel, with its batch axis, and how many inputs and outputs it has."""
-    loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures["serving_default"]
-    ((name, spec),) = signature.structured_input_signature[1].items()
-    outputs = list(signature.structured_outputs)
-
-    def call(images: Any) -> Any:
-        # By way of `loaded`: its variables live as long as it does.
-        return loaded.signatures["serving_default"](**{name: images})[outputs[0]]
-
-    return LoadedNetwork(call, spec.shape, None), 1, len(outputs)
-
-
-def _load_keras_file(path: Path) -> tuple[LoadedNetwork, int, int]:
-    """Return a Keras model, with its batch axis, and how many inputs and outputs it has."""
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    network = LoadedNetwork(model, model.inputs[0].shape, model)
-    return network, len(model.inputs), len(model.outputs)
-
-
-def trace_network(path: Path, features: str, size: int) -> TracedNetwork:
+def trace_network(path: Path, features: str, size: int, pixels: str) -> TracedNetwork:
     """Return a network as a function without variables.
 
     Args:
         path: The .keras or .h5 file, or the SavedModel's folder.
         features: The name of the layer that outputs them; "" for the input of the last product.
         size: The side of the images.
+        pixels: The range of their pixels, one of PIXELS.
 
     Raises:
         PicaptionError: There is no such layer, or the network takes images of another size.
     """
     network = load_network(path, size)
+    network.check_pixels(path, pixels)
     shape = network.input_shape
     if shape[:2] != (size, size):
         advice = "a run trains on square ones"
@@ -272,9 +199,9 @@ def trace_network(path: Path, features: str, size: int) -> TracedNetwork:
         concrete = tf.function(features_and_scores).get_concrete_function(
             tf.TensorSpec((None, *shape), tf.float32, "image")
         )
-    except (ValueError, TypeError, tf.errors.OpError) as error:
+    except LOAD_ERRORS as error:
         raise PicaptionError(
-            f"{path}: it does not take pictures of {list(shape)}: {str(error).splitlines()[0]}"
+            f"{path}: it does not take pictures of {list(shape)}: {describe_cause(error)}"
         ) from None
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     scores = frozen.outputs[-1]

@@ -275,7 +275,7 @@ def test_squash_is_stretch_with_a_warning(tmp_path, tflite_file, labels_file, co
             ["{file}", "--names", "{folder}/absent.txt", "--pixels", "0..1"],
             "absent.txt: cannot read the names",
         ),
-        (["{folder}/text.tflite"], "text.tflite: not a .tflite file"),
+        (["{folder}/text.tflite"], "text.tflite: neither a .tflite file nor one of Keras"),
         (
             ["{folder}", "--pixels", "0..1"],
             "--names, --pixels, --size, --head and --mapping are about others' classifiers; "

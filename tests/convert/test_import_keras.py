@@ -1,6 +1,9 @@
 """Keras classifiers from elsewhere become bundles that say the same."""
 
 import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -47,6 +50,33 @@ def test_the_bundle_says_what_the_model_says(data, photos, tmp_path, suffix, pre
         np.testing.assert_allclose(recognizer.class_scores(image), exact, atol=tolerance)
     assert recognizer(photos["cat"]).classes[0].name in LABELS
     assert recognizer.model.metadata.name == "trees"
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
+def test_swish_whose_gradients_are_its_own(data, tmp_path, suffix):
+    swish = keras.layers.Dense(8, "swish")
+    path = save(classifier(middle=swish), tmp_path, suffix)
+    agreement = convert_keras(path, tmp_path / "out.tflite", data / "images", TREES)
+    assert agreement.top == 1
+    assert agreement.classes < 0.02
+
+
+def test_a_command_on_such_a_network_prints_its_result_alone(data, tmp_path):
+    path = save(classifier(middle=keras.layers.Dense(8, "swish")), tmp_path, ".keras")
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    code = "from picaption.device.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "convert", path, "--names", tmp_path / "labels.txt"]
+        + ["--pixels", "0..1", "--representative", data / "images", "--output", tmp_path / "out"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{tmp_path / 'out'}: 0.0")
+    assert result.stderr == ""
 
 
 def test_logits_and_a_size_of_ones_own(data, photos, tmp_path):

@@ -181,7 +181,8 @@ def test_its_features_teach_classes_of_class_folders(root, external_settings, ph
     [
         ({"network": "./none"}, r"network = './none': there is no .*none; give a .keras"),
         ({"network": "names/x.keras"}, "there is no"),
-        ({"network": "captions.token.txt/"}, "cannot load it as a Keras model"),
+        ({"network": "captions.token.txt/"}, "nor one of Keras: it does not begin as one does"),
+        ({"network": "./folders"}, "no SavedModel: there is no saved_model.pb here"),
         (
             {"features": "pol"},
             "features = 'pol': trees.keras has no such layer; its last are .*stem_1, pool, "

@@ -1,0 +1,300 @@
+"""Networks that others trained, from the files of Keras and from SavedModels.
+
+Files of older versions of Keras, and of models trained in 16 bits, are brought to what this one
+opens, and to floating point of 32 bits, in a copy.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import tensorflow as tf
+
+from picaption.device.errors import PicaptionError
+
+from .file_format import keras_suffix, unknown_file
+
+#: What Keras and TensorFlow raise for files that they do not open, and for calls that fail.
+LOAD_ERRORS = (
+    ValueError,
+    OSError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    tf.errors.OpError,
+)
+
+#: What a model with code of its own needs.
+_EXPORT_ADVICE = (
+    "export the model as a SavedModel with model.export(FOLDER), where that is known, and give "
+    "the folder"
+)
+#: What Keras' messages mean; {} is what the pattern's group found.
+_KNOWN_CAUSES = (
+    (
+        r"(?:Could not locate|Unknown) (?:class|layer|function|activation function)[: ]+'?(\w+)'?",
+        "it has {}, which Keras does not have: " + _EXPORT_ADVICE,
+    ),
+    (
+        r"deserialization of a (`Lambda`) layer",
+        "it has a Lambda layer, a program inside the file, which is not run: " + _EXPORT_ADVICE,
+    ),
+    (
+        r"(No model config) found",
+        "it holds weights without a network: save the whole model with model.save",
+    ),
+    (
+        r"(truncated file|Unable to (?:synchronously )?open|not a zip file|Bad CRC|Truncated)",
+        "the file is cut short or damaged; copy it again",
+    ),
+)
+#: The longest cause that an error quotes.
+_QUOTED = 300
+#: The dtypes and policies of training in 16 bits.
+_HALF_TYPES = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+#: Layers whose configuration has groups in Keras 2 alone, where they can only be 1.
+_UNGROUPED = re.compile(r"(?:Depthwise|Separable)Conv\dD|Conv\dDTranspose")
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A classifier of images as its file holds it.
+
+    Attributes:
+        call: Returns the scores of images, float32 [N, H, W, 3].
+        input_shape: (H, W, 3).
+        model: None for a SavedModel.
+        takes_integers: Whether it takes pixels as whole numbers, 0 to 255.
+    """
+
+    call: Callable[[Any], Any]
+    input_shape: tuple[int, ...]
+    model: keras.Model | None
+    takes_integers: bool = False
+
+    def check_pixels(self, path: Path, pixels: str) -> None:
+        """Raise PicaptionError, which begins with `path`, where it cannot take that range.
+
+        Args:
+            path: Its file.
+            pixels: One of picaption.models.settings.PIXELS.
+        """
+        if self.takes_integers and pixels != "0..255":
+            raise PicaptionError(
+                f"{path}: it takes pixels as whole numbers, whose range is 0..255, not {pixels}"
+            )
+
+
+def load_network(path: Path, size: int | None = None) -> LoadedNetwork:
+    """Load a Keras file or SavedModel.
+
+    Args:
+        path: The file, or the SavedModel's folder.
+        size: The side of its images, where it takes any.
+
+    Raises:
+        PicaptionError: It cannot be loaded, or is no classifier of images in three colours.
+    """
+    suffix = keras_suffix(path)
+    if suffix is None:
+        raise unknown_file(path)
+    try:
+        if suffix:
+            network, inputs, outputs = _load_keras_file(path, suffix)
+        else:
+            network, inputs, outputs = _load_saved_model(path)
+    except LOAD_ERRORS as error:
+        raise PicaptionError(
+            f"{path}: cannot load it as a Keras model: {describe_cause(error)}"
+        ) from None
+    if inputs != 1 or outputs != 1:
+        raise PicaptionError(
+            f"{path}: it takes {inputs} inputs and gives {outputs} outputs; a classifier takes a "
+            "picture and gives scores"
+        )
+    shape = list(network.input_shape)
+    if len(shape) != 4 or shape[3] != 3:
+        raise PicaptionError(
+            f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, "
+            "width, 3]"
+        )
+    if size:
+        shape[1:3] = [shape[1] or size, shape[2] or size]
+    if None in shape[1:]:
+        raise PicaptionError(
+            f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with "
+            "--size"
+        )
+    return replace(network, input_shape=tuple(shape[1:]))
+
+
+def describe_cause(error: Exception) -> str:
+    """Return one line with the cause of an error that Keras or TensorFlow raised."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip()
+    for pattern, meaning in _KNOWN_CAUSES:
+        match = re.search(pattern, text)
+        if match:
+            return meaning.format(match[1])
+    # The causes stand behind what they led to, and what was passed behind them.
+    in_call = re.findall(r"Exception encountered when calling (?:layer )?(.+?)\.?\n+\s*(.+)", text)
+    if in_call:
+        layer, cause = in_call[-1]
+        return f"{layer.removesuffix('.call()')}: {cause.strip()[:_QUOTED]}"
+    cause = text.rpartition("Exception encountered: ")[2]
+    lines = [line.strip() for line in cause.splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return (lines[-1] if lines[0] == "in user code:" else lines[0])[:_QUOTED]
+
+
+def _load_saved_model(path: Path) -> tuple[LoadedNetwork, int, int]:
+    """Return a SavedModel, with its batch axis, and how many inputs and outputs it has."""
+    loaded = tf.saved_model.load(str(path))
+    name = _signature_name(path, list(loaded.signatures))
+    signature = loaded.signatures[name]
+    _check_no_assignments(path, signature)
+    specs = signature.structured_input_signature[1]
+    outputs = list(signature.structured_outputs)
+    if len(specs) != 1:
+        return LoadedNetwork(signature, (), None), len(specs), len(outputs)
+    ((input_name, spec),) = specs.items()
+
+    def call(images: Any) -> Any:
+        # By way of `loaded`: its variables live as long as it does.
+        function = loaded.signatures[name]
+        return function(**{input_name: tf.cast(images, spec.dtype)})[outputs[0]]
+
+    shape = tuple(spec.shape) if spec.shape.rank is not None else ()
+    network = LoadedNetwork(call, shape, None, spec.dtype.is_integer)
+    return network, 1, len(outputs)
+
+
+def _signature_name(path: Path, names: list[str]) -> str:
+    """Return the signature of a SavedModel that classifies: the usual one, or the only one."""
+    usual = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+    if usual in names:
+        return usual
+    if len(names) == 1:
+        return names[0]
+    have = f"it has the signatures {', '.join(names)}" if names else "it has no signature"
+    raise PicaptionError(
+        f"{path}: {have}, and which one takes a picture is not known: export it with "
+        "model.export(FOLDER)"
+    )
+
+
+def _check_no_assignments(path: Path, signature: Any) -> None:
+    """Raise PicaptionError where a SavedModel's function changes variables.
+
+    One that was exported with layers for augmentation draws other numbers for every image.
+    """
+    graph = signature.graph.as_graph_def()
+    nodes = [*graph.node]
+    for function in graph.library.function:
+        nodes += function.node_def
+    for node in nodes:
+        if re.fullmatch(r"Assign\w*VariableOp", node.op):
+            layer = next((part for part in node.name.split("/") if "random" in part), node.name)
+            raise PicaptionError(
+                f"{path}: it was exported as it is trained, with augmentation or other layers that "
+                f"change with every picture ({layer}): give the model's own file, from "
+                "model.save('NAME.keras'), or export a model without these layers"
+            )
+
+
+def _load_keras_file(path: Path, suffix: str) -> tuple[LoadedNetwork, int, int]:
+    """Return a Keras model, with its batch axis, and how many inputs and outputs it has."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, f"network{suffix}")
+        _copy_for_this_keras(path, copy)
+        model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+    _fix_seeds(model)
+    # As at inference: augmentation does nothing.
+    network = LoadedNetwork(partial(model, training=False), model.inputs[0].shape, model)
+    return network, len(model.inputs), len(model.outputs)
+
+
+def _copy_for_this_keras(path: Path, copy: Path) -> None:
+    """Copy a Keras file, by the suffix of `copy`, its configuration as this Keras takes it.
+
+    Where the configuration stays as it is, the copy is a link.
+    """
+    if copy.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            before = json.loads(archive.read("config.json"))
+    else:
+        with h5py.File(path) as file:
+            before = json.loads(file.attrs.get("model_config", "null"))
+    after = _modernize(before)
+    if after == before:
+        copy.symlink_to(path.absolute())
+        return
+    if copy.suffix == ".h5":
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
+            file.attrs["model_config"] = json.dumps(after)
+        return
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as changed:
+        for member in archive.infolist():
+            if member.filename == "config.json":
+                changed.writestr(member, json.dumps(after))
+                continue
+            with archive.open(member) as source, changed.open(member, "w") as target:
+                shutil.copyfileobj(source, target)
+
+
+def _modernize(config: Any) -> Any:
+    """Return a part of a model's configuration without groups of Keras 2, and with 32 bits."""
+    if isinstance(config, list):
+        return [_modernize(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    changed = {key: _modernize(part) for key, part in config.items()}
+    if "dtype" in config:
+        changed["dtype"] = _full_precision(config["dtype"])
+    layer = changed.get("config")
+    is_ungrouped = _UNGROUPED.fullmatch(str(config.get("class_name")))
+    if is_ungrouped and isinstance(layer, dict) and layer.get("groups") == 1:
+        del layer["groups"]
+    return changed
+
+
+def _full_precision(dtype: Any) -> Any:
+    """Return float32 for the dtype or dtype policy of a configuration that is of 16 bits."""
+    name = dtype
+    if isinstance(dtype, dict):
+        name = (dtype.get("config") or {}).get("name")
+        if dtype.get("class_name") == "Policy" and name == "float32":  # As Keras 2 writes it.
+            return name
+    if name in _HALF_TYPES:
+        return "float32"
+    return dtype
+
+
+def _fix_seeds(model: keras.Model) -> None:
+    """Let layers that draw random numbers draw the same ones always.
+
+    Some draw, and count their draws in a variable, at inference too, where they use none; a
+    function with that in it cannot be frozen.
+    """
+    for layer in model._flatten_layers():
+        for generator in getattr(layer, "_seed_generators", ()):
+            generator.next = _constant_seed
+
+
+def _constant_seed(ordered: bool = True) -> Any:
+    """Return a seed, as keras.random.SeedGenerator.next does."""
+    return keras.ops.convert_to_tensor((0, 0), dtype="uint32")
