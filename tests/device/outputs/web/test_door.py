@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from picaption.device.outputs.web import door as door_module
-from picaption.device.outputs.web.door import MAX_WAITING_PER_ADDRESS, Door, parse_head
+from picaption.device.outputs.web.door import Door, parse_head
 from tests.device.fakes.web_client import TOKEN, ask, feeding, port_of, until
 
 REFUSAL = PlainTextResponse("no\n", 401, {"X-Why": "token"})
@@ -135,13 +135,15 @@ def test_who_sends_no_request_in_time_is_dropped():
     assert run_door(client, request_seconds=0.3) == []
 
 
-def test_an_address_holds_no_more_than_its_share_and_the_newest_stay():
+def test_an_address_holds_no_more_than_its_share_and_the_newest_stay(monkeypatch):
+    monkeypatch.setattr(door_module, "MAX_WAITING_PER_ADDRESS", 20)
+
     async def client(door, connect):
-        connections = [connect() for _ in range(MAX_WAITING_PER_ADDRESS + 10)]
-        while door.waiting < MAX_WAITING_PER_ADDRESS:
+        connections = [connect() for _ in range(30)]
+        while door.waiting < 20:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
-        assert door.waiting == MAX_WAITING_PER_ADDRESS
+        assert door.waiting == 20
         for connection in connections[:10]:
             assert await end_of(connection, 1) == b""
         connections[-1].send(b"GET /?token=right HTTP/1.0\r\n\r\n")

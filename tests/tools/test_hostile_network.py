@@ -1,0 +1,19 @@
+"""The program that measures what hostile connections cost, for a moment."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_comes_while_others_hold_on():
+    command = [sys.executable, ROOT / "tools/hostile_network.py"]
+    command += ["--connections", "200", "--pairs", "1", "--seconds", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["connections"] == 200 and figures["opened_a_second"] >= 100
+    assert figures["page_failures"] == 0 and figures["page_seconds_max"] < 5
+    assert figures["frames_a_second_attacked"] > 0
