@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from picaption.device.atomic import require_other_files
+from picaption.device.bundle.archive import require_bundle_or_none
 from picaption.device.bundle.metadata import HEAD_TYPES, RESIZE_RULES
 from picaption.device.errors import PicaptionError
 from picaption.models.backend import load_keras
@@ -163,6 +165,11 @@ def convert_command(
     .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay as
     they are.
     """
+    require_other_files(
+        {"--output": output, "--report": report},
+        {"MODEL": model, "--names": names, "--representative": representative, **vars(data)},
+    )
+    require_bundle_or_none(output)
     classifier = ImportOptions(_read_labels(names), pixels, resize, head, size)
     options = ConversionOptions(
         precision=precision,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from .atomic import require_other_files
 from .config.options import options
 from .config.settings import SECRETS, Config
 from .config.toml import LoadedConfig, load_config, to_toml
@@ -315,6 +316,10 @@ def bench_command(
     from .bench.bench import bench, check_output_files, parse_threads, write_report
 
     check_output_files(json_file if json_file != "-" else None, page)
+    require_other_files(
+        {"--json": json_file, "--html": page},
+        {"--bundle": bundle, "--source": source} | {path: path for path in accuracy},
+    )
     if compare:
         from .bench.compare import compare_files
 

@@ -194,11 +194,20 @@ def evaluate_command(
     import json
     import os
 
-    from picaption.device.atomic import write_text
+    from picaption.device.atomic import require_other_files, write_text
     from picaption.device.errors import PicaptionError
 
     from .files import need_folder
 
+    require_other_files(
+        {
+            "--json": json_file,
+            "--predictions": predictions_file,
+            "--gallery": gallery,
+            "--reliability": reliability,
+        },
+        {"MODEL": model, **vars(data)},
+    )
     check_selection(data, with_gallery=bool(gallery))
     if draw and not gallery:
         raise PicaptionError("--draw chooses the pictures of a gallery: give --gallery")

@@ -17,7 +17,8 @@ ROOM_NEEDS = {"device": (), "models": ("device",), "convert": ("models", "device
 #: only. Inside a sub-package, imports make no circle.
 LAYERS = {
     "device": [
-        ["errors", "log", "atomic", "board", "json_form", "html_page", "opencv_path"],
+        ["errors"],
+        ["log", "atomic", "board", "json_form", "html_page", "opencv_path"],
         ["cli", "images", "addresses"],
         ["config", "bundle", "sources"],
         ["recognition"],

@@ -75,10 +75,28 @@ def write_bundle(path: str | Path, contents: Contents) -> None:
     """Write a bundle, completely or not at all; equal contents make equal files.
 
     Raises:
-        PicaptionError: The file cannot be written.
+        PicaptionError: The file cannot be written, or holds something else.
     """
+    require_bundle_or_none(path)
     with write_errors(path):
         write_bytes(path, bundle_bytes(contents))
+
+
+def require_bundle_or_none(path: str | Path) -> None:
+    """Check that a bundle may be written to a path: it replaces nothing but .tflite files.
+
+    Raises:
+        PicaptionError: There is a file that is none, such as a picture or a Keras model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return
+    with write_errors(path), open(path, "rb") as file:
+        start = file.read(8)
+    if start and start[4:] != GRAPH_MAGIC:
+        raise PicaptionError(
+            f"{path} holds something else than a bundle, which would be lost; give another path"
+        )
 
 
 def read_bundle(path: str | Path) -> Contents:

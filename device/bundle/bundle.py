@@ -26,7 +26,13 @@ import numpy as np
 
 from ..atomic import write_bytes
 from ..errors import PicaptionError
-from .archive import Contents, bundle_bytes, read_bundle, write_errors
+from .archive import (
+    Contents,
+    bundle_bytes,
+    read_bundle,
+    require_bundle_or_none,
+    write_errors,
+)
 from .prompts import encode_prompts
 from .runtime import make_interpreter
 
@@ -289,6 +295,7 @@ def write_checked(
     Raises:
         PicaptionError: The file cannot be written, or the bundle contradicts itself.
     """
+    require_bundle_or_none(path)
     unchecked = Path(f"{path}.unchecked")
     try:
         with write_errors(path):

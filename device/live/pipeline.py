@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from ..atomic import require_other_files
 from ..bundle.bundle import default_bundle
 from ..config.settings import Config, expand_home
 from ..errors import PicaptionError
@@ -107,7 +108,7 @@ class Pipeline:
         open_recognizer: Callable[[Config], Recognizer] = open_configured_recognizer,
         outputs: Mapping[str, OutputModule] = OUTPUTS,
     ) -> None:
-        config = expand_home(config)
+        config = _checked(config)
         self.sinks = {}
         self._source_opener = open_source
         self._recognizer_opener = open_recognizer
@@ -128,7 +129,7 @@ class Pipeline:
         Only what has changed is replaced. A part that cannot be opened stays as it was, which is
         logged.
         """
-        config = expand_home(config)
+        config = _checked(config)
         before = self.config
         bundle_changed = self._bundle_state != _bundle_state(config)
         if bundle_changed or _differ(before, config, RECOGNIZER_SETTINGS):
@@ -221,6 +222,15 @@ class Pipeline:
         """Log that a part cannot be opened; return `config` with its settings as they were."""
         logger.error("%s; %s stays as it was", error, part)
         return replace(config, **{name: getattr(self.config, name) for name in settings})
+
+
+def _checked(config: Config) -> Config:
+    """Return the settings with whole paths; raise PicaptionError if an output is an input."""
+    config = expand_home(config)
+    inputs = {name: getattr(config, name) for name in ("source", "bundle", "mqtt_ca")}
+    inputs["bundle"] = inputs["bundle"] or default_bundle()
+    require_other_files({"--json": config.json, "--video": config.video}, inputs)
+    return config
 
 
 def _differ(left: Config, right: Config, settings: Sequence[str]) -> bool:

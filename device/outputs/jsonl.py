@@ -68,6 +68,7 @@ class JsonLines:
 
     def _open(self) -> None:
         try:
+            _require_json_lines(self._path)
             _repair_last_line(self._path)
             self._file = FileIO(self._path, "ab")
         except OSError as error:
@@ -106,6 +107,16 @@ class JsonLines:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _require_json_lines(path: str) -> None:
+    """Raise PicaptionError if a file begins otherwise than JSON lines do."""
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        start = file.read(BLOCK_BYTES).lstrip(b"\0\n")
+    if start and not start.startswith((b"{", b'"')):
+        raise PicaptionError(f"{path} holds something else than JSON lines; give another path")
 
 
 def _repair_last_line(path: str) -> None:

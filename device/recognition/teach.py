@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bundle.archive import Contents, read_bundle
+from ..bundle.archive import Contents, read_bundle, require_bundle_or_none
 from ..bundle.bundle import Bundle, write_checked
 from ..bundle.metadata import Guidance, Silence
 from ..bundle.vocabulary import Vocabulary
@@ -105,6 +105,7 @@ def teach(
     Raises:
         PicaptionError: the images or the bundle are unusable.
     """
+    require_bundle_or_none(output)
     contents = read_bundle(base)
     labels, images, skipped = find_class_images(folder)
     recognizer = Recognizer(Bundle(base, threads))

@@ -4,7 +4,14 @@ import os
 
 import pytest
 
-from picaption.device.atomic import atomic_write, partial_path, write_bytes, write_text
+from picaption.device.atomic import (
+    atomic_write,
+    partial_path,
+    require_other_files,
+    write_bytes,
+    write_text,
+)
+from picaption.device.errors import PicaptionError
 
 
 def test_a_file_is_replaced_once_it_is_complete(tmp_path):
@@ -42,3 +49,15 @@ def test_bytes_and_text(tmp_path):
     write_text(tmp_path / "text", "Bär\n")
     assert (tmp_path / "bytes").read_bytes() == b"\0\1"
     assert (tmp_path / "text").read_bytes() == "Bär\n".encode()
+
+
+def test_an_output_is_no_input_by_any_name(tmp_path):
+    path = tmp_path / "captions.txt"
+    path.write_text("read")
+    (tmp_path / "link.txt").symlink_to(path)
+    inputs = {"--captions": path, "--images": tmp_path, "limit": 3, "--labels": None}
+    detour = f"{tmp_path}/../{tmp_path.name}/link.txt"
+    for output in (path, str(path), tmp_path / "link.txt", detour):
+        with pytest.raises(PicaptionError, match="--predictions .* would overwrite .*captions.txt"):
+            require_other_files({"--predictions": output}, inputs)
+    require_other_files({"--json": "-", "--predictions": tmp_path / "new", "--html": None}, inputs)

@@ -19,7 +19,7 @@ from picaption.device.bundle.archive import (
     stored_hash,
     write_bundle,
 )
-from picaption.device.bundle.bundle import Bundle
+from picaption.device.bundle.bundle import Bundle, write_checked
 from picaption.device.bundle.metadata import to_json
 from picaption.device.bundle.names import NamedClass
 from picaption.device.bundle.runtime import make_interpreter
@@ -293,3 +293,15 @@ def test_malformed_names_are_refused(path):
     parts = {name: members(path)[name] for name in MEMBERS} | {"names.tsv": b"n1\ttabby cat\n"}
     rewrite(path, parts | {HASH: content_hash(GRAPH, parts).encode()}, fitting_hash=False)
     refused(path, "its words are not valid: line 1 of the names has 2 columns, not 4")
+
+
+def test_a_bundle_replaces_nothing_but_a_bundle(path, tmp_path):
+    contents = read_bundle(path)
+    write_bundle(path, contents)
+    (tmp_path / "empty.tflite").touch()
+    write_bundle(tmp_path / "empty.tflite", contents)
+    for write in (write_bundle, write_checked):
+        (tmp_path / "cat.jpg").write_bytes(b"\xff\xd8\xff\xe0 JFIF")
+        with pytest.raises(PicaptionError, match="cat.jpg holds something else than a bundle"):
+            write(tmp_path / "cat.jpg", contents)
+        assert (tmp_path / "cat.jpg").read_bytes() == b"\xff\xd8\xff\xe0 JFIF"

@@ -188,3 +188,13 @@ def test_the_schema_refuses_what_is_not_a_recognition(change):
     jsonschema.validate(recognition().to_json(), SCHEMA)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(recognition().to_json() | change, SCHEMA)
+
+
+@pytest.mark.parametrize("output", ["json", "video"])
+def test_no_output_is_the_source_or_the_bundle(tmp_path, monkeypatch, output):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "film.mp4").write_bytes(b"a film")
+    for name in ("source", "bundle"):
+        config = Config(**{name: f"{tmp_path}/film.mp4", output: "~/film.mp4"})
+        with pytest.raises(PicaptionError, match=f"--{output} .* would overwrite .*[(]{name}[)]"):
+            Pipeline(config)

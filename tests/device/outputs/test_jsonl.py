@@ -111,3 +111,11 @@ def test_json_lines_into_a_folder_that_is_not_there(tmp_path):
     for path in (tmp_path / "absent" / "said.jsonl", tmp_path):
         with pytest.raises(PicaptionError, match="cannot be written"):
             JsonLines(path)
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0", b"two words\n", b"\0\0\xff\xd8"])
+def test_a_file_of_another_kind_is_not_added_to(tmp_path, data):
+    (tmp_path / "cat.png").write_bytes(data)
+    with pytest.raises(PicaptionError, match="something else than JSON lines"):
+        JsonLines(tmp_path / "cat.png")
+    assert (tmp_path / "cat.png").read_bytes() == data
