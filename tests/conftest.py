@@ -9,6 +9,16 @@ import pytest
 from tests import tiny
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """A cache folder of the tests' own: what they check is not remembered for the user."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.delenv("CACHE_DIRECTORY", raising=False)
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def photos():
     """The demo photographs that have captions here, uint8 RGB, by name."""

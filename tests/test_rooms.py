@@ -22,6 +22,7 @@ LAYERS = {
         ["cli", "images", "addresses"],
         ["config", "bundle", "sources"],
         ["recognition"],
+        ["trial"],
         ["outputs"],
         ["live"],
         ["system"],

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..atomic import write_bytes
 from ..errors import PicaptionError
@@ -61,6 +62,14 @@ class Contents:
     labels: tuple[str, ...]
     vocabulary: Vocabulary | None
     names: tuple[NamedClass, ...] = ()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells a bundle from every other: the hash of its content, and where its graph ends."""
+
+    sha256: str
+    graph_bytes: int
 
 
 def content_hash(graph: bytes, members: Mapping[str, bytes]) -> str:
@@ -117,7 +126,7 @@ def parse_bundle(data: bytes, path: str | Path) -> Contents:
     if data[4:8] != GRAPH_MAGIC:
         raise PicaptionError(f"{path}: not a bundle: it does not begin as a .tflite file does")
     try:
-        graph, members = _split(data)
+        graph, members = split_bundle(data)
     except _ARCHIVE_ERRORS:
         if ZIP_MAGIC not in data:
             raise PicaptionError(
@@ -141,9 +150,23 @@ def parse_bundle(data: bytes, path: str | Path) -> Contents:
     return Contents(graph, metadata, labels, vocabulary, names)
 
 
+def read_identity(file: str | Path | BinaryIO) -> Identity:
+    """Return the Identity that stands in a bundle, which parse_bundle has accepted.
+
+    Raises:
+        PicaptionError: There is no archive in the file.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            start = min(info.header_offset for info in archive.infolist())
+            return Identity(archive.read(HASH).decode("ascii").strip(), start)
+    except _ARCHIVE_ERRORS:
+        raise PicaptionError(f"{file}: the bundle is cut short or damaged; copy it again") from None
+
+
 def stored_hash(data: bytes) -> str:
     """Return the hash that stands in a bundle's bytes, which parse_bundle has accepted."""
-    return _split(data)[1][HASH].decode("ascii").strip()
+    return read_identity(io.BytesIO(data)).sha256
 
 
 def read_bytes(path: str | Path, description: str = "it") -> bytes:
@@ -187,14 +210,19 @@ def bundle_bytes(contents: Contents) -> bytes:
     if contents.names:
         members[NAMES] = names_text(contents.names).encode()
     members[HASH] = content_hash(contents.graph, members).encode()
-    file = io.BytesIO(contents.graph)
+    return zip_bundle(contents.graph, members)
+
+
+def zip_bundle(graph: bytes, members: Mapping[str, bytes]) -> bytes:
+    """Return a graph with an archive of these members behind it."""
+    file = io.BytesIO(graph)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
-def _split(data: bytes) -> tuple[bytes, dict[str, bytes]]:
+def split_bundle(data: bytes) -> tuple[bytes, dict[str, bytes]]:
     """Return a bundle's graph and its archive's members."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = {name: archive.getinfo(name) for name in (*MEMBERS, HASH)}

@@ -29,12 +29,14 @@ from ..errors import PicaptionError
 from .archive import (
     Contents,
     bundle_bytes,
-    read_bundle,
+    parse_bundle,
+    read_bytes,
     require_bundle_or_none,
     write_errors,
 )
 from .prompts import encode_prompts
 from .runtime import make_interpreter
+from .trust.trust import need_trust, remember_made_here
 
 #: Runs a signature: inputs by name -> outputs by name.
 Runner = Callable[..., dict[str, np.ndarray]]
@@ -53,6 +55,23 @@ class Encoded:
     features: np.ndarray
     context: np.ndarray | None
     tags: np.ndarray | None
+
+
+def _read_trusted(path: str | Path, trusted: bool) -> Contents:
+    """Return the contents of a bundle that may be opened: one that is `trusted`, known or tried."""
+    data = read_bytes(path, "the bundle")
+    contents = parse_bundle(data, path)
+    if not trusted:
+        need_trust(data, contents.graph, path, _shipped_bundle())
+    return contents
+
+
+def _shipped_bundle() -> Path | None:
+    """Return the path of the shipped bundle, None if it is not installed."""
+    try:
+        return default_bundle()
+    except PicaptionError:
+        return None
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -88,6 +107,8 @@ class Bundle:
         threads: How many threads the runtime computes with; None: its own choice.
         wrap_runner: Takes the name and the runner of a signature, called with its inputs by name,
             and returns what is called in its place: to measure or to record it.
+        trusted: Open it at once. A bundle that this machine does not know is otherwise checked
+            and tried in a child process first (picaption.device.bundle.trust).
 
     Attributes:
         path: The path of the file.
@@ -111,8 +132,9 @@ class Bundle:
         path: str | Path,
         threads: int | None = None,
         wrap_runner: Callable[[str, Runner], Runner] | None = None,
+        trusted: bool = False,
     ) -> None:
-        contents = read_bundle(path)
+        contents = _read_trusted(path, trusted)
         self.path = Path(path)
         self.metadata = contents.metadata
         self.labels = contents.labels
@@ -124,7 +146,7 @@ class Bundle:
             self._runners: dict[str, Any] = {
                 name: self.interpreter.get_signature_runner(name) for name in names
             }
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, MemoryError) as error:
             reason = str(error).partition("\n")[0]
             raise PicaptionError(f"{path}: its graph cannot be used here: {reason}") from None
         self._history_dtype: Any = np.int32
@@ -142,7 +164,7 @@ class Bundle:
         Args:
             image: uint8 RGB [H, W, 3] of the shape in the metadata.
         """
-        outputs = self._runners["encode"](image=image[None])
+        outputs = self._run("encode", image=image[None])
         tags = outputs.get("tags")
         if tags is not None:
             tags = tags[0]
@@ -159,7 +181,7 @@ class Bundle:
             float32 [N, V].
         """
         history = history.astype(self._history_dtype, copy=False)
-        logits = self._runners["next_word"](history=history, context=context)["logits"]
+        logits = self._run("next_word", history=history, context=context)["logits"]
         # Not in the graph: there, int8 log-probabilities would come in steps of 1/16.
         return log_softmax(logits)
 
@@ -178,7 +200,7 @@ class Bundle:
         if self._takes_words:
             assert word_evidence is not None
             inputs["caption"] = word_evidence[None]
-        return self._runners["classify"](**inputs)["scores"][0]
+        return self._run("classify", **inputs)["scores"][0]
 
     def name_scores(self, features: np.ndarray) -> np.ndarray:
         """Return the probabilities of the names, float32 [names], which sum to 1.
@@ -186,7 +208,15 @@ class Bundle:
         Args:
             features: float32 [1, F].
         """
-        return self._runners["name"](features=features)["scores"][0]
+        return self._run("name", features=features)["scores"][0]
+
+    def _run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what a signature makes of its inputs."""
+        try:
+            return self._runners[signature](**inputs)
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise PicaptionError(f"{self.path}: its {signature} fails: {reason}") from None
 
     def _check(self) -> None:
         """Raise PicaptionError unless the graph is what metadata and words promise."""
@@ -300,9 +330,11 @@ def write_checked(
     try:
         with write_errors(path):
             write_bytes(unchecked, bundle_bytes(contents))
-        bundle = Bundle(unchecked)
+        # Its graph was made here, of parts that were opened before.
+        bundle = Bundle(unchecked, trusted=True)
         if check is not None:
             check(bundle)
+        remember_made_here(unchecked)
         with write_errors(path):
             os.replace(unchecked, path)
     finally:

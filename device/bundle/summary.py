@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import PicaptionError
 from .archive import GRAPH_MAGIC, Contents, parse_bundle, read_bytes, stored_hash
 from .metadata import Silence
+from .trust.graph_check import check_graph
 
 #: How many labels, words, tags and prompts are shown of all.
 SHOWN = 5
@@ -153,9 +154,12 @@ def summarize(path: str | Path) -> Summary:
         sha256 = stored_hash(data)
         graph = contents.graph
     try:
+        check_graph(graph, allow_custom=True)
         signatures = _Graph(schema.ModelT.InitFromPackedBuf(graph, 0), schema).signatures()
-    except _GRAPH_ERRORS:
-        raise PicaptionError(f"{path}: the file is cut short or damaged; copy it again") from None
+    except _GRAPH_ERRORS as error:
+        raise PicaptionError(
+            f"{path}: the file is cut short or damaged: {error}; copy it again"
+        ) from None
     return Summary(str(path), contents, sha256, len(data), len(graph), signatures)
 
 
@@ -167,8 +171,8 @@ class _Graph:
         self._types = _names_by_value(schema.TensorType)
         operators = _names_by_value(schema.BuiltinOperator)
         self._codes = [
-            operators[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            for code in model.operatorCodes
+            _name_of(operators, max(code.builtinCode, code.deprecatedBuiltinCode))
+            for code in model.operatorCodes or ()
         ]
 
     def signatures(self) -> dict[str, SignatureSummary]:
@@ -231,7 +235,7 @@ class _Graph:
         tensor = subgraph.tensors[index]
         name = name or (tensor.name or b"").decode()
         shape = [] if tensor.shape is None else tensor.shape.tolist()
-        dtype = self._types[tensor.type]
+        dtype = _name_of(self._types, tensor.type)
         quantization = subgraph.tensors[index if quantized is None else quantized].quantization
         if not quantization or quantization.scale is None or not len(quantization.scale):
             return TensorSummary(name, shape, dtype)
@@ -248,6 +252,11 @@ class _Graph:
 def _names_by_value(enumeration: Any) -> dict[int, str]:
     """Return the lower-case names of one of the schema's enumerations."""
     return {value: name.lower() for name, value in vars(enumeration).items() if name[:1] != "_"}
+
+
+def _name_of(names: dict[int, str], value: int) -> str:
+    """Return the name of an enumeration's value; one newer than the schema here has its number."""
+    return names.get(value, str(value))
 
 
 def _named_tensors(tensors: Any) -> list[tuple[int, str | None]]:

@@ -79,6 +79,7 @@ RestartPreventExitStatus=2
 DynamicUser=yes
 SupplementaryGroups=video
 StateDirectory=picaption
+CacheDirectory=picaption
 WorkingDirectory=/var/lib/picaption
 UMask=0077
 
