@@ -218,7 +218,7 @@ def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> Set
 def read_saved_settings(path: Path) -> Settings | None:
     """Read the settings.json of a run's folder; None where it is not one of this version."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
         return Settings(**_rename_values(_rename_settings(values, path), path))
     except (ValueError, TypeError, AttributeError):
         return None
@@ -241,8 +241,7 @@ def _read_recipe(path: Path) -> dict[str, Any]:
 def _read_toml(path: Path) -> dict[str, Any]:
     """Return the table of a TOML file, its old names renamed."""
     try:
-        with open(path, "rb") as file:
-            values = tomllib.load(file)
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

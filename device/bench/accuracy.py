@@ -115,7 +115,7 @@ def read_accuracy(path: str | os.PathLike[str], digest: str, beam: int) -> dict[
 def read_json(path: str | os.PathLike[str], wanted: str) -> Any:
     """Return what a JSON file holds; raises PicaptionError, which asks for what is `wanted`."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PicaptionError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
     except ValueError:  # UnicodeDecodeError is one.

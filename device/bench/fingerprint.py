@@ -201,7 +201,9 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
         PicaptionError: it is not such a file.
     """
     try:
-        lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        lines = [
+            json.loads(line) for line in Path(path).read_text(encoding="utf-8-sig").splitlines()
+        ]
     except OSError as error:
         raise PicaptionError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except ValueError:

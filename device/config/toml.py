@@ -139,7 +139,7 @@ def _event_table(event: Event) -> dict[str, Any]:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a file's settings, and the origin of each of them: "picaption.toml:3"."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
         values = tomllib.loads(text)
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None

@@ -71,7 +71,7 @@ def firstrun_seed(boot: BootPartition, machine: Machine) -> dict[str, bytes]:
     command_line = boot.read("cmdline.txt") or b""
     return {
         f"{FOLDER}/firstrun.sh": script(machine).encode(),
-        "cmdline.txt": with_run(command_line.decode()).encode(),
+        "cmdline.txt": with_run(command_line.decode("utf-8-sig")).encode(),
     }
 
 

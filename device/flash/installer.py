@@ -356,7 +356,7 @@ def _write_settings(source: Path, target: Path) -> None:
     """Write the service's settings, which only its group may read; back up different ones."""
     if not source.exists():
         return
-    text = source.read_text(encoding="utf-8")
+    text = source.read_text(encoding="utf-8-sig")
     if target.exists() and target.read_text(encoding="utf-8") != text:
         shutil.copy2(target, f"{target}.before")
     write(target, text, 0o640)
@@ -366,7 +366,7 @@ def _write_settings(source: Path, target: Path) -> None:
 
 def _start_services(root: Path, current: Path) -> None:
     """Enable the services and start picaption; one that does not start is no reason to fail."""
-    settings = (root / SETTINGS).read_text(encoding="utf-8")
+    settings = (root / SETTINGS).read_text(encoding="utf-8-sig")
     # Only a source that names another camera, or the demo, needs no library of CSI cameras.
     needs_camera_library = not re.search(r'^source = "(?!auto|picamera2)', settings, re.MULTILINE)
     units = ["picaption-rollback.service"]

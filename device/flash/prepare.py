@@ -169,7 +169,7 @@ def earlier_token(boot: BootPartition) -> str:
     """Return the page's token that an earlier call has put onto a boot partition; "" without."""
     settings = boot.read(f"{FOLDER}/picaption.toml") or b""
     try:
-        return tomllib.loads(settings.decode()).get("token", "")
+        return tomllib.loads(settings.decode("utf-8-sig")).get("token", "")
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
         # The card was pulled out while it was written.
         return ""

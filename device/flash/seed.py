@@ -3,6 +3,7 @@
 It sets up the Pi and starts what sets up picaption.
 """
 
+import codecs
 from typing import Any
 
 import yaml
@@ -138,7 +139,7 @@ def _read_list(user_data: YamlMapping, name: str) -> list[Any]:
 
 def _read_mapping(boot: BootPartition, name: str) -> YamlMapping:
     """Return what a YAML file of the boot partition holds; {} if it is empty or missing."""
-    content = boot.read(name) or b""
+    content = (boot.read(name) or b"").removeprefix(codecs.BOM_UTF8)
     if name == "user-data" and content.strip() and not content.startswith(b"#cloud-config"):
         raise PicaptionError(
             "user-data: no #cloud-config, nothing can be added to it; make it one, or write the "

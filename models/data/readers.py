@@ -8,6 +8,9 @@ import csv
 import gzip
 import io
 import json
+import logging
+import os
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +22,8 @@ import numpy as np
 from picaption.device.bundle.names import parse_names
 from picaption.device.errors import PicaptionError
 from picaption.device.images import find_class_folders, find_images, read_image, resize
+
+logger = logging.getLogger(__name__)
 
 #: The captions, or the labels, of images by name.
 TextsByImage = dict[str, list[str]]
@@ -42,6 +47,11 @@ NOT_BORROWED_BY = frozenset(
     " ".join(name.split()) for name in f"{_OTHER_SENSES},{_GENERAL_WORDS}".split(",")
 )
 
+#: Names with the number of their line in front or, apart from them, behind.
+_NUMBERED = (
+    re.compile(r"(?P<number>\d{1,6})(?:\s*[,;:.)\t]\s*|\s+)(?P<name>\S.*)"),
+    re.compile(r"(?P<name>.*\S)\s*[,;\t]\s*(?P<number>\d{1,6})"),
+)
 #: How much of a malformed line an error quotes.
 _QUOTED = 60
 
@@ -111,18 +121,24 @@ def read_captions(
     Raises:
         PicaptionError: The input is malformed, or nothing is left.
     """
-    return _collect(read_caption_texts(captions), images, split, captions, "captions")
+    skipped: list[str] = []
+    texts = read_caption_texts(captions, skipped)
+    return _collect(texts, images, split, captions, "captions", skipped)
 
 
-def read_caption_texts(path: str | Path) -> TextsByImage:
+def read_caption_texts(path: str | Path, skipped: list[str] | None = None) -> TextsByImage:
     """Return the captions in a file of any layout of read_captions, without looking for images.
+
+    Args:
+        path: The file.
+        skipped: Gets a line for each caption that is left out.
 
     Raises:
         PicaptionError: The file is missing or malformed.
     """
     text = read_text(path, "captions")
     if text.lstrip().startswith("{"):
-        return read_coco(path, text)
+        return read_coco(path, text, skipped)
     header = text.partition("\n")[0].strip().lower()
     if header.replace(" ", "") == "image,caption":
         return read_kaggle(path, text)
@@ -241,32 +257,69 @@ def read_table(path: str | Path, text: str) -> TextsByImage:
     return texts
 
 
-def read_coco(path: str | Path, text: str) -> TextsByImage:
+def read_coco(path: str | Path, text: str, skipped: list[str] | None = None) -> TextsByImage:
     """Return the captions in COCO's captions JSON, with its `images` and `annotations`.
 
     Args:
         path: The file, for errors.
         text: Its content.
+        skipped: Gets a line for each image and annotation that is left out: one without a name or
+            a caption, or of an image that is not listed.
     """
     try:
         content = json.loads(text)
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        texts: TextsByImage = {name: [] for name in names.values()}
-        for annotation in content["annotations"]:
-            if annotation["caption"].strip():
-                texts[names[annotation["image_id"]]].append(annotation["caption"].strip())
-        if not all(isinstance(name, str) for name in texts):
-            raise TypeError("a file_name that is no text")
     except json.JSONDecodeError as error:
         raise PicaptionError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except ValueError as error:  # An integer of thousands of digits.
+        reason = str(error).partition(";")[0]
+        raise PicaptionError(f"{path}: its JSON cannot be read: {reason}") from None
     except RecursionError:
         raise PicaptionError(f"{path}: its JSON is nested too deeply for COCO captions") from None
-    except (KeyError, TypeError, AttributeError) as error:
+    left_out: list[str] = []
+    names: dict[int | str, str] = {}
+    entries = _coco_entries(content, "images")
+    for number, image in enumerate(entries, 1):
+        identifier = _coco_value(image, "id", (int, str))
+        name = _coco_value(image, "file_name", (str,))
+        if identifier is None or not name:
+            left_out.append(f"image {number} of {path}: it has no id or no file_name")
+        else:
+            names[identifier] = name
+    texts: TextsByImage = {name: [] for name in names.values()}
+    annotations = _coco_entries(content, "annotations")
+    used = 0
+    for number, annotation in enumerate(annotations, 1):
+        identifier = _coco_value(annotation, "image_id", (int, str))
+        caption = _coco_value(annotation, "caption", (str,))
+        if identifier is None or identifier not in names:
+            left_out.append(f"annotation {number} of {path}: its image_id is not among the images")
+            continue
+        if caption is None:
+            left_out.append(f"annotation {number} of {path}: it has no caption")
+            continue
+        used += 1
+        if caption.strip():
+            texts[names[identifier]].append(caption.strip())
+    if not names or (annotations and not used):
         raise PicaptionError(
             f"{path}: not in the layout of COCO captions (images with id and file_name, "
-            f"annotations with image_id and caption): {type(error).__name__} {error}"
-        ) from None
+            f"annotations with image_id and caption): {(left_out or ['it has no images'])[0]}"
+        )
+    if skipped is not None:
+        skipped += left_out
     return texts
+
+
+def _coco_entries(content: Any, name: str) -> list[Any]:
+    """Return a list of COCO's JSON; [] where there is none."""
+    entries = content.get(name) if isinstance(content, dict) else None
+    return entries if isinstance(entries, list) else []
+
+
+def _coco_value(entry: Any, name: str, types: tuple[type, ...]) -> Any:
+    """Return a value of one of COCO's images or annotations; None where it is of no such type."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if isinstance(value, types) else None
 
 
 def read_labels(
@@ -563,8 +616,48 @@ def read_mapping(path: str | Path) -> dict[str, list[str]]:
 
 
 def read_names(path: str | Path) -> tuple[str, ...]:
-    """Return the lines of a file of names, without blank ones at its end."""
-    return tuple(line.strip() for line in read_text(path, "names").rstrip().split("\n"))
+    """Return the names in a file, one a line, without blank ones at its end.
+
+    Numbers of the lines are taken off as without_line_numbers has it.
+    """
+    lines = read_text(path, "names").rstrip().split("\n")
+    return without_line_numbers(tuple(line.strip() for line in lines), path)
+
+
+def without_line_numbers(names: tuple[str, ...], source: str | Path) -> tuple[str, ...]:
+    """Return names without the numbers that stand on their lines, and log that.
+
+    "0 red", "1: red" and "red,0" are so: a number from 0 or 1 on, once each. They order the names.
+    Numbers that are otherwise belong to the names, and are logged as such.
+
+    Args:
+        names: One a line.
+        source: Where they are from, for the log.
+    """
+    for pattern in _NUMBERED:
+        matches = [pattern.fullmatch(name) for name in names]
+        numbered = {int(match["number"]): match["name"] for match in matches if match}
+        if len(names) < 2 or None in matches:
+            continue
+        first = min(numbered)
+        is_complete = first in (0, 1) and sorted(numbered) == list(range(first, first + len(names)))
+        ordered = tuple(numbered[number] for number in sorted(numbered))
+        if not is_complete or len(set(ordered)) < len(ordered):
+            logger.warning(
+                "%s: every name has a number (%r), which is not that of its line: it stays part of "
+                "the name",
+                source,
+                names[0],
+            )
+            return names
+        logger.warning(
+            "%s: the numbers on its lines are taken off: %r is called %r",
+            source,
+            names[0],
+            numbered[int(matches[0]["number"])] if matches[0] else "",
+        )
+        return ordered
+    return names
 
 
 def load_images(
@@ -666,7 +759,7 @@ def _collect(
             )
         if not texts.get(name):
             left_out.append(f"{name}: it has no {field} in {source}")
-        elif not path.is_file():
+        elif not os.path.isfile(path):  # Path.is_file raises for a name that is too long.
             left_out.append(f"{name}: there is no such picture in {images}")
         else:
             values: dict[str, Any] = {field: tuple(texts[name])}

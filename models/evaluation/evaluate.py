@@ -19,7 +19,7 @@ from picaption.device.recognition.stopwatch import Stopwatch
 from ..backend import load_keras
 from ..data.readers import Dataset, Record, read_identifiers
 from ..data.tokenizer import tokenize
-from ..language.arpa import read_arpa
+from ..language.arpa import is_arpa, read_arpa
 from ..language.shallow_fusion import CountedModel, ShallowFusion
 from .confidence_report import RatedCaptions, confidence_figures
 from .metrics import (
@@ -82,7 +82,7 @@ def load_recognizer(
         prior_weight: How much.
     """
     model: Model
-    if Path(path).suffix == ".arpa":
+    if not Path(path).is_dir() and is_arpa(path):
         counted, vocabulary = read_arpa(path)
         model = CountedModel(counted, vocabulary)
     elif Path(path).is_dir():

@@ -185,7 +185,7 @@ def main(
         raise PicaptionError(f"{bundle} has no thresholds of silence; give some by --thresholds")
     paths = list_images(folder)
     if names:
-        wanted = set(names.read_text(encoding="utf-8").split())
+        wanted = set(names.read_text(encoding="utf-8-sig").split())
         paths = [path for path in paths if path.name in wanted]
     if not paths:
         raise PicaptionError(f"none of the pictures that {names} names is in {folder}")

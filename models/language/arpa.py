@@ -9,13 +9,22 @@ and \end\ at last (https://www.speech.sri.com/projects/srilm/manpages/ngram-form
 back-off weight is that of w_1 ... w_n as a history. -99 stands for log 0.
 """
 
+import gzip
 import math
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from picaption.device import PicaptionError
-from picaption.device.bundle.vocabulary import END_ID, SPECIAL_WORDS, START_ID, Vocabulary
+from picaption.device.bundle.vocabulary import (
+    END_ID,
+    SPECIAL_WORDS,
+    START_ID,
+    UNKNOWN_ID,
+    Vocabulary,
+)
 
 from ..files import write_lines
 from .ngram import History, NGramModel, probability
@@ -27,6 +36,12 @@ _SEPARATOR = re.compile(f"[{_SEPARATORS}]+")
 _LOG_ZERO = -99
 #: Decimals of logarithms in a file.
 _DECIMALS = 9
+#: How gzip's files begin, and how far into a file the head of an ARPA file is looked for.
+_GZIP_MAGIC = b"\x1f\x8b"
+_HEAD_CHARACTERS = 4096
+UNKNOWN_WORD = SPECIAL_WORDS[UNKNOWN_ID]
+#: What other toolkits write for it.
+_UNKNOWN_SPELLINGS = ("<UNK>",)
 #: How much of a malformed line an error quotes.
 _QUOTED = 60
 
@@ -96,10 +111,33 @@ def read_arpa(path: str | Path) -> tuple[NGramModel, Vocabulary]:
             names the line.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with _open_text(path) as file:
             return _Reader(path, file).read()
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise PicaptionError(f"{path}: it is no whole gzip file; copy it again") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PicaptionError(f"{path}: cannot read this as an ARPA file: {error}") from None
+
+
+def is_arpa(path: str | Path) -> bool:
+    """Return whether a file is an ARPA file, compressed by gzip or not, by its name or content."""
+    if ".arpa" in Path(path).suffixes:
+        return True
+    try:
+        with _open_text(path) as file:
+            # Comments may stand before it.
+            return "\\data\\" in file.read(_HEAD_CHARACTERS).lower()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error):
+        return False
+
+
+def _open_text(path: str | Path) -> TextIO:
+    """Open a text file, unpacked if gzip has compressed it, without a byte order mark."""
+    with open(path, "rb") as file:
+        is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    if is_compressed:
+        return gzip.open(path, "rt", encoding="utf-8-sig")
+    return open(path, encoding="utf-8-sig")
 
 
 class _Reader:
@@ -139,7 +177,7 @@ class _Reader:
                 yield line_number, stripped
 
     def _advance(self) -> str:
-        """Go to the next line that is not empty and return it."""
+        """Go to the next line that is not empty and return it, a mark in small letters."""
         try:
             self._line_number, self._line = next(self._lines)
         except StopIteration:
@@ -147,6 +185,8 @@ class _Reader:
                 f"{self._path}: line {self._line_number}: the file ends without \\end\\: "
                 "it is no ARPA file or not all of one; get or write it again"
             ) from None
+        if self._line.startswith("\\"):
+            return self._line.lower()
         return self._line
 
     def _check(self, valid: bool, wrong: str) -> None:
@@ -161,7 +201,7 @@ class _Reader:
         totals: list[int] = []
         while self._advance() != "\\1-grams:":
             order = len(totals) + 1
-            match = re.fullmatch(rf"ngram +{order} *= *([0-9]{{1,12}})", self._line)
+            match = re.fullmatch(rf"ngram\s+{order}\s*=\s*([0-9]{{1,12}})", self._line)
             self._check(
                 match is not None, f"expected 'ngram {order}=' and a number, or '\\1-grams:'"
             )
@@ -197,12 +237,16 @@ class _Reader:
         expected = f"expected log10 of a probability, {order} words"
         if has_backoff:
             expected += " and perhaps a back-off weight"
-        is_weighted = has_backoff and len(words) == order + 1
+        is_weighted = len(words) == order + 1
+        if is_weighted and not has_backoff:
+            # Some toolkits write a weight of 1 there too, as KenLM reads it.
+            is_weighted = self._power_of_ten(words[-1], 99) == 1
         self._check(len(words) == order or is_weighted, expected)
         weight = None
         if is_weighted:
             weight = self._power_of_ten(words.pop(), 99)
-        return self._power_of_ten(logarithm, 0), words, weight
+        words = [UNKNOWN_WORD if word in _UNKNOWN_SPELLINGS else word for word in words]
+        return self._power_of_ten(logarithm, 0), words, weight if has_backoff else None
 
     def _power_of_ten(self, text: str, largest: int) -> float:
         try:
@@ -227,10 +271,7 @@ class _Reader:
             START_ID not in ngram[1:] and END_ID not in ngram[:-1],
             "<s> stands first only, and </s> last",
         )
-        self._check(
-            ngram[-2] in self._probabilities.get(ngram[:-2], ()) or ngram[:-1] == (START_ID,),
-            f"its history {' '.join(words[:-1])!r} is not among the {len(words) - 1}-grams",
-        )
+        # Its history may be missing among the shorter n-grams, as SRILM prunes: it backs off then.
         self._check(
             ngram[-1] not in self._probabilities.get(ngram[:-1], ()),
             "this n-gram stands there twice",

@@ -33,6 +33,11 @@ def test_a_file_sets_and_an_override_sets_it_again(recipe):
     )
 
 
+def test_a_byte_order_mark_is_no_part_of_a_recipe(recipe):
+    recipe.write_bytes(b"\xef\xbb\xbf" + recipe.read_bytes())
+    assert read_settings(recipe).epochs == 5
+
+
 def test_a_recipe_stands_on_its_base(recipe, tmp_path):
     derived = tmp_path / "order_3.toml"
     derived.write_text('base = "recipe.toml"\norder = 3\nepochs = 2\n')

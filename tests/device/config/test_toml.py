@@ -130,6 +130,12 @@ def test_a_mistake_is_named_with_its_line(write, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbfport = 8001\r\n")
+    assert load_config({}, path).config.port == 8001
+
+
 def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
     with pytest.raises(PicaptionError, match="absent.toml: cannot read the settings: No such file"):
         load_config({}, tmp_path / "absent.toml")

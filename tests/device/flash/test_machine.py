@@ -94,6 +94,8 @@ def test_public_keys_alone(tmp_path):
     path = tmp_path / "key.pub"
     path.write_text("# mine\nssh-ed25519 AAAAC3+/ anna@home\n\necdsa-sha2-nistp256 AAAA==\n")
     assert read_ssh_keys(path) == ("ssh-ed25519 AAAAC3+/ anna@home", "ecdsa-sha2-nistp256 AAAA==")
+    path.write_bytes(b"\xef\xbb\xbfssh-ed25519 AAAAC3+/ anna@home\r\n")  # As Notepad writes it.
+    assert read_ssh_keys(path) == ("ssh-ed25519 AAAAC3+/ anna@home",)
     for text, message in (
         ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "a private key, which belongs on no card"),
         ("", "no public keys"),

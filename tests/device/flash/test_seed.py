@@ -34,6 +34,12 @@ def test_the_smallest_seed_starts_the_set_up(trixie):
     assert list(cloud_seed(MountedBoot(trixie), ALL)) == names
 
 
+def test_a_byte_order_mark_is_no_part_of_what_is_there(trixie):
+    (trixie / "user-data").write_bytes(b"\xef\xbb\xbf#cloud-config\r\nlocale: de_DE\r\n")
+    files = cloud_seed(MountedBoot(trixie), Machine())
+    assert yaml.safe_load(files["user-data"])["locale"] == "de_DE"
+
+
 def test_every_option():
     data = with_machine({}, ALL)
     assert (data["hostname"], data["timezone"], data["ssh_pwauth"]) == (

@@ -17,6 +17,7 @@ from picaption.models.data.readers import (
     read_folders,
     read_labels,
     read_named_images,
+    read_names,
     read_partly_labelled,
     read_text_captions,
     read_training_captions,
@@ -327,6 +328,73 @@ def test_odd_json_is_one_line(images, file, text, message):
     file.write_text(text)
     with pytest.raises(PicaptionError, match=message):
         read_captions(file, images)
+
+
+def test_what_is_wrong_in_coco_captions_is_left_out_and_named(images, file):
+    content = json.loads(COCO)
+    wrong = [
+        {"image_id": 99, "caption": "Of an image that is not listed."},
+        {"image_id": content["images"][0]["id"], "caption": None},
+        {"image_id": [1], "caption": "Of an id that is none."},
+        {"caption": "Of nothing."},
+        "no annotation",
+    ]
+    content["annotations"] = wrong + content["annotations"]
+    content["images"].append({"id": 1000})
+    file.write_text(json.dumps(content))
+    dataset = read_captions(file, images)
+    assert {record.name: record.captions for record in dataset.records} == CAPTIONS
+    assert dataset.skipped == (
+        f"image 3 of {file}: it has no id or no file_name",
+        f"annotation 1 of {file}: its image_id is not among the images",
+        f"annotation 2 of {file}: it has no caption",
+        f"annotation 3 of {file}: its image_id is not among the images",
+        f"annotation 4 of {file}: its image_id is not among the images",
+        f"annotation 5 of {file}: its image_id is not among the images",
+    )
+
+
+def test_a_name_that_is_too_long_and_a_number_of_too_many_digits(images, file):
+    file.write_text(f"{'x' * 300}.jpg#0\tA cat.\n{FLICKR8K}")
+    assert read_captions(file, images).skipped[0].endswith(f"there is no such picture in {images}")
+    file.write_text(f'{{"images": [{{"id": {"1" * 5000}}}]}}')
+    with pytest.raises(PicaptionError, match="told: its JSON cannot be read: Exceeds the limit"):
+        read_captions(file, images)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 red\n1 deep blue\n", ("red", "deep blue")),
+        ("0  red\r\n1  blue\r\n", ("red", "blue")),
+        ("1: red\n2: blue\n", ("red", "blue")),
+        ("red,0\nblue,1\n", ("red", "blue")),
+        ("1,blue\n0,red\n", ("red", "blue")),
+        ("\ufeff0\tred\n1\tblue\n", ("red", "blue")),
+    ],
+)
+def test_numbers_of_lines_are_taken_off_names(tmp_path, caplog, text, expected):
+    (tmp_path / "names.txt").write_text(text, newline="")
+    assert read_names(tmp_path / "names.txt") == expected
+    assert "the numbers on its lines are taken off" in caplog.text
+    assert "'red'" in caplog.text or "'blue'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "is_logged"),
+    [
+        (("5 euro", "10 euro", "20 euro"), True),
+        (("1 cat", "2 cat"), True),
+        (("0 red", "blue"), False),
+        (("7up", "3d glasses"), False),
+        (("boeing 0", "boeing 1"), False),
+        (("0 red",), False),
+    ],
+)
+def test_numbers_that_belong_to_names_stay(tmp_path, caplog, names, is_logged):
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    assert read_names(tmp_path / "names.txt") == names
+    assert ("it stays part of the name" in caplog.text) == is_logged
 
 
 def test_a_blank_coco_caption_is_no_caption(images, file):

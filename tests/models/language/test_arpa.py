@@ -1,12 +1,13 @@
 """ARPA files, written and read; a, b, c are words 3, 4, 5."""
 
+import gzip
 import math
 
 import pytest
 
 from picaption.device import PicaptionError
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, START_ID, UNKNOWN_ID, Vocabulary
-from picaption.models.language.arpa import read_arpa, write_arpa
+from picaption.models.language.arpa import is_arpa, read_arpa, write_arpa
 from picaption.models.language.ngram import (
     distribution,
     kneser_ney,
@@ -139,13 +140,65 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path, old, new, line
     assert "\n" not in str(caught.value)
 
 
-def test_a_history_has_to_be_an_ngram_itself(tmp_path):
+def test_a_history_that_is_pruned_backs_off(tmp_path):
     text = FILE.replace("ngram 2 = 3", "ngram 2 = 3\nngram 3=1")
-    (tmp_path / "bad.arpa").write_text(text.replace("\\end\\", "\\3-grams:\n-1\t<s> b a\n\\end\\"))
-    with pytest.raises(
-        PicaptionError, match="line 20: its history '<s> b' is not among the 2-grams"
-    ):
+    path = tmp_path / "pruned.arpa"
+    path.write_text(text.replace("\\end\\", "\\3-grams:\n-0.25\t<s> b a\n\\end\\"))
+    model, _ = read_arpa(path)
+    # <s> backs off by 10^-0.30103, b comes with 10^-0.69897, a behind both with 10^-0.25, and then
+    # </s> with 10^-0.4.
+    expected = -0.30103 - 0.69897 - 0.25 - 0.4
+    assert log_probability(model, [4, 3]) == pytest.approx(math.log(10) * expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("made by hand", "\ufeff\\data\\"),
+        ("\\data\\", "\\DATA\\"),
+        ("\\end\\", "\\End\\"),
+        ("ngram 1=4", "ngram\t1=4"),
+        ("-0.2\ta b", "-0.2\ta b\t0"),
+        ("-0.2\ta b", "-0.2\ta b\t-0.0"),
+    ],
+)
+@pytest.mark.parametrize("compress", [lambda data: data, gzip.compress])
+def test_how_others_write_the_same(tmp_path, old, new, compress):
+    path = tmp_path / "model"
+    text = FILE.replace(old, new, 1)
+    if new.startswith("\ufeff"):  # A byte order mark stands at the very beginning.
+        text = text.replace("\n\\data\\", "", 1)
+    path.write_bytes(compress(text.encode()))
+    assert is_arpa(path)
+    model, vocabulary = read_arpa(path)
+    assert vocabulary.words == (*SPECIAL_WORDS, "a", "b")
+    assert log_probability(model, [3, 4]) == pytest.approx(math.log(10) * (-0.1 - 0.2 - 0.5))
+
+
+def test_unknown_words_by_their_other_name(tmp_path):
+    path = tmp_path / "model.arpa"
+    path.write_text(FILE.replace("ngram 1=4", "ngram 1=5").replace("\n-0.5", "\n-1 <UNK>\n-0.5", 1))
+    model, vocabulary = read_arpa(path)
+    assert vocabulary.words == (*SPECIAL_WORDS, "a", "b")
+    # <s> backs off; behind <unk> there are 1-grams alone.
+    expected = -0.30103 - 1 - 0.5
+    assert log_probability(model, [UNKNOWN_ID]) == pytest.approx(math.log(10) * expected)
+
+
+def test_a_weight_that_is_none_in_the_highest_order(tmp_path):
+    (tmp_path / "bad.arpa").write_text(FILE.replace("a b", "a b\t-0.1", 1))
+    with pytest.raises(PicaptionError, match="line 15: expected log10 of a probability, 2 words,"):
         read_arpa(tmp_path / "bad.arpa")
+
+
+def test_half_a_gzip_file(tmp_path):
+    (tmp_path / "half.arpa.gz").write_bytes(gzip.compress(FILE.encode() * 9)[:60])
+    with pytest.raises(PicaptionError, match="half.arpa.gz: it is no whole gzip file; copy it"):
+        read_arpa(tmp_path / "half.arpa.gz")
+    assert is_arpa(tmp_path / "half.arpa.gz")
+    (tmp_path / "bundle").write_bytes(b"\0\0\0\0TFL3")
+    assert not is_arpa(tmp_path / "bundle")
+    assert not is_arpa(tmp_path / "none")
 
 
 def test_what_is_no_text_is_refused(tmp_path):
