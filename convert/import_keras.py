@@ -11,7 +11,6 @@ import tensorflow as tf
 from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.metadata import Input
 from picaption.device.errors import PicaptionError
-from picaption.device.recognition.classifier import probabilities
 from picaption.models.data.readers import Dataset
 from picaption.models.files import need_folder
 from picaption.models.networks.network_file import LOAD_ERRORS, describe_cause, load_network
@@ -19,7 +18,7 @@ from picaption.models.settings import PIXELS
 
 from .agreement import compare
 from .conversion import Candidate, Conversion, Source, open_contents
-from .import_tflite import cut_graph, wrap_graph
+from .import_tflite import CutGraph, cut_graph, to_contents
 from .options import Agreement, ConversionOptions, ImportOptions
 from .qat import finetune_encoder, single_scale_opcodes
 from .report.figures import Report
@@ -95,6 +94,7 @@ class KerasSource(Source):
         self.classifier = classifier
         self._scores, (height, width) = freeze_scores(path, classifier.pixels, classifier.size)
         self.functions = {"serve": self._scores}
+        self._cut: CutGraph | None = None
         self.input = Input(height, width, classifier.resize)
 
     @cached_property
@@ -112,8 +112,10 @@ class KerasSource(Source):
             )
         except PicaptionError as error:
             raise PicaptionError(f"{self.path}: {error}") from None
-        named = cut_graph(graph, self.path.name, None, self.classifier.head).graph
-        return Candidate(functions, named, wrap_graph(graph, self.path.name, self.classifier))
+        cut = cut_graph(graph, self.path.name, None, self.classifier.head)
+        self._cut = cut
+        contents = to_contents(cut, graph, self.path.name, self.classifier)
+        return Candidate(functions, cut.graph, contents)
 
     def calibration_examples(self, images: Sequence[np.ndarray]) -> list[Example]:
         """Return the inputs of the classifier for images."""
@@ -142,12 +144,9 @@ class KerasSource(Source):
 
     def compare(self, bundle: Bundle, images: Sequence[np.ndarray]) -> Agreement:
         """Return how far a bundle's scores are from the classifier's."""
-        expected = np.stack(
-            [self._scores(image[None])["scores"].numpy().reshape(-1) for image in images]
-        )
-        is_logits = expected.min() < 0 or expected.max() > 1
-        if is_logits:
-            expected = probabilities(expected, bundle.metadata.head == "multi-label")
+        scores = np.stack([self._scores(image[None])["scores"].numpy() for image in images])
+        assert self._cut is not None
+        expected = self._cut.probabilities(scores)
         actual = np.stack(
             [bundle.classify(bundle.encode(image).features, None) for image in images]
         )

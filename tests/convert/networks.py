@@ -11,7 +11,7 @@ from picaption.device.images import list_images, read_image, resize
 LABELS = ("ash", "birch", "cedar", "oak")
 
 
-def classifier(size=32, channels=3, last="softmax", middle=None, pooled=True):
+def classifier(size=32, channels=3, last="softmax", middle=None, pooled=True, classes=4):
     """Return a small classifier.
 
     Args:
@@ -20,6 +20,7 @@ def classifier(size=32, channels=3, last="softmax", middle=None, pooled=True):
         last: Its last activation; None: it returns logits.
         middle: A layer before its last one.
         pooled: Whether its features are one vector.
+        classes: How many scores it returns.
     """
     keras.utils.set_random_seed(5)
     layers = keras.layers
@@ -29,7 +30,7 @@ def classifier(size=32, channels=3, last="softmax", middle=None, pooled=True):
         features = layers.GlobalAveragePooling2D()(features)
     if middle:
         features = middle(features)
-    return keras.Model(image, layers.Dense(len(LABELS), last)(features))
+    return keras.Model(image, layers.Dense(classes, last)(features))
 
 
 def many_operators():

@@ -79,6 +79,26 @@ def test_a_command_on_such_a_network_prints_its_result_alone(data, tmp_path):
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("last", ["sigmoid", None])
+def test_one_score_is_that_of_the_second_of_two_classes(data, photos, tmp_path, last):
+    model = classifier(last=last, classes=1)
+    pets = ImportOptions(("cat", "dog"), "0..1")
+    path = save(model, tmp_path, ".keras")
+    agreement = convert_keras(path, tmp_path / "out.tflite", data / "images", pets)
+    assert agreement.classes < 0.02
+    recognizer = Recognizer(tmp_path / "out.tflite")
+    image = recognizer.prepare(photos["cat"])
+    score = model(image[None] / np.float32(255)).numpy()[0, 0]
+    dog = score if last else 1 / (1 + np.exp(-score))
+    np.testing.assert_allclose(recognizer.class_scores(image), [1 - dog, dog], atol=0.02)
+
+
+def test_scores_that_are_no_probabilities_are_named(data, tmp_path):
+    path = save(classifier(last="hard_sigmoid"), tmp_path, ".keras")
+    with pytest.raises(PicaptionError, match="it ends in RELU6, whose results are neither logits"):
+        convert_keras(path, tmp_path / "out.tflite", data / "images", TREES)
+
+
 def test_logits_and_a_size_of_ones_own(data, photos, tmp_path):
     path = save(classifier(None, last=None), tmp_path, ".keras")
     trees = ImportOptions(LABELS, "0..1", head="multi-label", size=40)

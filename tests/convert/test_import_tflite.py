@@ -3,16 +3,20 @@
 import io
 import time
 import zipfile
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
 from picaption.convert.import_tflite import wrap
 from picaption.convert.options import ImportOptions
+from picaption.convert.tflite.cut import cut_graph
 from picaption.device import PicaptionError, Recognizer
 from picaption.device.bundle.archive import write_bundle
+from picaption.device.bundle.flatbuffer import pack_model
 from tests.convert.networks import LABELS, classifier, to_tflite
 
 
@@ -150,6 +154,106 @@ def test_a_sigmoid_is_a_multi_label_head(save):
     assert contents.metadata.head == "multi-label"
 
 
+def test_what_a_softmax_multiplies_logits_by_is_kept(save, tmp_path, photos):
+    model = schema.ModelT.InitFromPackedBuf(to_tflite(classifier()), 0)
+    operator = model.subgraphs[0].operators[-1]
+    assert isinstance(operator.builtinOptions, schema.SoftmaxOptionsT)
+    operator.builtinOptions.beta = 0.25
+    graph = pack_model(model)
+    write_bundle(tmp_path / "wrapped.tflite", wrap(save(graph), trees()))
+    recognizer = Recognizer(tmp_path / "wrapped.tflite")
+    image = recognizer.prepare(photos["coffee"])
+    expected = scores_of(graph, image / np.float32(255))
+    np.testing.assert_allclose(recognizer.class_scores(image), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("last", ["sigmoid", None])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_one_score_is_that_of_the_second_of_two_classes(save, tmp_path, photos, last, precision):
+    graph = to_tflite(classifier(last=last, classes=1), precision)
+    path = save(graph, "pets.tflite")
+    pets = ImportOptions(("cat", "dog"), "0..255")
+    contents = wrap(path, pets)
+    assert contents.metadata.head == "single-label"
+    write_bundle(tmp_path / "wrapped.tflite", contents)
+    recognizer = Recognizer(tmp_path / "wrapped.tflite")
+    image = recognizer.prepare(photos["cat"])
+    (score,) = scores_of(graph, image)
+    dog = score if last else 1 / (1 + np.exp(-score))
+    np.testing.assert_allclose(recognizer.class_scores(image), [1 - dog, dog], atol=1 / 255)
+    with pytest.raises(
+        PicaptionError,
+        match="pets.tflite: it gives one score, and 4 labels are no pair: give two with --names, "
+        "first what a score of 0 stands for, then what 1 stands for",
+    ):
+        wrap(path, trees("0..255"))
+    with pytest.raises(PicaptionError, match="of a single-label head already: leave out --head"):
+        wrap(path, ImportOptions(("cat", "dog"), "0..255", head="multi-label"))
+
+
+def behind_softmax(function):
+    """Return a classifier whose scores go through a function."""
+    model = classifier()
+    return keras.Model(model.inputs, function(model.outputs[0]))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: classifier(last="tanh"), "it ends in TANH, whose results are neither logits nor"),
+        (lambda: classifier(last="hard_sigmoid"), "it ends in RELU6, whose results are neither"),
+        (lambda: classifier(last="relu"), "it ends in RELU, whose results are neither logits nor"),
+        (
+            lambda: behind_softmax(lambda scores: scores * 100.0),
+            "behind its SOFTMAX the scores go through MUL, and are no probabilities any more",
+        ),
+        (
+            lambda: behind_softmax(keras.ops.sqrt),
+            "behind its SOFTMAX the scores go through SQRT, and are no probabilities any more",
+        ),
+        (
+            lambda: classifier(last="softmax", classes=1),
+            "it gives one score by a SOFTMAX, which is the same for every picture",
+        ),
+    ],
+)
+def test_scores_that_are_neither_logits_nor_probabilities(save, model, message):
+    with pytest.raises(PicaptionError) as raised:
+        wrap(save(to_tflite(model())), trees())
+    assert message in str(raised.value)
+
+
+def test_logarithms_of_probabilities_are_logits(save, tmp_path, photos):
+    graph = to_tflite(classifier(last="log_softmax"))
+    write_bundle(tmp_path / "wrapped.tflite", wrap(save(graph), trees()))
+    recognizer = Recognizer(tmp_path / "wrapped.tflite")
+    image = recognizer.prepare(photos["coffee"])
+    expected = np.exp(scores_of(graph, image / np.float32(255)))
+    np.testing.assert_allclose(recognizer.class_scores(image), expected, atol=1e-5)
+
+
+def test_a_bundle_that_says_something_else_is_refused(save, monkeypatch):
+    # As if the cut had dropped what the file does to its logits.
+    def cut_as_sigmoids(*arguments):
+        return replace(cut_graph(*arguments[:-1], None), activation=None)
+
+    monkeypatch.setattr("picaption.convert.import_tflite.cut_graph", cut_as_sigmoids)
+    with pytest.raises(
+        PicaptionError, match=r"as a bundle its probabilities differ from its own by 0\.\d+"
+    ):
+        wrap(save(to_tflite(classifier(last="sigmoid"))), trees())
+
+
+def test_numbers_in_errors_are_plain(save):
+    image = keras.Input((32, 32, 3))
+    maps = keras.layers.Conv2D(4, 1)(keras.layers.Conv2D(8, 3, 2)(image))
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    with pytest.raises(
+        PicaptionError, match=r"of shape \[1, 15, 15, 8\], and a bundle's features are one vector"
+    ):
+        wrap(save(to_tflite(keras.Model(image, pooled))), trees())
+
+
 def with_archive(graph, files):
     """Return a graph with an archive of text files behind it, as TFLite's metadata has them."""
     file = io.BytesIO(graph)
@@ -167,6 +271,10 @@ def test_labels_inside_the_file(save):
     # Of several files, the one with as many lines as there are scores.
     several = {"notes.txt": "by hand\n", "trees.txt": text.replace("\n", "\r\n")}
     assert wrap(save(with_archive(graph, several)), unnamed).labels == LABELS
+    # As Windows and Teachable Machine write them.
+    numbered = "".join(f"{number} {label}\r\n" for number, label in enumerate(LABELS))
+    graph_of_windows = with_archive(graph, {"labels.txt": "\ufeff" + numbered})
+    assert wrap(save(graph_of_windows), unnamed).labels == LABELS
     with pytest.raises(
         PicaptionError, match="trees.tflite: 1 labels for 4 scores; give one for each score"
     ):
