@@ -95,13 +95,16 @@ def encode_image(image: np.ndarray, suffix: str, quality: int = 95) -> bytes:
         quality: of a JPEG, up to 100.
 
     Raises:
-        cv2.error: no image format that can be written has this suffix.
+        cv2.error: no image format that can be written has this suffix, or not of such an image.
     """
     if not suffix.isascii():
         raise cv2.error(f"no image format has the suffix {suffix!r}")
     is_jpeg = suffix.lower() in (".jpg", ".jpeg")
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if is_jpeg else []
-    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+    is_encoded, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
+    if not is_encoded:  # Such as colours as .pgm.
+        raise cv2.error(f"this image cannot be one of the suffix {suffix!r}")
+    return data.tobytes()
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:

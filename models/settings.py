@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from picaption.device.bundle.metadata import RESIZE_RULES
 from picaption.device.errors import PicaptionError
+from picaption.device.parsing import MalformedError, parse_toml
 
 logger = logging.getLogger(__name__)
 
@@ -241,10 +241,10 @@ def _read_recipe(path: Path) -> dict[str, Any]:
 def _read_toml(path: Path) -> dict[str, Any]:
     """Return the table of a TOML file, its old names renamed."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = parse_toml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (MalformedError, UnicodeDecodeError) as error:
         raise PicaptionError(f"{path}: not a TOML file: {error}") from None
     return _rename_values(_rename_settings(values, path), path)
 

@@ -18,7 +18,7 @@ ROOM_NEEDS = {"device": (), "models": ("device",), "convert": ("models", "device
 LAYERS = {
     "device": [
         ["errors"],
-        ["log", "atomic", "board", "json_form", "html_page", "opencv_path"],
+        ["log", "atomic", "board", "json_form", "html_page", "opencv_path", "parsing"],
         ["cli", "images", "addresses"],
         ["config", "bundle", "sources"],
         ["recognition"],

@@ -7,7 +7,6 @@ the defaults.
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ import click
 
 from ..addresses import without_secrets
 from ..errors import PicaptionError
+from ..parsing import MalformedError, parse_toml
 from .checks import check_config, check_value, make_event
 from .settings import FIELDS, NAME, SECRETS, Config, Event, environment_name, option_name
 
@@ -125,9 +125,8 @@ def _toml(value: Any) -> str:
         return "{" + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, float) and value % 1:
-        return f"{value:g}"
-    return json.dumps(value, ensure_ascii=False)
+    # TOML has JSON's texts and numbers, but for a control character that JSON takes as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _event_table(event: Event) -> dict[str, Any]:
@@ -140,12 +139,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a file's settings, and the origin of each of them: "picaption.toml:3"."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        values = tomllib.loads(text)
+        values = parse_toml(text)
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
     except UnicodeDecodeError:
         raise PicaptionError(f"{path}: not a TOML file: it is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except MalformedError as error:
         raise _syntax_error(path, text, str(error)) from None
     origins = {name: f"{path}:{_line_number(text, name)}" for name in values}
     for name in values:
@@ -162,7 +161,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _syntax_error(path: Path, text: str, message: str) -> PicaptionError:
-    """Return tomllib's error, "Invalid value (at line 2, column 9)", with path and line first."""
+    """Return a parser's error, "Invalid value (at line 2, column 9)", with path and line first."""
     reason, _, position = message.partition(" (at ")
     match = re.search(r"\d+", position)
     # Without a line, it is the end of the file.
@@ -188,8 +187,8 @@ def _suggestion(name: str) -> str:
 def _event_of_option(text: str) -> Event:
     """Return the Event that the option --event describes."""
     try:
-        table = tomllib.loads("event = {" + text + "}")["event"]
-    except tomllib.TOMLDecodeError:
+        table = parse_toml("event = {" + text + "}")["event"]
+    except MalformedError:
         raise PicaptionError(
             '--event is not TOML: write it as \'word = "cat", run = ["program", "{caption}"]\''
         ) from None

@@ -116,7 +116,15 @@ def read_manifest(payload: Path) -> Manifest:
         with tarfile.open(payload, "r:") as archive:
             content = _open_member(archive, archive.getmember(MANIFEST), payload).read()
         return _parse_manifest(content, payload)
-    except (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError):
+    except (
+        tarfile.TarError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        EOFError,
+        RecursionError,  # JSON that is nested too deeply
+    ):
         raise InstallError(
             f"{payload}: not a payload of picaption; picaption flash payload makes one"
         ) from None
@@ -130,6 +138,8 @@ def _parse_manifest(content: bytes, payload: Path) -> Manifest:
         raise InstallError(
             f"{payload}: a payload of format {fields['format']}, which this picaption does not know"
         )
+    if not isinstance(fields["files"], dict):
+        raise TypeError("the files of a manifest are a table")
     name = f"{fields['version']}-{hashlib.sha256(content).hexdigest()[:8]}"
     is_name_valid = re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", name)
     if not is_name_valid or not all(MEMBER.fullmatch(file) for file in fields["files"]):

@@ -6,7 +6,6 @@ Everything is checked before anything is written, and what arms the first boot i
 import os
 import secrets
 import tempfile
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ..config.checks import is_loopback
 from ..config.settings import Config
 from ..config.toml import LoadedConfig, load_config, plain_toml
 from ..errors import PicaptionError
+from ..parsing import MalformedError, parse_toml
 from .card import FOLDER, BootPartition, System, identify
 from .firstrun import firstrun_seed
 from .installer import BUNDLE, HOME, PAYLOAD, PROGRAM, InstallError, read_manifest, unpack
@@ -169,8 +169,8 @@ def earlier_token(boot: BootPartition) -> str:
     """Return the page's token that an earlier call has put onto a boot partition; "" without."""
     settings = boot.read(f"{FOLDER}/picaption.toml") or b""
     try:
-        return tomllib.loads(settings.decode("utf-8-sig")).get("token", "")
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return parse_toml(settings.decode("utf-8-sig")).get("token", "")
+    except (UnicodeDecodeError, MalformedError):
         # The card was pulled out while it was written.
         return ""
 

@@ -7,7 +7,6 @@ file that is not in its layout is an error that names the line.
 import csv
 import gzip
 import io
-import json
 import logging
 import os
 import re
@@ -22,6 +21,7 @@ import numpy as np
 from picaption.device.bundle.names import parse_names
 from picaption.device.errors import PicaptionError
 from picaption.device.images import find_class_folders, find_images, read_image, resize
+from picaption.device.parsing import MalformedError, parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -267,14 +267,10 @@ def read_coco(path: str | Path, text: str, skipped: list[str] | None = None) -> 
             a caption, or of an image that is not listed.
     """
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise PicaptionError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    except ValueError as error:  # An integer of thousands of digits.
-        reason = str(error).partition(";")[0]
-        raise PicaptionError(f"{path}: its JSON cannot be read: {reason}") from None
-    except RecursionError:
-        raise PicaptionError(f"{path}: its JSON is nested too deeply for COCO captions") from None
+        content = parse_json(text)
+    except MalformedError as error:
+        line = f", line {error.line}" if error.line else ""
+        raise PicaptionError(f"{path}{line}: not valid JSON: {error}") from None
     left_out: list[str] = []
     names: dict[int | str, str] = {}
     entries = _coco_entries(content, "images")

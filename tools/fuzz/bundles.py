@@ -56,7 +56,7 @@ HANG_SECONDS = 10.0
 #: Seconds without a word after which the process that opens bundles is ended.
 _DEADLINE_SECONDS = 60.0
 #: What the process has loaded that the others are forked from.
-_PRELOADED = [
+PRELOADED = [
     "picaption.device.trial",
     "picaption.device.bundle.summary",
     "ai_edge_litert.interpreter",
@@ -376,7 +376,7 @@ def _work(connection: Connection, bundle: bytes, seeds: list[int]) -> None:
 def run_all(bundle: bytes, seeds: range) -> Iterator[Record]:
     """Yield the Record of each seed; a process that ends is replaced by another one."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
     remaining = list(seeds)
     while remaining:
         receiver, sender = context.Pipe(duplex=False)

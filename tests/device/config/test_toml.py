@@ -224,6 +224,28 @@ def test_an_event_that_is_not_toml_is_not_repeated():
     assert "s3cret" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("size = " + "[" * 100_000, "it is nested too deeply"),
+        ("\n\nframes = " + "9" * 5000, "a number has too many digits"),
+    ],
+)
+def test_toml_that_no_parser_takes_is_one_line(write, text, reason):
+    write(text)
+    with pytest.raises(PicaptionError, match=f"not TOML: {reason}"):
+        load_config(parse(), environment={})
+
+
+def test_what_was_written_is_read_as_the_same(write):
+    write('max_fps = 1.23456789012\nmqtt_topic = "a\\u007fb\\\\"\nstall = 1e3\n')
+    loaded = load_config(parse(), environment={})
+    assert (loaded.config.max_fps, loaded.config.mqtt_topic) == (1.23456789012, "a\x7fb\\")
+    tomllib.loads(to_toml(loaded))
+    write(plain_toml(loaded))
+    assert load_config(parse(), environment={}).config == loaded.config
+
+
 def test_a_path_below_the_users_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/home/anna")
     config = expand_home(Config(bundle="~/a.tflite", json="-", video="b~.mp4"))

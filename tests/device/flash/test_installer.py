@@ -288,6 +288,7 @@ def test_what_is_not_as_the_manifest_says(tmp_path, members, manifest, message):
         ({"format": 2}, "a payload of format 2"),
         ({"version": "../1"}, "its manifest names"),
         ({"files": 3}, "not a payload"),
+        ({"files": ["wheels/a.whl"]}, "not a payload"),
         ({"python": "3.9"}, "it is for Python 3.9 on aarch64, and this is Python 3"),
     ],
 )
