@@ -12,8 +12,11 @@ from tests import tiny
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
     """A cache folder of the tests' own: what they check is not remembered for the user."""
+    from picaption.device.bundle.trust import trust
+
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trust, "TRIAL_SECONDS", 200.0)  # A machine of tests may be busy.
         patch.setenv("XDG_CACHE_HOME", str(folder))
         patch.delenv("CACHE_DIRECTORY", raising=False)
         yield folder

@@ -139,7 +139,8 @@ def test_checked_contents_are_written_once_they_pass(bundle, tmp_path):
 
 def test_contents_that_do_not_pass_leave_the_old_bundle(bundle, tmp_path):
     path = tmp_path / "old.tflite"
-    path.write_text("old")
+    old = b"\0\0\0\0TFL3 an old one"
+    path.write_bytes(old)
 
     def check(bundle):
         raise PicaptionError("it says something else")
@@ -148,7 +149,7 @@ def test_contents_that_do_not_pass_leave_the_old_bundle(bundle, tmp_path):
         write_checked(path, read_bundle(bundle), check)
     with pytest.raises(PicaptionError, match="the bundle contradicts itself"):
         write_checked(path, replace(read_bundle(bundle), labels=("cat",)))
-    assert path.read_text() == "old" and [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == old and [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_signatures_are_wrapped_by_name(bundle):
