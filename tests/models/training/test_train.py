@@ -75,6 +75,15 @@ def caption_run(settings: Settings, data: Path, folder: Path) -> TrainingRun:
     return run
 
 
+def test_missing_weights_are_told_at_once_with_what_makes_them(data, settings, tmp_path):
+    wanting = dataclasses.replace(settings, network="efficientnet_lite0", weights="lite0.npz")
+    with pytest.raises(PicaptionError) as raised:
+        train(wanting, data, tmp_path / "run")
+    assert str(raised.value).startswith(f"weights = 'lite0.npz': there is no {data / 'lite0.npz'};")
+    assert "import_efficientnet CHECKPOINT.pth" in str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("share", [0.5, None])
 def test_own_captions_of_labelled_images_are_learned(data, settings, tmp_path, share):
     own = tmp_path / "own.csv"
