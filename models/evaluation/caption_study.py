@@ -177,6 +177,7 @@ def fit_heads(
         random: Draws the random features and shuffles the evidence.
     """
     kitchen_sinks = random.normal(size=(train.features.shape[1], len(prior))).astype(np.float32)
+    seed = int(random.integers(1 << 32))
 
     def head_inputs(
         head: str, features: np.ndarray, word_evidence: np.ndarray
@@ -188,7 +189,8 @@ def fit_heads(
         if head == "caption":
             return np.ones_like(features[:, :1]), word_evidence
         if head == "shuffled":
-            return features, random.permutation(word_evidence)
+            # A shuffle of its own for each set: none depends on which other sets there are.
+            return features, np.random.default_rng(seed).permutation(word_evidence)
         return features, word_evidence
 
     priors = {
@@ -285,7 +287,8 @@ def study(
                 logits[name].append(heads(inputs))
         for name, inputs in devs.items():
             row = {"frames": name, "pictures": count, "draws": len(logits[name])}
-            rows.append(row | compare_heads(logits[name], inputs.truth > 0, multi_label, random))
+            bootstrap = np.random.default_rng([seed, count or 0, 1])
+            rows.append(row | compare_heads(logits[name], inputs.truth > 0, multi_label, bootstrap))
     return rows
 
 

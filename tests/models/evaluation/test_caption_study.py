@@ -77,6 +77,15 @@ def test_human_captions_are_the_ceiling_where_the_captioner_says_nothing():
     assert captioned["human"] > captioned["fused"] + 10 and "human" not in clean
 
 
+def test_the_figures_of_a_set_do_not_depend_on_the_others():
+    dev = world(True, seed=1)
+    alone = study(world(True), {"clean": dev}, PRIOR, False, [2, 5], draws=3)
+    beside = study(
+        world(True), {"dark": world(True, seed=2), "clean": dev}, PRIOR, False, [2, 5], draws=3
+    )
+    assert [row for row in beside if row["frames"] == "clean"] == alone
+
+
 def test_the_words_of_human_captions_are_certain():
     vocabulary = Vocabulary((*SPECIAL_WORDS, "cat", "sleeps"))
     records = [Record("a", "a", ("A cat.", "The cat sleeps")), Record("b", "b", ("Nothing",))]
