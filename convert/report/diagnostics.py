@@ -20,6 +20,13 @@ SCORES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "mAP", "top_1")
 #: The fewest images that give ranges, and that are compared on, without a word.
 ENOUGH_REPRESENTATIVE = 100
 ENOUGH_HELD_OUT = 20
+#: The fewest images whose captions are judged together, and the share of them that may have the
+#: same captions as others, of captions that break off or repeat themselves, in per cent.
+ENOUGH_CAPTIONS = 8
+MIN_DISTINCT_SHARE = 0.1
+MAX_ODD_CAPTIONS = 50.0
+#: CIDEr below which captions have next to nothing in common with human ones.
+LOW_CIDER = 5.0
 #: Operators in floating point that are named.
 MAX_NAMED_OPERATORS = 5
 #: Precisions in which activations are whole numbers.
@@ -34,6 +41,7 @@ def diagnose(report: Report) -> list[Advice]:
         few_images,
         low_snr,
         lower_quality,
+        useless_captions,
         outside_xnnpack,
         float_operators,
     )
@@ -111,6 +119,37 @@ def lower_quality(report: Report) -> Iterator[Advice]:
     for name in SCORES:
         if name in before and before[name] - after[name] > MAX_FALL:
             yield Advice(f"{name} fell from {before[name]} to {after[name]}", fix)
+
+
+def useless_captions(report: Report) -> Iterator[Advice]:
+    """Advise on a captioner that was not worth converting."""
+    fix = (
+        "converting did not do that: train the captioner longer, on more captions, or of pictures "
+        "that are more like these"
+    )
+    captions = report.captions
+    if captions is not None and captions.images >= ENOUGH_CAPTIONS:
+        if captions.distinct <= max(1, MIN_DISTINCT_SHARE * captions.images):
+            yield Advice(
+                f"{captions.images} held-out pictures get {captions.distinct} different captions",
+                fix,
+            )
+        if captions.unfinished > MAX_ODD_CAPTIONS:
+            yield Advice(
+                f"{captions.unfinished:.0f} % of captions end in an article, a preposition or a "
+                "conjunction",
+                fix,
+            )
+        if captions.repeating > MAX_ODD_CAPTIONS:
+            yield Advice(f"{captions.repeating:.0f} % of captions repeat a pair of words", fix)
+    if report.evaluation is not None:
+        cider = report.evaluation.float32.get("CIDEr")
+        if cider is not None and cider < LOW_CIDER:
+            yield Advice(
+                f"the float model's CIDEr is {cider}: its captions have next to nothing in common "
+                "with human ones",
+                fix,
+            )
 
 
 def outside_xnnpack(report: Report) -> Iterator[Advice]:

@@ -78,6 +78,23 @@ class EvaluationFigures:
 
 
 @dataclass(frozen=True)
+class CaptionVariety:
+    """What the bundle says of the held-out images.
+
+    Attributes:
+        images: How many there are.
+        distinct: How many different captions they get.
+        unfinished: Per cent of captions that end in an article, preposition or conjunction.
+        repeating: Per cent of captions with a pair of neighbouring words twice.
+    """
+
+    images: int
+    distinct: int
+    unfinished: float
+    repeating: float
+
+
+@dataclass(frozen=True)
 class Percentiles:
     """Milliseconds of a signature: the median and the 90th percentile."""
 
@@ -133,6 +150,7 @@ class Report:
         float_operators: The operators of `encode` and `next_word` in floating point, without casts.
         multiply_adds: Those of each signature.
         evaluation: What was measured on a dataset, None without one.
+        captions: How the bundle's captions vary, None without a captioner.
         latency: What each signature takes here, the only figures that differ from time to time.
         advice: What is wrong with the conversion.
     """
@@ -155,12 +173,14 @@ class Report:
     float_operators: tuple[LayerOperator, ...]
     multiply_adds: dict[str, int]
     evaluation: EvaluationFigures | None = None
+    captions: CaptionVariety | None = None
     latency: Latency
     advice: tuple[Advice, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form, a dict of plain values."""
         values = to_json_form(self, _JSON_NAMES)
-        if self.evaluation is None:
-            del values["evaluation"]
+        for name in ("evaluation", "captions"):
+            if values[name] is None:
+                del values[name]
         return values

@@ -16,15 +16,17 @@ from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.runtime import make_interpreter, runtime_name
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.model import Model
-from picaption.device.recognition.recognizer import Recognizer
+from picaption.device.recognition.recognizer import Recognizer, best_caption
 from picaption.models.data.readers import Dataset
 from picaption.models.evaluation.evaluate import LabelMapping, evaluate_captions, evaluate_classes
+from picaption.models.evaluation.metrics import style_figures
 
 from ..options import Agreement, ConversionOptions
 from ..tflite.export import Example
 from ..tflite.operators import Operator, constant_bytes, read_operators
 from .diagnostics import diagnose
 from .figures import (
+    CaptionVariety,
     EvaluationFigures,
     Latency,
     LayerOperator,
@@ -125,6 +127,7 @@ def measure_report(
             for name, entries in operators.items()
         },
         evaluation=_evaluate_both(model, bundle, data),
+        captions=_caption_variety(bundle, examples),
         latency=measure_latency(graphs),
     )
     return replace(report, advice=tuple(diagnose(report)))
@@ -201,6 +204,25 @@ def evaluate_model(model: Model, data: EvaluationData) -> dict[str, Any]:
     if data.dataset.classes:
         figures |= evaluate_classes(recognizer, data.dataset, data.mapping).figures
     return {name: value for name, value in figures.items() if name not in NOT_SCORES}
+
+
+def _caption_variety(bundle: Bundle, examples: Sequence[Example]) -> CaptionVariety | None:
+    """Return how a bundle's captions of the images among the examples vary."""
+    vocabulary = bundle.vocabulary
+    if not vocabulary:
+        return None
+    images = [inputs["image"][0] for signature, inputs in examples if signature == "encode"]
+    captions = [
+        " ".join(vocabulary.decode(best_caption(bundle, bundle.encode(image)).words))
+        for image in images
+    ]
+    style = style_figures(captions)
+    return CaptionVariety(
+        images=len(images),
+        distinct=int(style["distinct"]),
+        unfinished=style["unfinished"],
+        repeating=style["repeating"],
+    )
 
 
 def loss_measure(model: Model, data: EvaluationData) -> Callable[[Bundle], float]:

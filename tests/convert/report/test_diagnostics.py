@@ -7,6 +7,7 @@ import pytest
 from picaption.convert.options import Agreement
 from picaption.convert.report.diagnostics import diagnose
 from picaption.convert.report.figures import (
+    CaptionVariety,
     EvaluationFigures,
     Latency,
     LayerOperator,
@@ -86,6 +87,26 @@ def test_nothing_is_off():
             {"agreement": replace(CLOSE, top=0.8)},
             "another in 20% of the held-out pictures",
             "worst layers",
+        ),
+        (
+            {"captions": CaptionVariety(50, distinct=3, unfinished=0.0, repeating=0.0)},
+            "50 held-out pictures get 3 different captions",
+            "train the captioner longer",
+        ),
+        (
+            {"captions": CaptionVariety(50, distinct=30, unfinished=62.0, repeating=0.0)},
+            "62 % of captions end in an article, a preposition or a conjunction",
+            "train the captioner longer",
+        ),
+        (
+            {"captions": CaptionVariety(50, distinct=30, unfinished=0.0, repeating=98.0)},
+            "98 % of captions repeat a pair of words",
+            "train the captioner longer",
+        ),
+        (
+            {"evaluation": evaluation(0.4, 0.4)},
+            "the float model's CIDEr is 0.4: its captions have next to nothing in common",
+            "train the captioner longer",
         ),
         ({"evaluation": evaluation(54.0, 50.0)}, "CIDEr fell from 54.0 to 50.0", "worst layers"),
         (

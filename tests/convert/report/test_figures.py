@@ -24,6 +24,7 @@ def test_the_names_are_those_of_the_format(reported):
         "floating",
         "multiply_adds",
         "evaluation",
+        "captions",
         "latency",
         "advice",
     ]
