@@ -1,6 +1,7 @@
 """What a bundle, or any .tflite file, holds: signatures, tensors, words, sizes, operators."""
 
 import struct
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,13 @@ from .archive import GRAPH_MAGIC, Contents, parse_bundle, read_bytes, stored_has
 from .metadata import Silence
 from .trust.graph_check import check_graph
 
+#: The width of a line, and of its title.
+LINE_WIDTH = 100
+COLUMN = 12
+#: What stands between a note's name and its value while lines are wrapped: no break.
+_JOIN = "\0"
+#: How many names of notes inside others are shown.
+MAX_DEPTH = 4
 #: How many labels, words, tags and prompts are shown of all.
 SHOWN = 5
 
@@ -305,9 +313,46 @@ def _contents_lines(contents: Contents, sha256: str) -> list[str]:
             lines.append(f"confidence  {weights}")
     else:
         lines.append(f"words       {_first(words)}")
-    lines += [f"provenance  {name}: {value}" for name, value in metadata.provenance.items()]
-    lines += [f"measured    {name}: {value}" for name, value in metadata.measured.items()]
+    lines += _note_lines("provenance", metadata.provenance)
+    lines += _note_lines("measured", metadata.measured)
     return lines
+
+
+def _note_lines(title: str, notes: dict[str, Any]) -> list[str]:
+    """Return notes as lines of text, wrapped; those of a note inside another have both names."""
+    lines = []
+    # Not by recursion: a file may nest them deeply.
+    open_notes = [(str(name), value) for name, value in notes.items()]
+    while open_notes:
+        name, value = open_notes.pop(0)
+        text = str(value) if not isinstance(value, (dict, list)) else ""
+        if isinstance(value, list):
+            items = [_short(item) for item in value]
+            text = ", ".join(items) or "none"
+        if isinstance(value, dict):
+            inner = [key for key, item in value.items() if isinstance(item, dict)]
+            open_notes[:0] = [
+                (f"{name}.{key}" if name.count(".") < MAX_DEPTH else name, value[key])
+                for key in inner
+            ]
+            items = [
+                f"{key}{_JOIN}{_short(item)}" for key, item in value.items() if key not in inner
+            ]
+            if not items and inner:
+                continue
+            text = ", ".join(items) or "none"
+        wrapped = textwrap.wrap(f"{name}: {text}", LINE_WIDTH - COLUMN, break_on_hyphens=False)
+        wrapped = [line.replace(_JOIN, " ") for line in wrapped]
+        lines.append(f"{title:{COLUMN}}{wrapped[0]}")
+        lines += [" " * COLUMN + line for line in wrapped[1:]]
+    return lines
+
+
+def _short(value: Any) -> str:
+    """Return a note's value as text; of one that holds others, that it does."""
+    if isinstance(value, (dict, list)):
+        return f"({len(value)})"
+    return "none" if value == "" else str(value)
 
 
 def _signature_lines(name: str, signature: SignatureSummary, operators: bool) -> list[str]:

@@ -7,6 +7,7 @@ nor a training run takes part.
 
 import hashlib
 import itertools
+import os
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -329,8 +330,14 @@ def write_taught_bundle(
             "teaching writes a graph, for which tflite-runtime has no means: "
             "pip install ai-edge-litert"
         ) from None
+    lender = contents.metadata
+    taught_before = lender.provenance.get("taught")
+    base = lender.name
+    if isinstance(taught_before, dict):  # It is taught again.
+        base = taught_before.get("bundle", base)
     metadata = replace(
-        contents.metadata,
+        lender,
+        name=bundle_name(output),
         head="single-label",
         label_threshold=0.5,
         guidance=Guidance(),
@@ -338,7 +345,7 @@ def write_taught_bundle(
         other_things=(),
         confidence=None,
         measured={},
-        provenance=contents.metadata.provenance | {"taught": {"pictures": counts}},
+        provenance=lender.provenance | {"taught": {"bundle": base, "pictures": counts}},
     )
     taught = replace(
         contents,
@@ -361,6 +368,11 @@ def write_taught_bundle(
             )
 
     write_checked(output, taught, check)
+
+
+def bundle_name(path: str | Path) -> str:
+    """Return what a bundle at `path` is called: its file without the ending."""
+    return os.fsencode(Path(path).stem).decode(errors="replace")
 
 
 def _row(rows: np.ndarray | None, index: int) -> np.ndarray | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, cli, default_bundle
-from picaption.device.bundle.archive import read_bundle
+from picaption.device.bundle.archive import read_bundle, write_bundle
 from picaption.device.bundle.metadata import Confidence
 from picaption.device.bundle.summary import summarize, summary_lines
 
@@ -109,6 +109,36 @@ def test_a_tflite_file_that_is_no_bundle_is_summarized_too(tmp_path, summary):
     plain = summarize(tmp_path / "plain.tflite")
     assert plain.signatures == summary.signatures and "metadata" not in plain.to_json()
     assert summary_lines(plain)[0].endswith("plain.tflite: 6.48 MB, of which the graph is 6.48")
+
+
+def test_notes_are_readable(tmp_path):
+    contents = read_bundle(default_bundle())
+    nested: dict = {"end": 1}
+    for _ in range(50):
+        nested = {"in": nested}
+    provenance = {
+        "wrapped": "trees.tflite",
+        "pictures": {"captions": 6091, "labels": 5362},
+        "settings": {f"setting_{number}": number / 8 for number in range(30)} | {"split": ""},
+        "taught": {"bundle": "everyday", "pictures": {"cup": 12, "dog": 9}},
+        "files": ["a", "b", {"c": 1}],
+        "deep": nested,
+    }
+    metadata = replace(contents.metadata, provenance=provenance, measured={"CIDEr": 61.5})
+    write_bundle(tmp_path / "noted.tflite", replace(contents, metadata=metadata))
+    lines = summary_lines(summarize(tmp_path / "noted.tflite"))
+    notes = [line for line in lines if line.startswith(("provenance", "measured"))]
+    assert "provenance  wrapped: trees.tflite" in notes
+    assert "provenance  pictures: captions 6091, labels 5362" in notes
+    assert "provenance  taught: bundle everyday" in notes
+    assert "provenance  taught.pictures: cup 12, dog 9" in notes
+    assert "provenance  files: a, b, (1)" in notes
+    assert "provenance  deep.in.in.in.in: end 1" in notes
+    assert "measured    CIDEr: 61.5" in notes
+    start = next(index for index, line in enumerate(lines) if "settings: setting_0 0.0" in line)
+    assert lines[start + 1].startswith(" " * 12 + "setting_")
+    assert max(map(len, lines[start : start + 3])) <= 100
+    assert "{" not in "".join(notes)
 
 
 def test_the_command(call, bundle, summary):

@@ -48,7 +48,11 @@ def test_what_was_taught_is_recognised(folder, tmp_path, photos):
         recognizer.model.labels == ("astronaut", "cat", "coffee")
         and metadata.head == "single-label"
     )
-    assert metadata.provenance["taught"] == {"pictures": taught.image_counts}
+    assert metadata.name == "taught"
+    assert metadata.provenance["taught"] == {
+        "bundle": "everyday",
+        "pictures": taught.image_counts,
+    }
     for name, image in photos.items():
         found = recognizer(image)
         assert found.classes[0].name == name and sum(

@@ -66,8 +66,10 @@ def test_class_folders_make_a_bundle_and_a_report(folder, tmp_path, photos, caps
     )
     base = Recognizer(bundle)
     assert recognizer.model.labels == ("astronaut", "cat", "coffee")
+    assert recognizer.model.metadata.name == "mine"
     assert recognizer.model.metadata.provenance["taught"] == {
-        "pictures": {"astronaut": 8, "cat": 8, "coffee": 8}
+        "bundle": "everyday",
+        "pictures": {"astronaut": 8, "cat": 8, "coffee": 8},
     }
     for name, image in photos.items():
         result = recognizer(image)
