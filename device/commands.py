@@ -46,7 +46,7 @@ beam_option = click.option(
 
 @click.command("image")
 @click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+    "files", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
 )
 @bundle_option
 @threads_option
@@ -66,11 +66,15 @@ def image_command(
     as_json: bool,
     save: Path | None,
 ) -> None:
-    """Caption pictures and name what they show."""
+    """Caption pictures and name what they show.
+
+    PATH is a picture or a folder of pictures.
+    """
     from .images import read_image, write_image
     from .outputs.overlay import annotate
     from .recognition.recognizer import open_recognizer
 
+    files = expand_folders(files)
     targets = saved_paths(files, save)
     recognizer = open_recognizer(bundle, threads, beam)
     failures = 0
@@ -92,6 +96,27 @@ def image_command(
         sys.exit(2)
 
 
+def expand_folders(files: Sequence[Path]) -> list[Path]:
+    """Return the files, and in place of a folder the pictures in it.
+
+    Raises:
+        PicaptionError: A folder has none; or a file is - or an address.
+    """
+    from .addresses import scheme_of
+    from .images import list_images
+
+    paths: list[Path] = []
+    for file in files:
+        # A path has a single slash for the two of an address.
+        if str(file) == "-" or scheme_of(str(file).replace(":/", "://", 1)):
+            raise PicaptionError(
+                f"{file} is no file: give paths of pictures or folders; picaption live --source "
+                "takes the address of a camera"
+            )
+        paths += list_images(file) if file.is_dir() else [file]
+    return paths
+
+
 def saved_paths(files: Sequence[Path], save: Path | None) -> Sequence[Path | None]:
     """Return where `image` writes the annotated image of every file.
 
@@ -105,6 +130,8 @@ def saved_paths(files: Sequence[Path], save: Path | None) -> Sequence[Path | Non
     Raises:
         PicaptionError: A file would be overwritten, or the folder cannot be made.
     """
+    from .images import IMAGE_SUFFIXES
+
     if save is None:
         return [None] * len(files)
     if len(files) == 1 and not save.is_dir():
@@ -113,6 +140,10 @@ def saved_paths(files: Sequence[Path], save: Path | None) -> Sequence[Path | Non
                 f"--save {save} would overwrite the picture itself; give another path"
             )
         return [save]
+    if save.suffix.lower() in IMAGE_SUFFIXES and not save.is_dir():
+        raise PicaptionError(
+            f"--save {save} is the name of one picture; for several, give a folder"
+        )
     names = [f"{file.stem}.captioned.jpg" for file in files]
     for name in names:
         if names.count(name) > 1:
@@ -139,8 +170,7 @@ def describe(file: Path, recognition: "Recognition") -> str:
     if recognition.silence is not None:
         lines.append(f"  silent   {recognition.silence}")
     if recognition.classes:
-        unsure = "unsure: " if recognition.unsure else ""
-        lines.append(f"  classes  {unsure}{_scores(recognition.classes)}")
+        lines.append(f"  classes  {_classes(recognition)}")
     if recognition.names:
         lines.append(f"  names    {_scores(recognition.names)}")
     if recognition.tags:
@@ -152,6 +182,16 @@ def describe(file: Path, recognition: "Recognition") -> str:
     )
     lines.append(f"  time     {recognition.timings['total']:.1f} ms: {stages}")
     return "\n".join(lines)
+
+
+def _classes(recognition: "Recognition") -> str:
+    """Return the classes and their scores; those that are not certain have a question mark."""
+    if recognition.unsure:
+        return f"unsure: {_scores(recognition.classes)}"
+    return ", ".join(
+        f"{score.name}{'?' if is_doubted else ''} {score.score:.2f}"
+        for score, is_doubted in recognition.doubted_classes
+    )
 
 
 def _scores(scores: "Iterable[Score]") -> str:

@@ -86,6 +86,20 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
+def require_image(image: np.ndarray) -> None:
+    """Raise PicaptionError unless `image` is uint8 RGB [height, width, 3]."""
+    if not isinstance(image, np.ndarray):
+        raise PicaptionError(
+            f"an image is a numpy array, not {type(image).__name__}; "
+            "picaption.device.images.read_image reads one from a file"
+        )
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise PicaptionError(
+            f"an image is uint8 RGB [height, width, 3], not {image.dtype} {list(image.shape)}; "
+            "convert it first"
+        )
+
+
 def encode_image(image: np.ndarray, suffix: str, quality: int = 95) -> bytes:
     """Return an image as the bytes of a file.
 

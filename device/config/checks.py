@@ -3,7 +3,9 @@
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -22,8 +24,15 @@ EVENT_TYPES = {
     "every": float,
 }
 
+#: What is filled into the arguments of an event's program.
+PLACEHOLDERS = ("caption", "confidence", "class", "word", "score", "time")
+
 _MIN_TOKEN_LENGTH = 16
 _MAX_DIOPTRES = 100
+#: MQTT's 65,535 without what stands behind the topic, such as "/status".
+_MAX_TOPIC_BYTES = 65_000
+#: So much of a long text an error repeats.
+_SHOWN_CHARACTERS = 80
 _DESCRIPTIONS = {
     str: "a text",
     bool: "true or false",
@@ -104,7 +113,9 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
     )
     for name in ("mqtt_topic", "mqtt_discovery"):
         topic = getattr(config, name)
-        need(_is_topic(topic), name, f"{name} = {topic!r}: no topic that can be published to")
+        fault = _topic_fault(topic)
+        shown = repr(topic[:_SHOWN_CHARACTERS])
+        need(not fault, name, f"{name} = {shown}: no topic that can be published to: {fault}")
     need(bool(config.mqtt_topic), "mqtt_topic", "mqtt_topic: it is not empty")
 
 
@@ -140,6 +151,10 @@ def make_event(table: Any, origin: str) -> Event:
     triggers = [bool(event.word), bool(event.class_), event.caption]
     need(sum(triggers) == 1, "give one of word, class and caption = true")
     need(bool(event.run) != bool(event.post), "give run or post")
+    for argument in event.run[1:]:
+        for name in re.findall(r"\{([a-z_]+)\}", argument):
+            advice = suggestion(name, PLACEHOLDERS)
+            need(name in PLACEHOLDERS or not advice, f"run: {{{name}}} is not filled in{advice}")
     if event.post:
         need(
             scheme_of(event.post) in ("http", "https"),
@@ -148,6 +163,12 @@ def make_event(table: Any, origin: str) -> Event:
         _check_address(event.post, f"{origin}: event: post")
     need(0 <= event.every < math.inf, f"every = {event.every} is not a number of seconds")
     return event
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """Return the part of an error that suggests one of the names that is similar, or ""."""
+    similar = get_close_matches(name, list(names), 1)
+    return "".join(f"; did you mean {name}?" for name in similar)
 
 
 def is_loopback(host: str) -> bool:
@@ -171,11 +192,17 @@ def _is_focus(text: str) -> bool:
         return False
 
 
-def _is_topic(topic: str) -> bool:
-    """Return whether MQTT can publish to `topic`, or it is empty."""
-    if set(topic) & set("+#\0"):
-        return False
-    return not topic.startswith(("/", "$")) and not topic.endswith("/")
+def _topic_fault(topic: str) -> str:
+    """Return why MQTT cannot publish below `topic` (MQTT 3.1.1, 1.5.3 and 4.7), "" if it can."""
+    if set(topic) & set("+#"):
+        return "+ and # are for those who subscribe"
+    if topic.startswith("$"):
+        return "those that begin with $ are the broker's own"
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in topic):
+        return "it has a control character"
+    if len(topic.encode()) > _MAX_TOPIC_BYTES:
+        return f"it is longer than {_MAX_TOPIC_BYTES} bytes"
+    return ""
 
 
 def _check_address(address: str, origin: str) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import click
 from ..addresses import without_secrets
 from ..errors import PicaptionError
 from ..parsing import MalformedError, parse_toml
-from .checks import check_config, check_value, make_event
+from .checks import check_config, check_value, make_event, suggestion
 from .settings import FIELDS, NAME, SECRETS, Config, Event, environment_name, option_name
 
 _MAX_COMMENT_COLUMN = 60
@@ -150,7 +149,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     for name in values:
         if name not in FIELDS:
             raise PicaptionError(
-                f"{origins[name]}: no setting is called {name!r}{_suggestion(name)}; "
+                f"{origins[name]}: no setting is called {name!r}"
+                f"{suggestion(name.replace('-', '_'), FIELDS)}; "
                 "picaption live --help lists all"
             )
     if "event" in values:
@@ -176,12 +176,6 @@ def _line_number(text: str, name: str) -> int:
         if pattern.match(line):
             return number
     return 1
-
-
-def _suggestion(name: str) -> str:
-    """Return the part of an error that suggests a setting of a similar name, or ""."""
-    similar = get_close_matches(name.replace("-", "_"), FIELDS, 1)
-    return "".join(f"; did you mean {setting}?" for setting in similar)
 
 
 def _event_of_option(text: str) -> Event:

@@ -223,6 +223,7 @@ def _machine_from_options(
 
     keys = read_ssh_keys(ssh_key) if ssh_key else ()
     check(Machine(hostname, user, ssh_keys=keys, timezone=timezone), with_password)
+    country = country.upper()
     check_wifi(wifi, country)
     password = ask("Password") if with_password else ""
     network = None

@@ -89,6 +89,10 @@ def _check_timezone(timezone: str) -> None:
     raise PicaptionError(f"--timezone {timezone!r}: no such time zone{advice}")
 
 
+#: Codes that are often taken for a country's.
+_MISTAKEN = {"UK": "GB", "EN": "GB", "EL": "GR", "SP": "ES", "SW": "SE", "JA": "JP"}
+
+
 def check_wifi(ssid: str | None, country: str) -> None:
     """Raise PicaptionError if no wireless network has such a name, or it has no country."""
     if not ssid:
@@ -102,6 +106,24 @@ def check_wifi(ssid: str | None, country: str) -> None:
             "--wifi needs --country, two letters such as DE: which channels are allowed depends on "
             "it"
         )
+    countries = _countries()
+    if countries and country not in countries:
+        advice = f"; did you mean {_MISTAKEN[country]}?" if country in _MISTAKEN else ""
+        raise PicaptionError(
+            f"--country {country}: no country of ISO 3166 has this code, and without one the Pi's "
+            f"Wi-Fi stays off{advice}"
+        )
+
+
+def _countries() -> set[str]:
+    """Return the codes of all countries, from the time zone database; none where it is missing."""
+    for folder in zoneinfo.TZPATH:
+        try:
+            lines = Path(folder, "iso3166.tab").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        return {line.split("\t")[0] for line in lines if line and not line.startswith("#")}
+    return set()
 
 
 def read_ssh_keys(path: Path) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ TICK_SECONDS = 0.1
 MAX_RECORDS = 10_000
 #: Saving power, a scene that has not changed for this long is looked at rarely.
 CALM_SECONDS = 10.0
+#: Frames of a video that are early by this are due: their times are sums of rounded numbers.
+ROUNDING_SECONDS = 1e-6
 #: How often it is looked at then.
 IDLE_SECONDS = 1.0
 
@@ -153,7 +155,8 @@ def run(
     """Recognise the frames of `pipeline.reader` and write them to `pipeline.sinks`.
 
     Between the beginnings of two frames lie at least 1 / max_fps seconds; a live source goes on
-    meanwhile, and the frame that is recognised then is its newest. In a Recognition's `timings`
+    meanwhile, and the frame that is recognised then is its newest. Of a video these are seconds of
+    its own time: frames in between are left out, and nothing waits. In a Recognition's `timings`
     are the time that the frame waited for the loop as `queue`, and the time that the sinks took
     for the frame before it as `output`. The caller closes the pipeline.
 
@@ -172,6 +175,7 @@ def run(
     pace = pace or Pace()
     records = Records()
     output = 0.0
+    video_time: float | None = None
     with catch_signals() as (stop, hang_up):
         start = time.monotonic()
         while not stop.is_set() and (not frames or records.count < frames):
@@ -181,10 +185,11 @@ def run(
                 hang_up.clear()
                 if reload:
                     reload()
+                    pace.due = 0.0  # The next source may have a time of its own.
             if seconds and time.monotonic() - start >= seconds:
                 break
             early = pace.due - time.monotonic()
-            if early > 0:
+            if video_time is None and early > 0:
                 stop.wait(min(early, TICK_SECONDS))
                 continue
             try:
@@ -194,14 +199,19 @@ def run(
             if frame is None:
                 break
             taken_at = time.monotonic()
+            # A video is recognised by its own time, on a computer of any speed.
+            video_time = None if frame.is_still else frame.seconds
+            if video_time is not None and video_time < pace.due - ROUNDING_SECONDS:
+                continue
+            now = taken_at if video_time is None else video_time
             recognition = recognize(pipeline, frame, taken_at, output)
             recognized_at = time.monotonic()
             records.add((recognized_at - frame.clock) * 1e3, recognition.timings)
-            recognized = RecognizedFrame(frame.image, recognition)
+            recognized = RecognizedFrame(frame.image, recognition, frame.seconds)
             for sink in pipeline.sinks.values():
                 sink.write(recognized)
             output = (time.monotonic() - recognized_at) * 1e3
-            pace.schedule_next(taken_at, recognition.scene, pipeline.max_fps, pipeline.power_save)
+            pace.schedule_next(now, recognition.scene, pipeline.max_fps, pipeline.power_save)
         elapsed = time.monotonic() - start
     return records.summary(elapsed)
 
@@ -218,7 +228,12 @@ def recognize(pipeline: LivePipeline, frame: Frame, taken_at: float, output: flo
     stopwatch = Stopwatch(queue=(taken_at - frame.clock) * 1e3, output=output)
     image = frame.image if frame.prepared is None else frame.prepared
     camera = frame.camera and plain_values(frame.camera)
-    return pipeline.recognize(image, frame.number, frame.captured_at, camera, stopwatch)
+    recognition = pipeline.recognize(image, frame.number, frame.captured_at, camera, stopwatch)
+    if frame.file is None:
+        return recognition
+    if frame.is_still:
+        return replace(recognition, file=frame.file, scene=frame.number + 1)
+    return replace(recognition, file=frame.file, seconds=frame.seconds)
 
 
 def plain_values(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
+from ..addresses import without_secrets
 from ..atomic import require_other_files
 from ..bundle.bundle import default_bundle
 from ..config.settings import Config, expand_home
-from ..errors import PicaptionError
+from ..errors import CameraError, PicaptionError
 from ..outputs.outputs import OUTPUTS, OutputModule
 from ..outputs.sink import OutputContext, Sink
 from ..recognition.recognizer import Recognizer, open_recognizer
 from ..recognition.scene import SceneTracker
-from ..sources.capture import SequentialReader, open_reader
+from ..sources.capture import ReconnectingReader, SequentialReader, open_reader
 from ..sources.controls import Controls
 from ..sources.rotated import RotatedSource
 from ..sources.source import Reader, Source
@@ -113,7 +116,7 @@ class Pipeline:
         self._source_opener = open_source
         self._recognizer_opener = open_recognizer
         self._outputs = outputs
-        self._tracking: tuple[Recognizer, bool, float, float] | None = None
+        self._tracking: tuple[Any, ...] | None = None
         with ExitStack() as cleanup:
             self._open_recognizer(config)
             self._open_reader(config)
@@ -155,14 +158,19 @@ class Pipeline:
         self.power_save = config.power_save
         if isinstance(self.reader, SequentialReader):
             self.reader.prepare = self.recognizer.prepare
-        tracking = (self.recognizer, self._stills, config.caption_every, config.smoothing)
+        clock = time.monotonic
+        if isinstance(self.reader, SequentialReader):
+            clock = self.reader.clock
+        tracking = (self.recognizer, self._stills, config.caption_every, config.smoothing, clock)
         if tracking == self._tracking:
             return
         self._tracking = tracking
         if self._stills:
             self.recognize = self.recognizer
         else:
-            self.recognize = SceneTracker(self.recognizer, config.caption_every, config.smoothing)
+            self.recognize = SceneTracker(
+                self.recognizer, config.caption_every, config.smoothing, clock
+            )
 
     # Parts: each `_open_` opens one as a Config asks, each `_replace_` does so in place of an open
     # one and returns the Config that holds then.
@@ -178,8 +186,15 @@ class Pipeline:
             return self._revert(config, RECOGNIZER_SETTINGS, "the bundle", error)
         return config
 
-    def _open_reader(self, config: Config) -> None:
-        source = self._source_opener(config.source, config)
+    def _open_reader(self, config: Config, is_patient: bool = True) -> None:
+        """Open the source; a camera that does not open yet is tried again if `is_patient`."""
+        try:
+            source = self._source_opener(config.source, config)
+        except CameraError as error:
+            if not is_patient:
+                raise
+            self._open_later(config, error)
+            return
         self.name = source.name
         self._stills = source.stills
         self._rate = None if source.live else source.rate
@@ -191,17 +206,28 @@ class Pipeline:
 
         self.reader = open_reader(source, reopen, config.stall, config.retries)
 
+    def _open_later(self, config: Config, error: CameraError) -> None:
+        def reopen() -> Source:
+            return self._source_opener(config.source, config)
+
+        self.reader = ReconnectingReader(error, reopen, config.stall, config.retries)
+        self.name = without_secrets(config.source)
+        self._stills = False
+        self._rate = None
+
     def _replace_reader(self, config: Config) -> Config:
         self.reader.close()
         try:
-            self._open_reader(config)
+            self._open_reader(config, is_patient=False)
         except (PicaptionError, OSError) as error:
             config = self._revert(config, READER_SETTINGS, "the source", error)
             self._open_reader(config)
         return config
 
     def _open_sink(self, output: str, config: Config) -> None:
-        context = OutputContext(self._rate, self.recognizer.model.metadata)
+        model = self.recognizer.model
+        words = model.vocabulary.word_ids if model.vocabulary else {}
+        context = OutputContext(self._rate, model.metadata, model.labels, words)
         sink = self._outputs[output].open_output(config, context)
         if sink is not None:
             self.sinks[output] = sink

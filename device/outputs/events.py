@@ -3,6 +3,8 @@
 That something is a word of the caption, a certain class, or another caption.
 """
 
+import logging
+import math
 import re
 import shutil
 import time
@@ -10,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..config.checks import PLACEHOLDERS, suggestion
 from ..config.settings import Config, Event
 from ..errors import PicaptionError
 from ..recognition.result import Recognition
@@ -17,16 +20,38 @@ from .programs import ProgramRunner
 from .sink import OutputContext, RecognizedFrame, Sink
 from .webhooks import WebhookPoster
 
+logger = logging.getLogger(__name__)
+
 SETTINGS = ("event",)
 
-_FIELD = re.compile(r"\{(caption|confidence|class|word|score|time)\}")
+_FIELD = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
     """Return an EventRunner if there are events."""
     if not config.event:
         return None
+    for event in config.event:
+        _check_subject(event, context)
     return EventRunner(config.event, context.bundle.label_threshold)
+
+
+def _check_subject(event: Event, context: OutputContext) -> None:
+    """Raise PicaptionError if the bundle has not what an event waits for: it would never come."""
+    if context.labels is not None and event.class_ and event.class_ not in context.labels:
+        advice = suggestion(event.class_, context.labels)
+        raise PicaptionError(
+            f"event: the bundle {context.bundle.name} has no class {event.class_!r}{advice}; "
+            "picaption inspect lists its classes"
+        )
+    if context.words is None or not event.word:
+        return
+    for word in event.word.lower().split():
+        if word not in context.words:
+            raise PicaptionError(
+                f"event: no caption of the bundle {context.bundle.name} has the word {word!r}"
+                f"{suggestion(word, context.words)}; class = ... waits for a class"
+            )
 
 
 class _Watch:
@@ -35,7 +60,7 @@ class _Watch:
     def __init__(self, event: Event) -> None:
         self.event = event
         self._before: bool | str = False
-        self._due = 0.0
+        self._due = -math.inf
 
     def happens(self, recognition: Recognition, threshold: float, now: float) -> bool:
         """Return whether the event happens with this frame, and take note of it."""
@@ -61,7 +86,7 @@ class EventRunner:
         clock: Returns seconds that never go back.
 
     Raises:
-        PicaptionError: There is no such program, or an address is none.
+        PicaptionError: An address is none.
     """
 
     def __init__(
@@ -73,9 +98,9 @@ class EventRunner:
     ) -> None:
         for event in events:
             if event.run and not shutil.which(event.run[0]):
-                raise PicaptionError(
-                    f"event: there is no program {event.run[0]!r}; install it, "
-                    "or write its whole path"
+                logger.warning(
+                    "event: there is no program %r; install it, or write its whole path",
+                    event.run[0],
                 )
         addresses = [event.post for event in events if event.post]
         self._poster = WebhookPoster(addresses) if addresses else None
@@ -87,8 +112,9 @@ class EventRunner:
     def write(self, recognized: RecognizedFrame) -> None:
         """Do what is due, without waiting for programs and servers."""
         self._programs.reap()
+        now = self._clock() if recognized.seconds is None else recognized.seconds
         for watch in self._watches:
-            if watch.happens(recognized.recognition, self._threshold, self._clock()):
+            if watch.happens(recognized.recognition, self._threshold, now):
                 self._do(watch.event, recognized)
 
     def _do(self, event: Event, recognized: RecognizedFrame) -> None:
@@ -146,6 +172,11 @@ def _subject(event: Event, recognition: Recognition, threshold: float) -> bool |
 
 
 def _is_certain(name: str, recognition: Recognition, threshold: float) -> bool:
+    if recognition.certain:
+        return any(
+            label.name == name and is_certain
+            for label, is_certain in zip(recognition.classes, recognition.certain)
+        )
     return not recognition.unsure and any(
         label.name == name and (rank == 0 or label.score >= threshold)
         for rank, label in enumerate(recognition.classes)

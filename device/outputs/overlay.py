@@ -151,10 +151,9 @@ def _class_labels(recognition: Recognition) -> list[str]:
     name = recognition.substitute_name
     if name:
         return [f"{name.name} {name.score:.0%}"]
-    doubt = "?" if recognition.unsure else ""
     return [
-        f"{label.name}{doubt} {label.score:.0%}"
-        for rank, label in enumerate(recognition.classes[:SHOWN_CLASSES])
+        f"{label.name}{'?' if is_doubted else ''} {label.score:.0%}"
+        for rank, (label, is_doubted) in enumerate(recognition.doubted_classes[:SHOWN_CLASSES])
         if rank == 0 or label.score >= SHOWN_SCORE
     ]
 

@@ -1,6 +1,7 @@
 """What an output of the live loop is, and what the loop hands to every one of them."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,11 +19,15 @@ class RecognizedFrame:
         image: uint8 RGB [height, width, 3], to be read only. The loop reuses its memory once every
             sink's `write` has returned, unless one of them has called `retain_image`.
         recognition: The frame's Recognition.
+        seconds: The frame's time in a source that has a rate of its own; None: it is live.
     """
 
-    def __init__(self, image: np.ndarray, recognition: Recognition) -> None:
+    def __init__(
+        self, image: np.ndarray, recognition: Recognition, seconds: float | None = None
+    ) -> None:
         self.image = image
         self.recognition = recognition
+        self.seconds = seconds
         # Sinks ask from their own threads too.
         self._lock = threading.Lock()
         self._json: dict[str, Any] | None = None
@@ -75,7 +80,11 @@ class OutputContext:
     Attributes:
         rate: The source's frames per second; None if it is live.
         bundle: The metadata of the bundle that recognises.
+        labels: Its classes; None: not known.
+        words: The words that its captions may have; None: not known.
     """
 
     rate: float | None
     bundle: Metadata
+    labels: Sequence[str] | None = None
+    words: Mapping[str, int] | None = None

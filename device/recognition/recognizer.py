@@ -21,7 +21,7 @@ from ..bundle.object_words import Phrases, index_phrases
 from ..bundle.vocabulary import Vocabulary, sentence
 from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
-from ..images import resize
+from ..images import require_image, resize
 from .beam_search import Hypothesis, beam_search
 from .confidence import caption_confidence, confidence_inputs
 from .guidance import WordBonuses, create_guide
@@ -184,7 +184,8 @@ class Recognizer:
         stopwatch.lap("caption")
         tags = self._best_tags(encoded.tags)
         classes = best_scores(self.model.labels, scores, TOP_CLASSES)
-        unsure = bool(len(scores) and scores.max() < self.model.metadata.label_threshold)
+        threshold = self.model.metadata.label_threshold
+        unsure = bool(len(scores) and scores.max() < threshold)
         return Recognition(
             caption=caption,
             tags=tags,
@@ -195,6 +196,8 @@ class Recognizer:
             unsure=unsure,
             camera=camera,
             names=self.best_names(name_scores),
+            certain=tuple(score.score >= threshold for score in classes),
+            threshold=threshold if classes else None,
         )
 
     def encode(self, image: np.ndarray, stopwatch: Stopwatch | None = None) -> Encoded:
@@ -296,7 +299,12 @@ class Recognizer:
     def prepare(
         self, image: np.ndarray, buffers: dict[str, np.ndarray] | None = None
     ) -> np.ndarray:
-        """Return `image` in the shape of the model's input; `buffers` is that of `resize`."""
+        """Return `image` in the shape of the model's input; `buffers` is that of `resize`.
+
+        Raises:
+            PicaptionError: it is no uint8 RGB image.
+        """
+        require_image(image)
         shape = self.model.metadata.input
         return resize(image, shape.height, shape.width, shape.resize, buffers)
 

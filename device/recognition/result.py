@@ -60,6 +60,10 @@ class Recognition:
             most specific name first and then what it is more generally.
         silence: why nothing is said of the image, such as "too dark to tell"; None: there is
             something to see. There is no caption, tag or class then.
+        certain: which of the classes are certain; empty where that is not known of each.
+        threshold: the score from which a class is certain; None: not known.
+        file: the path of the file that the image is of.
+        seconds: when the frame is shown in its video.
     """
 
     caption: Caption | None
@@ -73,6 +77,17 @@ class Recognition:
     camera: dict[str, Any] | None = None
     names: tuple[Score, ...] = ()
     silence: str | None = None
+    certain: tuple[bool, ...] = ()
+    threshold: float | None = None
+    file: str | None = None
+    seconds: float | None = None
+
+    @property
+    def doubted_classes(self) -> tuple[tuple[Score, bool], ...]:
+        """The classes by score, best first, and whether each is a guess."""
+        certain = self.certain or (not self.unsure,) * len(self.classes)
+        doubted = [(score, not is_certain) for score, is_certain in zip(self.classes, certain)]
+        return tuple(sorted(doubted, key=lambda pair: -pair[0].score))
 
     @property
     def substitute_name(self) -> Score | None:
@@ -97,18 +112,35 @@ class Recognition:
         """Return the versioned JSON form: a dict of plain strings, numbers and lists."""
         return {
             "version": JSON_VERSION,
+            **self._origin_json(),
             "frame": self.frame,
             "captured_at": round(self.captured_at, 3),
             "caption": self.caption and _caption_json(self.caption),
             "tags": _scores_json(self.tags),
-            "classes": _scores_json(self.classes),
+            "classes": self._classes_json(),
             "unsure": self.unsure,
+            **({} if self.threshold is None else {"threshold": round(self.threshold, 4)}),
             "names": _scores_json(self.names),
             "scene": self.scene,
             "camera": self.camera,
             "silence": self.silence,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings.items()},
         }
+
+    def _origin_json(self) -> dict[str, Any]:
+        """Return the file and the time in it, as far as they are known."""
+        origin: dict[str, Any] = {}
+        if self.file is not None:
+            origin["file"] = self.file
+        if self.seconds is not None:
+            origin["seconds"] = round(self.seconds, 3)
+        return origin
+
+    def _classes_json(self) -> list[dict[str, Any]]:
+        classes = _scores_json(self.classes)
+        for form, is_certain in zip(classes, self.certain):
+            form["certain"] = is_certain
+        return classes
 
 
 def _caption_json(caption: Caption) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class SmoothedScores(NamedTuple):
     tags: tuple[Score, ...]
     classes: tuple[Score, ...]
     unsure: bool
+    certain: tuple[bool, ...] = ()
 
 
 class SceneTracker:
@@ -114,6 +115,8 @@ class SceneTracker:
             scene=self._scene,
             camera=camera,
             names=self.smooth_names(name_scores),
+            certain=smoothed.certain,
+            threshold=self._recognizer.model.metadata.label_threshold if smoothed.classes else None,
         )
 
     def fall_silent(self) -> None:
@@ -184,8 +187,10 @@ class SceneTracker:
             self._tags.add(tag_scores, now, restart=self._changed)
             tags = _named(self._tags, model.metadata.tags, self._tags.ranked_on(TOP_TAGS))
         self._classes.add(class_scores, now, restart=self._changed)
-        classes = _named(self._classes, model.labels, self._classes.ranked(TOP_CLASSES))
-        return SmoothedScores(tags, classes, bool(classes) and not self._classes.on.any())
+        indices = self._classes.ranked(TOP_CLASSES)
+        classes = _named(self._classes, model.labels, indices)
+        certain = tuple(self._classes.on[indices].tolist())
+        return SmoothedScores(tags, classes, bool(classes) and not self._classes.on.any(), certain)
 
     def smooth_names(self, scores: np.ndarray | None) -> tuple[Score, ...]:
         """Return the names that are certain by the averages of their scores within the scene.

@@ -34,6 +34,7 @@ class _Slot:
     def __init__(self) -> None:
         self.image: np.ndarray | None = None
         self.camera: dict[str, Any] | None = None
+        self.file: str | None = None
         self.error: BaseException | None = None
         self.prepare: Prepare | None = None
         self.prepared: np.ndarray | None = None
@@ -47,6 +48,7 @@ class _Slot:
         try:
             self.image = source.read(into)
             self.camera = source.metadata
+            self.file = getattr(source, "file", None)
             self.prepare = prepare
             if self.image is not None and prepare is not None:
                 self.prepared = prepare(self.image, self.buffers)
@@ -71,6 +73,7 @@ class SequentialReader:
         self.prepare: Prepare | None = None
         self._source = source
         self._next_number = 0
+        self._seconds: float | None = None
         self._used = _Slot()
         self._requests: SimpleQueue[_Slot | None] = SimpleQueue()
         self._filled: SimpleQueue[_Slot] = SimpleQueue()
@@ -105,14 +108,24 @@ class SequentialReader:
         self._requests.put(self._used)
         self._used = slot
         self._next_number += 1
+        number = self._next_number - 1
+        if self._source.rate:
+            self._seconds = number / self._source.rate
         return Frame(
             slot.image,
-            self._next_number - 1,
+            number,
             time.time(),
             time.monotonic(),
             slot.camera,
             slot.prepared if slot.prepare == self.prepare else None,
+            slot.file,
+            self._seconds,
+            self._source.stills,
         )
+
+    def clock(self) -> float:
+        """Return the seconds of the frame in use: results depend on no computer's speed."""
+        return time.monotonic() if self._seconds is None else self._seconds
 
     def close(self) -> None:
         """Close the source; a thread that hangs in read() is left alone after a moment."""
@@ -213,18 +226,22 @@ class ReconnectingReader:
     """The newest frames of a camera that may fail: it is then opened again, after a pause.
 
     Args:
-        source: The camera, open.
+        source: The camera, open; or the error that opening it raised, which is its first failure.
         reopen: Opens it again.
         stall: A camera without a frame for so many seconds has failed.
-        retries: A camera that fails more often than that without a frame in between is given up.
+        retries: A camera that fails so often without a frame in between is given up, at the first
+            failure with 0 too.
         first_pause: Seconds before it is opened again; every further pause is twice the last.
         longest_pause: Seconds of a pause at most.
         opening: Seconds that the first frame may take beyond `stall`.
+
+    Raises:
+        CameraError: The camera did not open, and is given up after that.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: Source | CameraError,
         reopen: Callable[[], Source],
         stall: float = 5.0,
         retries: int = 8,
@@ -243,7 +260,10 @@ class ReconnectingReader:
         self._next_number = 0
         self._reopen_at = 0.0
         self._reader: LatestFrameReader | None = None
-        self._start(lambda: source)
+        if isinstance(source, CameraError):
+            self._fail(None, source)
+        else:
+            self._start(lambda: source)
 
     def _start(self, open_source: Callable[[], Source]) -> LatestFrameReader:
         self._reader = LatestFrameReader(open_source, self._next_number)
@@ -283,18 +303,18 @@ class ReconnectingReader:
             return frame
         raise NoFrameYet
 
-    def _fail(self, reader: LatestFrameReader, error: CameraError) -> None:
+    def _fail(self, reader: LatestFrameReader | None, error: CameraError) -> None:
         """Close the camera and set when to open it again; raises CameraError instead at the end."""
         self._failures += 1
-        reader.close(FAILED_CLOSE_SECONDS)
-        if self._failures > self._retries:
-            raise CameraError(
-                f"{error}; given up after {self._failures} failures in a row"
-            ) from None
+        if reader is not None:
+            reader.close(FAILED_CLOSE_SECONDS)
+            self._next_number = reader.next_number
+        if self._failures >= self._retries:
+            times = "failure" if self._failures == 1 else "failures in a row"
+            raise CameraError(f"{error}; given up after {self._failures} {times}") from None
         pause = min(self._longest_pause, self._first_pause * 2.0 ** (self._failures - 1))
         logger.warning("%s; tried again in %g s", error, pause)
         self._reopen_at = time.monotonic() + pause
-        self._next_number = reader.next_number
         self._reader = None
 
     def close(self) -> None:

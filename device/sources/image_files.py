@@ -51,12 +51,14 @@ class ImageFiles:
 
     def __init__(self, name: str, paths: Iterable[Path], skip_broken: bool = True) -> None:
         self.name = name
+        self.file: str | None = None
         self._paths = iter(paths)
         self._skip_broken = skip_broken
 
     def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
         """Return the next image, or None after the last."""
         for path in self._paths:
+            self.file = str(path)
             try:
                 return read_image(path)
             except PicaptionError as error:

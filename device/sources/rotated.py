@@ -43,6 +43,11 @@ class RotatedSource:
         """What the camera reports of the last frame."""
         return self._source.metadata
 
+    @property
+    def file(self) -> str | None:
+        """The path of the file that the last frame is of; None: of none."""
+        return getattr(self._source, "file", None)
+
     def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
         """Return the next frame, rotated, or None at the end."""
         self._raw = frame = self._source.read(self._raw)

@@ -12,7 +12,8 @@ FRAME_TIMEOUT_SECONDS = 5.0
 class Source(Protocol):
     """Frames of a camera, a stream, a file or the demo.
 
-    Errors are PicaptionError, those of cameras CameraError.
+    Errors are PicaptionError, those of cameras CameraError. A source of files may have an attribute
+    `file`: the path of the file that the last frame is of.
     """
 
     @property
@@ -60,6 +61,9 @@ class Frame:
         clock: When it was captured, on the monotonic clock.
         camera: What the camera reports of it; None: nothing.
         prepared: The image as the model takes it; None: that is still to be made.
+        file: The path of the file that it is of; None: of none.
+        seconds: Its time in a source that has a rate of its own, from 0; None: it is live.
+        is_still: Whether it is a scene of its own, as a picture of a folder is.
     """
 
     image: np.ndarray
@@ -68,6 +72,9 @@ class Frame:
     clock: float
     camera: dict[str, Any] | None = None
     prepared: np.ndarray | None = None
+    file: str | None = None
+    seconds: float | None = None
+    is_still: bool = False
 
 
 class NoFrameYet(Exception):

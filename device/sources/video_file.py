@@ -35,6 +35,7 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
+        self.file = self.name
         with opencv_path(path) as name:
             self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
             # A file may open as a video and yet hold no frame: only reading one shows that.

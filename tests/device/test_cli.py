@@ -120,7 +120,7 @@ def test_errors_are_one_line(call, monkeypatch, error, expected, line):
     "arguments, message",
     [
         (["picture"], "No such command 'picture'. (see picaption --help)"),
-        (["image"], "Missing argument 'FILE...'. (see picaption image --help)"),
+        (["image"], "Missing argument 'PATH...'. (see picaption image --help)"),
         (["image", "x.jpg", "--threads", "0"], "Invalid value for '--threads'"),
         (["live", "--size", "640"], "640 is not WIDTHxHEIGHT"),
         (["live", "--size", "9999x9999"], "9999x9999 is not WIDTHxHEIGHT"),

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,7 +204,7 @@ def test_teach_takes_no_pictures_of_the_demo(call, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        (["--source", "/dev/video97"], 75, "there is no camera at /dev/video97"),
+        (["--source", "/dev/video97", "--retries", "1"], 75, "there is no camera at /dev/video97"),
         (["--source", "nothing"], 2, "there is no source nothing"),
         (["--source", "demo", "--video", "said.mov"], 2, "said.mov has no ending of a video"),
         (
@@ -232,8 +233,7 @@ def test_a_camera_that_vanishes_ends_live_in_one_line_and_the_video_is_whole(liv
     code, _, err = live("--video", tmp_path / "said.mp4", "--quiet", "--retries", 0, source=source)
     assert code == 75
     assert err == (
-        "picaption: the camera /dev/video0 is gone; plug it in again; "
-        "given up after 1 failures in a row\n"
+        "picaption: the camera /dev/video0 is gone; plug it in again; given up after 1 failure\n"
     )
     assert source.closed == 1
     assert cv2.VideoCapture(str(tmp_path / "said.mp4")).grab()
@@ -319,3 +319,17 @@ def test_live_goes_through_a_folder_in_turn(tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     frames = [json.loads(line)["frame"] for line in io.StringIO(result.stdout)]
     assert frames == list(range(len(list(CAT.parent.glob("*.jpg"))))) and len(frames) > 4
+
+
+def test_image_takes_folders_and_refuses_what_is_no_file(call, recognizer, tmp_path):
+    shutil.copy(CAT, tmp_path / "a.jpg")
+    shutil.copy(CAT, tmp_path / "b.jpg")
+    code, out, _ = call("image", tmp_path, "--json")
+    files = [json.loads(line)["file"] for line in out.splitlines()]
+    assert code == 0 and files == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.jpg"]
+    for path in ("-", "http://cam/picture.jpg", "rtsp://cam/x"):
+        code, _, err = call("image", path)
+        assert code == 2 and "is no file" in err and "picaption live --source" in err
+    code, _, err = call("image", tmp_path, "--save", tmp_path / "x.jpg")
+    assert code == 2 and "x.jpg is the name of one picture" in err
+    assert not (tmp_path / "x.jpg").exists()

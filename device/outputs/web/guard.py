@@ -13,6 +13,9 @@ from ...config.checks import is_loopback
 
 #: How long a browser stays logged in.
 LOGIN_SECONDS = 30 * 24 * 3600
+#: How the paths begin that a token in the address opens by itself: programs that read them keep no
+#: cookies. Elsewhere it becomes a cookie, so that it stays in no browser's history.
+FEED_PATHS = ("/picture.mjpeg", "/events", "/thumbnails/")
 
 
 class Guard:
@@ -20,7 +23,7 @@ class Guard:
 
     Args:
         app: The application behind it.
-        token: What a request must know, as ?token= once, which sets a cookie, or as
+        token: What a request must know, as ?token=, for which the page sets a cookie, or as
             "Authorization: Bearer". Without a token, only this computer's own names are answered.
         cookie: The cookie's name.
         policy: The Content-Security-Policy.
@@ -74,7 +77,8 @@ class Guard:
         """Return the response in place of the application's, or None."""
         if not self.admits(request.scope):
             return self.refusal
-        if self._token and self._is_token(request.query_params.get("token", "")):
+        is_page = not request.scope["path"].startswith(FEED_PATHS)
+        if self._token and is_page and self._is_token(request.query_params.get("token", "")):
             return self._log_in(request)
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse(

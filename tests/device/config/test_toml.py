@@ -104,6 +104,12 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
             'mqtt_topic = "a/#"',
             "picaption.toml:1: mqtt_topic = 'a/#': no topic that can be published to",
         ),
+        ('mqtt_topic = "a\\u0007b"', "picaption.toml:1: mqtt_topic = .* has a control character"),
+        (f'mqtt_topic = "{"x" * 65001}"', "picaption.toml:1: mqtt_topic = .* longer than 65000"),
+        (
+            '[[event]]\nword = "cat"\nrun = ["echo", "{captoin}"]',
+            r"event: run: {captoin} is not filled in; did you mean caption\?",
+        ),
         ('mqtt_topic = ""', "picaption.toml:1: mqtt_topic"),
         ("event = 3", "picaption.toml:1: event: write each one as a table"),
         (
@@ -269,3 +275,10 @@ def test_what_is_for_another_machine_holds_the_secrets_and_no_default(write):
     }
     write(text)
     assert load_config(parse(), environment={}).config == loaded.config
+
+
+def test_topics_that_are_unusual_and_arguments_with_braces_of_their_own(write):
+    write('mqtt_topic = "/lead"\nmqtt_discovery = "trail/"')
+    assert load_config(parse()).config.mqtt_topic == "/lead"
+    write('[[event]]\nword = "cat"\nrun = ["awk", "{print}", "{word}"]')
+    assert load_config(parse()).config.event[0].run == ("awk", "{print}", "{word}")

@@ -107,3 +107,15 @@ def test_public_keys_alone(tmp_path):
             read_ssh_keys(path)
     with pytest.raises(PicaptionError, match="cannot be read"):
         read_ssh_keys(tmp_path / "none")
+
+
+def test_a_country_is_one_of_iso_3166(tmp_path, monkeypatch):
+    (tmp_path / "iso3166.tab").write_text("# codes\nDE\tGermany\nGB\tBritain (UK)\n")
+    monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path / "absent"), str(tmp_path)))
+    check_wifi("net", "GB")
+    with pytest.raises(PicaptionError, match="--country UK: no country .* did you mean GB[?]"):
+        check_wifi("net", "UK")
+    with pytest.raises(PicaptionError, match="--country XX: no country"):
+        check_wifi("net", "XX")
+    monkeypatch.setattr("zoneinfo.TZPATH", ())
+    check_wifi("net", "XX")

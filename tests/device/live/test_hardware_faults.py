@@ -161,7 +161,7 @@ def test_a_camera_that_does_not_come_back_ends_the_run_with_its_own_code(live, t
         f"http://127.0.0.1:{port}/",
         "--quiet",
         "--retries",
-        1,
+        2,
         "--stall",
         2,
         "--video",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 from picaption.device import default_bundle
@@ -14,11 +15,12 @@ from picaption.device.config.settings import Config
 from picaption.device.errors import CameraError, PicaptionError
 from picaption.device.live.loop import run
 from picaption.device.live.pipeline import Pipeline
+from picaption.device.outputs.video import Video
 from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.scene import SceneTracker
 from picaption.device.sources.capture import ReconnectingReader, SequentialReader
 from picaption.device.sources.demo_frames import DEMO_IMAGES
-from tests.device.fakes.standins import Counter, recognition
+from tests.device.fakes.standins import Counter, recognition, recognized
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text())
 DEMO = Config(source="demo", size="64x48", quiet=True, threads=1)
@@ -63,7 +65,11 @@ def test_every_image_of_a_folder_is_a_scene_of_its_own_rotated_or_not(opened):
     ("changes", "error", "message"),
     [
         ({"bundle": "absent.tflite"}, PicaptionError, "absent.tflite: cannot read the bundle"),
-        ({"source": "/dev/video97"}, CameraError, "there is no camera at /dev/video97"),
+        (
+            {"source": "/dev/video97", "retries": 1},
+            CameraError,
+            "there is no camera at /dev/video97",
+        ),
         ({"video": "said.mov"}, PicaptionError, "said.mov has no ending"),
         ({"window": True}, PicaptionError, "window"),
     ],
@@ -198,3 +204,25 @@ def test_no_output_is_the_source_or_the_bundle(tmp_path, monkeypatch, output):
         config = Config(**{name: f"{tmp_path}/film.mp4", output: "~/film.mp4"})
         with pytest.raises(PicaptionError, match=f"--{output} .* would overwrite .*[(]{name}[)]"):
             Pipeline(config)
+
+
+def test_pictures_are_scenes_and_videos_have_their_own_time(opened, tmp_path):
+    for name in "ab":
+        shutil.copy(DEMO_IMAGES / "cat.jpg", tmp_path / f"{name}.jpg")
+    lines = tmp_path / "said.jsonl"
+    run(opened(replace(DEMO, source=str(tmp_path), json=str(lines))))
+    said = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [line["file"] for line in said] == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.jpg"]
+    assert [line["scene"] for line in said] == [1, 2] and "seconds" not in said[0]
+
+    film = tmp_path / "film.avi"
+    sink = Video(film, rate=10)
+    for level in range(20):
+        sink.write(recognized(image=np.full((48, 64, 3), 5 * level, np.uint8)))
+    sink.close()
+    lines.unlink()
+    run(opened(replace(DEMO, source=str(film), json=str(lines), max_fps=5)))
+    said = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [line["seconds"] for line in said] == [round(0.2 * index, 3) for index in range(10)]
+    assert [line["frame"] for line in said] == list(range(0, 20, 2))
+    assert said[0]["file"] == str(film)

@@ -7,11 +7,12 @@ import time
 
 import pytest
 
-from picaption.device.config.settings import Event
+from picaption.device.bundle.metadata import Metadata
+from picaption.device.config.settings import Config, Event
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs.events import EventRunner, arguments
+from picaption.device.outputs.events import EventRunner, arguments, open_output
 from picaption.device.outputs.programs import ProgramRunner
-from picaption.device.outputs.sink import RecognizedFrame
+from picaption.device.outputs.sink import OutputContext, RecognizedFrame
 from tests.device.fakes.servers import PostServer, wait_for
 from tests.device.fakes.standins import FRAME, recognition, recognized, silent
 
@@ -186,9 +187,37 @@ def test_what_is_recognised_does_not_choose_the_program():
     ]
 
 
-def test_a_program_that_is_not_there_is_one_line():
-    with pytest.raises(PicaptionError, match="no program 'nosuchprogram'; install it"):
-        EventRunner((Event(word="cat", run=("nosuchprogram",)),), 0.5)
+def test_a_program_that_is_not_there_is_logged(caplog):
+    sink = EventRunner((Event(word="cat", run=("nosuchprogram",)),), 0.5)
+    assert "no program 'nosuchprogram'; install it" in caplog.text
+    sink.write(recognized())
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    "event, message",
+    [
+        (Event(class_="persn", run=("true",)), "no class 'persn'; did you mean person[?]"),
+        (Event(word="Catz", run=("true",)), "no caption .* has the word 'catz'; did you mean cat"),
+        (Event(word="big dog", run=("true",)), "no caption .* has the word 'dog'"),
+    ],
+)
+def test_what_the_bundle_does_not_know_never_comes(event, message):
+    words = {"big": 0, "cat": 1}
+    context = OutputContext(None, Metadata("kitchen"), ("person", "cup"), words)
+    for known in (Event(class_="cup", run=("true",)), Event(word="Big cat", run=("true",))):
+        open_output(Config(event=(known,)), context).close()
+    with pytest.raises(PicaptionError, match=message):
+        open_output(Config(event=(event,)), context)
+
+
+def test_the_events_of_a_file_go_by_its_time(programs):
+    event = Event(caption=True, run=("true", "{caption}"), every=10)
+    sink = EventRunner((event,), 0.5, programs, clock=lambda: 0.0)
+    for seconds in (0.0, 4.0, 8.0, 12.0):
+        sink.write(RecognizedFrame(FRAME, recognition(f"a cat at {seconds:g}"), seconds))
+    assert programs.arguments == [["a cat at 0"], ["a cat at 12"]]
+    sink.close()
 
 
 def test_what_is_no_address_is_one_line():

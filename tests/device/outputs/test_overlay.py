@@ -31,6 +31,14 @@ def test_the_band_is_translucent_and_holds_white_words_and_blue_classes():
     assert (drawn == BLUE).all(axis=1).sum() > 200
 
 
+def test_what_is_not_certain_has_a_question_mark():
+    image = np.zeros((480, 640, 3), np.uint8)
+    classes = (("cat", 0.97), ("dog", 0.14))
+    drawn = annotate(image, recognition(classes=classes, certain=(True, False)))
+    asked = annotate(image, recognition(classes=(("cat", 0.97), ("dog?", 0.14))))
+    np.testing.assert_array_equal(drawn, asked)
+
+
 def test_an_uncertain_caption_is_grey():
     image = np.zeros((480, 640, 3), np.uint8)
     sure = annotate(image, recognition(classes=(), tags=())).reshape(-1, 3)

@@ -19,6 +19,7 @@ from picaption.device.bundle.vocabulary import (
     Vocabulary,
 )
 from picaption.device.bundle.word_evidence import REFERENCE_PROBABILITY
+from picaption.device.errors import PicaptionError
 from picaption.device.recognition.recognizer import best_caption, best_scores
 from picaption.device.recognition.stopwatch import Stopwatch
 
@@ -318,3 +319,29 @@ def test_best_scores_by_hand():
     assert best_scores("abcd", scores, 9)[3] == Score("a", 0.25)
     assert best_scores((), np.empty(0, np.float32), 3) == ()
     assert type(best_scores("abcd", scores, 1)[0].score) is float
+
+
+@pytest.mark.parametrize(
+    "image, message",
+    [
+        (np.zeros((4, 6, 3), np.float32), r"not float32 \[4, 6, 3\]"),
+        (np.zeros((4, 6), np.uint8), r"not uint8 \[4, 6\]"),
+        (np.zeros((4, 6, 4), np.uint8), r"not uint8 \[4, 6, 4\]"),
+        (np.zeros((0, 6, 3), np.uint8), r"not uint8 \[0, 6, 3\]"),
+        ("cat.jpg", "not str; .*read_image"),
+        (None, "not NoneType"),
+    ],
+)
+def test_what_is_no_image_is_refused(image, message):
+    with pytest.raises(PicaptionError, match=message):
+        Recognizer(stand_in())(image)
+
+
+def test_each_class_is_certain_or_not():
+    model = stand_in()
+    model.metadata = replace(model.metadata, label_threshold=0.5)
+    recognition = Recognizer(model)(GREY)
+    assert recognition.certain == (True, True, False) and recognition.threshold == 0.5
+    form = recognition.to_json()
+    assert [label["certain"] for label in form["classes"]] == [True, True, False]
+    assert form["threshold"] == 0.5

@@ -82,3 +82,17 @@ def test_the_text_is_the_captions_or_why_there_is_none():
 def test_a_recognition_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         RECOGNITION.frame = 8
+
+
+def test_the_classes_are_doubted_one_by_one_and_stand_by_score():
+    recognition = dataclasses.replace(
+        RECOGNITION,
+        classes=(Score("cat", 0.4), Score("bowl", 0.45)),
+        certain=(True, False),
+        unsure=False,
+    )
+    assert recognition.doubted_classes == ((Score("bowl", 0.45), True), (Score("cat", 0.4), False))
+    form = dataclasses.replace(recognition, threshold=0.5, file="a.mp4", seconds=1.23456).to_json()
+    assert form["classes"][1] == {"name": "bowl", "score": 0.45, "certain": False}
+    assert (form["threshold"], form["file"], form["seconds"]) == (0.5, "a.mp4", 1.235)
+    jsonschema.validate(form, SCHEMA)

@@ -99,15 +99,15 @@ def test_a_camera_that_does_not_come_back_is_given_up():
         raise CameraError("there is no camera")
 
     reader = ReconnectingReader(Failing(2), reopen, stall=0.5, retries=3, **HASTY)
-    with pytest.raises(CameraError, match="there is no camera; given up after 4 failures in a row"):
+    with pytest.raises(CameraError, match="there is no camera; given up after 3 failures in a row"):
         frames(reader, 5)
-    assert len(tried) == 3
+    assert len(tried) == 2
     reader.close()
 
 
 def test_pauses_double_up_to_the_longest(caplog):
     reader = ReconnectingReader(
-        Failing(0), lambda: Failing(0), retries=4, first_pause=0.01, longest_pause=0.05
+        Failing(0), lambda: Failing(0), retries=5, first_pause=0.01, longest_pause=0.05
     )
     with pytest.raises(CameraError, match="given up after 5 failures"):
         frames(reader, 5)
@@ -115,7 +115,7 @@ def test_pauses_double_up_to_the_longest(caplog):
 
 
 def test_a_frame_ends_a_row_of_failures():
-    reader = ReconnectingReader(Failing(1), lambda: Failing(1), stall=1, retries=1, **HASTY)
+    reader = ReconnectingReader(Failing(1), lambda: Failing(1), stall=1, retries=2, **HASTY)
     assert len(frames(reader, 5, most=6)) == 6
     reader.close()
 
@@ -186,3 +186,25 @@ def test_a_reader_that_was_never_asked_closes_its_source():
     source = Counter(4, live=False)
     SequentialReader(source).close()
     assert source.number == 0 and source.closed == 1
+
+
+def test_a_camera_that_is_not_there_yet_is_opened_later():
+    error = CameraError("there is no camera")
+    reader = ReconnectingReader(error, lambda: Counter(2), stall=1, retries=2, **HASTY)
+    assert frames(reader, 5, most=1) == [0]
+    reader.close()
+    for retries in (0, 1):
+        with pytest.raises(CameraError, match="no camera; given up after 1 failure$"):
+            ReconnectingReader(error, lambda: Counter(2), retries=retries)
+
+
+def test_frames_of_a_file_have_its_name_and_their_time():
+    class Film(Counter):
+        rate = 4
+        file = "film.mp4"
+
+    reader = SequentialReader(Film(3, live=False))
+    read = [reader.next(1) for _ in range(3)]
+    assert [frame.seconds for frame in read] == [0, 0.25, 0.5] and reader.clock() == 0.5
+    assert {frame.file for frame in read} == {"film.mp4"} and not read[0].is_still
+    reader.close()

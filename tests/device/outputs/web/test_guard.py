@@ -69,6 +69,13 @@ def test_a_token_in_the_address_becomes_a_cookie(serve):
     assert ask(page, f"//elsewhere.example/?token={TOKEN}")[1]["Location"] == "/elsewhere.example/"
 
 
+def test_a_token_in_the_address_opens_pictures_and_events_without_a_cookie(serve):
+    page = serve(token=TOKEN)
+    status, headers, _ = ask(page, f"/thumbnails/1.jpg?token={TOKEN}")
+    assert status == 404 and "Set-Cookie" not in headers
+    assert ask(page, "/thumbnails/1.jpg?token=wrong")[0] == 401
+
+
 @pytest.mark.parametrize(
     "host, status",
     [
