@@ -14,6 +14,11 @@ from .errors import PicaptionError, TemporaryError
 from .log import one_line
 
 GROUP = "picaption.commands"
+#: The commands in the order in which they are used; those of other packages follow.
+ORDER = (
+    *("image", "live", "config", "doctor", "teach", "inspect", "bench", "service", "flash"),
+    *("update", "train", "convert", "evaluate"),
+)
 #: Packages that picaption itself does without, and the extra that brings each of them.
 EXTRA = {
     "tensorflow": "convert",
@@ -42,8 +47,9 @@ class Commands(click.Group):
     """A group of the commands that installed packages offer under the entry-point group GROUP."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands' names, sorted."""
-        return sorted(find_commands())
+        """Return the commands' names in the order of use."""
+        names = find_commands()
+        return [name for name in ORDER if name in names] + sorted(set(names) - set(ORDER))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, or None; one whose packages are missing says so when it runs."""

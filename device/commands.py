@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from .atomic import require_other_files
-from .config.options import options
+from .config.options import GroupedCommand, options
 from .config.settings import SECRETS, Config
 from .config.toml import LoadedConfig, load_config, to_toml
 from .errors import CameraError, PicaptionError
@@ -198,7 +198,7 @@ def _scores(scores: "Iterable[Score]") -> str:
     return ", ".join(f"{score.name} {score.score:.2f}" for score in scores)
 
 
-@click.command("live")
+@click.command("live", cls=GroupedCommand)
 @options
 def live_command(config_path: Path | None, **overrides: Any) -> None:
     """Caption what a camera sees, until ctrl-C.
@@ -264,7 +264,7 @@ def hide_secrets(config: Config) -> None:
         log.hide(getattr(config, name))
 
 
-@click.command("config")
+@click.command("config", cls=GroupedCommand)
 @options
 def config_command(config_path: Path | None, **overrides: Any) -> None:
     """Print the settings of `live` that hold.

@@ -7,7 +7,24 @@ from typing import Any
 
 import click
 
-from .settings import FIELDS, NAME, option_name
+from .settings import FIELDS, GROUPS, NAME, option_name
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists the options of the settings in GROUPS."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options into the help."""
+        records = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                records[parameter.name] = record
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([records.pop(name) for name in names])
+        with formatter.section("Other options"):
+            formatter.write_dl(list(records.values()))
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -152,8 +152,14 @@ class Config:
 
     quiet: bool = _setting(False, "Show nothing but errors.")
     json: str = _setting("", "Write JSON lines to FILE; - is standard output.", metavar="FILE")
-    json_megabytes: float = _setting(
+    json_every: float = _setting(
         0.0,
+        "Write a line when something changes, and else every S seconds; 0: for every frame.",
+        click.FloatRange(0),
+        "S",
+    )
+    json_megabytes: float = _setting(
+        100.0,
         "Start a new file once this one is so large, keeping the last ones; 0: never.",
         click.FloatRange(0),
         "MB",
@@ -220,6 +226,25 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 #: The names of the secret ones.
 SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["secret"])
 
+
+#: The settings in the groups that the help shows.
+GROUPS = {
+    "Source and bundle": ("source", "bundle", "threads"),
+    "Camera": (
+        *("size", "camera_fps", "rotate", "hflip", "vflip", "focus", "exposure", "gain"),
+        *("stall", "retries"),
+    ),
+    "How often": (*("max_fps", "caption_every", "smoothing", "power_save", "frames", "seconds"),),
+    "Terminal and files": (
+        *("quiet", "json", "json_every", "json_megabytes", "json_files"),
+        *("video", "video_megabytes", "window", "log_level"),
+    ),
+    "Page": ("web", "host", "port", "token"),
+    "MQTT and events": (
+        *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
+        "event",
+    ),
+}
 
 #: The settings that are paths of files.
 PATHS = ("bundle", "json", "video", "mqtt_ca")

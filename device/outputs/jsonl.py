@@ -5,8 +5,11 @@ import json
 import logging
 import os
 import sys
+import time
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from ..config.settings import Config
 from ..errors import PicaptionError
@@ -14,7 +17,7 @@ from .sink import OutputContext, RecognizedFrame, Sink
 
 logger = logging.getLogger(__name__)
 
-SETTINGS = ("json", "json_megabytes", "json_files")
+SETTINGS = ("json", "json_every", "json_megabytes", "json_files")
 
 #: A file is searched for its last line in blocks of so many bytes.
 BLOCK_BYTES = 65536
@@ -24,9 +27,47 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
     """Return JsonLines if a file is set."""
     if not config.json:
         return None
+    sink: Sink
     if config.json == "-":
-        return StandardOutput()
-    return JsonLines(config.json, config.json_megabytes * 1e6 or None, config.json_files)
+        sink = StandardOutput()
+    else:
+        sink = JsonLines(config.json, config.json_megabytes * 1e6 or None, config.json_files)
+    return OnChange(sink, config.json_every) if config.json_every else sink
+
+
+class OnChange:
+    """Passes frames on whose text, certain classes or scene are others, and else one now and then.
+
+    Args:
+        sink: Where to; it is closed with this one.
+        every: After so many seconds a frame is passed on though nothing has changed.
+        clock: Returns seconds that never go back, for frames of live sources.
+    """
+
+    def __init__(
+        self, sink: Sink, every: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sink = sink
+        self._every = every
+        self._clock = clock
+        self._last: tuple[Any, ...] | None = None
+        self._due = 0.0
+
+    def write(self, recognized: RecognizedFrame) -> None:
+        """Pass the frame on if there is reason to."""
+        recognition = recognized.recognition
+        certain = {score.name for score, doubted in recognition.doubted_classes if not doubted}
+        current = (recognition.text, certain, recognition.scene)
+        now = self._clock() if recognized.seconds is None else recognized.seconds
+        if current == self._last and now < self._due:
+            return
+        self._last = current
+        self._due = now + self._every
+        self._sink.write(recognized)
+
+    def close(self) -> None:
+        """Close the sink."""
+        self._sink.close()
 
 
 class StandardOutput:

@@ -2,8 +2,8 @@
 
 import click
 
-from picaption.device.config.options import options
-from picaption.device.config.settings import FIELDS, option_name
+from picaption.device.config.options import GroupedCommand, options
+from picaption.device.config.settings import FIELDS, GROUPS, option_name
 
 
 @click.command()
@@ -28,3 +28,12 @@ def test_options_that_are_not_given_are_none():
     values = command.make_context("command", []).params
     assert values.pop("event") == ()
     assert set(values.values()) == {None}
+
+
+def test_every_setting_is_in_one_group_of_the_help():
+    names = [name for group in GROUPS.values() for name in group]
+    assert sorted(names) == sorted(FIELDS)
+    command = click.command("live", cls=GroupedCommand)(options(lambda **_: None))
+    text = command.get_help(click.Context(command))
+    assert text.index("Source and bundle:") < text.index("--source") < text.index("Camera:")
+    assert text.index("Other options:") < text.index("--config")

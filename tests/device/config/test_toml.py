@@ -244,9 +244,9 @@ def test_toml_that_no_parser_takes_is_one_line(write, text, reason):
 
 
 def test_what_was_written_is_read_as_the_same(write):
-    write('max_fps = 1.23456789012\nmqtt_topic = "a\\u007fb\\\\"\nstall = 1e3\n')
+    write('max_fps = 1.23456789012\nmqtt_user = "a\\u007fb\\\\"\nstall = 1e3\n')
     loaded = load_config(parse(), environment={})
-    assert (loaded.config.max_fps, loaded.config.mqtt_topic) == (1.23456789012, "a\x7fb\\")
+    assert (loaded.config.max_fps, loaded.config.mqtt_user) == (1.23456789012, "a\x7fb\\")
     tomllib.loads(to_toml(loaded))
     write(plain_toml(loaded))
     assert load_config(parse(), environment={}).config == loaded.config

@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs.jsonl import JsonLines, StandardOutput
-from tests.device.fakes.standins import recognition, recognized
+from picaption.device.outputs.jsonl import JsonLines, OnChange, StandardOutput
+from tests.device.fakes.standins import Collector, recognition, recognized
 
 
 def test_each_json_line_is_written_at_once_behind_those_of_an_earlier_run(tmp_path):
@@ -119,3 +119,19 @@ def test_a_file_of_another_kind_is_not_added_to(tmp_path, data):
     with pytest.raises(PicaptionError, match="something else than JSON lines"):
         JsonLines(tmp_path / "cat.png")
     assert (tmp_path / "cat.png").read_bytes() == data
+
+
+def test_lines_on_change_and_now_and_then():
+    sink = Collector()
+    clock = iter([0.0, 1.0, 2.0, 9.0, 12.0, 13.0])
+    output = OnChange(sink, 10, lambda: next(clock))
+    for text, scene in (("a", 1), ("a", 1), ("b", 1), ("b", 1), ("b", 1), ("b", 2)):
+        output.write(recognized(text, scene=scene))
+    assert [(said.text, said.scene) for _, said in sink.got] == [
+        ("a", 1),
+        ("b", 1),
+        ("b", 1),
+        ("b", 2),
+    ]
+    output.close()
+    assert sink.closed == 1
