@@ -16,6 +16,7 @@ from .config.options import GroupedCommand, options
 from .config.settings import SECRETS, Config
 from .config.toml import LoadedConfig, load_config, to_toml
 from .errors import CameraError, PicaptionError
+from .log import printable
 
 if TYPE_CHECKING:
     from .live.pipeline import Pipeline
@@ -181,7 +182,7 @@ def describe(file: Path, recognition: "Recognition") -> str:
         if stage != "total"
     )
     lines.append(f"  time     {recognition.timings['total']:.1f} ms: {stages}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _classes(recognition: "Recognition") -> str:
@@ -397,7 +398,7 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary.to_json(), indent=1))
     else:
-        print("\n".join(summary_lines(summary, graph)))
+        print("\n".join(map(printable, summary_lines(summary, graph))))
 
 
 @click.command("teach")

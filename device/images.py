@@ -6,6 +6,7 @@ An image is uint8 RGB [height, width, 3] everywhere in picaption; OpenCV's BGR s
 import logging
 import os
 import re
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,10 @@ UNREADABLE_SUFFIXES = (
 #: The endings of videos that begin as a JPEG does, or may be one.
 _JPEG_VIDEO_SUFFIXES = (".mjpeg", ".mjpg")
 
+#: The most bytes that the decoding of an image may take: MAX_PIXELS of 8 bits, turned, and more.
+DECODING_BYTES = 800 << 20
+#: How a PNG begins (ISO/IEC 15948, 5.2).
+PNG_START = b"\x89PNG\r\n\x1a\n"
 #: How a JPEG begins and ends (ITU-T T.81, B.1.1.3), and bytes that are data of a scan.
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
@@ -312,7 +317,9 @@ def _decode(path: Path, name: str) -> np.ndarray:
     is_gif = data.startswith(b"GIF")
     image = None
     depth = ""
-    with quiet_stderr():
+    if not _chunks_are_inside(data):
+        raise PicaptionError(f"{path} is cut short or damaged; copy it again")
+    with quiet_stderr(), limited_memory(DECODING_BYTES):
         has_decoder = cv2.haveImageReader(name)
         try:
             if has_decoder:
@@ -325,6 +332,11 @@ def _decode(path: Path, name: str) -> np.ndarray:
             if "MAX_IMAGE" in str(error):
                 raise PicaptionError(
                     f"{path} has more than {MAX_PIXELS // 10**6} million pixels; "
+                    "scale it down first"
+                ) from None
+            if error.code == cv2.Error.StsNoMem:
+                raise PicaptionError(
+                    f"{path} takes more than {DECODING_BYTES >> 20} MB of memory to read; "
                     "scale it down first"
                 ) from None
         if image is None and has_decoder:
@@ -409,6 +421,44 @@ def _unusual_depth(data: bytes) -> str:
     if image is None or image.dtype in (np.uint8, np.uint16):
         return ""
     return f"{image.dtype.itemsize * 8} bits, {image.dtype}"
+
+
+def _chunks_are_inside(data: bytes) -> bool:
+    """Return whether the chunks of a PNG are as long as they say; True for other files.
+
+    A decoder takes memory for a chunk before it reads it: for one that says 2 GB, 2 GB.
+    """
+    if not data.startswith(PNG_START):
+        return True
+    start = len(PNG_START)
+    while start + 8 <= len(data):
+        if data[start + 4 : start + 8] == b"IEND":
+            return True
+        # Length and type are before the chunk's data, a checksum behind.
+        start += 12 + int.from_bytes(data[start : start + 4], "big")
+    return False
+
+
+@contextmanager
+def limited_memory(most: int) -> Iterator[None]:
+    """Let this process take so many bytes of memory more at most: for files of others.
+
+    What asks for more gets an error from the system, as if the memory were used up. Threads that
+    use it at the same time have to take turns.
+    """
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            size = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:  # Another system than Linux.
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [limit for limit in before if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([size + most, *limits]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -33,6 +34,9 @@ _NOTICE = 5
 # up to the last @.
 _CREDENTIALS = re.compile(r"(\w+://)(?:[^/\s:]*:\S*|[^/\s]*)@")
 _secrets: set[str] = set()
+# Control characters, halves of surrogate pairs, and ends of lines and paragraphs.
+_HOSTILE_CATEGORIES = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def hide(secret: str | None) -> None:
@@ -44,12 +48,33 @@ def hide(secret: str | None) -> None:
         _secrets.update((secret, repr(secret)[1:-1], quote(secret, safe="", errors="replace")))
 
 
+def printable(text: str) -> str:
+    """Return a text with escapes in place of control characters, as repr() writes them.
+
+    A terminal obeys them, and names in bundles, files and settings may be anyone's. So are
+    characters that turn the direction of what follows, and those that begin a new line.
+    """
+    if text.isprintable():  # Next to all texts are.
+        return text
+    return "".join(map(_printable_letter, text))
+
+
+def _printable_letter(letter: str) -> str:
+    is_hostile = unicodedata.category(letter) in _HOSTILE_CATEGORIES
+    if is_hostile or letter in _DIRECTIONS:
+        return letter.encode("unicode_escape").decode("ascii")
+    return letter
+
+
 def one_line(text: str) -> str:
-    """Return a text as one line without secrets: those of `hide`, and passwords in addresses."""
+    """Return a text as one printable line without secrets.
+
+    These are those of `hide`, and passwords in addresses.
+    """
     # The longest first: one secret may be the beginning of another.
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
-    return _CREDENTIALS.sub(r"\1***@", " ".join(text.split()))
+    return printable(_CREDENTIALS.sub(r"\1***@", " ".join(text.split())))
 
 
 class OneLineFormatter(logging.Formatter):

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from ..atomic import write_bytes
 from ..errors import PicaptionError
+from ..log import printable
 from .metadata import Metadata, from_json, to_json
 from .names import NamedClass, names_text, parse_names
 from .vocabulary import Vocabulary
@@ -27,6 +28,8 @@ NAMES = "names.tsv"
 HASH = "sha256.txt"
 #: No archive member of an honest bundle is larger.
 MAX_MEMBER_BYTES = 4 << 20
+#: The most characters of a label or word.
+MAX_TEXT_LENGTH = 1000
 #: The first bytes of an archive member, and the flatbuffer's own file identifier.
 ZIP_MAGIC = b"PK\x03\x04"
 GRAPH_MAGIC = b"TFL3"
@@ -145,9 +148,19 @@ def parse_bundle(data: bytes, path: str | Path) -> Contents:
         labels = split_lines(members["labels.txt"].decode())
         vocabulary = Vocabulary(words) if words else None
         names = parse_names(members[NAMES].decode()) if NAMES in members else ()
+        for text in (*labels, *words):
+            _need_readable(text)
     except ValueError as error:  # UnicodeDecodeError is one.
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
     return Contents(graph, metadata, labels, vocabulary, names)
+
+
+def _need_readable(text: str) -> None:
+    """Raise ValueError for a label or word that a terminal or a page would obey or choke on."""
+    if len(text) > MAX_TEXT_LENGTH or printable(text) != text:
+        raise ValueError(
+            f"{text[:60]!r} has control characters, or more than {MAX_TEXT_LENGTH} characters"
+        )
 
 
 def read_identity(file: str | Path | BinaryIO) -> Identity:

@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, TypeVar
 
 from ..errors import PicaptionError
+from ..log import printable
 
 #: Version of the bundle format that is written.
 FORMAT_VERSION = 5
@@ -21,6 +22,7 @@ _MAX_PROMPTS = 256
 _MAX_OBJECT_WORDS = 20_000
 _MAX_PHRASE = 4
 _MAX_WEIGHT = 100
+_MAX_DEPTH = 100
 
 Values = TypeVar("Values")
 
@@ -292,6 +294,7 @@ def _check(metadata: Metadata) -> None:
     _need(0 <= beam.length_penalty <= 10, f"the length penalty is {beam.length_penalty}")
     _need(0 <= beam.tag_weight <= 100, f"the weight of the tags is {beam.tag_weight}")
     _check_guidance(metadata.guidance)
+    _check_texts(metadata)
     thresholds = (metadata.label_threshold, metadata.tag_threshold, metadata.name_threshold)
     for threshold in thresholds:
         _need(0 <= threshold <= 1, "a threshold is not from 0 to 1")
@@ -302,6 +305,23 @@ def _check(metadata: Metadata) -> None:
     for level in (silence.brightness, silence.contrast):
         _need(0 <= level <= 255, f"a threshold of silence is {level}")
     _need(0 <= silence.sharpness <= 10, f"the sharpness of silence is {silence.sharpness}")
+
+
+def _check_texts(metadata: Metadata) -> None:
+    """Raise ValueError if a text has control characters, or free values are nested deeply."""
+    texts = [metadata.name, metadata.licence, *metadata.tags, *metadata.prompts]
+    for text in texts:
+        _need(printable(text) == text, f"{text[:60]!r} has control characters")
+    values: list[Any] = [metadata.provenance, metadata.measured]
+    for _ in range(_MAX_DEPTH):
+        inner: list[Any] = []
+        for value in values:
+            if isinstance(value, dict):
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        values = inner
+    _need(not values, "its provenance is nested too deeply")
 
 
 def _check_confidence(confidence: Confidence) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import TextIO
 
 from ..config.settings import Config
+from ..log import printable
 from ..recognition.result import Recognition
 from .sink import OutputContext, RecognizedFrame, Sink
 
@@ -91,10 +92,11 @@ def summary_line(
     if interval:
         parts.append(f"{1 / interval:.1f} fps")
     parts.append(f"{recognition.timings['total']:.0f} ms")
-    figures = " | ".join(parts)
+    figures = printable(" | ".join(parts))
     caption = recognition.shown_text
     if caption is None:
         return figures[:width]
+    caption = printable(caption)
     if width is not None:
         room = max(0, width - len(figures) - 3)
         if len(caption) > room:

@@ -21,6 +21,8 @@ from ..errors import PicaptionError
 MEMORY_MEGABYTES = 150
 #: Megabytes of disk below which logs and updates run out of room.
 DISK_MEGABYTES = 200
+#: The first OpenCV without the known hole in its reading of pictures.
+SAFE_OPENCV = (4, 12)
 #: Modules of the extras that a board may have, and the extra that brings each.
 EXTRAS = {"paho.mqtt.client": "mqtt", "starlette": "web", "uvicorn": "web"}
 
@@ -127,7 +129,16 @@ def check_opencv() -> Finding:
             f"numpy and OpenCV do not work together: {error}",
             f"{sys.executable} -m pip install --force-reinstall numpy opencv-python-headless",
         )
-    return Finding("opencv", "ok", f"OpenCV {cv2.__version__}, numpy {np.__version__}")
+    text = f"OpenCV {cv2.__version__}, numpy {np.__version__}"
+    if tuple(map(int, cv2.__version__.split(".")[:2])) < SAFE_OPENCV:
+        return Finding(
+            "opencv",
+            "warning",
+            f"{text}: a crafted JPEG can write to its memory (CVE-2025-53644)",
+            f"{sys.executable} -m pip install 'opencv-python-headless>=4.12'; where that is not "
+            "possible, read only pictures of your own",
+        )
+    return Finding("opencv", "ok", text)
 
 
 def check_picamera2() -> Finding:

@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from picaption.device import images
 from picaption.device.errors import PicaptionError
 from picaption.device.images import (
     encode_image,
     find_class_folders,
     find_images,
+    limited_memory,
     list_images,
     read_image,
     resize,
@@ -401,3 +403,43 @@ def test_pictures_that_cannot_be_read_are_counted(tmp_path, caplog):
     assert [record.message for record in caplog.records] == [
         f"{tmp_path}: pictures left out that cannot be read: 3 (.heic .nef); convert them to JPEG"
     ]
+
+
+def png_chunk(name, data, length=None):
+    """Return a chunk of a PNG that says to have `length` bytes of data."""
+    length = len(data) if length is None else length
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", length) + name + data + checksum
+
+
+@pytest.mark.parametrize("name", [b"IDAT", b"tEXt", b"eXIf"])
+def test_a_png_with_a_chunk_beyond_its_end_is_refused_before_it_is_decoded(
+    tmp_path, monkeypatch, name
+):
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+    chunk = png_chunk(name, b"x" * 99, 0x7FFFFFF0)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk + png_chunk(b"IEND", b""))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(PicaptionError, match="is cut short or damaged"):
+        read_image(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
+def test_decoding_has_a_limit_of_memory():
+    with limited_memory(100 << 20):
+        bytearray(50 << 20)
+        with pytest.raises(MemoryError):
+            bytearray(200 << 20)
+    bytearray(200 << 20)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
+def test_a_file_that_asks_for_more_is_one_line(tmp_path, monkeypatch):
+    # 6000 x 6000 pixels take 108 MB, of a file of a few kB.
+    path = tmp_path / "large.png"
+    path.write_bytes(encode_image(np.zeros((6000, 6000, 3), np.uint8), ".png"))
+    monkeypatch.setattr(images, "DECODING_BYTES", 32 << 20)
+    with pytest.raises(PicaptionError, match="large.png") as error:
+        read_image(path)
+    assert "\n" not in str(error.value)

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from picaption.device import log
+from picaption.device.log import one_line, printable
 
 logger = logging.getLogger("picaption")
 
@@ -168,3 +169,25 @@ def test_threads_may_log_at_once(lines):
     finally:
         sys.setswitchinterval(interval)
     assert failures == []
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("a cat", "a cat"),
+        ("naïve 猫 👩‍🚀", "naïve 猫 👩‍🚀"),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("one\r\ntwo\x85\u2028three", "one\\r\\ntwo\\x85\\u2028three"),
+        ("\x9b2J", "\\x9b2J"),
+        ("gpj.\u202etac", "gpj.\\u202etac"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_control_characters_are_shown_not_obeyed(text, shown):
+    assert printable(text) == shown
+
+
+def test_a_line_has_no_control_characters():
+    assert (
+        one_line("no picture at \x1b]0;owned\x07.jpg\n") == "no picture at \\x1b]0;owned\\x07.jpg"
+    )

@@ -15,9 +15,12 @@ from picaption.device.bundle.archive import (
     MEMBERS,
     Contents,
     content_hash,
+    parse_bundle,
     read_bundle,
+    split_bundle,
     stored_hash,
     write_bundle,
+    zip_bundle,
 )
 from picaption.device.bundle.bundle import Bundle, write_checked
 from picaption.device.bundle.metadata import to_json
@@ -305,3 +308,14 @@ def test_a_bundle_replaces_nothing_but_a_bundle(path, tmp_path):
         with pytest.raises(PicaptionError, match="cat.jpg holds something else than a bundle"):
             write(tmp_path / "cat.jpg", contents)
         assert (tmp_path / "cat.jpg").read_bytes() == b"\xff\xd8\xff\xe0 JFIF"
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "vocabulary.txt"])
+def test_names_that_a_terminal_would_obey_are_refused(path, tmp_path, name):
+    graph, parts = split_bundle(path.read_bytes())
+    del parts[HASH]
+    parts[name] += b"\x1b]0;owned\x07\n"
+    parts[HASH] = content_hash(graph, parts).encode()
+    with pytest.raises(PicaptionError, match="has control characters") as error:
+        parse_bundle(zip_bundle(graph, parts), "a.tflite")
+    assert "\x1b" not in str(error.value)

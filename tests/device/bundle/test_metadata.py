@@ -141,3 +141,18 @@ def test_format_3_is_checked_too(values, message):
     text = json.dumps({"format_version": 3, "name": "old"} | values)
     with pytest.raises(PicaptionError, match=f"here: its metadata is not valid: {message}"):
         from_json(text, "here")
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"name": "a\x1b[2J"}, "has control characters"),
+        ({"licence": "a\nb"}, "has control characters"),
+        ({"tags": ["a\x9b"]}, "has control characters"),
+        ({"provenance": {"a": json.loads("[" * 200 + "]" * 200)}}, "nested too deeply"),
+    ],
+)
+def test_hostile_texts_are_refused(values, message):
+    text = json.dumps({"format_version": FORMAT_VERSION, "name": "a"} | values)
+    with pytest.raises(PicaptionError, match=message):
+        from_json(text, "a.tflite")

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+import cv2
 import pytest
 
 from picaption.device import board, cli
@@ -149,3 +150,14 @@ def test_without_picamera2(monkeypatch):
         run_check("picamera2").state == "warning"
         and "apt install python3-picamera2" in run_check("picamera2").fix
     )
+
+
+@pytest.mark.parametrize(
+    "version, state",
+    [("4.10.0", "warning"), ("4.11.0", "warning"), ("4.12.0", "ok"), ("5.0.0", "ok")],
+)
+def test_an_opencv_with_a_known_hole_is_told(monkeypatch, version, state):
+    monkeypatch.setattr(cv2, "__version__", version)
+    finding = run_check("opencv")
+    assert finding.state == state
+    assert ("CVE-2025-53644" in finding.text) == (state == "warning")
