@@ -69,8 +69,9 @@ class Settings:
     # Captions of the labelled training images, in any layout of `captions`: an image that has some
     # there learns from those. Those of other images, and of dev images, are left out.
     label_captions: str = ""
-    # Captions of the labelled dev images, likewise: nothing learns from them, but the objects that
-    # they name are there when the captions' confidence is calibrated.
+    # Captions of the labelled dev images, likewise: nothing learns from them, but they choose the
+    # captioner's best epoch beside those of `dev`, and the objects that they name are there when
+    # the captions' confidence is calibrated.
     label_dev_captions: str = ""
     # Captions with labels, without their images: a share of the labelled images that have none of
     # their own borrows from them.
@@ -80,6 +81,9 @@ class Settings:
     # that names an object that is not among its labels.
     transfer_neighbours: int = 20
     transfer_filter: str = ""
+    # An image with captions of its own learns from up to so many of `text` beside them, those that
+    # are nearest to its own and name no object that neither these nor its labels name.
+    paraphrases: int = 0
     # More captions without their images, `image<TAB>source<TAB>caption` a line: they join those of
     # the same images in `text`, and images that are known by a name borrow from all of them. Those
     # of dev images are left out, by the image's name.
@@ -411,6 +415,10 @@ def _check_data(settings: Settings) -> None:
         "text or named_labels too",
     )
     _need(
+        not settings.paraphrases or bool(settings.text and settings.label_captions),
+        "paraphrases are captions of text that are near to those of label_captions: set both",
+    )
+    _need(
         settings.transfer_filter in ("", "labels"),
         f'transfer_filter = {settings.transfer_filter!r}: it is "labels" or empty',
     )
@@ -475,6 +483,7 @@ _AT_LEAST = {
         "transfer_neighbours",
     ),
     0: (
+        "paraphrases",
         "warm_up_epochs",
         "epochs",
         "patience",

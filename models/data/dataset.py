@@ -17,6 +17,7 @@ from ..settings import Settings
 from . import readers
 from .batches import SIDED_WORDS, Examples, windows
 from .caption_transfer import IsTrue, transfer_captions, transfer_captions_by_name
+from .paraphrases import add_paraphrases
 from .readers import Dataset, Record
 from .tokenizer import STOP_WORDS, tokenize
 
@@ -324,6 +325,27 @@ def add_transferred_captions(
     return replace(data, labels=replace(data.labels, records=records))
 
 
+def add_own_paraphrases(
+    data: TrainingData, settings: Settings, text: Sequence[Record], is_true: IsTrue
+) -> TrainingData:
+    """Give labelled images with captions of their own paraphrases of these (paraphrases).
+
+    Args:
+        data: Its labelled images get some.
+        settings: paraphrases counts.
+        text: Captions without images; those with labels are taken.
+        is_true: As for add_paraphrases.
+    """
+    assert data.labels is not None
+    if not settings.paraphrases:
+        return data
+    labelled_text = [record for record in text if record.labels]
+    records = add_paraphrases(data.labels.records, labelled_text, settings.paraphrases, is_true)
+    found = [len(record.paraphrases) for record in records if record.paraphrases]
+    logger.info("paraphrases: %d for %d labelled images", sum(found), len(found))
+    return replace(data, labels=replace(data.labels, records=records))
+
+
 def learn_vocabulary(records: Sequence[Record], min_count: int) -> Vocabulary:
     """Return the Vocabulary of the words that captions use at least `min_count` times.
 
@@ -404,19 +426,25 @@ def make_examples(
     """Return a Split as training data.
 
     Args:
-        split: Its captions and labels count.
+        split: Its captions, their paraphrases and labels count; tags come from the captions alone.
         inputs: Its images or their features.
         vocabulary: Of the captioner.
         tags: The words of the tagger.
     """
     tokenized = [[tokenize(caption) for caption in record.captions] for record in split.records]
+    paraphrases = [
+        [tokenize(caption) for caption in record.paraphrases] for record in split.records
+    ]
     word_sets: list[set[str]] = [set().union(*captions) for captions in tokenized]
     labels = None
     if split.classes:
         labels = readers.label_matrix(split.records, split.classes)
     return Examples(
         inputs,
-        [[vocabulary.encode(caption) for caption in captions] for captions in tokenized],
+        [
+            [vocabulary.encode(caption) for caption in captions + more]
+            for captions, more in zip(tokenized, paraphrases)
+        ],
         np.array([[tag in words for tag in tags] for words in word_sets], np.float32),
         np.array([bool(words & SIDED_WORDS) for words in word_sets]),
         labels,

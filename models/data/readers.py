@@ -67,6 +67,7 @@ class Record:
         labels: The names of its classes.
         borrowed: Whether the captions are those of other images.
         unknown: Classes of which nobody said whether the image has them.
+        paraphrases: Captions of other images that say much the same as its own.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Record:
     labels: tuple[str, ...] = ()
     borrowed: bool = False
     unknown: tuple[str, ...] = ()
+    paraphrases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,15 @@ def caption_examples(
 ) -> tuple[Examples, Examples | None]:
     """Return (train, dev) Examples of all captions over features.
 
-    The captions of labelled images and of images with a name are among those to train on.
+    The captions of labelled images and of images with a name are among those to train on, those of
+    labelled dev images among the dev captions.
     """
     train = _examples(data.captions, features.captions, words)
-    dev = _examples(data.captions_dev, features.captions_dev, words)
     assert train is not None
+    dev = _examples(data.captions_dev, features.captions_dev, words)
+    labelled_dev = _examples(*_captioned(data.labels_dev, features.labels_dev), words)
+    if dev is not None and labelled_dev is not None:
+        dev = dataclasses.replace(join(dev, labelled_dev), labels=None)
     if labels_are_captioned(settings):
         labelled = _examples(data.labels, features.labels, words)
         assert labelled is not None
@@ -42,6 +46,19 @@ def caption_examples(
 def labels_are_captioned(settings: Settings) -> bool:
     """Return whether labelled images are among those that captions are learned from."""
     return bool(settings.text or settings.label_captions)
+
+
+def _captioned(
+    split: Split | None, features: np.ndarray | None
+) -> tuple[Split | None, np.ndarray | None]:
+    """Return the images of a Split that have captions and their features; None for none."""
+    if split is None or features is None:
+        return None, None
+    rows = [row for row, record in enumerate(split.records) if record.captions]
+    if not rows:
+        return None, None
+    records = tuple(split.records[row] for row in rows)
+    return dataclasses.replace(split, records=records, images=split.images[rows]), features[rows]
 
 
 def _examples(

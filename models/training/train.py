@@ -23,6 +23,7 @@ from ..data.batches import Batches
 from ..data.dataset import (
     Split,
     add_captions_by_name,
+    add_own_paraphrases,
     add_transferred_captions,
     learn_prompts,
     learn_tags,
@@ -127,11 +128,11 @@ def load_images(run: TrainingRun) -> None:
     if run.data.labels:
         phrases = object_phrases(run.data.labels.classes)
     if run.settings.text:
-        is_true = None
-        if run.settings.transfer_filter:
-            is_true = partial(_names_labels_only, phrases=phrases)
+        names_known = partial(_names_known_objects, phrases=phrases)
+        is_true = names_known if run.settings.transfer_filter else None
         path = run.folder / "borrowed.token.txt"
         run.data = add_transferred_captions(run.data, run.settings, run.text, path, is_true)
+        run.data = add_own_paraphrases(run.data, run.settings, run.text, names_known)
     borrowed = _count_captioned(run.data.labels) - own
     run.labelled_captions = {"own": own, "borrowed": borrowed}
     if run.data.named:
@@ -141,9 +142,12 @@ def load_images(run: TrainingRun) -> None:
         run.labelled_captions["borrowed by name"] = _count_captioned(run.data.named)
 
 
-def _names_labels_only(caption: str, record: Record, phrases: Phrases) -> bool:
-    """Return whether every object that a caption names is a label of the image."""
-    return named_objects(caption, phrases).issubset(record.labels)
+def _names_known_objects(caption: str, record: Record, phrases: Phrases) -> bool:
+    """Return whether an image's labels or own captions name every object that a caption names."""
+    known = set(record.labels)
+    for own in record.captions:
+        known |= named_objects(own, phrases)
+    return named_objects(caption, phrases) <= known
 
 
 def _count_captioned(split: Split | None) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer
-from picaption.models.data import caption_transfer
+from picaption.models.data import caption_transfer, paraphrases
 from picaption.models.data.readers import Record, label_matrix
 from picaption.models.evaluation.object_hallucination import object_phrases
 from picaption.models.run_folder import FloatModel
@@ -103,6 +103,49 @@ def test_own_captions_of_labelled_images_are_learned(data, settings, tmp_path, s
     assert [run.words.vocabulary.decode(caption) for caption in labelled[position]] == [
         ("a", "marmalade", "cat")
     ]
+
+
+def test_paraphrases_are_learned_beside_own_captions(data, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(paraphrases, "COMMON", 1.0)
+    monkeypatch.setattr(paraphrases, "MIN_CAPTIONS", 1)
+    (tmp_path / "own.csv").write_text("image,caption\ncat_0.jpg,A cat sits on a sofa\n")
+    # The dog is neither a label of the image nor in its own caption.
+    (tmp_path / "text.tsv").write_text(
+        "1\tcat\ta cat sits on a sofa asleep\n2\tcat,dog\ta cat and a dog sit on a sofa\n"
+        "3\tspoon\tmany spoons\n"
+    )
+    settings = dataclasses.replace(
+        settings,
+        label_captions=str(tmp_path / "own.csv"),
+        text=str(tmp_path / "text.tsv"),
+        paraphrases=4,
+        tags=100,
+    )
+    run = caption_run(settings, data, tmp_path)
+    records = {record.name: record for record in run.data.labels.records}
+    assert records["cat_0.jpg"].paraphrases == ("a cat sits on a sofa asleep",)
+    assert records["cat_1.jpg"].paraphrases == ()
+    row = 18 + list(records).index("cat_0.jpg")
+    assert len(run.train.captions[row]) == 2
+    tags = dict(zip(run.words.tags, run.train.tags[row]))
+    assert tags["sofa"] == 1
+    # What a paraphrase adds is no tag of the image.
+    assert tags.get("asleep", 0) == 0
+
+
+def test_captions_of_labelled_dev_images_choose_too(data, settings, tmp_path):
+    name = (data / "dev.txt").read_text().split()[0]
+    (tmp_path / "dev.csv").write_text(f"image,caption\n{name},A cat\n")
+    settings = dataclasses.replace(
+        settings,
+        label_captions=settings.captions,
+        label_dev_captions=str(tmp_path / "dev.csv"),
+    )
+    run = caption_run(settings, data, tmp_path)
+    captions = [run.words.vocabulary.decode(caption) for caption in run.dev.captions[-1]]
+    assert captions == [("a", "cat")]
+    assert len(run.dev.captions) == len(run.data.captions_dev.records) + 1
+    assert len(run.dev.inputs) == len(run.dev.captions)
 
 
 def test_images_with_a_name_are_learned_from_and_counted(data, settings, tmp_path, monkeypatch):
