@@ -137,8 +137,10 @@ class Settings:
     dropout: float = 0.4
     smoothing: float = 0.1
     batch: int = 64
-    # Captions of an image in an epoch, drawn again in each.
+    # Captions of an image in an epoch, drawn again in each. Captions repeats: how many times an
+    # epoch passes through the images of `captions`, where labelled images have captions too.
     captions_per_image: int = 3
+    captions_repeats: int = 1
     epochs: int = 15
     patience: int = 3
     learning_rate: float = 1e-3
@@ -157,6 +159,10 @@ class Settings:
     # with the epoch that is best on the dev images.
     finetune_runs: int = 1
     finetune_share: float = 1.0
+
+    # The weight of the loss of forgetting the names of the network's weights (`name_labels`) in
+    # fine-tuning; 0: it may forget them.
+    finetune_names_weight: float = 0.0
 
     # Self-critical sequence training of the captioner (SCST); none with 0 epochs. Its weights are
     # then averaged with those before it, scst_share of the new ones.
@@ -472,6 +478,7 @@ _AT_LEAST = {
     1: (
         "batch",
         "captions_per_image",
+        "captions_repeats",
         "finetune_batch",
         "finetune_runs",
         "hidden",
@@ -515,6 +522,16 @@ def _check_ranges(settings: Settings) -> None:
     for name in ("finetune_share", "scst_share"):
         value = getattr(settings, name)
         _need(0 <= value <= 1, f"{name} = {value}: it is from 0 to 1")
+    _need(
+        0 <= settings.finetune_names_weight <= 100,
+        f"finetune_names_weight = {settings.finetune_names_weight}: it is from 0 to 100",
+    )
+    _need(
+        not settings.finetune_names_weight
+        or (bool(settings.name_labels) and settings.pooling == "mean"),
+        "finetune_names_weight keeps the names of name_labels known, by the mean of the feature "
+        'map: set name_labels, and pooling to "mean"',
+    )
     _need(
         settings.scst_samples >= 2,
         f"scst_samples = {settings.scst_samples}: it is at least 2",

@@ -144,6 +144,20 @@ def make_run(data: Path, folder: Path) -> None:
     train(tiny_settings(), data, folder)
 
 
+def write_folded_weights(path: Path, classes: int) -> None:
+    """Write random folded weights of a small MobileNetV2 with a classifier."""
+    from picaption.models.networks.backbones import build_backbone, weighted_layers
+
+    network = build_backbone("mobilenet_v2", 32, 0.35, classes)
+    arrays = {}
+    for index, layer in enumerate(weighted_layers(network)):
+        weight, bias = layer.get_weights()
+        weight = weight.T[:, None, None] if weight.ndim == 2 else weight.transpose(3, 0, 1, 2)
+        arrays[f"{index:02}_w"] = weight
+        arrays[f"{index:02}_b"] = bias
+    np.savez(path, **arrays)
+
+
 def make_bundle(run: Path, data: Path, output: Path) -> None:
     """Write the int8 bundle of a run to `output`."""
     from picaption.convert.convert import convert

@@ -341,8 +341,8 @@ def add_own_paraphrases(
         return data
     labelled_text = [record for record in text if record.labels]
     records = add_paraphrases(data.labels.records, labelled_text, settings.paraphrases, is_true)
-    found = [len(record.paraphrases) for record in records if record.paraphrases]
-    logger.info("paraphrases: %d for %d labelled images", sum(found), len(found))
+    counts = [len(record.paraphrases) for record in records if record.paraphrases]
+    logger.info("paraphrases: %d for %d labelled images", sum(counts), len(counts))
     return replace(data, labels=replace(data.labels, records=records))
 
 

@@ -25,11 +25,10 @@ CANDIDATES = 120
 COMMON = 0.05
 #: Words and word pairs that fewer captions have link none.
 MIN_CAPTIONS = 2
-#: Of people and numbers.
-PEOPLE_AND_NUMBERS = frozenset(
-    "man woman boy girl men women boys girls lady ladies guy guys child children baby couple his "
-    "her one two three four five six".split()
-)
+_PEOPLE = "man men woman women boy boys girl girls lady ladies guy guys child children baby his her"
+_NUMBERS = "one two three four five six couple"
+#: What a paraphrase must not add.
+PEOPLE_AND_NUMBERS = frozenset(f"{_PEOPLE} {_NUMBERS}".split())
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,14 @@ def _paraphrases(record: Record, postings: _Postings, is_true: IsTrue) -> tuple[
     cosine = np.max([postings.nearness(vector) for vector in vectors], axis=0)
     candidates = np.argsort(-cosine, kind="stable")[:CANDIDATES]
     # The first caption of the same words stands for the others.
-    found: dict[tuple[str, ...], str] = {}
+    paraphrases: dict[tuple[str, ...], str] = {}
     for index in candidates[cosine[candidates] >= NEAREST]:
         caption = postings.captions[index]
         words = tuple(tokenize(caption))
         adds_people = not PEOPLE_AND_NUMBERS.isdisjoint(set(words) - own_words)
         if words not in own and not adds_people and is_true(caption, record):
-            found.setdefault(words, caption)
-    return tuple(found.values())
+            paraphrases.setdefault(words, caption)
+    return tuple(paraphrases.values())
 
 
 def _index(captions: Sequence[str]) -> _Postings:

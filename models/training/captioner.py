@@ -29,6 +29,7 @@ def caption_examples(
     """
     train = _examples(data.captions, features.captions, words)
     assert train is not None
+    train = join(*[train] * settings.captions_repeats)
     dev = _examples(data.captions_dev, features.captions_dev, words)
     labelled_dev = _examples(*_captioned(data.labels_dev, features.labels_dev), words)
     if dev is not None and labelled_dev is not None:

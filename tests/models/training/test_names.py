@@ -9,17 +9,20 @@ from picaption.device.bundle.names import NamedClass
 from picaption.device.images import write_image
 from picaption.device.recognition.classifier import Classifier
 from picaption.models.data.dataset import Split, TrainingData
-from picaption.models.networks.backbones import build_backbone, weighted_layers
 from picaption.models.run_folder import FloatModel, load_classifier, save_model, save_words
 from picaption.models.settings import Settings
-from picaption.models.training.encoder import build_network, compute_features
+from picaption.models.training.encoder import (
+    build_network,
+    compute_features,
+    read_network_classifier,
+)
 from picaption.models.training.names import (
     adapt,
     choose_threshold,
     fit_names,
-    read_network_classifier,
 )
 from picaption.models.training.training_run import TrainingRun
+from tests import tiny
 
 RANDOM = np.random.default_rng(1)
 
@@ -58,36 +61,22 @@ def test_the_threshold_is_the_lowest_that_is_precise_enough():
     assert choose_threshold(names, scores, truth) == 0.71
 
 
-def write_weights(path, classes):
-    """Write random folded weights of a small MobileNetV2 with a classifier."""
-    network = build_backbone("mobilenet_v2", 32, 0.35, classes)
-    arrays = {}
-    for index, layer in enumerate(weighted_layers(network)):
-        weight, bias = layer.get_weights()
-        weight = weight.T[:, None, None] if weight.ndim == 2 else weight.transpose(3, 0, 1, 2)
-        arrays[f"{index:02}_w"] = weight
-        arrays[f"{index:02}_b"] = bias
-    np.savez(path, **arrays)
-
-
 def test_the_last_layer_of_the_weights_is_the_classifier(tmp_path):
     last = normal(3, 1, 1, 8)
     arrays = {"00_w": normal(2, 2), "00_b": normal(2), "01_w": last, "01_b": normal(3)}
     np.savez(tmp_path / "w.npz", **arrays)
-    classifier = read_network_classifier(tmp_path / "w.npz", 3)
+    classifier = read_network_classifier(tmp_path / "w.npz")
     np.testing.assert_array_equal(classifier.features, last[:, 0, 0].T)
     assert classifier.raw
-    with pytest.raises(PicaptionError, match="its last layer has 3 outputs, the names are 1000"):
-        read_network_classifier(tmp_path / "w.npz", 1000)
     with pytest.raises(PicaptionError, match="cannot load these weights"):
-        read_network_classifier(tmp_path / "absent.npz", 3)
+        read_network_classifier(tmp_path / "absent.npz")
 
 
 @pytest.fixture(scope="module")
 def named_run(tmp_path_factory):
     """A run with a tuned encoder, through the stage of the names."""
     root = tmp_path_factory.mktemp("names")
-    write_weights(root / "w.npz", 1000)
+    tiny.write_folded_weights(root / "w.npz", 1000)
     (root / "photos").mkdir()
     lines = []
     for index in range(8):
