@@ -85,6 +85,43 @@ def with_names(graph: bytes, weights: ClassifierWeights, quantized: bool = True)
     return _with_scores(graph, NAME, weights, multi_label=False, quantized=quantized)
 
 
+def read_name_weights(graph: bytes) -> np.ndarray | None:
+    """Return the weights that with_names wrote, float32 [F, names].
+
+    Args:
+        graph: A TFLite flatbuffer that was verified.
+
+    Returns:
+        The weights of the features as they are; None without names, or with names that were not
+        written so.
+    """
+    model = schema.ModelT.InitFromPackedBuf(graph, 0)
+    for signature in model.signatureDefs or []:
+        if signature.signatureKey == NAME.encode():
+            return _first_product(model, model.subgraphs[signature.subgraphIndex])
+    return None
+
+
+def _first_product(model: Any, subgraph: Any) -> np.ndarray | None:
+    """Return the weights of a subgraph's first operator, float32 [inputs, outputs], or None."""
+    first = subgraph.operators[0]
+    code = model.operatorCodes[first.opcodeIndex]
+    if code.builtinCode != OPERATORS.FULLY_CONNECTED or len(first.inputs) < 2:
+        return None
+    tensor = subgraph.tensors[first.inputs[1]]
+    dtype = {TYPES.INT8: np.int8, TYPES.FLOAT32: np.float32}.get(tensor.type)
+    data = model.buffers[tensor.buffer].data
+    if dtype is None or data is None or len(tensor.shape) != 2:
+        return None
+    weights = np.frombuffer(bytes(data), dtype).reshape(tensor.shape).astype(np.float32)
+    if tensor.type == TYPES.INT8:
+        scales = tensor.quantization.scale
+        if scales is None or len(scales) != 1:
+            return None
+        weights = weights * np.float32(scales[0])
+    return weights.T
+
+
 def _with_scores(
     graph: bytes, key: str, weights: ClassifierWeights, multi_label: bool, quantized: bool
 ) -> bytes:

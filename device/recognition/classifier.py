@@ -5,7 +5,8 @@ each word's divided by how much it varies,
 
     z = W f + V s + b        P(class | image) = softmax(z), or 1 / (1 + exp(-z)) for multi-label
 
-W and V are the likeliest under Gaussian priors. The prior of W has mean zero. The mean of V's
+W and V are the likeliest under Gaussian priors. The prior of W has mean zero, or what a bundle with
+names knows of those of the classes (picaption.device.recognition.prototypes). The mean of V's
 prior is what language says of a class without an image: it is there where the captioner calls for
 the words of its name, or for words that go with it (picaption.models.language.word_prior). The
 more images there are, the less language counts. The fit needs numpy alone and takes seconds, so it
@@ -35,7 +36,8 @@ SPREAD_FLOOR = 0.1
 #: The weight of the words of a class name, for a standard deviation of evidence. More serves
 #: COCO's classes even better, and harms Imagenette's, of which the captioner has few names.
 NAME_WEIGHT = 0.4
-#: The number of images of a class with which language counts half, for it, of what it does without.
+#: The number of images of a class with which language and names count half, for it, of what they do
+#: without.
 PRIOR_IMAGES = 8
 #: The most steps of the fit.
 MAX_STEPS = 300
@@ -131,6 +133,7 @@ def fit_classifier(
     truth: np.ndarray,
     multi_label: bool,
     scale: float | None = None,
+    prototypes: np.ndarray | None = None,
 ) -> Classifier:
     """Return the Classifier that fits images best.
 
@@ -142,23 +145,32 @@ def fit_classifier(
         truth: which classes are there, [N, C] of 0 and 1; nan where that is unknown.
         multi_label: whether an image may show several classes.
         scale: the size of the evidence; None: that of `evidence_scale`.
+        prototypes: weights of the features that the classes begin with, float32 [F, C]; None:
+            zeros.
     """
     truth = np.asarray(truth, np.float32)
-    inputs, features_mean, features_scale = _standardize(l2_normalize(features))
+    unit_features = l2_normalize(features)
+    inputs, features_mean, features_scale = _standardize(unit_features)
+    shrinkage = 1 + np.nansum(truth, 0) / np.float32(PRIOR_IMAGES)
+    offset: np.ndarray | float = 0.0
+    start: np.ndarray | float = 0.0
+    if prototypes is not None:
+        start = prototypes / shrinkage
+        offset = (unit_features - features_mean) @ start
     if word_evidence is None or prior is None:
-        weights, bias = fit_logistic_regression(inputs, truth, multi_label, PENALTY)
-        weights = weights * features_scale
+        weights, bias = fit_logistic_regression(inputs, truth, multi_label, PENALTY, offset)
+        weights = weights * features_scale + start
         return Classifier(weights, None, bias - features_mean @ weights)
 
     scale = scale or evidence_scale(prior)
-    prior = prior / (1 + np.nansum(truth, 0) / np.float32(PRIOR_IMAGES))
+    prior = prior / shrinkage
     spread = word_evidence.std(0)[:, None] + np.float32(SPREAD_FLOOR)
     word_evidence = word_evidence / spread.T
     word_inputs, words_mean, words_scale = _standardize(word_evidence, scale)
-    offset = (word_evidence - words_mean) @ prior
+    offset = offset + (word_evidence - words_mean) @ prior
     both = np.concatenate([inputs, word_inputs], 1)
     weights, bias = fit_logistic_regression(both, truth, multi_label, PENALTY, offset)
-    feature_weights = weights[: inputs.shape[1]] * features_scale
+    feature_weights = weights[: inputs.shape[1]] * features_scale + start
     bias = bias - features_mean @ feature_weights
     word_weights = weights[inputs.shape[1] :] * words_scale + prior
     return Classifier(feature_weights, word_weights / spread, bias - words_mean @ word_weights)
@@ -171,6 +183,7 @@ def fit_calibrated(
     prior: np.ndarray | None,
     multi_label: bool,
     dev: tuple[np.ndarray, np.ndarray | None, np.ndarray] | None = None,
+    prototypes: np.ndarray | None = None,
 ) -> tuple[Classifier, np.ndarray]:
     """Fit a Classifier that is as confident as it is right.
 
@@ -182,16 +195,21 @@ def fit_calibrated(
         multi_label: as for `fit_classifier`.
         dev: features, word evidence and truth of other images to calibrate on; None: the images
             themselves, by classifiers that were fitted without them (see `held_out_logits`).
+        prototypes: as for `fit_classifier`.
 
     Returns:
         The Classifier, and the logits [N, C] of the images that it was calibrated on.
     """
-    classifier = fit_classifier(features, word_evidence, prior, truth, multi_label)
+    classifier = fit_classifier(
+        features, word_evidence, prior, truth, multi_label, prototypes=prototypes
+    )
     if dev is not None:
         dev_features, dev_evidence, truth = dev
         logits = classifier.logits(dev_features, dev_evidence)
     else:
-        logits = held_out_logits(features, word_evidence, prior, truth, multi_label)
+        logits = held_out_logits(
+            features, word_evidence, prior, truth, multi_label, prototypes=prototypes
+        )
     temperature = fit_temperature(logits, truth, multi_label)
     return classifier.with_temperature(temperature), logits / np.float32(temperature)
 
@@ -230,6 +248,7 @@ def held_out_logits(
     truth: np.ndarray,
     multi_label: bool,
     seed: int = 1,
+    prototypes: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return logits [N, C] of every image, by classifiers that were fitted without it.
 
@@ -243,6 +262,7 @@ def held_out_logits(
         truth: as for `fit_classifier`.
         multi_label: as for `fit_classifier`.
         seed: of the order of the images.
+        prototypes: as for `fit_classifier`.
     """
     order = np.random.default_rng(seed).permutation(len(truth))
     order = order[np.argsort(truth[order].argmax(1), kind="stable")]
@@ -256,7 +276,14 @@ def held_out_logits(
         if word_evidence is not None:
             rest_evidence = word_evidence[rest]
             part_evidence = word_evidence[part]
-        classifier = fit_classifier(features[rest], rest_evidence, prior, truth[rest], multi_label)
+        classifier = fit_classifier(
+            features[rest],
+            rest_evidence,
+            prior,
+            truth[rest],
+            multi_label,
+            prototypes=prototypes,
+        )
         logits[part] = classifier.logits(features[part], part_evidence)
     return logits
 

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from ..errors import PicaptionError
 from ..images import find_class_folders, list_images, read_image, write_image
 from ..sources.source import Source
 from .classifier import Classifier, fit_calibrated, name_prior, probabilities
+from .prototypes import name_prototypes
 from .recognizer import Recognizer
 from .stopwatch import Stopwatch
 
@@ -112,7 +114,8 @@ def teach(
     recognizer = Recognizer(Bundle(base, threads))
     examples = extract_features(recognizer, labels, on_progress(images) if on_progress else images)
     require_enough_images(folder, examples.counts)
-    classifier, held_out = fit_classes(examples, contents.vocabulary)
+    prototypes = class_prototypes(contents, examples)
+    classifier, held_out = fit_classes(examples, contents.vocabulary, prototypes=prototypes)
     if examples.silent:
         contents = speaking_always(contents)
     write_taught_bundle(
@@ -177,8 +180,38 @@ def extract_features(
     )
 
 
+def class_prototypes(contents: Contents, examples: ClassExamples) -> np.ndarray | None:
+    """Return what the bundle's names know of the classes (name_prototypes); None for nothing.
+
+    Args:
+        contents: of the bundle that lends the rest.
+        examples: of the classes.
+    """
+    if not contents.names:
+        return None
+    weights = _classifier_graph().read_name_weights(contents.graph)
+    if weights is None:
+        return None
+    return name_prototypes(examples.labels, contents.names, weights, examples.features)
+
+
+def _classifier_graph() -> ModuleType:
+    """Return picaption.device.bundle.classifier_graph, which needs the schema of TFLite's files."""
+    try:
+        from ..bundle import classifier_graph
+    except ImportError:
+        raise PicaptionError(
+            "teaching writes a graph, for which tflite-runtime has no means: "
+            "pip install ai-edge-litert"
+        ) from None
+    return classifier_graph
+
+
 def fit_classes(
-    examples: ClassExamples, vocabulary: Vocabulary | None, dev: ClassExamples | None = None
+    examples: ClassExamples,
+    vocabulary: Vocabulary | None,
+    dev: ClassExamples | None = None,
+    prototypes: np.ndarray | None = None,
 ) -> tuple[Classifier, np.ndarray]:
     """Fit a calibrated Classifier to images of classes.
 
@@ -186,6 +219,7 @@ def fit_classes(
         examples: what it is fitted to.
         vocabulary: the captioner's; None without a captioner.
         dev: other images to calibrate on; None: the same, by classifiers fitted without them.
+        prototypes: what the bundle's names know of the classes; None for nothing.
 
     Returns:
         The Classifier, and logits [N, C] of the images that it was calibrated on, nan where there
@@ -198,6 +232,7 @@ def fit_classes(
         name_prior(examples.labels, vocabulary) if vocabulary else None,
         multi_label=False,
         dev=(dev.features, dev.word_evidence, dev.truth) if dev else None,
+        prototypes=prototypes,
     )
 
 

@@ -32,11 +32,14 @@ from tqdm import tqdm
 
 from picaption.device import Recognizer, cli
 from picaption.device.atomic import write_text
+from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.bundle import Bundle
+from picaption.device.bundle.classifier_graph import read_name_weights
 from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import evidence_scale, fit_classifier, l2_normalize
+from picaption.device.recognition.prototypes import name_prototypes
 
 from ..data import readers
 from ..data.corruptions import CORRUPTIONS, Corruption
@@ -165,6 +168,7 @@ def fit_heads(
     prior: np.ndarray,
     multi_label: bool,
     random: np.random.Generator,
+    prototypes: np.ndarray | None = None,
 ) -> Callable[[HeadInputs], HeadLogits]:
     """Fit the HEADS and return a function from HeadInputs to their logits.
 
@@ -175,6 +179,8 @@ def fit_heads(
             (picaption.device.recognition.classifier.fit_classifier).
         multi_label: Whether an image may have several classes.
         random: Draws the random features and shuffles the evidence.
+        prototypes: What the bundle's names know of the classes, float32 [F, C]
+            (picaption.device.recognition.prototypes), for `fused`; None for nothing.
     """
     kitchen_sinks = random.normal(size=(train.features.shape[1], len(prior))).astype(np.float32)
     seed = int(random.integers(1 << 32))
@@ -205,7 +211,12 @@ def fit_heads(
     for head, head_prior in priors.items():
         inputs = head_inputs(head, train.features[rows], train.word_evidence[rows])
         classifiers[head] = fit_classifier(
-            *inputs, head_prior, train.truth[rows], multi_label, scale
+            *inputs,
+            head_prior,
+            train.truth[rows],
+            multi_label,
+            scale,
+            prototypes if head == "fused" else None,
         )
 
     def logits(inputs: HeadInputs) -> HeadLogits:
@@ -257,6 +268,7 @@ def study(
     counts: Sequence[int | None],
     draws: int,
     seed: int = 1,
+    prototypes: np.ndarray | None = None,
 ) -> list[StudyRow]:
     """Compare the heads on every set of dev images, for every count of training images.
 
@@ -268,6 +280,7 @@ def study(
         counts: Training images of each class; None for all.
         draws: How often they are sampled.
         seed: Of all that is random.
+        prototypes: As for `fit_heads`.
 
     Returns:
         Rows of `frames`, the set; `pictures`, the count; `draws`; the mean score of each head, in
@@ -282,7 +295,7 @@ def study(
         logits: dict[str, list[HeadLogits]] = {name: [] for name in devs}
         for _ in tqdm(range(fits), f"{count or 'all'} a class", disable=None):
             sample = sample_rows(train.truth, count, random)
-            heads = fit_heads(train, sample, prior, multi_label, random)
+            heads = fit_heads(train, sample, prior, multi_label, random, prototypes)
             for name, inputs in devs.items():
                 logits[name].append(heads(inputs))
         for name, inputs in devs.items():
@@ -443,7 +456,14 @@ def study_command(
             devs[TOGETHER] = concatenate_inputs(devs[CLEAN], devs[CAPTIONED])
     prior = word_prior(texts, train_set.classes, vocabulary)
     multi_label = bool(data.labels)
-    rows = study(inputs(train_set, "training pictures"), devs, prior, multi_label, counts, draws)
+    train_inputs = inputs(train_set, "training pictures")
+    prototypes = None
+    weights = read_name_weights(read_bundle(bundle).graph)
+    if weights is not None and not feature_recognizer:
+        prototypes = name_prototypes(
+            train_set.classes, recognizer.model.names, weights, train_inputs.features
+        )
+    rows = study(train_inputs, devs, prior, multi_label, counts, draws, prototypes=prototypes)
     click.echo("\n".join(study_lines(rows)))
     if json_file:
         write_text(json_file, json.dumps(rows, indent=1) + "\n")

@@ -21,6 +21,7 @@ from picaption.device.recognition.classifier import Classifier
 from picaption.device.recognition.teach import (
     ClassExamples,
     LabelledPath,
+    class_prototypes,
     count_images,
     extract_features,
     file_hash,
@@ -92,7 +93,8 @@ def train_classes(
         progress = tqdm(dev_images, "dev pictures", disable=None)
         dev_examples = extract_features(recognizer, labels, progress)
     logger.info("%d pictures of %d classes; fitting", len(examples.paths), len(labels))
-    classifier, logits = fit_classes(examples, contents.vocabulary, dev_examples)
+    prototypes = class_prototypes(contents, examples)
+    classifier, logits = fit_classes(examples, contents.vocabulary, dev_examples, prototypes)
     run.mkdir(parents=True, exist_ok=True)
     save_class_run(run, base, classifier, examples)
     skipped += examples.skipped

@@ -8,7 +8,7 @@ import pytest
 from picaption.device import Recognizer
 from picaption.device.bundle.archive import read_bundle, write_bundle
 from picaption.device.bundle.bundle import Bundle
-from picaption.device.bundle.classifier_graph import with_classify
+from picaption.device.bundle.classifier_graph import read_name_weights, with_classify, with_names
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.recognition.classifier import Classifier, probabilities
 
@@ -81,3 +81,18 @@ def test_a_graph_without_a_captioner_or_classes_is_given_some(bundle):
         probabilities(head.logits(image_features)[0], False),
         atol=0.03,
     )
+
+
+@pytest.mark.parametrize("quantized", [True, False])
+def test_the_weights_of_names_are_read_back(bundle, quantized):
+    weights = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
+    classifier = Classifier(weights, None, np.zeros(4, np.float32), raw=True)
+    graph = read_bundle(bundle).graph
+    assert read_name_weights(graph) is None
+    read = read_name_weights(with_names(graph, classifier, quantized))
+    # A step of 8 bits is a 127th of the greatest weight.
+    step = np.abs(weights).max() / 127 if quantized else 0
+    np.testing.assert_allclose(read, weights, atol=step / 2 + 1e-6)
+    # At unit length, the product is not the first operator.
+    unit = Classifier(weights, None, np.zeros(4, np.float32))
+    assert read_name_weights(with_names(graph, unit, quantized)) is None

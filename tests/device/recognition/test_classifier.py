@@ -209,3 +209,27 @@ def test_what_is_unknown_of_a_class_counts_nothing():
     np.testing.assert_allclose(bias[1], expected_bias[1], atol=0.05)
     first, _ = fit_logistic_regression(inputs, truth, True, 0.16)
     np.testing.assert_allclose(weights[:, 0], first[:, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("with_words", [True, False])
+def test_classes_begin_with_what_their_names_know(with_words):
+    """The pictures differ in the third feature alone; the names know of the others."""
+    prototypes = np.array([[6, -6], [-6, 6], [0, 0]], np.float32)
+    pictures = np.array([[0.6, 0.6, 0.5], [0.6, 0.6, -0.5]], np.float32)
+    test = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+    words = np.zeros((16, 1), np.float32) if with_words else None
+    test_words = np.zeros((2, 1), np.float32) if with_words else None
+
+    def fit(start):
+        features = np.tile(pictures, (8, 1))
+        truth = np.tile(np.eye(2, dtype=np.float32), (8, 1))
+        prior = np.zeros((1, 2), np.float32) if with_words else None
+        return fit_classifier(features, words, prior, truth, False, prototypes=start)
+
+    ignorant = fit(None)
+    np.testing.assert_allclose(np.diff(ignorant.logits(test, test_words)), 0, atol=1e-4)
+    fitted = fit(prototypes)
+    assert fitted.logits(test, test_words).argmax(1).tolist() == [0, 1]
+    # With PRIOR_IMAGES pictures of a class, the names count half.
+    np.testing.assert_allclose(fitted.features[:2], prototypes[:2] / 2, atol=1e-4)
+    assert fitted.features[2, 0] > 1 and fitted.features[2, 1] < -1
