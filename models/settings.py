@@ -1,7 +1,6 @@
 """Every setting of a training run, in one place; a TOML file fills it."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from picaption.device.bundle.metadata import RESIZE_RULES
 from picaption.device.errors import PicaptionError
-from picaption.device.parsing import MalformedError, parse_toml
+from picaption.device.parsing import MalformedError, parse_json, parse_toml
 
 logger = logging.getLogger(__name__)
 
@@ -228,7 +227,7 @@ def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> Set
 def read_saved_settings(path: Path) -> Settings | None:
     """Read the settings.json of a run's folder; None where it is not one of this version."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = parse_json(path.read_text(encoding="utf-8-sig"))
         return Settings(**_rename_values(_rename_settings(values, path), path))
     except (ValueError, TypeError, AttributeError):
         return None

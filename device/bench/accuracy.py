@@ -1,7 +1,6 @@
 """How good the bundle is that is being measured, so that speed and quality stand in one table."""
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..errors import PicaptionError
 from ..images import read_image
+from ..parsing import parse_json
 from ..recognition.recognizer import open_recognizer
 from ..recognition.teach import find_class_images
 
@@ -115,8 +115,8 @@ def read_accuracy(path: str | os.PathLike[str], digest: str, beam: int) -> dict[
 def read_json(path: str | os.PathLike[str], wanted: str) -> Any:
     """Return what a JSON file holds; raises PicaptionError, which asks for what is `wanted`."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return parse_json(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PicaptionError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
-    except ValueError:  # UnicodeDecodeError is one.
+    except ValueError:  # UnicodeDecodeError and MalformedError are.
         raise PicaptionError(f"{path} holds no JSON; give {wanted}") from None

@@ -24,6 +24,7 @@ from ..bundle.bundle import Bundle, Runner
 from ..bundle.runtime import runtime_name
 from ..errors import PicaptionError
 from ..images import read_image, write_image
+from ..parsing import parse_json
 from ..recognition.recognizer import TOP_CLASSES, Recognizer
 from ..recognition.stopwatch import Stopwatch
 
@@ -201,9 +202,8 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
         PicaptionError: it is not such a file.
     """
     try:
-        lines = [
-            json.loads(line) for line in Path(path).read_text(encoding="utf-8-sig").splitlines()
-        ]
+        text = Path(path).read_text(encoding="utf-8-sig")
+        lines = [parse_json(line) for line in text.splitlines()]
     except OSError as error:
         raise PicaptionError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except ValueError:

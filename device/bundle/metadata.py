@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ..errors import PicaptionError
 from ..log import printable
+from ..parsing import parse_json
 
 #: Version of the bundle format that is written.
 FORMAT_VERSION = 5
@@ -199,7 +200,7 @@ def from_json(text: str | bytes, where: str | Path) -> Metadata:
         PicaptionError: It is not valid, or of a format that is not read here.
     """
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         _need(isinstance(values, dict), "it is not a JSON object")
         version = values.pop("format_version", None)
         _need(type(version) is int and version >= 1, "it has no format version")
@@ -217,7 +218,7 @@ def from_json(text: str | bytes, where: str | Path) -> Metadata:
             other_things=tuple(metadata.other_things),
         )
         _check(metadata)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # The latter from the repr of deep values.
         raise PicaptionError(f"{where}: its metadata is not valid: {error}") from None
     return metadata
 

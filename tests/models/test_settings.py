@@ -340,7 +340,9 @@ def test_saved_settings_are_read_by_old_and_new_names(tmp_path):
     assert read_saved_settings(path) == settings
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"colour": 1}', "1"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"colour": 1}', "1", "[" * 100_000, "9" * 5000]
+)
 def test_saved_settings_of_another_version_are_none(tmp_path, content):
     path = tmp_path / "settings.json"
     path.write_text(content)

@@ -35,6 +35,8 @@ def test_accuracy_is_that_of_the_same_bundle(tmp_path):
         (json.dumps(figures | {"model": "gone.tflite"}), "gone.tflite, which cannot be read"),
         ("[1]", "write it again"),
         ("{", "holds no JSON"),
+        ("[" * 100_000, "holds no JSON"),
+        ("9" * 5000, "holds no JSON"),
         ("{}", "is not what picaption evaluate --json writes"),
     ):
         path.write_text(text)

@@ -245,6 +245,8 @@ def test_the_command_compares(tmp_path, capsys):
         ("", "holds no fingerprints; make it with "),
         ("not JSON\n", "holds no fingerprints; make it with "),
         ("[1]\n", "holds no fingerprints; make it with "),
+        ("[" * 100_000, "holds no fingerprints; make it with "),
+        ("9" * 5000, "holds no fingerprints; make it with "),
         (b"\xff", "holds no fingerprints; make it with "),
     ],
 )

@@ -28,6 +28,9 @@ def test_metadata_is_read_as_it_was_written():
     "text, message",
     [
         ("", "Expecting value"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"name": ' + "9" * 5000, "A number has too many digits"),
+        ('{"format_version": 5, "name": ' + "[" * 900 + "]" * 900 + "}", "name is"),
         (b"\xff", "can't decode"),
         ("[]", "it is not a JSON object"),
         ("{}", "no format version"),
