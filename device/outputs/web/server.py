@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -207,6 +208,19 @@ class ReadAhead(H11Protocol):
         """Take what was read before anything else comes."""
         super().connection_made(transport)
         self.data_received(self._head)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, and end what was begun for it: a body can break after its head.
+
+        Where an answer was begun, the connection is closed: it takes no second one.
+        """
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
 
 class RateMeter:

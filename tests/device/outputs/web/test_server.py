@@ -43,6 +43,33 @@ def test_nothing_is_logged(serve, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("body", [b"1\ra\r\n0\r\n\r\n", b"zz\r\n", b"1\r\nabc\r\n"])
+def test_a_broken_body_is_one_answer_and_nothing_is_logged(serve, caplog, method, body):
+    page = serve(token=TOKEN)
+    head = f"{method} /?token={TOKEN} HTTP/1.1\r\nHost: pi\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port_of(page)), timeout=10) as client:
+        client.sendall(head.encode() + body)
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
+    page.close()
+    assert not caplog.records
+
+
+def test_a_body_that_breaks_during_the_answer_ends_the_connection(serve, caplog):
+    page = serve(token=TOKEN)
+    head = f"GET /events?token={TOKEN} HTTP/1.1\r\nHost: pi\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port_of(page)), timeout=10) as client:
+        client.sendall(head.encode())
+        answer = client.recv(65_536)
+        client.sendall(b"zz\r\n")
+        answer += b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.count(b"HTTP/1.1 ") == 1
+    until(lambda: not page.feed.streams["events"])
+    page.close()
+    assert not caplog.records
+
+
 def test_a_port_in_use_is_one_line(serve):
     page = serve()
     with pytest.raises(PicaptionError, match=f"port {port_of(page)} is in use; give another one"):
