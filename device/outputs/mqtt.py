@@ -41,6 +41,8 @@ CLOSE_SECONDS = 1.9
 STEP_SECONDS = 0.1
 #: Seconds without a message after which broker and client ask each other for a sign of life.
 KEEPALIVE_SECONDS = 30
+#: Bytes of a message from the broker at most; those that are listened to have a word.
+MAX_MESSAGE_BYTES = 65_536
 #: The rate is measured over so many frames.
 RATE_FRAMES = 10
 
@@ -164,6 +166,7 @@ class MqttPublisher:
         self._newest: _State | None = None
         self._times: deque[float] = deque(maxlen=RATE_FRAMES)
         self._introduce = False
+        self._excess = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
@@ -223,6 +226,7 @@ class MqttPublisher:
         self._publish(client, "status", "online")
         if self._config.mqtt_discovery:
             self._introduce = True
+        if self._config.mqtt_discovery and not self._excess:
             client.subscribe(f"{self._config.mqtt_discovery}/status", 1)
         published: _Published | None = None
         while True:
@@ -288,6 +292,7 @@ class MqttPublisher:
 
         client.on_connect = on_connect
         client.on_message = self._on_message
+        self._bound_messages(client)
         client.connect_timeout = ANSWER_SECONDS
         client.connect(self._address.host, self._address.port, keepalive=KEEPALIVE_SECONDS)
         end = time.monotonic() + ANSWER_SECONDS
@@ -302,6 +307,25 @@ class MqttPublisher:
         if answers[0].is_failure:
             raise ConnectionRefusedError(f"{answers[0]}; are mqtt_user and mqtt_password right?")
         return client
+
+    def _bound_messages(self, client: Any) -> None:
+        """Make a client give up the connection before it reads a message that is too long.
+
+        paho has no limit, and asks its socket for all that is missing of a message. MQTT 5 has
+        one, which not every broker knows, and none has to heed.
+        """
+        receive = client._sock_recv
+
+        def receive_bounded(size: int) -> bytes:
+            if size > MAX_MESSAGE_BYTES:
+                self._excess = (
+                    f"it sends a message of {size} bytes, more than {MAX_MESSAGE_BYTES}; "
+                    f"{self._config.mqtt_discovery}/status is not listened to any more"
+                )
+                raise ConnectionError(self._excess)
+            return receive(size)
+
+        client._sock_recv = receive_bounded
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
         # Home Assistant has started again, and asks who is there.
@@ -325,7 +349,10 @@ class MqttPublisher:
         return receipt
 
     def _serve(self, client: Any) -> None:
+        known = self._excess
         code = client.loop(STEP_SECONDS)
+        if self._excess != known:
+            raise ConnectionError(self._excess)
         if code:
             raise ConnectionError(self._paho.error_string(code))
 

@@ -419,6 +419,24 @@ def test_home_assistant_gets_the_sensors_and_again_when_it_asks(broker, closing)
     )
 
 
+def test_a_message_that_is_too_long_is_not_read_and_publishing_goes_on(broker, closing, caplog):
+    listener = closing(Listener(broker.port, "home/camera/caption"))
+    sender = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    sender.connect("127.0.0.1", broker.port)
+    sender.loop_start()
+    sender.publish("homeassistant/status", b"x" * 1_000_000, 1, retain=True).wait_for_publish(10)
+    sender.disconnect()
+    sender.loop_stop()
+    sink = closing(MqttPublisher(config(broker.port), first_pause=0.05))
+    sink.write(recognized("a cat"))
+    assert wait_for(lambda: any("bytes" in text for text in caplog.messages))
+    sink.write(recognized("a dog"))
+    assert wait_for(lambda: "a dog" in listener.texts("home/camera/caption"))
+    # 2 bytes for the topic's length, 20 for the topic, 2 for the message's number.
+    message = "it sends a message of 1000024 bytes, more than 65536"
+    assert sum(message in text for text in caplog.messages) == 1
+
+
 def test_without_a_prefix_there_is_no_discovery(broker, closing):
     listener = closing(Listener(broker.port))
     sink = closing(MqttPublisher(config(broker.port, mqtt_discovery="")))
