@@ -9,8 +9,6 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import numpy as np
-
 from picaption.device.bundle.archive import (
     GRAPH_MAGIC,
     MAX_MEMBER_BYTES,
@@ -20,14 +18,14 @@ from picaption.device.bundle.archive import (
 )
 from picaption.device.bundle.flatbuffer import compact_graph
 from picaption.device.bundle.metadata import Input, Metadata
-from picaption.device.bundle.runtime import make_interpreter
+from picaption.device.bundle.trust.trust import need_valid_graph
 from picaption.device.errors import PicaptionError
 from picaption.models.data.readers import without_line_numbers
 from picaption.models.networks.file_format import unknown_file
-from picaption.models.settings import PIXELS
 
 from .options import ImportOptions
-from .tflite.cut import UINT8_OFFSET, CutGraph, cut_graph
+from .tflite.cut import CutGraph, cut_graph
+from .tflite.trial import score_difference
 
 #: How far a bundle's probabilities may be from those of the file: a file of 8 bits rounds its own.
 MAX_DIFFERENCE = 0.02
@@ -57,9 +55,12 @@ def wrap(path: Path, classifier: ImportOptions) -> Contents:
     data = read_bytes(path)
     if data[4:8] != GRAPH_MAGIC:
         raise unknown_file(path)
+    need_valid_graph(data, path.name)
     cut = cut_graph(data, path.name, classifier.pixels, classifier.head)
     contents = to_contents(cut, data, path.name, classifier)
-    difference = score_difference(data, cut, contents, classifier.pixels)
+    need_valid_graph(contents.graph, path.name)
+    # From here on both graphs may be opened: a process of its own has survived them.
+    difference = score_difference(data, contents.graph, cut, classifier.pixels, path.name)
     if not difference <= MAX_DIFFERENCE:
         raise PicaptionError(
             f"{path}: as a bundle its probabilities differ from its own by {difference:.2f}: its "
@@ -106,64 +107,6 @@ def to_contents(cut: CutGraph, data: bytes, name: str, classifier: ImportOptions
         provenance={"wrapped": name, "sha256": hashlib.sha256(data).hexdigest()},
     )
     return Contents(compact_graph(cut.graph), metadata, tuple(labels), None)
-
-
-def score_difference(data: bytes, cut: CutGraph, contents: Contents, pixels: str | None) -> float:
-    """Return the largest difference between a file's own probabilities and those of its bundle.
-
-    It is measured on a few images without content: black, white, a gradient and noise.
-
-    Args:
-        data: The .tflite file's bytes.
-        cut: What was cut of it.
-        contents: The bundle's contents.
-        pixels: As for ImportOptions.
-
-    Raises:
-        PicaptionError: The runtime cannot run the file.
-    """
-    try:
-        return _score_difference(data, cut, contents, pixels)
-    except (ValueError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise PicaptionError(
-            f"{contents.metadata.provenance['wrapped']}: the TFLite runtime cannot run it: {reason}"
-        ) from None
-
-
-def _score_difference(data: bytes, cut: CutGraph, contents: Contents, pixels: str | None) -> float:
-    interpreter = make_interpreter(data, threads=1)
-    (input_details,) = interpreter.get_input_details()
-    (output_details,) = interpreter.get_output_details()
-    bundle = make_interpreter(contents.graph, threads=1)
-    encode = bundle.get_signature_runner("encode")
-    classify = bundle.get_signature_runner("classify")
-    scale, zero_point = output_details["quantization"]
-    differences = []
-    for image in _test_images(cut.height, cut.width):
-        values = image
-        if input_details["dtype"] == np.float32:
-            factor, offset = PIXELS[pixels or "0..255"]
-            values = image * np.float32(factor) + np.float32(offset)
-        elif input_details["dtype"] == np.int8:
-            values = image.astype(np.int16) - UINT8_OFFSET
-        interpreter.set_tensor(input_details["index"], values.astype(input_details["dtype"]))
-        interpreter.invoke()
-        scores = interpreter.get_tensor(output_details["index"])
-        if scale:
-            scores = (scores.astype(np.float32) - zero_point) * scale
-        features = encode(image=image)["features"]
-        actual = classify(features=features)["scores"]
-        differences.append(np.abs(cut.probabilities(scores) - actual).max())
-    return float(np.max(differences))
-
-
-def _test_images(height: int, width: int) -> list[np.ndarray]:
-    """Return images without content, uint8 [1, height, width, 3]."""
-    shape = (1, height, width, 3)
-    gradient = np.linspace(0, 255, height * width * 3).reshape(shape).astype(np.uint8)
-    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    return [np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), gradient, noise]
 
 
 def labels_inside(data: bytes, count: int) -> tuple[str, ...]:

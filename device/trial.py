@@ -28,19 +28,23 @@ CPU_SECONDS = 8
 _PAGE_BYTES = resource.getpagesize()
 
 
-def limit_resources() -> None:
+def limit_resources(memory_bytes: int = MEMORY_BYTES, cpu_seconds: int = CPU_SECONDS) -> None:
     """Take memory, time and the writing of files from this process, for good.
 
     Not before all modules are loaded, whose memory and time depend on the machine.
+
+    Args:
+        memory_bytes: How much more memory it may take.
+        cpu_seconds: How many seconds more it may compute.
     """
     with contextlib.suppress(OSError):
         # Where memory runs out all the same, the system ends this process and no other.
         Path("/proc/self/oom_score_adj").write_text("1000")
     with contextlib.suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        _limit(resource.RLIMIT_AS, pages * _PAGE_BYTES + MEMORY_BYTES)
+        _limit(resource.RLIMIT_AS, pages * _PAGE_BYTES + memory_bytes)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    _limit(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + CPU_SECONDS)
+    _limit(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + cpu_seconds)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
 
@@ -88,13 +92,17 @@ def try_bundle(path: str | Path) -> str | None:
     return None
 
 
-def main() -> NoReturn:
-    """Try out the bundle on standard input and exit."""
-    line = try_bundle(CHILD_INPUT)
+def end_trial(line: str | None) -> NoReturn:
+    """Exit, after the line that says why a graph is unusable if there is one."""
     if line is not None:
         print(line, flush=True)
     # Without what else an exit does: the interpreter of a bad graph may fail on its way out.
     os._exit(USABLE if line is None else UNUSABLE)
+
+
+def main() -> NoReturn:
+    """Try out the bundle on standard input and exit."""
+    end_trial(try_bundle(CHILD_INPUT))
 
 
 if __name__ == "__main__":

@@ -57,8 +57,16 @@ class Encoded:
     tags: np.ndarray | None
 
 
-def _read_trusted(path: str | Path, trusted: bool) -> Contents:
-    """Return the contents of a bundle that may be opened: one that is `trusted`, known or tried."""
+def read_trusted(path: str | Path, trusted: bool = False) -> Contents:
+    """Return the contents of a bundle that may be opened: one that is known, or tried now.
+
+    Args:
+        path: Where it is.
+        trusted: Whether the caller has made or tried it.
+
+    Raises:
+        PicaptionError: It is no bundle, or not one that can be used here.
+    """
     data = read_bytes(path, "the bundle")
     contents = parse_bundle(data, path)
     if not trusted:
@@ -134,7 +142,7 @@ class Bundle:
         wrap_runner: Callable[[str, Runner], Runner] | None = None,
         trusted: bool = False,
     ) -> None:
-        contents = _read_trusted(path, trusted)
+        contents = read_trusted(path, trusted)
         self.path = Path(path)
         self.metadata = contents.metadata
         self.labels = contents.labels

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from picaption.device import Recognizer
 from picaption.device.bundle.archive import read_bundle
-from picaption.device.bundle.bundle import Bundle
+from picaption.device.bundle.bundle import Bundle, read_trusted
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier
 from picaption.device.recognition.teach import (
@@ -163,7 +163,7 @@ def convert_classes(run: str | Path, output: str | Path) -> None:
         PicaptionError: The bundle disagrees, or the run is not complete.
     """
     run = Path(run)
-    contents = read_bundle(run / BASE)
+    contents = read_trusted(run / BASE)  # It is written as made here, and the run may be anyone's.
     labels = read_lines(run / "labels.txt")
     classifier = load_classifier(run / "classifier.npz")
     try:

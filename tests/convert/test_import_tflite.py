@@ -342,6 +342,49 @@ def test_an_image_of_any_size_is_refused(save):
 def test_a_file_that_is_cut_short(save, share):
     graph = to_tflite(classifier())
     with pytest.raises(
-        PicaptionError, match="trees.tflite: the file is cut short or damaged; copy it again"
+        PicaptionError,
+        match="^trees.tflite: its graph cannot be used here: it points out of the file; get it",
     ):
         wrap(save(graph[: int(len(graph) * share)]), trees())
+
+
+@pytest.fixture
+def no_interpreter_here(monkeypatch):
+    """Fails where this process, and not a child of it, opens a graph."""
+
+    def make_interpreter(graph, threads=None):
+        raise AssertionError("a graph was opened in this process")
+
+    monkeypatch.setattr("picaption.convert.tflite.trial.make_interpreter", make_interpreter)
+
+
+@pytest.mark.usefixtures("no_interpreter_here")
+def test_a_graph_that_contradicts_itself_is_refused_before_it_is_opened(save):
+    model = schema.ModelT.InitFromPackedBuf(to_tflite(classifier()), 0)
+    operator = model.subgraphs[0].operators[0]
+    operator.inputs = np.array([operator.inputs[0], 1000, operator.inputs[2]], np.int32)
+    with pytest.raises(PicaptionError, match="^trees.tflite: its graph cannot be used here: "):
+        wrap(save(pack_model(model)), trees())
+
+
+@pytest.mark.usefixtures("no_interpreter_here")
+def test_what_ends_the_process_that_opens_it_is_refused(save, monkeypatch):
+    path = save(to_tflite(classifier()))
+    assert wrap(path, trees()).labels == LABELS
+    (path.parent / "ends_itself.py").write_text("import os\nos.abort()\n")
+    monkeypatch.syspath_prepend(str(path.parent))
+    monkeypatch.setattr("picaption.convert.tflite.trial.TRIAL", "ends_itself")
+    with pytest.raises(
+        PicaptionError, match="^trees.tflite: its graph ends the program that opens it .SIGABRT"
+    ):
+        wrap(path, trees())
+
+
+@pytest.mark.usefixtures("no_interpreter_here")
+def test_what_the_runtime_refuses_is_told_in_a_line(save):
+    model = schema.ModelT.InitFromPackedBuf(to_tflite(classifier()), 0)
+    # A convolution whose strides are 0: only the runtime knows that there are none such.
+    model.subgraphs[0].operators[0].builtinOptions.strideW = 0
+    with pytest.raises(PicaptionError) as raised:
+        wrap(save(pack_model(model)), trees())
+    assert str(raised.value).startswith("trees.tflite: ") and "\n" not in str(raised.value)

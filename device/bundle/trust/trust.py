@@ -88,21 +88,40 @@ def try_in_child(data: bytes, path: str | Path) -> None:
     Raises:
         PicaptionError: The bundle is unusable.
     """
+    run_in_child(TRIAL, data, path, TRIAL_SECONDS)
+
+
+def run_in_child(module: str, data: bytes, path: str | Path, seconds: float) -> str:
+    """Run a module that uses a graph from elsewhere in a child process that may break.
+
+    Args:
+        module: The module, which ends with USABLE, or with UNUSABLE after one line that says why.
+        data: What it reads from its standard input.
+        path: What errors call the file that the graph is in.
+        seconds: How long it may take in all.
+
+    Returns:
+        What it has printed.
+
+    Raises:
+        PicaptionError: The graph is unusable.
+    """
     # The child finds what this process finds, and nothing in the folder that it happens to run in.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-P", "-B", "-m", TRIAL]
+    command = [sys.executable, "-P", "-B", "-m", module]
     try:
         child = subprocess.run(
-            command, input=data, capture_output=True, env=environment, timeout=TRIAL_SECONDS
+            command, input=data, capture_output=True, env=environment, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         # What it may compute is limited in the child: this is a machine with too much to do.
         raise TemporaryError(
-            f"{path}: it cannot be tried within {TRIAL_SECONDS:.0f} s; end what else runs"
+            f"{path}: it cannot be tried within {seconds:.0f} s; end what else runs"
         ) from None
     except OSError as error:  # No memory or no process is left.
         raise TemporaryError(f"{path}: it cannot be checked: {error.strerror}") from None
     need_usable(child.returncode, child.stdout, path)
+    return child.stdout.decode(errors="replace")
 
 
 def need_usable(code: int, output: bytes, path: str | Path) -> None:
