@@ -354,7 +354,13 @@ def bench_command(
     installed and each number of threads in a process of its own. The figures come with what makes
     them doubtful.
     """
-    from .bench.bench import bench, check_output_files, parse_threads, write_report
+    from .bench.bench import (
+        bench,
+        check_output_files,
+        parse_threads,
+        run_plan_with_bar,
+        write_report,
+    )
 
     check_output_files(json_file if json_file != "-" else None, page)
     require_other_files(
@@ -378,7 +384,7 @@ def bench_command(
         count,
         source,
         accuracy,
-        lambda text: print(text, file=sys.stderr),
+        measure=run_plan_with_bar,
     )
     write_report(report, json_file, page)
 

@@ -50,7 +50,7 @@ LAYERS = {
 }
 
 #: All that the device's files may import beside the standard library and numpy, cv2 and click:
-#: picamera2, paho, starlette, uvicorn with its h11, and yaml where they are used; flatbuffers and the
+#: picamera2, paho, starlette, uvicorn (and h11) and yaml where they are used; flatbuffers and the
 #: schema, which come with the runtime, where a graph is read or written.
 DEVICE_NEEDS = {
     "click",

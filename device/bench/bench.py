@@ -10,11 +10,14 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+import click
 
 from ..atomic import write_text
 from ..bundle.archive import read_bundle
@@ -25,7 +28,7 @@ from .accuracy import accuracy_of
 from .figures import MeasuredBundle, Report, Run
 from .machine import describe_machine
 from .page import bench_page
-from .steps import Plan, measure_arguments
+from .steps import ROUND_ENDED, Plan, measure_arguments, round_count
 from .table import table
 
 #: The most threads that --threads takes.
@@ -62,12 +65,17 @@ def _is_thread_count(text: str) -> bool:
     return text.strip().isdecimal() and 1 <= int(text) <= MAX_THREADS
 
 
-def run_plan(plan: Plan, command: Sequence[str] | None = None) -> Run:
+def run_plan(
+    plan: Plan,
+    command: Sequence[str] | None = None,
+    on_round: Callable[[], object] = lambda: None,
+) -> Run:
     """Return what a process of its own measures.
 
     Args:
         plan: What to measure.
         command: The process, which prints a Run as JSON; by default this Python, measuring.
+        on_round: Is called whenever the process has ended a round.
 
     Raises:
         CameraError: The plan's camera failed.
@@ -75,18 +83,41 @@ def run_plan(plan: Plan, command: Sequence[str] | None = None) -> Run:
     """
     if command is None:
         command = [sys.executable, *measure_arguments(plan)]
-    process = subprocess.run(command, capture_output=True, text=True)
+    errors = []
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        try:
+            for line in process.stderr or ():
+                if line.strip() == ROUND_ENDED:
+                    on_round()
+                else:
+                    errors.append(line)
+        except BaseException:
+            process.kill()
+            raise
+        process.wait()
+        output.seek(0)
+        figures = output.read()
     if process.returncode < 0:
         raise PicaptionError(
             f"the measurement was ended by signal {-process.returncode}: see whether memory is "
             "short, with picaption doctor"
         )
     if process.returncode:
-        message = process.stderr.strip().rpartition("\n")[2].removeprefix("picaption: ")
+        message = "".join(errors).strip().rpartition("\n")[2].removeprefix("picaption: ")
         if process.returncode == CAMERA_FAILED:
             raise CameraError(message)
         raise PicaptionError(message)
-    return Run.from_json(json.loads(process.stdout))
+    return Run.from_json(json.loads(figures))
+
+
+def run_plan_with_bar(plan: Plan) -> Run:
+    """Return what run_plan does, and show on a terminal how far it is."""
+    label = f"measuring with {plan.runtime}, threads: {plan.threads}"
+    with click.progressbar(length=round_count(plan), label=label, file=sys.stderr) as bar:
+        return run_plan(plan, on_round=lambda: bar.update(1))
 
 
 def installed_runtimes(runtimes: Sequence[tuple[str, str]] = RUNTIMES) -> list[str]:
@@ -113,7 +144,6 @@ def bench(
     count: int | None = None,
     source: str = "demo",
     accuracy: Sequence[str | Path] = (),
-    on_progress: Callable[[str], object] | None = None,
     runtimes: Sequence[str] | None = None,
     measure: Callable[[Plan], Run] = run_plan,
 ) -> Report:
@@ -128,7 +158,6 @@ def bench(
         source: Where the live loop's frames come from.
         accuracy: Folders of class folders to measure, and files that `picaption evaluate --json`
             wrote.
-        on_progress: Gets a line before each measurement.
         runtimes: Distributions of the runtimes to measure; by default those that are installed.
         measure: Measures a plan.
 
@@ -148,8 +177,6 @@ def bench(
     failed = []
     for runtime in runtimes or installed_runtimes():
         for thread_count in threads or (min(4, os.cpu_count() or 1),):
-            if on_progress:
-                on_progress(f"measuring with {runtime}, threads: {thread_count}")
             plan = Plan(
                 bundle=str(path),
                 runtime=runtime,

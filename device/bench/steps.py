@@ -8,6 +8,7 @@ those that warm up.
 
 import json
 import os
+import sys
 import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,6 +44,8 @@ WARM_UP_WINDOW_SECONDS = 0.1
 STEADY_SHARE = 0.02
 #: ... and is given up after so many.
 MAX_WARM_UP_WINDOWS = 30
+#: What the process writes to standard error once a round has ended, and last the live loop.
+ROUND_ENDED = "round ended"
 #: Frames that a camera and the live loop warm up with.
 LIVE_WARM_UP_FRAMES = 10
 #: How far, in per cent, the medians of a step's rounds may vary before they become doubtful.
@@ -87,13 +90,19 @@ class _LiveFigures:
     watts: float | None
 
 
-def measure(plan: Plan) -> Run:
-    """Return what the plan asks for."""
+def measure(plan: Plan, on_round: Callable[[], object] = lambda: None) -> Run:
+    """Return what the plan asks for.
+
+    Args:
+        plan: What to measure.
+        on_round: Is called after each round and after the live loop: `round_count(plan)` times.
+    """
     use_runtime(plan.runtime)
     watch = Watch()
     # A function of its own, so that its recognizer's memory does not count beside the loop's.
-    model = _measure_model(plan, watch)
+    model = _measure_model(plan, watch, on_round)
     live = _measure_live(plan)
+    on_round()
     millijoules = None if live.watts is None else 1e3 * live.watts / live.frames_per_second
     steps = model.steps | {"live": live.step}
     memory = peak_megabytes()
@@ -113,7 +122,7 @@ def measure(plan: Plan) -> Run:
     )
 
 
-def _measure_model(plan: Plan, watch: Watch) -> _ModelFigures:
+def _measure_model(plan: Plan, watch: Watch, on_round: Callable[[], object]) -> _ModelFigures:
     start = time.perf_counter()
     recognizer = open_recognizer(plan.bundle, plan.threads, plan.beam)
     load_seconds = time.perf_counter() - start
@@ -130,6 +139,7 @@ def _measure_model(plan: Plan, watch: Watch) -> _ModelFigures:
         for name, step in steps.items():
             rounds[name].append(time_calls(step, seconds, count))
         watch.look()
+        on_round()
     figures = {}
     for name in steps:
         first = first_timings.get("total" if name == "frame" else name)
@@ -221,6 +231,11 @@ def round_budgets(plan: Plan) -> list[tuple[float, int]]:
     rounds = min(ROUNDS, plan.count)  # No round without a call.
     calls, longer_rounds = divmod(plan.count, rounds)
     return [(0.0, calls + 1)] * longer_rounds + [(0.0, calls)] * (rounds - longer_rounds)
+
+
+def round_count(plan: Plan) -> int:
+    """Return how many rounds the measurement has; the live loop is the last."""
+    return len(round_budgets(plan)) + 1
 
 
 def time_calls(
@@ -350,8 +365,12 @@ def _measure_live(plan: Plan) -> _LiveFigures:
 @click.command()
 @click.argument("plan", type=json.loads)
 def measure_command(plan: dict[str, Any]) -> None:
-    """Print what PLAN, as JSON, asks for, as JSON."""
-    print(json.dumps(measure(Plan(**plan)).to_json()))
+    """Print what PLAN, as JSON, asks for, as JSON; to standard error, how far it is."""
+
+    def on_round() -> None:
+        print(ROUND_ENDED, file=sys.stderr, flush=True)
+
+    print(json.dumps(measure(Plan(**plan), on_round).to_json()))
 
 
 def measure_arguments(plan: Plan) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from picaption.device.bench.bench import (
     installed_runtimes,
     parse_threads,
     run_plan,
+    run_plan_with_bar,
     write_output,
     write_report,
 )
 from picaption.device.bench.figures import Report
-from picaption.device.bench.steps import Plan, measure_arguments
+from picaption.device.bench.steps import Plan, measure_arguments, round_count
 from picaption.device.bundle.bundle import default_bundle
 from picaption.device.commands import bench_command
 from picaption.device.errors import CameraError, PicaptionError
@@ -31,13 +33,7 @@ PLAN = Plan(str(default_bundle()), "ai-edge-litert", 1, None, 0, 4, str(DEMO_IMA
 
 @pytest.fixture(scope="module")
 def report():
-    lines = []
-    report = bench(threads=(1, 2), count=5, source=str(DEMO_IMAGES), on_progress=lines.append)
-    assert lines == [
-        "measuring with ai-edge-litert, threads: 1",
-        "measuring with ai-edge-litert, threads: 2",
-    ]
-    return report
+    return bench(threads=(1, 2), count=5, source=str(DEMO_IMAGES))
 
 
 @pytest.fixture
@@ -89,6 +85,18 @@ def test_every_step_is_measured_with_each_number_of_threads(report):
         assert steps["next_word"].first is None
         assert steps["encode"].first > 0
         assert 40 < run.peak_megabytes < 400
+
+
+def test_the_rounds_are_told_and_the_live_loop_last():
+    ended = []
+    run_plan(PLAN, on_round=lambda: ended.append(time.monotonic()))
+    # Four calls are four rounds.
+    assert len(ended) == 5 == round_count(PLAN) and ended == sorted(set(ended))
+
+
+def test_without_a_terminal_a_measurement_is_one_line_of_progress(capsys):
+    run_plan_with_bar(PLAN)
+    assert capsys.readouterr() == ("", "measuring with ai-edge-litert, threads: 1\n")
 
 
 def test_a_camera_fails_as_a_camera():
