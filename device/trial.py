@@ -43,6 +43,8 @@ def limit_resources(memory_bytes: int = MEMORY_BYTES, cpu_seconds: int = CPU_SEC
     with contextlib.suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _limit(resource.RLIMIT_AS, pages * _PAGE_BYTES + memory_bytes)
+    # What a program that reads a network camera has set for itself is not meant for this one.
+    _limit(resource.RLIMIT_DATA, resource.getrlimit(resource.RLIMIT_DATA)[1])
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + cpu_seconds)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -52,7 +54,7 @@ def limit_resources(memory_bytes: int = MEMORY_BYTES, cpu_seconds: int = CPU_SEC
 def _limit(number: int, value: int) -> None:
     """Lower one of the process' limits, if the system has it and allows that."""
     hard = resource.getrlimit(number)[1]
-    if hard != resource.RLIM_INFINITY:
+    if resource.RLIM_INFINITY not in (hard, value):
         value = min(value, hard)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(number, (value, hard))

@@ -8,6 +8,8 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from ..sources.memory import release_process
+
 logger = logging.getLogger(__name__)
 
 #: Programs that run at once.
@@ -62,6 +64,7 @@ class ProgramRunner:
                 logger.warning("event: %s cannot be run: %s", program, error)
             self._broken.add(program)
             return
+        release_process(process.pid)
         self._deadlines[process] = time.monotonic() + self._timeout
 
     def reap(self) -> None:

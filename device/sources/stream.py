@@ -7,10 +7,14 @@ from ..addresses import STREAM_SCHEMES, check_address, scheme_of, without_secret
 from ..errors import CameraError
 from ..images import quiet_stderr
 from .controls import Controls
+from .memory import MemoryLimit
 from .source import FRAME_TIMEOUT_SECONDS, Source
 
 #: So many damaged frames in a row a stream may have. One that has ended fails as often at once.
 MAX_DAMAGED_FRAMES = 20
+#: The most memory that reading a stream may take: FFmpeg takes a frame that never ends as well. The
+#: frames that a decoder keeps of a 4K camera are half of it.
+MEMORY_BYTES = 512 << 20
 
 
 def open_source(spec: str, controls: Controls) -> Source | None:
@@ -49,9 +53,11 @@ class Stream:
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds),
         ]
+        self._limit = MemoryLimit(MEMORY_BYTES)
         with quiet_stderr():  # FFmpeg prints errors there, with address and password.
             self._capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, options)
         if not self._capture.isOpened():
+            self._limit.close()
             raise CameraError(
                 f"there is no stream at {self.name}; check the address, user and password, "
                 "and that the camera is on"
@@ -64,13 +70,18 @@ class Stream:
             CameraError: None came in time, or the stream has ended.
         """
         for _ in range(MAX_DAMAGED_FRAMES):
-            arrived, frame = self._capture.read(into)
+            try:
+                arrived, frame = self._capture.read(into)
+            except cv2.error:  # Its memory is used up.
+                break
             if arrived:
                 return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
         raise CameraError(
-            f"the stream {self.name} gives no frames any more; check the camera and the network"
+            f"the stream {self.name} gives no frames any more, or one beyond "
+            f"{MEMORY_BYTES >> 20} MB; check the camera and the network"
         )
 
     def close(self) -> None:
         """Close the connection."""
         self._capture.release()
+        self._limit.close()

@@ -1,15 +1,19 @@
 """Streams of a real server."""
 
+import os
+import resource
 import threading
 import time
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from picaption.device.errors import CameraError
+from picaption.device.sources import stream
 from picaption.device.sources.sources import open_source
 from picaption.device.sources.stream import Stream
 
@@ -17,7 +21,8 @@ from picaption.device.sources.stream import Stream
 class NetworkCamera(BaseHTTPRequestHandler):
     """Streams red images as MJPEG.
 
-    At /stream for ever, at /short three, at /locked only with a password, and at /silent none.
+    At /stream for ever, at /short three, at /locked only with a password, at /silent none, and at
+    /endless three and then one that never ends.
     """
 
     def do_GET(self):
@@ -30,14 +35,14 @@ class NetworkCamera(BaseHTTPRequestHandler):
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.send_header("Content-Length", "0")
             return self.end_headers()
-        if path not in ("/stream", "/short", "/locked", "/silent"):
+        if path not in ("/stream", "/short", "/locked", "/silent", "/endless"):
             return self.send_error(404)
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), (0, 0, 255), np.uint8))[1].tobytes()
         try:
-            for _ in range(3 if path == "/short" else 10_000):
+            for _ in range(3 if path in ("/short", "/endless") else 10_000):
                 if path == "/silent" or self.server.silent:
                     self.server.over.wait(30)
                     return None
@@ -46,6 +51,10 @@ class NetworkCamera(BaseHTTPRequestHandler):
                     % (len(jpeg), jpeg)
                 )
                 time.sleep(0.01)
+            if path == "/endless":
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg[:-2])
+                while not self.server.over.is_set():
+                    self.wfile.write(b"\x55" * 65536)
         except OSError:
             pass
         return None
@@ -96,7 +105,7 @@ def test_a_stream_that_is_not_there(camera, capfd, url):
 def test_a_stream_that_ends_is_an_error(camera, capfd):
     source = open_source(f"http://{camera.address}/short")
     with pytest.raises(
-        CameraError, match="gives no frames any more; check the camera and the network"
+        CameraError, match="gives no frames any more, .*; check the camera and the network"
     ):
         for _ in range(4):
             source.read()
@@ -114,3 +123,26 @@ def test_a_stream_that_falls_silent_is_an_error_before_long(camera):
             source.read()
     source.close()
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="no /proc")
+def test_a_frame_that_never_ends_takes_no_more_memory_than_it_may(camera, monkeypatch):
+    monkeypatch.setattr(stream, "MEMORY_BYTES", 64 << 20)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    source = Stream(f"http://{camera.address}/endless", timeout=2.0)
+    for _ in range(3):
+        source.read()
+    Path("/proc/self/clear_refs").write_text("5")  # The most that was in use is counted anew.
+    start = _kilobytes("VmRSS")
+    with pytest.raises(CameraError, match="gives no frames any more, or one beyond 64 MB; check"):
+        for _ in range(10):
+            source.read()
+    assert _kilobytes("VmHWM") - start < 80_000
+    source.close()
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def _kilobytes(name):
+    """Return how much memory of this process is of a kind, as the kernel names it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
