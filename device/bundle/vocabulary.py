@@ -38,7 +38,9 @@ class Vocabulary:
 
     def decode(self, word_ids: Iterable[int]) -> tuple[str, ...]:
         """Return the words of `word_ids`."""
-        return tuple(self.words[word_id] for word_id in word_ids)
+        # By way of a list: a tuple of a generator is made longer and cut, and Python keeps up to
+        # 2,000 of the cut ones for later.
+        return tuple([self.words[word_id] for word_id in word_ids])
 
 
 def sentence(words: Iterable[str]) -> str:

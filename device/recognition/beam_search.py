@@ -211,4 +211,5 @@ def settle_bonuses(hypothesis: Hypothesis, bonuses: WordBonuses) -> Hypothesis:
 def add_tag_scores(hypothesis: Hypothesis, tag_scores: np.ndarray, beam: Beam) -> Hypothesis:
     """Return the hypothesis with what the image's tags say for it in its score."""
     called_for = tag_scores[list(set(hypothesis.words))].sum()
-    return hypothesis._replace(score=hypothesis.score + beam.tag_weight * called_for)
+    score = hypothesis.score + beam.tag_weight * called_for
+    return Hypothesis(hypothesis.words, hypothesis.log_probability, score)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -132,3 +133,14 @@ def test_the_caption_listens_to_the_classes_of_its_frame(counting, photos):
     watch(photos["cat"])
     expected = Recognizer(counting.model).class_scores(photos["cat"])
     np.testing.assert_array_equal(counting.guiding_scores, expected)
+
+
+def test_captions_leave_no_memory_behind(photos, bundle):
+    watch = SceneTracker(Recognizer(bundle, threads=1), caption_every=0)
+    for _ in range(100):
+        watch(photos["cat"])
+    before = sys.getallocatedblocks()
+    for _ in range(100):
+        watch(photos["cat"])
+    # Python's own lists of free objects may take some; a block a frame would be 100.
+    assert sys.getallocatedblocks() - before < 50
