@@ -26,7 +26,7 @@ FIGURES = Path(__file__).with_suffix(".json")
 BUNDLE = ROOT / "tests/data/tiny.tflite"
 #: How often a step runs in the second process; a cheap one more often, since what differs between
 #: two starts counts too.
-STEPS = {"encode": 12, "caption": 12, "classify": 402, "frame": 12}
+STEPS = {"encode": 12, "caption": 12, "classify": 1002, "frame": 12}
 #: How often it runs in the first.
 FEW = 2
 TOLERANCE = 0.01
