@@ -35,7 +35,10 @@ def test_the_lowest_limit_holds_until_it_is_closed():
 def test_a_program_that_was_started_is_freed_of_it():
     before = soft_limit()
     limit = MemoryLimit(64 * MEGABYTE)
-    program = "import resource, sys; sys.stdin.read(1); print(resource.getrlimit(resource.RLIMIT_DATA)[0])"
+    program = (
+        "import resource, sys; sys.stdin.read(1); "
+        "print(resource.getrlimit(resource.RLIMIT_DATA)[0])"
+    )
     child = subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
