@@ -12,6 +12,7 @@ from picaption.device.atomic import require_other_files
 from picaption.device.bundle.archive import require_bundle_or_none
 from picaption.device.bundle.metadata import HEAD_TYPES, RESIZE_RULES
 from picaption.device.errors import PicaptionError
+from picaption.device.log import say
 from picaption.models.backend import load_keras
 from picaption.models.networks.file_format import keras_suffix
 from picaption.models.options import (
@@ -40,7 +41,7 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
     """Return the rule's present name, with a warning for its old one."""
     if value != "squash":
         return value
-    click.echo("picaption: --resize squash is called stretch now; write that", err=True)
+    say("picaption: --resize squash is called stretch now; write that", err=True)
     return "stretch"
 
 
@@ -237,9 +238,9 @@ def convert_command(
                 on_report=on_report,
             )
             summary = _summarize_run(agreement)
-    click.echo(f"{output}: {summary}")
+    say(f"{output}: {summary}")
     if max_loss is not None:
-        click.echo(f"{output}: {_describe_tuning(output, max_loss)}")
+        say(f"{output}: {_describe_tuning(output, max_loss)}")
 
 
 def _check_tflite_options(
@@ -279,9 +280,7 @@ def _convert_tflite(model: Path, output: Path, classifier: ImportOptions) -> Non
 
     contents = wrap(model, classifier)
     write_checked(output, contents)
-    click.echo(
-        f"{output}: {_megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}"
-    )
+    say(f"{output}: {_megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}")
 
 
 def _convert_class_run(run: Path, output: Path, report: Path | None) -> None:
@@ -294,7 +293,7 @@ def _convert_class_run(run: Path, output: Path, report: Path | None) -> None:
             "leave out --report"
         )
     convert_classes(run, output)
-    click.echo(f"{output}: {_megabytes(output)}, written")
+    say(f"{output}: {_megabytes(output)}, written")
 
 
 def _read_labels(names: Path | None) -> tuple[str, ...] | None:
@@ -345,7 +344,7 @@ def _report_writer(path: Path | None) -> Callable[[Report], None] | None:
 
     def write(report: Report) -> None:
         page = write_report(path, report)
-        click.echo("\n".join([*table(report), "", f"see {page}"]))
+        say(*table(report), "", f"see {page}")
 
     return write
 

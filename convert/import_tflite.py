@@ -20,7 +20,7 @@ from picaption.device.bundle.flatbuffer import compact_graph
 from picaption.device.bundle.metadata import Input, Metadata
 from picaption.device.bundle.trust.trust import need_valid_graph
 from picaption.device.errors import PicaptionError
-from picaption.models.data.readers import without_line_numbers
+from picaption.models.data.readers import need_readable_names, without_line_numbers
 from picaption.models.networks.file_format import unknown_file
 
 from .options import ImportOptions
@@ -85,6 +85,7 @@ def to_contents(cut: CutGraph, data: bytes, name: str, classifier: ImportOptions
     labels = classifier.labels
     if not labels:
         labels = without_line_numbers(labels_inside(data, cut.classes), f"the labels in {name}")
+    need_readable_names(labels, f"{name}, its labels")
     if not labels:
         raise PicaptionError(
             f"{name}: it has no labels for its {cut.classes} scores inside: give a file of them, "

@@ -16,7 +16,7 @@ from .config.options import GroupedCommand, options
 from .config.settings import SECRETS, Config
 from .config.toml import LoadedConfig, load_config, to_toml
 from .errors import CameraError, PicaptionError
-from .log import printable
+from .log import one_line, printable, say
 
 if TYPE_CHECKING:
     from .live.pipeline import Pipeline
@@ -87,12 +87,12 @@ def image_command(
                 write_image(target, annotate(image, recognition))
         except PicaptionError as error:
             failures += 1
-            print(f"picaption: {error}", file=sys.stderr)
+            say(f"picaption: {one_line(str(error))}", err=True)
             continue
         if as_json:
-            print(json.dumps({"file": str(file)} | recognition.to_json()), flush=True)
+            say(json.dumps({"file": str(file)} | recognition.to_json()))
         else:
-            print(describe(file, recognition), flush=True)
+            say(*describe(file, recognition).split("\n"))
     if failures:
         sys.exit(2)
 
@@ -231,7 +231,7 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
         summary = run(pipeline, config.frames, config.seconds, reload, sd_notify.Watchdog())
         sd_notify.notify("STOPPING=1")
     if not config.quiet:
-        print(summary, file=sys.stderr)
+        say(str(summary), err=True)
 
 
 def print_start(pipeline: "Pipeline") -> None:
@@ -240,11 +240,11 @@ def print_start(pipeline: "Pipeline") -> None:
     demo = ""
     if config.source == "auto" and pipeline.name == "demo":
         demo = " (no camera found)"
-    print(f"source: {pipeline.name}{demo}; stop with ctrl-C", file=sys.stderr)
+    say(f"source: {pipeline.name}{demo}; stop with ctrl-C", err=True)
     if "web" in pipeline.sinks:
         token = ", with ?token=... once" if config.token else ""
         page = cast("WebServer", pipeline.sinks["web"])
-        print(f"page: {page.address}{token}", file=sys.stderr)
+        say(f"page: {page.address}{token}", err=True)
 
 
 def reload_settings(pipeline: "Pipeline", overrides: dict[str, Any], loaded: LoadedConfig) -> None:
@@ -374,7 +374,7 @@ def bench_command(
             raise PicaptionError(
                 "--compare measures nothing: give it without --json, --html and --accuracy"
             )
-        print("\n".join(compare_files(*compare)))
+        say(*compare_files(*compare))
         return
     report = bench(
         bundle,
@@ -402,9 +402,9 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
 
     summary = summarize(bundle)
     if as_json:
-        print(json.dumps(summary.to_json(), indent=1))
+        say(*json.dumps(summary.to_json(), indent=1).split("\n"))
     else:
-        print("\n".join(map(printable, summary_lines(summary, graph))))
+        say(*summary_lines(summary, graph))
 
 
 @click.command("teach")
@@ -491,7 +491,7 @@ def capture_class(folder: Path, name: str, count: int, interval: float, source: 
         paths = capture(camera, folder / name, count, interval)
     finally:
         camera.close()
-    print(f"{folder / name}: {len(paths)} pictures taken by {camera.name}")
+    say(f"{folder / name}: {len(paths)} pictures taken by {camera.name}")
 
 
 def teach_folder(folder: Path, output: Path, bundle: Path | None, threads: int | None) -> None:
@@ -506,11 +506,12 @@ def teach_folder(folder: Path, output: Path, bundle: Path | None, threads: int |
     started = time.perf_counter()
     result = teach(bundle or default_bundle(), folder, output, threads, on_progress)
     for line in result.skipped:
-        print(f"left out: {line}", file=sys.stderr)
-    width = max(map(len, result.image_counts))
-    for label, image_count in result.image_counts.items():
-        print(f"{label:{width}}  {image_count} pictures")
-    print(
+        say(f"left out: {line}", err=True)
+    image_counts = {printable(label): count for label, count in result.image_counts.items()}
+    width = max(map(len, image_counts))
+    for label, image_count in image_counts.items():
+        say(f"{label:{width}}  {image_count} pictures")
+    say(
         f"{output}: {result.held_out_accuracy:.0%} of the pictures told rightly by classifiers "
         f"taught without them; {time.perf_counter() - started:.1f} s"
     )

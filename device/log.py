@@ -66,6 +66,16 @@ def _printable_letter(letter: str) -> str:
     return letter
 
 
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines on standard output, each as one printable line: whatever names stand in them.
+
+    Args:
+        lines: The lines.
+        err: Print them on standard error.
+    """
+    print(*map(printable, lines), sep="\n", file=sys.stderr if err else sys.stdout, flush=True)
+
+
 def one_line(text: str) -> str:
     """Return a text as one printable line without secrets.
 

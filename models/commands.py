@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from picaption.device.log import say
+
 from .options import (
     FILE,
     FOLDER,
@@ -106,8 +108,8 @@ def _train_classes(
     from .training.class_folders import train_classes
 
     report = train_classes(classes, bundle or default_bundle(), out, classes_dev, threads)
-    click.echo("\n".join(report_lines(report)))
-    click.echo(
+    say(*report_lines(report))
+    say(
         f"{out}: see mistakes.html there; make a bundle of it with: "
         f"picaption convert {out} --output mine.tflite"
     )
@@ -239,15 +241,15 @@ def evaluate_command(
         evaluation = evaluate.evaluate_classes(recognizer, dataset, mapping)
     figures = {"model": model, "beam": recognizer.beam.width, **evaluation.figures}
     for line in figures["skipped"]:
-        click.echo(f"left out {line}", err=True)
+        say(f"left out {line}", err=True)
     if json_file != "-":
-        click.echo("\n".join(evaluate.figure_lines(figures)))
+        say(*evaluate.figure_lines(figures))
     if json_file:
-        text = json.dumps(figures, indent=1) + "\n"
+        text = json.dumps(figures, indent=1)
         if json_file == "-":
-            click.echo(text, nl=False)
+            say(*text.split("\n"))
         else:
-            write_text(json_file, text)
+            write_text(json_file, f"{text}\n")
     if record:
         evaluate.record_figures(model, record, figures)
     if predictions_file:

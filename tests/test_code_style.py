@@ -23,6 +23,13 @@ VAGUE_NAMES = frozenset(
 )
 
 LINE_LENGTH = 100
+#: What prints otherwise than by picaption.device.log.say: it escapes by itself (terminal, JSON,
+#: TOML, errors), is read by this program, or stands alone on a card.
+PRINTERS = frozenset(
+    ["device/log.py", "device/cli.py", "device/commands.py", "device/trial.py"]
+    + ["device/outputs/terminal.py", "device/outputs/jsonl.py", "device/flash/installer.py"]
+    + ["convert/tflite/trial.py"]
+)
 #: The most per 1,000 lines: packed assignments, conditional expressions, lambdas.
 PACKED, CONDITIONAL, LAMBDA = 5, 12, 2
 
@@ -126,6 +133,15 @@ def test_lines_are_short(file: str) -> None:
 def test_one_statement_a_line(room: str, matches: object, most: int) -> None:
     files = [file for file in FILES if file.startswith(room)]
     assert density(files, matches) < most
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_printed_goes_through_say(file: str) -> None:
+    if file in PRINTERS or "/bench" in file:
+        return
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in ("print", "click.echo"), (file, node.lineno)
 
 
 def test_vague_names_are_recognised() -> None:

@@ -2,8 +2,9 @@
 
     python tools/check_minimums.py [SETUP_CFG]
 
-Works without a network, by the advisories below, last looked up in July 2026; `pip-audit` asks the
-databases themselves, of what is installed. Exits with 1 after a line for each hole.
+Works without a network, by the advisories below, a list made by hand that knows no others;
+`pip-audit` asks the databases themselves, of what is installed. Exits with 1 after a line for each
+hole.
 """
 
 import configparser
@@ -33,8 +34,8 @@ ADVISORIES = (
 )
 #: What has to be allowed all the same, by its whole line in setup.cfg, and why.
 ACCEPTED = {
-    'opencv-python-headless>=4.10; python_version < "3.12"': "OpenCV 4.12 does not take numpy 1, "
-    "which Bookworm's picamera2 needs; picaption doctor warns of it",
+    'opencv-python-headless>=4.10; python_version < "3.12"': "OpenCV 4.12's wheels want "
+    "numpy 2, and Bookworm's picamera2 was built for numpy 1; picaption doctor warns of it",
     'opencv-python-headless<4.12; python_version < "3.12"': "tflite-runtime needs numpy 1",
 }
 

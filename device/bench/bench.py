@@ -24,6 +24,7 @@ from ..bundle.archive import read_bundle
 from ..bundle.bundle import default_bundle
 from ..bundle.runtime import RUNTIMES
 from ..errors import CameraError, PicaptionError
+from ..log import say
 from .accuracy import accuracy_of
 from .figures import MeasuredBundle, Report, Run
 from .machine import describe_machine
@@ -246,9 +247,9 @@ def write_report(report: Report, json_file: str | None, html_file: str | None) -
     """
     figures = json.dumps(report.to_json())
     if json_file == "-":
-        print(figures)
+        say(*figures.split("\n"))
     else:
-        print("\n".join(table(report)))
+        say(*table(report))
         if json_file:
             write_output(json_file, figures + "\n")
     if html_file:

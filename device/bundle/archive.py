@@ -149,14 +149,17 @@ def parse_bundle(data: bytes, path: str | Path) -> Contents:
         vocabulary = Vocabulary(words) if words else None
         names = parse_names(members[NAMES].decode()) if NAMES in members else ()
         for text in (*labels, *words):
-            _need_readable(text)
+            need_readable(text)
     except ValueError as error:  # UnicodeDecodeError is one.
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
     return Contents(graph, metadata, labels, vocabulary, names)
 
 
-def _need_readable(text: str) -> None:
-    """Raise ValueError for a label or word that a terminal or a page would obey or choke on."""
+def need_readable(text: str) -> None:
+    """Raise ValueError for a label or word that a terminal or a page would obey or choke on.
+
+    The message completes a sentence about where the text is from.
+    """
     if len(text) > MAX_TEXT_LENGTH or printable(text) != text:
         raise ValueError(
             f"{text[:60]!r} has control characters, or more than {MAX_TEXT_LENGTH} characters"

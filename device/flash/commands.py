@@ -10,6 +10,7 @@ import click
 
 from ..atomic import atomic_write
 from ..errors import PicaptionError
+from ..log import say
 
 if TYPE_CHECKING:
     from ..config.toml import LoadedConfig
@@ -110,7 +111,7 @@ def prepare_command(
     boot = MountedBoot(boot_path)
     machine, settings = _set_up_from_options(earlier_token=earlier_token(boot), **options)
     prepare(boot, machine, settings, payload, bundle)
-    print(f"{boot_path}: ready; unmount it, and put the card into the Pi")
+    say(f"{boot_path}: ready; unmount it, and put the card into the Pi")
     _print_page_address(settings, machine)
 
 
@@ -143,7 +144,7 @@ def image_command(
         with _progress_bar("copying") as on_progress:
             copy_image(source_image, partial, on_progress)
         prepare(ImageBoot(partial, source_image), machine, settings, payload, bundle)
-    print(f"{out}: ready; write it to a card: picaption flash write {out} DEVICE")
+    say(f"{out}: ready; write it to a card: picaption flash write {out} DEVICE")
     _print_page_address(settings, machine)
 
 
@@ -165,7 +166,7 @@ def payload_command(python: str, bundle: Path | None, out: Path) -> None:
     from .payload import collect
 
     collect(python, out, bundle)
-    print(f"{out}: {out.stat().st_size / 1e6:.0f} MB, for Python {python}")
+    say(f"{out}: {out.stat().st_size / 1e6:.0f} MB, for Python {python}")
 
 
 @flash.command("write")
@@ -191,7 +192,7 @@ def write_command(image: Path, device: Path, confirmed_device: Path | None) -> N
     with _progress_bar("reading back") as on_progress:
         compare(image, disk.path, on_progress)
     megabytes = image.stat().st_size / 1e6
-    print(f"{disk.path}: written and read back, {megabytes:.0f} MB; take the card out")
+    say(f"{disk.path}: written and read back, {megabytes:.0f} MB; take the card out")
 
 
 def _set_up_from_options(
@@ -250,4 +251,4 @@ def _print_page_address(settings: "LoadedConfig", machine: "Machine") -> None:
 
     address = page_address(settings.config, machine.hostname)
     if address:
-        print(f"the page, a few minutes after power on: {address}")
+        say(f"the page, a few minutes after power on: {address}")

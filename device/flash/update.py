@@ -22,6 +22,7 @@ import click
 
 from ..config.toml import load_config
 from ..errors import PicaptionError
+from ..log import say
 from ..system.service import SETTINGS, UNIT, need_systemd
 from .installer import (
     BUNDLE,
@@ -53,7 +54,7 @@ def update_command(file: Path) -> None:
     power fails before.
     """
     need_systemd()
-    print(update(file))
+    say(update(file))
 
 
 def update(

@@ -154,7 +154,10 @@ def arguments(event: Event, recognition: Recognition) -> list[str]:
     }
 
     def fill(argument: str) -> str:
-        return _FIELD.sub(lambda match: values[match[1]], argument)
+        filled = _FIELD.sub(lambda match: values[match[1]], argument)
+        if filled.startswith("-") and not argument.startswith("-"):
+            return f" {filled}"  # What a bundle calls a class chooses no option of the program.
+        return filled
 
     program, *rest = event.run
     return [program, *map(fill, rest)]

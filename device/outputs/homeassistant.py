@@ -39,7 +39,9 @@ SENSORS: dict[str, dict[str, Any]] = {
     "class": {
         "name": "Class",
         "icon": "mdi:shape",
-        "value_template": _template(f"value_json.classes[0].name if {_CERTAIN} else 'unknown'"),
+        "value_template": _template(
+            f"value_json.classes[0].name[:{MAX_STATE}] if {_CERTAIN} else 'unknown'"
+        ),
     },
     "confidence": {
         "name": "Confidence",

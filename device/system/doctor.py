@@ -16,6 +16,7 @@ import click
 from .. import board
 from ..board import HOT, read_text
 from ..errors import PicaptionError
+from ..log import say
 
 #: Megabytes of memory that a live run needs.
 MEMORY_MEGABYTES = 150
@@ -379,13 +380,13 @@ def doctor_command(as_json: bool) -> None:
     findings = find_all()
     for finding in findings:
         if as_json:
-            print(json.dumps(asdict(finding)))
+            say(json.dumps(asdict(finding)))
         else:
             _print_finding(finding)
     sys.exit(any(finding.state == "problem" for finding in findings))
 
 
 def _print_finding(finding: Finding) -> None:
-    print(f"{finding.state:8} {finding.name:10} {finding.text}")
+    say(f"{finding.state:8} {finding.name:10} {finding.text}")
     if finding.fix:
-        print(f"{'':19} -> {finding.fix}")
+        say(f"{'':19} -> {finding.fix}")

@@ -16,6 +16,7 @@ from ..atomic import write_text
 from ..config.settings import NAME
 from ..config.toml import load_config
 from ..errors import PicaptionError
+from ..log import say
 
 UNIT = "picaption.service"
 #: The service's file of settings.
@@ -250,9 +251,9 @@ def install_command(settings: Path, force: bool) -> None:
     systemctl("daemon-reload")
     systemctl("enable", UNIT)
     systemctl("restart", UNIT)
-    print(
-        f"{path}: written, enabled and started; its settings are in {settings}\n"
-        "picaption service status, or logs --follow, tells how it does"
+    say(
+        f"{path}: written, enabled and started; its settings are in {settings}",
+        "picaption service status, or logs --follow, tells how it does",
     )
 
 
@@ -261,10 +262,10 @@ def _warn_of_closed_folders(*paths: Path) -> None:
     folders = dict.fromkeys(first_closed_folder(path) for path in paths)
     for folder in folders:
         if folder:
-            print(
+            say(
                 f"picaption: the service's own user may not enter {folder}, which it needs: "
                 f"sudo chmod o+x {shlex.quote(str(folder))}",
-                file=sys.stderr,
+                err=True,
             )
 
 
@@ -308,7 +309,7 @@ def remove_command() -> None:
     systemctl("disable", "--now", UNIT)
     path.unlink()
     systemctl("daemon-reload")
-    print(f"{path}: stopped and removed; {SETTINGS} and /var/lib/picaption are left as they are")
+    say(f"{path}: stopped and removed; {SETTINGS} and /var/lib/picaption are left as they are")
 
 
 def _become(name: str, *arguments: str) -> NoReturn:

@@ -11,13 +11,14 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from picaption.device.bundle.archive import need_readable
 from picaption.device.bundle.names import parse_names
 from picaption.device.errors import PicaptionError
 from picaption.device.images import find_class_folders, find_images, read_image, resize
@@ -92,6 +93,23 @@ class Dataset:
     records: tuple[Record, ...]
     classes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        need_readable_names(self.classes, "the classes")
+
+
+def need_readable_names(names: Iterable[str], source: str | Path) -> None:
+    """Raise PicaptionError for a name that no bundle takes, such as one with control characters.
+
+    Args:
+        names: The names.
+        source: Where they are from.
+    """
+    for name in names:
+        try:
+            need_readable(name)
+        except ValueError as error:
+            raise PicaptionError(f"{source}: {error}; rename it") from None
 
 
 def label_matrix(records: Sequence[Record], classes: Sequence[str]) -> np.ndarray:
@@ -619,7 +637,9 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     Numbers of the lines are taken off as without_line_numbers has it.
     """
     lines = read_text(path, "names").rstrip().split("\n")
-    return without_line_numbers(tuple(line.strip() for line in lines), path)
+    names = without_line_numbers(tuple(line.strip() for line in lines), path)
+    need_readable_names(names, path)
+    return names
 
 
 def without_line_numbers(names: tuple[str, ...], source: str | Path) -> tuple[str, ...]:

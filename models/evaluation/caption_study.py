@@ -38,6 +38,7 @@ from picaption.device.bundle.classifier_graph import read_name_weights
 from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE
 from picaption.device.errors import PicaptionError
+from picaption.device.log import say
 from picaption.device.recognition.classifier import evidence_scale, fit_classifier, l2_normalize
 from picaption.device.recognition.prototypes import name_prototypes
 
@@ -464,7 +465,7 @@ def study_command(
             train_set.classes, recognizer.model.names, weights, train_inputs.features
         )
     rows = study(train_inputs, devs, prior, multi_label, counts, draws, prototypes=prototypes)
-    click.echo("\n".join(study_lines(rows)))
+    say(*study_lines(rows))
     if json_file:
         write_text(json_file, json.dumps(rows, indent=1) + "\n")
     if plot:

@@ -20,6 +20,7 @@ from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.metadata import Metadata, Silence
 from picaption.device.errors import PicaptionError
 from picaption.device.images import encode_image, list_images, read_image, resize
+from picaption.device.log import say
 from picaption.device.recognition.silence import measure, reason_for_silence
 
 #: Makes a frame, float [H, W, 3] of grey levels, of a photograph, uint8 [H, W, 3].
@@ -191,9 +192,9 @@ def main(
         raise PicaptionError(f"none of the pictures that {names} names is in {folder}")
     shares, silent_names = silence_shares(paths, metadata)
     for frame_name, share in shares.items():
-        print(f"{frame_name:20} {share:7.1%} of {len(paths)} silent")
+        say(f"{frame_name:20} {share:7.1%} of {len(paths)} silent")
     for name in silent_names:
-        print(f"silent photograph: {name}")
+        say(f"silent photograph: {name}")
 
 
 if __name__ == "__main__":

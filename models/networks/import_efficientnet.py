@@ -21,6 +21,7 @@ import numpy as np
 
 from picaption.device import cli
 from picaption.device.errors import PicaptionError
+from picaption.device.log import say
 
 from ..files import save_arrays
 
@@ -143,7 +144,7 @@ def command(source: Path, target: Path) -> None:
     """
     arrays = fold_batch_norm(read_tensors(source))
     save_arrays(target, arrays)
-    click.echo(f"{target}: {len(arrays) // 2} layers")
+    say(f"{target}: {len(arrays) // 2} layers")
 
 
 main = partial(

@@ -65,6 +65,15 @@ def live(call, monkeypatch):
 # --- image
 
 
+def test_image_escapes_what_a_terminal_would_obey(call, recognizer, tmp_path):
+    path = tmp_path / "a\x1b[2J\nb.png"
+    shutil.copyfile(CAT, path)
+    code, out, err = call("image", path, tmp_path / "no\x9b.png")
+    assert code == 2 and out.splitlines()[0] == f"{tmp_path}/a\\x1b[2J\\nb.png"
+    assert err.startswith("picaption: ") and err.count("\n") == 1 and "\\x9b.png" in err
+    assert out.replace("\n", "").isprintable() and err.strip().isprintable()
+
+
 def test_image_prints_what_was_recognised(call, recognizer):
     code, out, err = call("image", CAT)
     assert (code, err) == (0, "")

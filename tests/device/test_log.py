@@ -191,3 +191,11 @@ def test_a_line_has_no_control_characters():
     assert (
         one_line("no picture at \x1b]0;owned\x07.jpg\n") == "no picture at \\x1b]0;owned\\x07.jpg"
     )
+
+
+@pytest.mark.parametrize("err", [False, True])
+def test_a_line_is_one_whatever_stands_in_it(capsys, err):
+    log.say("a\nb: 3 pictures", "\x1b[2J\u202ered", err=err)
+    printed = capsys.readouterr()
+    assert (printed.err if err else printed.out) == "a\\nb: 3 pictures\n\\x1b[2J\\u202ered\n"
+    assert not (printed.out if err else printed.err)

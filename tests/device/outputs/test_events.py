@@ -286,3 +286,12 @@ def test_a_post_holds_the_recognition_and_the_event():
     for _, headers, body in server.posts:
         assert body | {"event": None} == frame.recognition.to_json() | {"event": None}
         assert headers["Content-Type"] == "application/json" and headers["Authorization"] is None
+
+
+def test_a_name_chooses_no_option_of_the_program():
+    event = Event(caption=True, run=("notify-send", "{class}", "--hint={class}", "-{class}"))
+    assert arguments(event, recognition("a cat", classes=(("--icon=/x", 0.9),)))[1:] == [
+        " --icon=/x",
+        "--hint=--icon=/x",
+        "---icon=/x",
+    ]

@@ -91,3 +91,8 @@ def test_where_there_is_nothing_to_see_the_caption_says_so_and_no_class_is_known
     assert values["caption"] == attributes["silence"] == "too dark to tell"
     assert (values["class"], values["confidence"]) == ("unknown", "None")
     assert attributes["text"] is None
+
+
+def test_states_are_as_long_as_home_assistant_takes_them():
+    values, _ = rendered(recognition("a " * 200, classes=(("<b>" * 200, 0.97),)))
+    assert values["class"] == "<b>" * 85 and len(values["caption"]) <= 255

@@ -9,6 +9,7 @@ import pytest
 from picaption.device.errors import PicaptionError
 from picaption.device.images import resize, write_image
 from picaption.models.data.readers import (
+    Dataset,
     label_matrix,
     load_images,
     read_borrowing_words,
@@ -526,3 +527,13 @@ def test_classes_that_nobody_looked_for_are_unknown(images):
     )
     with pytest.raises(PicaptionError, match="classes_known.txt: 'dog' is none of the 2 classes"):
         read_partly_labelled(images, ("cat", "cup"))
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\rb", "\u202egpj", "a\x9bb", "x" * 1001])
+def test_names_that_a_terminal_would_obey_are_refused_before_anything_is_trained(tmp_path, name):
+    (tmp_path / "names.txt").write_text(f"cat\n{name}\n", newline="")
+    with pytest.raises(PicaptionError, match=r"names.txt: .* has control characters, or") as raised:
+        read_names(tmp_path / "names.txt")
+    assert str(raised.value).isprintable()
+    with pytest.raises(PicaptionError, match=r"the classes: .* has control characters, or more"):
+        Dataset((), ("cat", name))
