@@ -129,7 +129,7 @@ def main() -> None:
         print(f"the figures are of {saved['versions']}, this is {versions()}: not compared")
         return
     differences = compare(saved["figures"], figures)
-    print("\n".join(differences))
+    print("\n".join(differences) or "as they are checked in")
     sys.exit(bool(differences))
 
 
