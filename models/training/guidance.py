@@ -1,6 +1,7 @@
 """Choosing how much the search for a caption listens to the classes, on dev images.
 
-Every setting of a small grid captions the dev images, and the one with the highest score is taken:
+Every setting of a small grid captions the dev images, and the one with the highest score is taken;
+with names, then the best way to listen to these beside. The score is
 CIDEr of the labelled and of the captioned dev images, plus the share of objects that are named,
 less CHAIR's shares of captions with an absent object and of absent objects (Rohrbach et al.,
 "Object hallucination in image captioning", EMNLP 2018), all in points of 100.
@@ -38,6 +39,12 @@ SETTINGS = (
         for choice in (0.5, 1.0)
     ),
 )
+#: How a search that listens to the classes may listen to names as well: not, or with a weight.
+NAME_SETTINGS: tuple[dict[str, float], ...] = (
+    {"name_weight": 0.0},
+    {"name_weight": 1.0, "name_pivot": 0.3, "name_ceiling": 2.0},
+    {"name_weight": 4.0, "name_pivot": 0.5, "name_ceiling": 4.0},
+)
 #: How many captioned dev images without labels are captioned with every setting.
 MAX_CAPTIONED = 300
 
@@ -74,15 +81,25 @@ def choose_guidance(run: TrainingRun) -> None:
             run, model, run.data.captions_dev, run.features.captions_dev, MAX_CAPTIONED, "guidance"
         )
         groups.append(group)
+    best = _best_setting(run, model, groups, SETTINGS)
+    if model.names:
+        settings = [dataclasses.replace(best, **changes) for changes in NAME_SETTINGS]
+        best = _best_setting(run, model, groups, settings)
+    run.metadata = dataclasses.replace(run.metadata, guidance=best)
+
+
+def _best_setting(
+    run: TrainingRun, model: FloatModel, groups: Sequence[DevImages], settings: Sequence[Guidance]
+) -> Guidance:
+    """Return the setting by which the captions of the dev images have the highest score."""
     scores = []
-    for guidance in tqdm(SETTINGS, "guidance", disable=None):
+    for guidance in tqdm(settings, "guidance", disable=None):
         model.metadata = dataclasses.replace(run.metadata, guidance=guidance)
         recognizer = Recognizer(model)
         figures = [_figures(group, _captions(recognizer, group)) for group in groups]
         scores.append(sum(map(_score, figures)))
         logger.info("%s: score %.1f, %s", guidance, scores[-1], figures)
-    best = SETTINGS[int(np.argmax(scores))]
-    run.metadata = dataclasses.replace(run.metadata, guidance=best)
+    return settings[int(np.argmax(scores))]
 
 
 def _dev_images(

@@ -1,5 +1,6 @@
 """Guidance is chosen by what captions gain from it on dev images."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 
 from picaption.device.bundle.metadata import Guidance
+from picaption.device.bundle.names import NamedClass
+from picaption.device.recognition.classifier import Classifier
 from picaption.models.data.readers import Record
+from picaption.models.run_folder import save_names
 from picaption.models.training import guidance as guidance_stage
 from picaption.models.training.guidance import DevImages, choose_guidance
 from picaption.models.training.train import (
@@ -40,20 +44,48 @@ def test_figures_and_score_by_hand():
     assert set(guidance_stage._figures(without_labels, ["a cat", "a dog"])) == {"CIDEr"}
 
 
-def test_the_stage_chooses_a_setting(run, data, settings, monkeypatch):
-    training = TrainingRun(settings, data, run)
+@pytest.fixture
+def training(run, data, settings, tmp_path):
+    """A finished run's stages up to the features, its labelled dev images with captions."""
+    folder = shutil.copytree(run, tmp_path / "run")
+    training = TrainingRun(settings, data, folder)
     for stage in (load_images, learn_words, describe_bundle, train_encoder, encode_images):
         stage(training)
+    return training
+
+
+def give_captions(training):
+    """Give the labelled dev images captions that name their labels."""
     labels_dev = training.data.labels_dev
-    tried = (Guidance(), Guidance(8.0, 0.5, -6.0, 1.0, 1.0))
-    monkeypatch.setattr(guidance_stage, "SETTINGS", tried)
-    choose_guidance(training)  # The dev images have no captions: nothing to choose by.
-    assert training.metadata.guidance == Guidance()
     captioned = tuple(
         replace(item, captions=(f"a {' and a '.join(item.labels)}",)) for item in labels_dev.records
     )
     training.data = replace(training.data, labels_dev=replace(labels_dev, records=captioned))
+
+
+def test_the_stage_chooses_a_setting(training, monkeypatch):
+    tried = (Guidance(), Guidance(8.0, 0.5, -6.0, 1.0, 1.0))
+    monkeypatch.setattr(guidance_stage, "SETTINGS", tried)
+    choose_guidance(training)  # The dev images have no captions: nothing to choose by.
+    assert training.metadata.guidance == Guidance()
+    give_captions(training)
     scores = iter((3.0, 2.0, 4.0, 5.0))
     monkeypatch.setattr(guidance_stage, "_score", lambda figures: next(scores))
     choose_guidance(training)
     assert training.metadata.guidance == tried[1]  # 4 + 5 is more than 3 + 2.
+
+
+def test_names_are_listened_to_where_that_is_better(training, monkeypatch):
+    give_captions(training)
+    features = training.features.labels_dev.shape[1]
+    names = (NamedClass("n1", "tabby", ("cat",)), NamedClass("n2", "mug", ("cup",)))
+    classifier = Classifier(
+        np.zeros((features, 2), np.float32), None, np.array([5, 0], np.float32), raw=True
+    )
+    save_names(training.folder, names, classifier)
+    monkeypatch.setattr(guidance_stage, "SETTINGS", (Guidance(), Guidance(2.0)))
+    # Two groups of dev images: the second setting of the classes, and the last of the names.
+    scores = iter((1.0, 1.0, 2.0, 2.0, 5.0, 0.0, 4.0, 2.0, 0.0, 7.0))
+    monkeypatch.setattr(guidance_stage, "_score", lambda figures: next(scores))
+    choose_guidance(training)
+    assert training.metadata.guidance == replace(Guidance(2.0), **guidance_stage.NAME_SETTINGS[2])
