@@ -100,7 +100,7 @@ def _attend(context: Any, embedded: Any, hidden: int) -> Any:
         c = sum_g a_g c_g        c_g = C f_g + b        a = softmax_g(c_g . Q e)
 
     Q starts at zero, and c as the mean, which it is without attention. On Flickr8k this brings 0.9
-    of CIDEr, and a caption takes three times as long (models/pretrained/README.md): recipes use
+    of CIDEr, and a caption takes three times as long (models/pretrained/previous.md): recipes use
     the mean.
     """
     query_layer = layers.Dense(hidden, use_bias=False, kernel_initializer="zeros", name="query")
