@@ -28,6 +28,7 @@ EXTRA = {
     "matplotlib": "convert",
     "starlette": "web",
     "uvicorn": "web",
+    "h11": "web",
     "paho": "mqtt",
     "yaml": "flash",
 }

@@ -1,8 +1,8 @@
 """Counted n-grams in decoding: as a prior of the captioner, and in its place as a baseline.
 
 The prior is `picaption evaluate --prior`, and this module alone knows of it. The ablation of
-models/pretrained/previous.md decided against it: with a weight of 0.2 CIDEr falls from 52.6 to 51.2,
-since the captioner has learned how people write. No bundle uses it.
+models/pretrained/previous.md decided against it: with a weight of 0.2 CIDEr falls from 52.6 to
+51.2, since the captioner has learned how people write. No bundle uses it.
 """
 
 from typing import Any

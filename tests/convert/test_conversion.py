@@ -10,6 +10,8 @@ from picaption.convert.options import Agreement, ConversionOptions
 from picaption.device import PicaptionError
 from picaption.device.bundle.archive import read_bundle
 
+#: A file that a bundle may be written over begins as TFLite files do.
+BEFORE = b"\x1c\0\0\0TFL3 what was there"
 #: No quantized bundle keeps these.
 NARROW = Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0)
 
@@ -43,11 +45,11 @@ def test_the_better_is_kept(bundle, first, tuned, max_loss, best, outcome):
 
 def test_disagreement_beyond_the_bound_writes_nothing(run, data, tmp_path):
     output = tmp_path / "old.tflite"
-    output.write_text("what was there")
+    output.write_bytes(BEFORE)
     message = "is not written: its features differ from the float model .*; give more represent"
     with pytest.raises(PicaptionError, match=message):
         convert(run, output, data / "images", ConversionOptions(bounds=NARROW))
     with pytest.raises(PicaptionError, match="its features differ .*; leave out --per-tensor"):
         convert(run, output, data / "images", ConversionOptions(per_tensor=True, bounds=NARROW))
-    assert output.read_text() == "what was there"
+    assert output.read_bytes() == BEFORE
     assert [path.name for path in tmp_path.iterdir()] == ["old.tflite"]

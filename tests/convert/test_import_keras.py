@@ -17,6 +17,8 @@ from picaption.models.data.readers import read_folders
 from picaption.models.evaluation.evaluate import evaluate_classes
 from tests.convert.networks import LABELS, classifier, many_operators
 
+#: A file that a bundle may be written over begins as TFLite files do.
+BEFORE = b"\x1c\0\0\0TFL3 what was there"
 TREES = ImportOptions(LABELS, "0..1")
 
 
@@ -174,7 +176,7 @@ def test_what_cannot_be_converted(data, tmp_path, model, trees, message):
 
 def test_disagreement_writes_nothing(data, tmp_path):
     output = tmp_path / "out.tflite"
-    output.write_text("what was there")
+    output.write_bytes(BEFORE)
     bounds = Agreement(features=0, words=0, classes=1e-9, caption=0, top=0)
     path = save(classifier(), tmp_path, ".keras")
     with pytest.raises(
@@ -182,7 +184,7 @@ def test_disagreement_writes_nothing(data, tmp_path):
         match="is not written: its probabilities differ from the float model by .* or another --pr",
     ):
         convert_keras(path, output, data / "images", TREES, ConversionOptions(bounds=bounds))
-    assert output.read_text() == "what was there"
+    assert output.read_bytes() == BEFORE
 
 
 def test_a_folder_that_is_missing_is_told_before_converting(data, tmp_path):

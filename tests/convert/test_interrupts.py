@@ -12,6 +12,8 @@ import pytest
 from picaption.convert.interrupts import ended_by_signals
 from tests.processes import default_sigint
 
+#: A file that a bundle may be written over begins as TFLite files do.
+BEFORE = b"\x1c\0\0\0TFL3 what was there"
 ROOT = Path(__file__).parents[2]
 PROGRAM = "from picaption.device.cli import main; main()"
 
@@ -31,7 +33,7 @@ def test_a_conversion_that_is_ended_leaves_nothing(run, data, tmp_path, signal_n
     folder.mkdir()
     temporary.mkdir()
     output = folder / "mine.tflite"
-    output.write_text("what was there")
+    output.write_bytes(BEFORE)
     arguments = [run, "--representative", data / "images", "--output", output]
     arguments += ["--report", folder / "report.html"]
     process = subprocess.Popen(
@@ -52,5 +54,5 @@ def test_a_conversion_that_is_ended_leaves_nothing(run, data, tmp_path, signal_n
     assert process.returncode == code
     assert "Traceback" not in errors
     assert [path.name for path in folder.iterdir()] == ["mine.tflite"]
-    assert output.read_text() == "what was there"
+    assert output.read_bytes() == BEFORE
     assert list(temporary.iterdir()) == []
