@@ -36,9 +36,8 @@ def test_the_hash_is_the_one_in_the_file(summary):
         assert archive.read("sha256.txt").decode().strip() == values["sha256"]
         assert archive.read("labels.txt").decode().split("\n")[:-1] == values["labels"]
     assert values["metadata"]["name"] == "everyday" and len(values["words"]) == 1511
-    assert "prompts     16: the, a, on top of a, standing next to a, is sitting on a, ..." in summary_lines(
-        summary
-    )
+    prompts = "prompts     16: the, a, on top of a, standing next to a, is sitting on a, ..."
+    assert prompts in summary_lines(summary)
     assert values["bytes"] == default_bundle().stat().st_size
     assert values["graph_bytes"] == len(read_bundle(default_bundle()).graph)
 
