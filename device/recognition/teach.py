@@ -358,13 +358,7 @@ def write_taught_bundle(
     Raises:
         PicaptionError: they are further apart, or the bundle cannot be written.
     """
-    try:
-        from ..bundle.classifier_graph import with_classify
-    except ImportError:
-        raise PicaptionError(
-            "teaching writes a graph, for which tflite-runtime has no means: "
-            "pip install ai-edge-litert"
-        ) from None
+    with_classify = _classifier_graph().with_classify
     lender = contents.metadata
     taught_before = lender.provenance.get("taught")
     base = lender.name
