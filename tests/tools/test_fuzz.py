@@ -91,7 +91,11 @@ def test_faults_are_counted_by_place_and_minimized(monkeypatch):
 
 def test_memory_counts(monkeypatch):
     monkeypatch.setattr(fuzz, "MAX_MEGABYTES", 1)
-    kind = Kind("large", lambda folder: [b"a", b"b"], lambda content, folder: None, mutate_bytes)
+
+    def take_memory(content, folder):
+        assert b"x" * (20 << 20)
+
+    kind = Kind("large", lambda folder: [b"a", b"b"], take_memory, mutate_bytes)
     assert {name: fault.count for name, fault in fuzz.run_kind(kind, 2).faults.items()} == {
         "memory": 2
     }

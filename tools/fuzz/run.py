@@ -74,7 +74,7 @@ class Report:
         refused: How many were refused with a PicaptionError.
         seconds: How long all took.
         slowest: How long the slowest took.
-        megabytes: The most memory that a process had.
+        megabytes: The most memory that a process took.
         faults: By name.
     """
 
@@ -149,6 +149,8 @@ def _megabytes() -> int:
 
 def _work(kind: Kind, seed: int, numbers: range, folder: Path, parent: Connection) -> None:
     """Use inputs; send (number, outcome, seconds, megabytes) of each."""
+    # A process begins with what its parent has in memory.
+    inherited = _megabytes()
     seeds = kind.seeds(folder)
     for number in numbers:
         content = make_input(kind, seeds, seed, number)
@@ -156,7 +158,7 @@ def _work(kind: Kind, seed: int, numbers: range, folder: Path, parent: Connectio
         start = time.monotonic()
         result = outcome(kind, content, folder)
         seconds = time.monotonic() - start
-        parent.send((number, result, seconds, _megabytes()))
+        parent.send((number, result, seconds, _megabytes() - inherited))
     parent.close()
     os._exit(0)  # Servers and threads of the kinds end with it.
 
