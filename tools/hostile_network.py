@@ -3,7 +3,7 @@
     python tools/hostile_network.py [--connections 1000] [--pairs 6] [--seconds 5]
 
 The loop runs over frames of the demo, as fast as it can, with the page on. In turns it is left in
-peace and attacked by another process, which keeps so many connections open and opens each anew as
+peace and attacked by another process, which keeps so many connections open and opens each again as
 soon as it is dropped: silent ones, ones that send half a request or a byte at a time, rubbish, and
 whole requests without the token. Meanwhile a client with the token asks for the page twice a
 second. Linux only: epoll.

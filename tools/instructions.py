@@ -5,7 +5,7 @@
 Each step of a frame runs in a process of its own under valgrind's cachegrind, once few times and
 once more often; the difference is what the step takes. It is compared with the figures in
 tools/instructions.json, which hold for one processor architecture and one version of the runtime,
-and more than a tolerance of 1 % is told, with exit code 1. --write writes the figures of this
+and a difference above 1 % is reported, with exit code 1. --write writes the figures of this
 machine. Debian has valgrind: apt-get install valgrind.
 """
 
@@ -104,7 +104,7 @@ def compare(before: dict[str, int], after: dict[str, int]) -> list[str]:
 
 
 def main() -> None:
-    """Measure the steps, and compare them with what is checked in or write that anew."""
+    """Measure the steps, and compare them with the figures that are checked in, or write these."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="write the figures of this machine")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)

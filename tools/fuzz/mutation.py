@@ -113,11 +113,11 @@ def _replace_number(text: str, generator: random.Random) -> str:
 
 
 def _insert_text(text: str, generator: random.Random) -> str:
-    place = generator.randrange(len(text) + 1)
+    position = generator.randrange(len(text) + 1)
     inserted = generator.choice(_ODD_TEXTS)
     if generator.random() < _RARE:
         inserted = generator.choice(("[", "{a=", '{"a":')) * _DEEP
-    return text[:place] + inserted + text[place:]
+    return text[:position] + inserted + text[position:]
 
 
 def _replace_word(text: str, generator: random.Random) -> str:
@@ -147,8 +147,8 @@ def _change_lines(text: str, generator: random.Random) -> str:
 
 
 def _delete_character(text: str, generator: random.Random) -> str:
-    place = generator.randrange(len(text) + 1)
-    return text[:place] + text[place + 1 :]
+    position = generator.randrange(len(text) + 1)
+    return text[:position] + text[position + 1 :]
 
 
 _TEXT_MUTATIONS = (

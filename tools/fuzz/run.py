@@ -286,10 +286,10 @@ def main() -> None:
             )
             if options.keep:
                 options.keep.mkdir(parents=True, exist_ok=True)
-                place = "".join(
+                file_stem = "".join(
                     character if character.isalnum() else "_" for character in fault.name
                 )
-                (options.keep / f"{name}_{place}_{fault.number}").write_bytes(smallest)
+                (options.keep / f"{name}_{file_stem}_{fault.number}").write_bytes(smallest)
     sys.exit(1 if faults else 0)
 
 

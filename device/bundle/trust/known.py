@@ -10,7 +10,7 @@ from ..runtime import runtime_name
 #: The folder in the cache folder, and the file in it: a hash a line.
 FOLDER = "picaption"
 FILE = "checked_bundles.txt"
-#: The most hashes that are remembered; the file then begins anew.
+#: The most hashes that are remembered; the file then starts again, empty.
 MAX_REMEMBERED = 1000
 
 _LINE_BYTES = 256

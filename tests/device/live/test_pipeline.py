@@ -211,9 +211,9 @@ def test_pictures_are_scenes_and_videos_have_their_own_time(opened, tmp_path):
         shutil.copy(DEMO_IMAGES / "cat.jpg", tmp_path / f"{name}.jpg")
     lines = tmp_path / "said.jsonl"
     run(opened(replace(DEMO, source=str(tmp_path), json=str(lines))))
-    said = [json.loads(line) for line in lines.read_text().splitlines()]
-    assert [line["file"] for line in said] == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.jpg"]
-    assert [line["scene"] for line in said] == [1, 2] and "seconds" not in said[0]
+    recognitions = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [line["file"] for line in recognitions] == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.jpg"]
+    assert [line["scene"] for line in recognitions] == [1, 2] and "seconds" not in recognitions[0]
 
     film = tmp_path / "film.avi"
     sink = Video(film, rate=10)
@@ -222,7 +222,9 @@ def test_pictures_are_scenes_and_videos_have_their_own_time(opened, tmp_path):
     sink.close()
     lines.unlink()
     run(opened(replace(DEMO, source=str(film), json=str(lines), max_fps=5)))
-    said = [json.loads(line) for line in lines.read_text().splitlines()]
-    assert [line["seconds"] for line in said] == [round(0.2 * index, 3) for index in range(10)]
-    assert [line["frame"] for line in said] == list(range(0, 20, 2))
-    assert said[0]["file"] == str(film)
+    recognitions = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [line["seconds"] for line in recognitions] == [
+        round(0.2 * index, 3) for index in range(10)
+    ]
+    assert [line["frame"] for line in recognitions] == list(range(0, 20, 2))
+    assert recognitions[0]["file"] == str(film)

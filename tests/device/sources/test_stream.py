@@ -132,7 +132,7 @@ def test_a_frame_that_never_ends_takes_no_more_memory_than_it_may(camera, monkey
     source = Stream(f"http://{camera.address}/endless", timeout=2.0)
     for _ in range(3):
         source.read()
-    Path("/proc/self/clear_refs").write_text("5")  # The most that was in use is counted anew.
+    Path("/proc/self/clear_refs").write_text("5")  # The most that was in use is counted from here.
     start = _kilobytes("VmRSS")
     with pytest.raises(CameraError, match="gives no frames any more, or one beyond 64 MB; check"):
         for _ in range(10):

@@ -245,9 +245,9 @@ def test_the_only_signature_of_a_saved_model_is_taken(tmp_path, image):
         load_network(tmp_path / "none")
     # Whole numbers are taken as they are.
     export(tmp_path / "integers", scores, "serving_default", tf.uint8)
-    whole = np.floor(image)
+    rounded = np.floor(image)
     np.testing.assert_allclose(
-        frozen_scores(tmp_path / "integers", whole), scores(whole)["scores"], atol=1e-6
+        frozen_scores(tmp_path / "integers", rounded), scores(rounded)["scores"], atol=1e-6
     )
     loaded = load_network(tmp_path / "integers")
     loaded.check_pixels(tmp_path, "0..255")
