@@ -5,6 +5,7 @@ the work is linear in the size of the file whatever stands in it.
 """
 
 import struct
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
@@ -38,21 +39,16 @@ class FlatbufferReader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._tables: dict[tuple[int, str], Values] = {}
-        self._vectors: dict[tuple[int, str], Any] = {}
         # Honest writers share whole objects, which are read once. Others can let them overlap, and
         # have a small file take hours: so each byte may be claimed once, on average.
+        self._table = cache(self._read_table)
+        self._vector = cache(self._read_vector)
+        self._string = cache(self._read_string)
         self._unclaimed_bytes = len(data)
 
     def root(self, name: str) -> Values:
         """Return the root table, of the layout `name`."""
         return self._table(self._target(0), name)
-
-    def _table(self, position: int, name: str) -> Values:
-        key = (position, name)
-        if key not in self._tables:
-            self._tables[key] = self._read_table(position, name)
-        return self._tables[key]
 
     def _read_table(self, position: int, name: str) -> Values:
         """Return the fields of the table at a position."""
@@ -102,12 +98,6 @@ class FlatbufferReader:
         self._need_span(position, field.size, field.size)
         return struct.unpack_from(f"<{field.type}", self._data, position)[0]
 
-    def _vector(self, position: int, type_name: str) -> Any:
-        key = (position, type_name)
-        if key not in self._vectors:
-            self._vectors[key] = self._read_vector(position, type_name)
-        return self._vectors[key]
-
     def _read_vector(self, position: int, type_name: str) -> Any:
         """Return an array of numbers, or a list of tables."""
         size = _OFFSET_BYTES
@@ -123,17 +113,14 @@ class FlatbufferReader:
         ends = range(start, start + count * _OFFSET_BYTES, _OFFSET_BYTES)
         return [self._table(self._target(end), type_name) for end in ends]
 
-    def _string(self, position: int) -> str:
+    def _read_string(self, position: int) -> str:
         """Return the text at a position."""
-        key = (position, "s")
-        if key not in self._vectors:
-            count = self._count(position)
-            start = position + _OFFSET_BYTES
-            self._need_span(start, count + 1, 1)
-            self._claim(_OFFSET_BYTES + count)
-            _need(self._data[start + count] == 0, "a text has no end")
-            self._vectors[key] = self._data[start : start + count].decode()
-        return self._vectors[key]
+        count = self._count(position)
+        start = position + _OFFSET_BYTES
+        self._need_span(start, count + 1, 1)
+        self._claim(_OFFSET_BYTES + count)
+        _need(self._data[start + count] == 0, "a text has no end")
+        return self._data[start : start + count].decode()
 
     def _count(self, position: int) -> int:
         """Return how many elements the vector at a position has."""
