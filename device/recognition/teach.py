@@ -114,7 +114,7 @@ def teach(
     recognizer = Recognizer(Bundle(base, threads))
     examples = extract_features(recognizer, labels, on_progress(images) if on_progress else images)
     require_enough_images(folder, examples.counts)
-    prototypes = class_prototypes(contents, examples)
+    prototypes = class_prototypes(contents, labels, examples.features)
     classifier, held_out = fit_classes(examples, contents.vocabulary, prototypes=prototypes)
     if examples.silent:
         contents = speaking_always(contents)
@@ -180,19 +180,22 @@ def extract_features(
     )
 
 
-def class_prototypes(contents: Contents, examples: ClassExamples) -> np.ndarray | None:
-    """Return what the bundle's names know of the classes (name_prototypes); None for nothing.
+def class_prototypes(
+    contents: Contents, labels: Sequence[str], features: np.ndarray
+) -> np.ndarray | None:
+    """Return what a bundle's names know of classes (name_prototypes); None for nothing.
 
     Args:
-        contents: of the bundle that lends the rest.
-        examples: of the classes.
+        contents: of the bundle.
+        labels: the class names.
+        features: what the bundle makes of images of the classes, float32 [N, F].
     """
     if not contents.names:
         return None
     weights = _classifier_graph().read_name_weights(contents.graph)
     if weights is None:
         return None
-    return name_prototypes(examples.labels, contents.names, weights, examples.features)
+    return name_prototypes(labels, contents.names, weights, features)
 
 
 def _classifier_graph() -> ModuleType:

@@ -34,13 +34,12 @@ from picaption.device import Recognizer, cli
 from picaption.device.atomic import write_text
 from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.bundle import Bundle
-from picaption.device.bundle.classifier_graph import read_name_weights
 from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE
 from picaption.device.errors import PicaptionError
 from picaption.device.log import say
 from picaption.device.recognition.classifier import evidence_scale, fit_classifier, l2_normalize
-from picaption.device.recognition.prototypes import name_prototypes
+from picaption.device.recognition.teach import class_prototypes
 
 from ..data import readers
 from ..data.corruptions import CORRUPTIONS, Corruption
@@ -459,11 +458,8 @@ def study_command(
     multi_label = bool(data.labels)
     train_inputs = inputs(train_set, "training pictures")
     prototypes = None
-    weights = read_name_weights(read_bundle(bundle).graph)
-    if weights is not None and not feature_recognizer:
-        prototypes = name_prototypes(
-            train_set.classes, recognizer.model.names, weights, train_inputs.features
-        )
+    if not feature_recognizer:
+        prototypes = class_prototypes(read_bundle(bundle), train_set.classes, train_inputs.features)
     rows = study(train_inputs, devs, prior, multi_label, counts, draws, prototypes=prototypes)
     say(*study_lines(rows))
     if json_file:

@@ -93,7 +93,7 @@ def train_classes(
         progress = tqdm(dev_images, "dev pictures", disable=None)
         dev_examples = extract_features(recognizer, labels, progress)
     logger.info("%d pictures of %d classes; fitting", len(examples.paths), len(labels))
-    prototypes = class_prototypes(contents, examples)
+    prototypes = class_prototypes(contents, labels, examples.features)
     classifier, logits = fit_classes(examples, contents.vocabulary, dev_examples, prototypes)
     run.mkdir(parents=True, exist_ok=True)
     save_class_run(run, base, classifier, examples)

@@ -1,10 +1,10 @@
 """Choosing how much the search for a caption listens to the classes, on dev images.
 
 Every setting of a small grid captions the dev images, and the one with the highest score is taken;
-with names, then the best way to listen to these beside. The score is
-CIDEr of the labelled and of the captioned dev images, plus the share of objects that are named,
-less CHAIR's shares of captions with an absent object and of absent objects (Rohrbach et al.,
-"Object hallucination in image captioning", EMNLP 2018), all in points of 100.
+with names, then the best way to listen to these beside. The score is CIDEr of the labelled and of
+the captioned dev images, plus the share of objects that are named, less CHAIR's shares of captions
+with an absent object and of absent objects (Rohrbach et al., "Object hallucination in image
+captioning", EMNLP 2018), all in points of 100.
 """
 
 import dataclasses

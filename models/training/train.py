@@ -143,11 +143,17 @@ def load_images(run: TrainingRun) -> None:
 
 
 def _names_known_objects(caption: str, record: Record, phrases: Phrases) -> bool:
-    """Return whether an image's labels or own captions name every object that a caption names."""
+    """Return whether an image is known to have every object that a caption names."""
+    return named_objects(caption, phrases) <= _known_objects(record, phrases)
+
+
+def _known_objects(record: Record, phrases: Phrases) -> set[str]:
+    """Return an image's labels and the objects that its own captions name."""
     known = set(record.labels)
-    for own in record.captions:
-        known |= named_objects(own, phrases)
-    return named_objects(caption, phrases) <= known
+    if not record.borrowed:
+        for caption in record.captions:
+            known |= named_objects(caption, phrases)
+    return known
 
 
 def _count_captioned(split: Split | None) -> int:
@@ -323,11 +329,7 @@ def absent_classes(record: Record, classes: Sequence[str], phrases: Phrases) -> 
     """
     if not record.labels:
         return frozenset()
-    absent = set(classes).difference(record.labels, record.unknown)
-    if not record.borrowed:
-        for caption in record.captions:
-            absent -= named_objects(caption, phrases)
-    return frozenset(absent)
+    return frozenset(set(classes).difference(_known_objects(record, phrases), record.unknown))
 
 
 def fit_classifier(run: TrainingRun) -> None:
