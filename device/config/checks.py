@@ -28,6 +28,8 @@ EVENT_TYPES = {
 PLACEHOLDERS = ("caption", "confidence", "class", "word", "score", "time")
 
 _MIN_TOKEN_LENGTH = 16
+#: A source expression of Content-Security-Policy for a scheme, a host and a port.
+_ORIGIN = re.compile(r"https?://(\*\.)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:(\d{1,5}|\*))?")
 _MAX_DIOPTRES = 100
 #: MQTT's 65,535 without what stands behind the topic, such as "/status".
 _MAX_TOPIC_BYTES = 65_000
@@ -106,6 +108,12 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
         f"host = {config.host!r} can be reached from the network: set a token too, from "
         "python3 -c 'import secrets; print(secrets.token_urlsafe())'",
     )
+    for origin in config.frame_ancestors.split():
+        need(
+            bool(_ORIGIN.fullmatch(origin)),
+            "frame_ancestors",
+            f"frame_ancestors: {origin!r} is no origin such as http://homeassistant.local:8123",
+        )
     need(
         not config.mqtt_password or bool(config.mqtt_user),
         "mqtt_password",

@@ -188,6 +188,13 @@ class Config:
         "", "What the page asks for, of at least 16 characters.", metavar="TEXT", secret=True
     )
 
+    frame_ancestors: str = _setting(
+        "",
+        "Whose pages may show that page in a frame, such as http://homeassistant.local:8123; "
+        "empty: nobody's.",
+        metavar="ORIGINS",
+    )
+
     mqtt: str = _setting(
         "", "Publish to the MQTT broker at HOST, HOST:PORT or mqtts://HOST.", metavar="BROKER"
     )
@@ -239,7 +246,7 @@ GROUPS = {
         *("quiet", "json", "json_every", "json_megabytes", "json_files"),
         *("video", "video_megabytes", "window", "log_level"),
     ),
-    "Page": ("web", "host", "port", "token"),
+    "Page": ("web", "host", "port", "token", "frame_ancestors"),
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
         "event",

@@ -65,7 +65,7 @@ class Door:
         is_admitted: Whether a request, as an ASGI scope with its path, query and headers, has
             the token.
         admit: Takes a socket whose request is admitted, and what was read from it.
-        refusal: What all other requests are answered.
+        refuse: Returns what all other requests are answered.
         request_seconds: How long a connection may take to send the head of its request.
         clock: Returns the time in seconds.
     """
@@ -75,14 +75,14 @@ class Door:
         listener: socket.socket,
         is_admitted: Callable[[Scope], bool],
         admit: Callable[[socket.socket, bytes], None],
-        refusal: Response,
+        refuse: Callable[[Scope], Response],
         request_seconds: float = REQUEST_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._listener = listener
         self._is_admitted = is_admitted
         self._admit = admit
-        self._refusal = _refusal_bytes(refusal)
+        self._refuse = refuse
         self._request_seconds = request_seconds
         self._clock = clock
         self._max_waiting = min(MAX_WAITING, _files_share())
@@ -195,7 +195,7 @@ class Door:
             self._admit(waiting.connection, head)
         else:
             with suppress(OSError):  # Whoever has gone misses nothing.
-                waiting.connection.send(self._refusal[scope["method"] == "HEAD"])
+                waiting.connection.send(_response_bytes(self._refuse(scope), scope["method"]))
             self._drop(waiting)
 
     def _drop(self, waiting: _Waiting) -> None:
@@ -239,12 +239,12 @@ def parse_head(head: bytes) -> Scope | None:
     }
 
 
-def _refusal_bytes(response: Response) -> tuple[bytes, bytes]:
-    """Return a response as it is sent, to anything but HEAD and to HEAD."""
+def _response_bytes(response: Response, method: str) -> bytes:
+    """Return a response as it is sent; HEAD has no body."""
     lines = [b"HTTP/1.1 %d Refused" % response.status_code]
     lines += [name + b": " + value for name, value in response.raw_headers]
     head = b"\r\n".join([*lines, b"", b""])
-    return head + bytes(response.body), head
+    return head if method == "HEAD" else head + bytes(response.body)
 
 
 def _network(address: str) -> str:

@@ -3,7 +3,7 @@
 from ...config.settings import Config
 from ..sink import OutputContext, Sink
 
-SETTINGS = ("web", "host", "port", "token")
+SETTINGS = ("web", "host", "port", "token", "frame_ancestors")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
@@ -12,4 +12,10 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
         return None
     from .server import WebServer
 
-    return WebServer(config.host, config.port, config.token, context.bundle.name)
+    return WebServer(
+        config.host,
+        config.port,
+        config.token,
+        context.bundle.name,
+        frame_ancestors=config.frame_ancestors,
+    )

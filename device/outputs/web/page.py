@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from ...recognition.result import DOUBT
 
+#: What a Content-Security-Policy calls nobody.
+NO_FRAMES = "'none'"
+
 
 class Page(NamedTuple):
     """The page as HTML, and its Content-Security-Policy."""
@@ -17,8 +20,13 @@ class Page(NamedTuple):
     policy: str
 
 
-def load_page(name: str) -> Page:
-    """Return the page; its title shows `name` beside picaption."""
+def load_page(name: str, frame_ancestors: str = "") -> Page:
+    """Return the page.
+
+    Args:
+        name: What its title shows beside picaption.
+        frame_ancestors: The origins whose pages may show it in a frame, spaces between.
+    """
     title = html.escape(" · ".join(dict.fromkeys(("picaption", name))))
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     text = template.replace("$doubt", DOUBT).replace("$title", title)
@@ -28,7 +36,7 @@ def load_page(name: str) -> Page:
         f"script-src {_source(text, 'script')}; "
         f"style-src {_source(text, 'style')}; "
         "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'",
+        f"frame-ancestors {frame_ancestors or NO_FRAMES}",
     )
 
 

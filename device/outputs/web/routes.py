@@ -1,13 +1,15 @@
-"""The addresses of the page: itself, the stream of images, the events and the thumbnails."""
+"""The addresses of the server: the page, and what it and other programs ask for."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .errors import error_response
 from .feed import Feed
 
 #: How many streams are open at once; a page takes two.
@@ -29,6 +31,9 @@ def create_app(feed: Feed, page: str) -> Starlette:
             return PlainTextResponse("no such thumbnail\n", 404)
         return Response(thumbnail, media_type="image/jpeg")
 
+    async def get_health(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
     images = _stream(feed, "images", feed.images, IMAGES_TYPE)
     events = _stream(feed, "events", feed.events, EVENTS_TYPE)
     return Starlette(
@@ -37,8 +42,23 @@ def create_app(feed: Feed, page: str) -> Starlette:
             Route("/picture.mjpeg", images),
             Route("/events", events),
             Route("/thumbnails/{number:int}.jpg", get_thumbnail),
-        ]
+            Route("/healthz", get_health),
+        ],
+        exception_handlers={HTTPException: _refuse},
     )
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Return what is answered where no route takes the path, or none the method."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    headers = dict(error.headers or {})
+    message = f"there is nothing at {path}"
+    if error.status_code == 405:
+        # Starlette's order is that of a set.
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+        message = f"only {headers['Allow']} is understood at {path}"
+    return error_response(path, error.status_code, message, headers)
 
 
 def _stream(

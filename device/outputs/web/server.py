@@ -54,6 +54,7 @@ class WebServer:
         name: What the page's title shows beside picaption.
         client_timeout: Seconds after which a client that takes nothing is dropped.
         request_seconds: Seconds after which a client that has sent no request is dropped.
+        frame_ancestors: The origins whose pages may show this one in a frame, spaces between.
 
     Attributes:
         feed: What the clients are sent; it belongs to the server's thread.
@@ -71,6 +72,7 @@ class WebServer:
         name: str = "picaption",
         client_timeout: int = CLIENT_TIMEOUT_SECONDS,
         request_seconds: float = REQUEST_SECONDS,
+        frame_ancestors: str = "",
     ) -> None:
         if not token and not is_loopback(host):
             raise PicaptionError(
@@ -83,9 +85,11 @@ class WebServer:
         self.feed = Feed()
         self._meter = RateMeter()
         self._shown: tuple[int, str | None] | None = None
-        page = load_page(name)
+        page = load_page(name, frame_ancestors)
         app = create_app(self.feed, page.html)
-        self._guard = Guard(app, token, f"picaption_{port}", page.policy)
+        self._guard = Guard(
+            app, token, f"picaption_{port}", page.policy, is_framed=bool(frame_ancestors)
+        )
         self._server = _create_server(self._guard)
         self._request_seconds = request_seconds
         self._admissions: set[asyncio.Task[None]] = set()
@@ -152,7 +156,7 @@ class WebServer:
     async def _serve_requests(self, listener: socket.socket) -> None:
         publisher = asyncio.create_task(self._publish())
         seconds = self._request_seconds
-        with Door(listener, self._guard.admits, self._admit, self._guard.refusal, seconds):
+        with Door(listener, self._guard.admits, self._admit, self._guard.refuse, seconds):
             await self._server.serve([])
         publisher.cancel()
 

@@ -155,6 +155,8 @@ def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
     [
         (["--focus", "near"], "--focus: focus = 'near'"),
         (["--web", "--host", "0.0.0.0"], "--host: host = '0.0.0.0'"),
+        (["--frame-ancestors", "http://a:1 b"], "--frame-ancestors: frame_ancestors: 'b' is no"),
+        (["--frame-ancestors", "http://a;x"], "'http://a;x' is no origin such as http://home"),
         (["--event", "cat"], "--event is not TOML: write it as 'word = "),
         (["--event", "word = 3"], "--event: event: word = 3 is not a text"),
     ],

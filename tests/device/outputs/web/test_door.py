@@ -13,7 +13,9 @@ from picaption.device.outputs.web import door as door_module
 from picaption.device.outputs.web.door import Door, parse_head
 from tests.device.fakes.web_client import TOKEN, ask, feeding, port_of, until
 
-REFUSAL = PlainTextResponse("no\n", 401, {"X-Why": "token"})
+
+def refuse(scope):
+    return PlainTextResponse("no\n", 401, {"X-Why": "token"})
 
 
 def is_admitted(scope):
@@ -37,7 +39,7 @@ def run_door(client, listener=None, **options):
     async def main(listener):
         with (
             ExitStack() as stack,
-            Door(listener, is_admitted, admit, REFUSAL, **options) as door,
+            Door(listener, is_admitted, admit, refuse, **options) as door,
         ):
 
             def connect():
