@@ -13,6 +13,7 @@ from ..atomic import require_other_files
 from ..bundle.bundle import default_bundle
 from ..config.settings import Config, expand_home
 from ..errors import CameraError, PicaptionError
+from ..log import one_line
 from ..outputs.outputs import OUTPUTS, OutputModule
 from ..outputs.sink import OutputContext, Sink
 from ..recognition.recognizer import Recognizer, open_recognizer
@@ -20,7 +21,7 @@ from ..recognition.scene import SceneTracker
 from ..sources.capture import ReconnectingReader, SequentialReader, open_reader
 from ..sources.controls import Controls
 from ..sources.rotated import RotatedSource
-from ..sources.source import Reader, Source
+from ..sources.source import Reader, Source, SourceStatus
 from ..sources.sources import SOURCES, SourceModule, open_source
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Pipeline:
     Attributes:
         config: The settings that hold.
         name: What to call the source in messages.
+        model: What its camera calls itself; empty where it does not say.
         reader: Where frames come from.
         recognizer: Recognises single frames.
         recognize: Recognises the next frame: the recognizer, or a SceneTracker around it.
@@ -97,6 +99,7 @@ class Pipeline:
 
     config: Config
     name: str
+    model: str
     reader: Reader
     recognizer: Recognizer
     recognize: Recognizer | SceneTracker
@@ -151,6 +154,11 @@ class Pipeline:
                 stack.callback(sink.close)
             stack.callback(self.reader.close)
 
+    def source_status(self) -> SourceStatus:
+        """Return what is known of the source now; any thread may ask."""
+        name = one_line(self.name)
+        return SourceStatus(name, one_line(self.model), self.reader.problem)
+
     def _apply(self, config: Config) -> None:
         """Take over the settings that need no part to be opened."""
         self.config = config
@@ -195,25 +203,32 @@ class Pipeline:
                 raise
             self._open_later(config, error)
             return
-        self.name = source.name
+        self._note_source(source)
         self._stills = source.stills
         self._rate = None if source.live else source.rate
         # A camera that "auto" found is reopened as itself: the demo does not replace it.
         spec = source.name if config.source == "auto" else config.source
 
         def reopen() -> Source:
-            return self._source_opener(spec, config)
+            return self._note_source(self._source_opener(spec, config))
 
         self.reader = open_reader(source, reopen, config.stall, config.retries)
 
     def _open_later(self, config: Config, error: CameraError) -> None:
         def reopen() -> Source:
-            return self._source_opener(config.source, config)
+            return self._note_source(self._source_opener(config.source, config))
 
         self.reader = ReconnectingReader(error, reopen, config.stall, config.retries)
         self.name = without_secrets(config.source)
+        self.model = ""
         self._stills = False
         self._rate = None
+
+    def _note_source(self, source: Source) -> Source:
+        """Note how an opened source is called: another camera may be there than before."""
+        self.name = source.name
+        self.model = getattr(source, "model", "")
+        return source
 
     def _replace_reader(self, config: Config) -> Config:
         self.reader.close()
@@ -227,7 +242,7 @@ class Pipeline:
     def _open_sink(self, output: str, config: Config) -> None:
         model = self.recognizer.model
         words = model.vocabulary.word_ids if model.vocabulary else {}
-        context = OutputContext(self._rate, model.metadata, model.labels, words)
+        context = OutputContext(self._rate, model.metadata, model.labels, words, self.source_status)
         sink = self._outputs[output].open_output(config, context)
         if sink is not None:
             self.sinks[output] = sink

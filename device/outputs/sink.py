@@ -1,7 +1,7 @@
 """What an output of the live loop is, and what the loop hands to every one of them."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ..bundle.metadata import Metadata
 from ..recognition.result import Recognition
+from ..sources.source import SourceStatus
 from .overlay import annotate
 
 
@@ -82,9 +83,11 @@ class OutputContext:
         bundle: The metadata of the bundle that recognises.
         labels: Its classes; None: not known.
         words: The words that its captions may have; None: not known.
+        source_status: Returns what is known of the source now; None: nothing is.
     """
 
     rate: float | None
     bundle: Metadata
     labels: Sequence[str] | None = None
     words: Mapping[str, int] | None = None
+    source_status: Callable[[], SourceStatus] | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CameraError
+from ..log import one_line
 from .source import Frame, NoFrameYet, Reader, Source
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,10 @@ class SequentialReader:
 
     Attributes:
         prepare: Prepares images for the model; None: they are not prepared.
+        problem: None: what is wrong with such a source ends the run.
     """
+
+    problem = None
 
     def __init__(self, source: Source) -> None:
         self.prepare: Prepare | None = None
@@ -148,7 +152,10 @@ class LatestFrameReader:
 
     Attributes:
         next_number: The number of the next frame that the source delivers.
+        problem: None: what is wrong is raised, once.
     """
+
+    problem = None
 
     def __init__(self, open_source: Callable[[], Source], first_number: int = 0) -> None:
         self.next_number = first_number
@@ -235,6 +242,9 @@ class ReconnectingReader:
         longest_pause: Seconds of a pause at most.
         opening: Seconds that the first frame may take beyond `stall`.
 
+    Attributes:
+        problem: Why the camera failed last, until it gives a frame again.
+
     Raises:
         CameraError: The camera did not open, and is given up after that.
     """
@@ -250,6 +260,7 @@ class ReconnectingReader:
         longest_pause: float = LONGEST_PAUSE_SECONDS,
         opening: float = OPENING_SECONDS,
     ) -> None:
+        self.problem: str | None = None
         self._reopen = reopen
         self._stall = stall
         self._retries = retries
@@ -299,6 +310,7 @@ class ReconnectingReader:
             self._fail(reader, error)
         else:
             self._failures = 0
+            self.problem = None
             self._frame_due = time.monotonic() + self._stall
             return frame
         raise NoFrameYet
@@ -314,6 +326,7 @@ class ReconnectingReader:
             raise CameraError(f"{error}; given up after {self._failures} {times}") from None
         pause = min(self._longest_pause, self._first_pause * 2.0 ** (self._failures - 1))
         logger.warning("%s; tried again in %g s", error, pause)
+        self.problem = one_line(str(error))
         self._reopen_at = time.monotonic() + pause
         self._reader = None
 

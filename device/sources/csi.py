@@ -41,6 +41,9 @@ class Picamera2Source:
         controls: What the camera is asked for.
         timeout: Seconds without a frame after which the camera has failed.
 
+    Attributes:
+        model: The sensor's name, such as imx708.
+
     Raises:
         CameraError: There is no camera or no picamera2, or the camera does not start.
     """
@@ -56,6 +59,7 @@ class Picamera2Source:
         self.metadata: dict[str, Any] | None = None
         self._timeout = timeout
         self._camera = _open_camera()
+        self.model = str(self._camera.camera_properties.get("Model", ""))
         try:
             self._start(controls)
             self.read()

@@ -33,6 +33,7 @@ class RotatedSource:
         self.live = source.live
         self.stills = source.stills
         self.rate = source.rate
+        self.model = getattr(source, "model", "")
         self._source = source
         self._rotation = _ROTATIONS.get(rotate)
         self._flip = _FLIPS.get((hflip, vflip))

@@ -13,7 +13,8 @@ class Source(Protocol):
     """Frames of a camera, a stream, a file or the demo.
 
     Errors are PicaptionError, those of cameras CameraError. A source of files may have an attribute
-    `file`: the path of the file that the last frame is of.
+    `file`: the path of the file that the last frame is of. Those of cameras may have an attribute
+    `model`: what the camera calls itself.
     """
 
     @property
@@ -77,12 +78,34 @@ class Frame:
     is_still: bool = False
 
 
+@dataclass(frozen=True)
+class SourceStatus:
+    """What is known of a source at a time, for people to read: without passwords, on one line.
+
+    Attributes:
+        name: What to call it.
+        model: What the camera calls itself; empty where it does not say.
+        problem: Why it gives no frames; None: nothing is known to be wrong.
+    """
+
+    name: str
+    model: str = ""
+    problem: str | None = None
+
+
 class NoFrameYet(Exception):
     """The source goes on, but has no new frame."""
 
 
 class Reader(Protocol):
-    """Reads a source for the live loop: every frame, or only the newest."""
+    """Reads a source for the live loop: every frame, or only the newest.
+
+    Attributes:
+        problem: Why the source gives no frames; None: nothing is known to be wrong.
+    """
+
+    @property
+    def problem(self) -> str | None: ...
 
     def next(self, timeout: float) -> Frame | None:
         """Return the next Frame, which is valid until the next call, or None at the end.

@@ -48,11 +48,16 @@ def _device_order(path: Path) -> tuple[int, str]:
 
 
 def _may_be_camera(path: Path) -> bool:
+    return not _device_name(path).startswith(BOARD_DEVICES)
+
+
+def _device_name(path: Path) -> str:
+    """Return what a device calls itself; empty where Linux does not know."""
     try:
-        name = Path(f"/sys/class/video4linux/{path.name}/name").read_text()
+        text = Path(f"/sys/class/video4linux/{path.name}/name").read_text(errors="replace")
     except OSError:
-        return True
-    return not name.startswith(BOARD_DEVICES)
+        return ""
+    return text.strip()
 
 
 class V4L2Camera:
@@ -62,6 +67,9 @@ class V4L2Camera:
         path: The device, such as "/dev/video0".
         controls: What the camera is asked for.
         timeout: Seconds without a frame after which the camera has failed.
+
+    Attributes:
+        model: What the camera calls itself; empty where Linux does not know.
 
     Raises:
         CameraError: There is no such camera, or it does not work.
@@ -79,6 +87,7 @@ class V4L2Camera:
         timeout: float = FRAME_TIMEOUT_SECONDS,
     ) -> None:
         self.name = path
+        self.model = _device_name(Path(path).resolve())
         self._timeout = timeout
         if not os.path.exists(path):
             raise CameraError(

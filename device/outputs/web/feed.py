@@ -8,13 +8,17 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ... import board
 from ...images import encode_image, shrink_to_fit
+from ...recognition.result import Recognition
+from ...sources.source import SourceStatus
 from ..sink import RecognizedFrame
 
 #: Images and events a second at most.
@@ -29,6 +33,10 @@ MAX_HISTORY = 50
 CHART_SECONDS = 300
 #: How often the board's own figures are read.
 BOARD_SECONDS = 2
+#: How often the source is asked what is wrong with it.
+SOURCE_SECONDS = 0.5
+#: What of a recognition stays in the history.
+SHOWN_FIELDS = ("caption", "tags", "classes", "unsure", "names", "silence")
 
 
 class ChartPoint(NamedTuple):
@@ -41,16 +49,27 @@ class ChartPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """A caption that was shown, and its frame as a small JPEG."""
+    """A scene that was captioned.
+
+    Attributes:
+        number: What its images are asked for by.
+        time: When its frame was captured, in seconds since the epoch.
+        text: What people were shown of it first.
+        shown: The SHOWN_FIELDS of its recognition's JSON form.
+        image: Its frame as a JPEG.
+        thumbnail: The same, small.
+    """
 
     number: int
     time: float
     text: str
+    shown: dict[str, Any]
+    image: bytes
     thumbnail: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """Return what clients are sent; they ask for the thumbnail by its number."""
-        return {"number": self.number, "time": self.time, "text": self.text}
+        """Return what clients are sent; they ask for the images by its number."""
+        return {"number": self.number, "time": self.time, "text": self.text} | self.shown
 
 
 @dataclass(frozen=True)
@@ -61,7 +80,7 @@ class Offer:
         recognized: The frame; its image is retained if `with_image`.
         fps: Frames per second, once they are known.
         latency_ms: From its capture to its result.
-        with_image: Whether a client watches the images.
+        with_image: Whether a client watches the images, annotated or plain.
     """
 
     recognized: RecognizedFrame
@@ -81,25 +100,33 @@ class Feed:
         closed: Whether the streams end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, source_status: Callable[[], SourceStatus] | None = None) -> None:
+        self._source_status = source_status
+        self._source: SourceStatus | None = None
         self.history: deque[HistoryEntry] = deque(maxlen=MAX_HISTORY)
         self.chart: deque[ChartPoint] = deque(maxlen=CHART_SECONDS)
-        self.streams = {"images": 0, "events": 0}
+        self.streams = {"images": 0, "plain images": 0, "events": 0}
         self.wants_frame = False
         self.closed = False
         # From the clock: no thumbnail has the address of one that a page showed before.
         self._next_number = int(time.time() * 1e3)
         self._published = 0
+        self._revision = 0
         self._event: str | None = None
-        self._image: bytes | None = None
+        self._images: dict[str, bytes] = {}
         self._offer: Offer | None = None
         self._has_clients = asyncio.Event()
         self._arrived = asyncio.Event()
         self._changed = asyncio.Event()
 
+    @property
+    def watches_images(self) -> bool:
+        """Whether a client watches images, annotated or plain."""
+        return bool(self.streams["images"] or self.streams["plain images"])
+
     @contextmanager
     def open_stream(self, content: str) -> Iterator[None]:
-        """Count a stream of "images" or "events" while it is open."""
+        """Count a stream of one of the keys of `streams` while it is open."""
         self.streams[content] += 1
         self._has_clients.set()
         try:
@@ -109,19 +136,24 @@ class Feed:
             if not any(self.streams.values()):
                 self._has_clients.clear()
 
-    def remember(self, recognized: RecognizedFrame, thumbnail: bytes) -> None:
-        """Add an entry to the history."""
+    def remember(self, recognized: RecognizedFrame, image: bytes, thumbnail: bytes) -> None:
+        """Add an entry to the history: a frame, as a JPEG and as a small one."""
+        form = recognized.json()
         recognition = recognized.recognition
-        text = recognition.shown_text or ""
-        if not text and recognition.classes:
-            text = recognition.classes[0].name
-        entry = HistoryEntry(self._next_number, recognition.captured_at, text, thumbnail)
+        entry = HistoryEntry(
+            number=self._next_number,
+            time=recognition.captured_at,
+            text=_headline(recognition),
+            shown={name: form[name] for name in SHOWN_FIELDS},
+            image=image,
+            thumbnail=thumbnail,
+        )
         self.history.append(entry)
         self._next_number += 1
 
-    def thumbnail(self, number: int) -> bytes | None:
-        """Return the thumbnail of that entry of the history; None if there is none any more."""
-        return next((entry.thumbnail for entry in self.history if entry.number == number), None)
+    def entry(self, number: int) -> HistoryEntry | None:
+        """Return that entry of the history; None if there is none any more."""
+        return next((entry for entry in self.history if entry.number == number), None)
 
     def offer(self, offer: Offer) -> None:
         """Take the frame that `publish` waits for."""
@@ -131,7 +163,23 @@ class Feed:
     def close(self) -> None:
         """End the streams."""
         self.closed = True
+        self._notify()
+
+    async def watch_source(self) -> None:
+        """Tell the clients whenever something else is known of the source, for ever."""
+        while self._source_status:
+            await self._has_clients.wait()
+            status = self._source_status()
+            if status != self._source:
+                self._source = status
+                self._notify()
+            await asyncio.sleep(SOURCE_SECONDS)
+
+    def _notify(self) -> None:
+        """Wake the streams."""
+        self._revision += 1
         self._changed.set()
+        self._changed = asyncio.Event()
 
     async def publish(self) -> None:
         """Turn the newest frame into what the clients are sent, for ever, while there are any."""
@@ -156,36 +204,52 @@ class Feed:
 
     def _publish_offer(self, offer: Offer, figures: dict[str, Any]) -> None:
         fps = offer.fps and round(offer.fps, 2)
-        rates = {"fps": fps, "latency_ms": round(offer.latency_ms, 1)}
+        height, width = offer.recognized.image.shape[:2]
+        rates = {"fps": fps, "latency_ms": round(offer.latency_ms, 1), "size": [width, height]}
         self._event = json.dumps(offer.recognized.json() | rates | figures)
-        self._image = None
-        if offer.with_image:
-            image = shrink_to_fit(offer.recognized.annotated(), IMAGE_SIDE)
-            self._image = encode_image(image, ".jpg", JPEG_QUALITY)
+        self._images = {}
+        if offer.with_image and self.streams["images"]:
+            self._images["images"] = _encode(offer.recognized.annotated())
+        if offer.with_image and self.streams["plain images"]:
+            self._images["plain images"] = _encode(offer.recognized.image)
         self._published += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._notify()
 
     async def images(self) -> AsyncIterator[bytes]:
+        """Yield the parts of a multipart stream of annotated frames (see `_parts`)."""
+        async for part in self._parts("images"):
+            yield part
+
+    async def plain_images(self) -> AsyncIterator[bytes]:
+        """Yield the parts of a multipart stream of frames as they were captured."""
+        async for part in self._parts("plain images"):
+            yield part
+
+    async def _parts(self, content: str) -> AsyncIterator[bytes]:
         """Yield the parts of a multipart stream of JPEGs, with the boundary "picture"."""
         yield b"--picture\r\n"
         async for is_new in self._updates():
-            if is_new and self._image:
-                length = b"Content-Length: %d\r\n\r\n" % len(self._image)
+            image = self._images.get(content)
+            if is_new and image:
+                length = b"Content-Length: %d\r\n\r\n" % len(image)
                 # The boundary goes with the image that it ends: browsers show none before.
                 yield b"".join(
-                    (b"Content-Type: image/jpeg\r\n", length, self._image, b"\r\n--picture\r\n")
+                    (b"Content-Type: image/jpeg\r\n", length, image, b"\r\n--picture\r\n")
                 )
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield server-sent events: the history and the chart, as far as they are new, and frames.
+        """Yield server-sent events: source, history and chart, as far as they are new, and frames.
 
         A client gets all of the history and the chart at first.
         """
+        source = None
         last_number = 0
         last_time = 0.0
         yield "retry: 2000\n\n"
         async for is_new in self._updates():
+            if self._source != source:
+                source = self._source
+                yield f"event: source\ndata: {json.dumps(source and asdict(source))}\n\n"
             entries = [entry.to_json() for entry in self.history if entry.number > last_number]
             if entries:
                 last_number = entries[-1]["number"]
@@ -198,13 +262,30 @@ class Feed:
                 yield f"data: {self._event}\n\n"
 
     async def _updates(self) -> AsyncIterator[bool]:
-        """Yield at once, and again whenever a frame was published: whether one was.
+        """Yield at once, and again whenever there is something new: whether a frame is.
 
         A client that was busy meanwhile misses frames.
         """
-        first = self._published
+        published = self._published
         while not self.closed:
-            current = self._published
-            yield current > first
-            if current == self._published and not self.closed:
+            revision = self._revision
+            is_new = self._published > published
+            published = self._published
+            yield is_new
+            if revision == self._revision and not self.closed:
                 await self._changed.wait()
+
+
+def _headline(recognition: Recognition) -> str:
+    """Return what people are shown first of a recognition."""
+    if recognition.shown_text:
+        return recognition.shown_text
+    if recognition.substitute_name:
+        return recognition.substitute_name.name
+    for score, is_doubted in recognition.doubted_classes:
+        return score.name + ("?" if is_doubted else "")
+    return ""
+
+
+def _encode(image: np.ndarray) -> bytes:
+    return encode_image(shrink_to_fit(image, IMAGE_SIDE), ".jpg", JPEG_QUALITY)

@@ -18,4 +18,5 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
         config.token,
         context.bundle.name,
         frame_ancestors=config.frame_ancestors,
+        source_status=context.source_status,
     )

@@ -26,15 +26,27 @@ def create_app(feed: Feed, page: str) -> Starlette:
         return Response(page, media_type="text/html")
 
     async def get_thumbnail(request: Request) -> Response:
-        thumbnail = feed.thumbnail(request.path_params["number"])
-        if thumbnail is None:
+        entry = feed.entry(request.path_params["number"])
+        if entry is None:
             return PlainTextResponse("no such thumbnail\n", 404)
-        return Response(thumbnail, media_type="image/jpeg")
+        return Response(entry.thumbnail, media_type="image/jpeg")
+
+    async def get_scene(request: Request) -> Response:
+        entry = feed.entry(request.path_params["number"])
+        if entry is None:
+            return PlainTextResponse("no such scene\n", 404)
+        return Response(entry.image, media_type="image/jpeg")
+
+    annotated = _stream(feed, "images", feed.images, IMAGES_TYPE)
+    plain = _stream(feed, "plain images", feed.plain_images, IMAGES_TYPE)
+
+    async def images(request: Request) -> ASGIApp:
+        is_plain = request.query_params.get("overlay") == "0"
+        return await (plain if is_plain else annotated)(request)
 
     async def get_health(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    images = _stream(feed, "images", feed.images, IMAGES_TYPE)
     events = _stream(feed, "events", feed.events, EVENTS_TYPE)
     return Starlette(
         routes=[
@@ -42,6 +54,7 @@ def create_app(feed: Feed, page: str) -> Starlette:
             Route("/picture.mjpeg", images),
             Route("/events", events),
             Route("/thumbnails/{number:int}.jpg", get_thumbnail),
+            Route("/scenes/{number:int}.jpg", get_scene),
             Route("/healthz", get_health),
         ],
         exception_handlers={HTTPException: _refuse},

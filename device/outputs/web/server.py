@@ -10,6 +10,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import h11
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ...config.checks import is_loopback
 from ...errors import PicaptionError, TemporaryError
 from ...images import encode_image, shrink_to_fit
+from ...sources.source import SourceStatus
 from ..sink import RecognizedFrame
 from .door import REQUEST_SECONDS, Door
 from .feed import JPEG_QUALITY, ChartPoint, Feed, Offer
@@ -30,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: How many requests are answered at once.
 MAX_CONNECTIONS = 64
-#: Pixels of a thumbnail's longer side at most.
+#: Pixels of the longer side of a scene's image in the history, and of its thumbnail, at most.
+SCENE_SIDE = 960
 THUMBNAIL_SIDE = 192
 #: After this a client that takes nothing is dropped.
 CLIENT_TIMEOUT_SECONDS = 20
@@ -55,6 +58,7 @@ class WebServer:
         client_timeout: Seconds after which a client that takes nothing is dropped.
         request_seconds: Seconds after which a client that has sent no request is dropped.
         frame_ancestors: The origins whose pages may show this one in a frame, spaces between.
+        source_status: Returns what is known of the source now; the server's thread calls it.
 
     Attributes:
         feed: What the clients are sent; it belongs to the server's thread.
@@ -73,6 +77,7 @@ class WebServer:
         client_timeout: int = CLIENT_TIMEOUT_SECONDS,
         request_seconds: float = REQUEST_SECONDS,
         frame_ancestors: str = "",
+        source_status: Callable[[], SourceStatus] | None = None,
     ) -> None:
         if not token and not is_loopback(host):
             raise PicaptionError(
@@ -82,7 +87,7 @@ class WebServer:
         listener = _listen(host, port, client_timeout)
         port = listener.getsockname()[1]
         self.address = f"http://{_visible_host(host)}:{port}/"
-        self.feed = Feed()
+        self.feed = Feed(source_status)
         self._meter = RateMeter()
         self._shown: tuple[int, str | None] | None = None
         page = load_page(name, frame_ancestors)
@@ -127,12 +132,13 @@ class WebServer:
         shown = (recognition.scene, recognition.text)
         if shown != self._shown:
             self._shown = shown
-            image = shrink_to_fit(recognized.image, THUMBNAIL_SIDE)
-            thumbnail = encode_image(image, ".jpg", JPEG_QUALITY)
-            self._loop.call_soon_threadsafe(self.feed.remember, recognized, thumbnail)
+            image = shrink_to_fit(recognized.image, SCENE_SIDE)
+            scene = encode_image(image, ".jpg", JPEG_QUALITY)
+            thumbnail = encode_image(shrink_to_fit(image, THUMBNAIL_SIDE), ".jpg", JPEG_QUALITY)
+            self._loop.call_soon_threadsafe(self.feed.remember, recognized, scene, thumbnail)
         if self.feed.wants_frame:
             self.feed.wants_frame = False
-            with_image = self.feed.streams["images"] > 0
+            with_image = self.feed.watches_images
             if with_image:
                 recognized.retain_image()
             offer = Offer(recognized, self._meter.fps, latency, with_image)
@@ -154,19 +160,15 @@ class WebServer:
                 _log_failure(error)
 
     async def _serve_requests(self, listener: socket.socket) -> None:
-        publisher = asyncio.create_task(self._publish())
+        tasks = [
+            asyncio.create_task(_keep_running(endless))
+            for endless in (self.feed.publish, self.feed.watch_source)
+        ]
         seconds = self._request_seconds
         with Door(listener, self._guard.admits, self._admit, self._guard.refuse, seconds):
             await self._server.serve([])
-        publisher.cancel()
-
-    async def _publish(self) -> None:
-        while True:
-            try:
-                await self.feed.publish()
-            except Exception as error:
-                _log_failure(error)
-                await asyncio.sleep(RETRY_SECONDS)
+        for task in tasks:
+            task.cancel()
 
     def _admit(self, connection: socket.socket, head: bytes) -> None:
         """Let the server answer a request whose head was read already."""
@@ -275,6 +277,17 @@ def _create_server(app: Guard) -> uvicorn.Server:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
+
+
+async def _keep_running(endless: Callable[[], Awaitable[None]]) -> None:
+    """Run what has no end; begin anew after a pause where it fails."""
+    while True:
+        try:
+            await endless()
+            return
+        except Exception as error:
+            _log_failure(error)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _log_failure(error: Exception) -> None:

@@ -29,6 +29,7 @@ class FakeCamera:
             "AnalogueGain",
         )
     )
+    camera_properties = {"Model": "imx708"}
     busy = False
     made = []
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.scene import SceneTracker
 from picaption.device.sources.capture import ReconnectingReader, SequentialReader
 from picaption.device.sources.demo_frames import DEMO_IMAGES
+from picaption.device.sources.source import NoFrameYet, SourceStatus
 from tests.device.fakes.standins import Counter, recognition, recognized
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text())
@@ -157,6 +159,30 @@ def test_a_source_that_cannot_be_replaced_stays_as_it_was(opened, caplog):
     pipeline.reload(replace(pipeline.config, source="/dev/video97"))
     assert pipeline.name == "demo" and pipeline.config.source == "demo" and pipeline.reader.next(2)
     assert "there is no camera at /dev/video97" in caplog.text
+
+
+def test_what_is_known_of_the_source_is_told_while_it_is_away_and_once_it_is_there(opened):
+    arrived = []
+
+    class Named(Counter):
+        name = "/dev/video7"
+        model = "HD\nWebcam"
+
+    def open_source(spec, config):
+        if not arrived:
+            raise CameraError("there is no camera")
+        return Named(10**9, pause=0.005)
+
+    config = replace(DEMO, source="http://me:secret@cam/video?key=1", retries=9)
+    pipeline = opened(config, open_source=open_source)
+    status = SourceStatus("http://cam/video", "", "there is no camera")
+    assert pipeline.source_status() == status
+    arrived.append(True)
+    read = 0
+    while not read:
+        with suppress(NoFrameYet):
+            read += pipeline.reader.next(1) is not None
+    assert pipeline.source_status() == SourceStatus("/dev/video7", "HD Webcam", None)
 
 
 def test_frames_of_one_camera_go_through_all_of_it(opened, tmp_path):

@@ -78,6 +78,20 @@ def test_a_camera_that_is_unplugged_and_comes_back_goes_on(caplog):
     ] * 2
 
 
+def test_the_problem_of_a_camera_is_known_until_it_gives_frames_and_has_no_password():
+    gone = CameraError("rtsp://me:secret@cam/ is\ngone")
+    reader = ReconnectingReader(gone, lambda: Failing(2), stall=1, retries=9, **HASTY)
+    assert reader.problem == "rtsp://***@cam/ is gone"
+    assert frames(reader, 5, most=2) == [0, 1]
+    assert reader.problem is None
+    deadline = time.monotonic() + 5
+    while reader.problem is None and time.monotonic() < deadline:
+        with contextlib.suppress(NoFrameYet):
+            reader.next(0.01)
+    assert reader.problem == "the camera is gone"
+    reader.close()
+
+
 def test_a_camera_that_blocks_is_left_alone_and_opened_again():
     stuck = Failing(3, hang=1.5)
     fresh = Counter(10**9, pause=0.005)
@@ -190,7 +204,7 @@ def test_a_reader_that_was_never_asked_closes_its_source():
 
 def test_a_camera_that_is_not_there_yet_is_opened_later():
     error = CameraError("there is no camera")
-    reader = ReconnectingReader(error, lambda: Counter(2), stall=1, retries=2, **HASTY)
+    reader = ReconnectingReader(error, lambda: Counter(1), stall=1, retries=2, **HASTY)
     assert frames(reader, 5, most=1) == [0]
     reader.close()
     for retries in (0, 1):

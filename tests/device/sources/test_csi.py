@@ -57,6 +57,11 @@ def test_a_csi_camera_reports_on_its_frame(picamera2):
     assert open_source("picamera2").metadata["Lux"] == 400.0
 
 
+def test_a_csi_camera_names_its_sensor(picamera2):
+    picamera2()
+    assert open_source("picamera2").model == "imx708"
+
+
 def test_csi_is_another_name_of_picamera2(picamera2):
     picamera2()
     assert open_source("csi").name == "picamera2"

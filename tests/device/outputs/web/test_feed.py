@@ -9,6 +9,8 @@ import pytest
 from picaption.device import board
 from picaption.device.outputs.overlay import annotate
 from picaption.device.outputs.web.feed import MAX_HISTORY
+from picaption.device.recognition.result import Score
+from picaption.device.sources.source import SourceStatus
 from tests.device.fakes.standins import FRAME, recognition, recognized
 from tests.device.fakes.web_client import ask, events_of, feeding, images_of, stream, until
 
@@ -31,6 +33,7 @@ def test_events_hold_what_was_recognised_and_the_figures(serve, monkeypatch):
         "latency_ms": message["latency_ms"],
         "temperature": 54.3,
         "throttled": [[], ["under-voltage"]],
+        "size": [480, 240],
     }
     assert 10 < message["fps"] < 110 and 0 <= message["latency_ms"] < 500
     assert names == {"history", "chart", "message"}
@@ -47,6 +50,32 @@ def test_the_stream_of_images_shows_the_annotated_frame(serve):
     expected = annotate(FRAME, recognition())
     assert image.shape == expected.shape and np.abs(image.astype(int) - expected).mean() < 6
     assert rate < 16
+
+
+def test_the_plain_stream_shows_the_frame_beside_the_annotated_one(serve):
+    page = serve()
+    with (
+        feeding(page),
+        stream(page, "/picture.mjpeg?overlay=0") as (_, plain),
+        stream(page, "/picture.mjpeg?overlay=1") as (_, annotated),
+    ):
+        image = next(images_of(plain))
+        expected = annotate(FRAME, recognition())
+        for _ in range(3):
+            assert np.abs(next(images_of(annotated)).astype(int) - expected).mean() < 6
+    assert image.shape == FRAME.shape and np.abs(image.astype(int) - FRAME).max() < 6
+
+
+def test_what_is_known_of_the_source_is_sent_first_and_when_it_changes(serve):
+    status = SourceStatus("usb:0", "HD Webcam", "the camera is gone")
+    page = serve(source_status=lambda: status)
+    with stream(page, "/events") as (_, file):
+        events = events_of(file)
+        name, data = next(events)
+        assert name == "source"
+        assert data == {"name": "usb:0", "model": "HD Webcam", "problem": "the camera is gone"}
+        status = SourceStatus("usb:0", "HD Webcam")
+        assert next(events) == ("source", data | {"problem": None})
 
 
 def test_a_large_frame_is_shown_smaller(serve):
@@ -80,6 +109,12 @@ def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
         "a dog",
         "cat",
     ]
+    assert entries[0]["caption"]["text"] == "a cat" and entries[3]["caption"] is None
+    assert entries[0]["classes"] == [{"name": "cat", "score": 0.97}, {"name": "dog", "score": 0.04}]
+    status, headers, body = ask(page, f"/scenes/{entries[0]['number']}.jpg")
+    assert status == 200 and headers["Content-Type"] == "image/jpeg"
+    scene = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert scene.shape == FRAME.shape and np.abs(scene.astype(int) - FRAME).max() < 6
     status, headers, body = ask(page, f"/thumbnails/{entries[0]['number']}.jpg")
     assert status == 200 and headers["Content-Type"] == "image/jpeg" and len(body) < 20_000
     assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == (96, 192, 3)
@@ -87,7 +122,26 @@ def test_history_has_an_entry_a_scene_and_a_caption_and_is_bounded(serve):
         page.write(recognized(scene=scene))
     with stream(page, "/events") as (_, file):
         assert len(next(events_of(file))[1]) == MAX_HISTORY == len(page.feed.history)
-    assert ask(page, f"/thumbnails/{entries[0]['number']}.jpg")[0] == 404
+    for folder in ("thumbnails", "scenes"):
+        assert ask(page, f"/{folder}/{entries[0]['number']}.jpg")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"text": "a cat", "confidence": 0.2, "doubted": True}, "perhaps a cat"),
+        ({"text": None, "classes": (("cat", 0.2), ("dog", 0.9)), "certain": (False, True)}, "dog"),
+        ({"text": None, "unsure": True}, "cat?"),
+        ({"text": None, "unsure": True, "names": (Score("tabby", 0.8),)}, "tabby"),
+        ({"text": None, "classes": (), "silence": "too dark to tell"}, "too dark to tell"),
+        ({"text": None, "classes": ()}, ""),
+    ],
+)
+def test_the_history_says_what_people_are_shown_first(serve, changes, text):
+    page = serve()
+    page.write(recognized(**changes))
+    with stream(page, "/events") as (_, file):
+        assert next(events_of(file))[1][0]["text"] == text
 
 
 def test_a_page_that_was_away_gets_what_it_missed_once(serve):
