@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from ..config.settings import Config
-from . import events, jsonl, mqtt, terminal, video, window
+from . import jsonl, terminal, video, window
+from .events import output as events
+from .mqtt import output as mqtt
 from .sink import OutputContext, Sink
 from .web import output as web
 

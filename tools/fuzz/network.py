@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from picaption.device.config.settings import Config
-from picaption.device.outputs.mqtt import MqttPublisher
+from picaption.device.outputs.mqtt.publisher import MqttPublisher
 from picaption.device.outputs.web.server import WebServer
 from tests.device.fakes.standins import recognized
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from ..sources.memory import release_process
+from ...sources.memory import release_process
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs.webhooks import MAX_WAITING, WebhookPoster
+from picaption.device.outputs.events.webhooks import MAX_WAITING, WebhookPoster
 from tests.device.fakes.servers import PostServer, certificates, free_port, wait_for
 
 

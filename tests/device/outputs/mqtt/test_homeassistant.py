@@ -6,7 +6,7 @@ import re
 import jinja2
 
 from picaption.device import board
-from picaption.device.outputs.homeassistant import discovery
+from picaption.device.outputs.mqtt.homeassistant import discovery
 from tests.device.fakes.standins import recognition, silent
 
 

@@ -10,8 +10,9 @@ import pytest
 from picaption.device.bundle.metadata import Metadata
 from picaption.device.config.settings import Config, Event
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs.events import EventRunner, arguments, open_output
-from picaption.device.outputs.programs import ProgramRunner
+from picaption.device.outputs.events.output import open_output
+from picaption.device.outputs.events.programs import ProgramRunner
+from picaption.device.outputs.events.runner import EventRunner, arguments
 from picaption.device.outputs.sink import OutputContext, RecognizedFrame
 from tests.device.fakes.servers import PostServer, wait_for
 from tests.device.fakes.standins import FRAME, recognition, recognized, silent

@@ -8,25 +8,22 @@ frames come; what changes faster than the broker confirms is left out.
 
 import json
 import logging
-import re
-import ssl
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .. import board
-from ..config.checks import is_loopback
-from ..config.settings import Config
-from ..errors import PicaptionError
-from ..recognition.result import Recognition
+from ... import board
+from ...config.checks import is_loopback
+from ...config.settings import Config
+from ...errors import PicaptionError
+from ...recognition.result import Recognition
+from ..sink import RecognizedFrame
+from .address import parse_address, tls_context
 from .homeassistant import discovery
-from .sink import OutputContext, RecognizedFrame, Sink
 
 logger = logging.getLogger(__name__)
-
-SETTINGS = ("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery")
 
 #: After this a state is published though nothing that matters has changed.
 HEARTBEAT_SECONDS = 10.0
@@ -45,49 +42,6 @@ KEEPALIVE_SECONDS = 30
 MAX_MESSAGE_BYTES = 65_536
 #: The rate is measured over so many frames.
 RATE_FRAMES = 10
-
-#: The ports of MQTT without and with TLS.
-PORT = 1883
-TLS_PORT = 8883
-
-_ADDRESS = re.compile(
-    r"(?:(mqtts?)://)?(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?/?", re.ASCII | re.IGNORECASE
-)
-
-
-def open_output(config: Config, context: OutputContext) -> Sink | None:
-    """Return an MqttPublisher if a broker is set."""
-    if not config.mqtt:
-        return None
-    return MqttPublisher(config)
-
-
-class Address(NamedTuple):
-    """Where a broker is, and whether the connection is encrypted."""
-
-    host: str
-    port: int
-    tls: bool
-
-
-def parse_address(text: str) -> Address:
-    """Return the Address of HOST, HOST:PORT, [IPv6]:PORT, mqtt:// or mqtts://HOST[:PORT].
-
-    Raises:
-        PicaptionError: It is anything else; a password in it is not repeated.
-    """
-    if "@" in text:
-        raise PicaptionError(
-            "mqtt: no user or password in the address, please: set mqtt_user and mqtt_password"
-        )
-    match = _ADDRESS.fullmatch(text)
-    if not match or (match[4] and not 1 <= int(match[4]) <= 65535):
-        raise PicaptionError(
-            f"mqtt = {text!r}: write it as HOST, HOST:PORT, [IPv6]:PORT or mqtts://HOST"
-        )
-    tls = (match[1] or "").lower() == "mqtts"
-    default_port = TLS_PORT if tls else PORT
-    return Address(match[2] or match[3], int(match[4] or default_port), tls)
 
 
 class _Headline(NamedTuple):
@@ -151,7 +105,7 @@ class MqttPublisher:
         self._heartbeat = heartbeat
         self._first_pause = first_pause
         self._address = parse_address(config.mqtt)
-        self._tls = _tls_context(config.mqtt_ca) if self._address.tls else None
+        self._tls = tls_context(config.mqtt_ca) if self._address.tls else None
         self._identity = board.identity(config.mqtt_topic)
         if config.mqtt_ca and not self._address.tls:
             raise PicaptionError(
@@ -361,15 +315,3 @@ def _headline(recognition: Recognition) -> _Headline:
     certain = recognition.classes and not recognition.unsure
     class_name = recognition.classes[0].name if certain else ""
     return _Headline(recognition.text or "", class_name, recognition.scene)
-
-
-def _tls_context(authority: str) -> ssl.SSLContext:
-    """Return a context that trusts the authority at that path, "" for the system's."""
-    try:
-        return ssl.create_default_context(cafile=authority or None)
-    except ssl.SSLError:
-        raise PicaptionError(
-            f"mqtt_ca: {authority} holds no certificate; it is to be a PEM file"
-        ) from None
-    except OSError as error:
-        raise PicaptionError(f"mqtt_ca: {authority} cannot be read: {error.strerror}") from None

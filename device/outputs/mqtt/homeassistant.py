@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .. import board
+from ... import board
 
 #: Home Assistant takes no state of more characters.
 MAX_STATE = 255

@@ -18,9 +18,10 @@ from paho.mqtt import client as paho
 from picaption.device import board
 from picaption.device.config.settings import Config
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs import mqtt
-from picaption.device.outputs.homeassistant import discovery
-from picaption.device.outputs.mqtt import MqttPublisher, parse_address
+from picaption.device.outputs.mqtt import publisher
+from picaption.device.outputs.mqtt.address import parse_address
+from picaption.device.outputs.mqtt.homeassistant import discovery
+from picaption.device.outputs.mqtt.publisher import MqttPublisher
 from tests.device.fakes.servers import Broker, certificates, free_port, wait_for
 from tests.device.fakes.standins import recognized
 
@@ -232,7 +233,7 @@ def test_a_run_of_one_frame_publishes_it(broker, closing):
 PROGRAM = """
 import sys, time
 from picaption.device.config.settings import Config
-from picaption.device.outputs.mqtt import MqttPublisher
+from picaption.device.outputs.mqtt.publisher import MqttPublisher
 sink = MqttPublisher(Config(mqtt=sys.argv[1], mqtt_topic="home/camera"))
 time.sleep(60)
 """
@@ -365,7 +366,7 @@ def test_a_broker_that_never_answers_costs_nothing(closing, accepts):
         began = time.monotonic()
         sink.close()
         assert time.monotonic() - began < 2
-    thread.join(mqtt.ANSWER_SECONDS + 1)
+    thread.join(publisher.ANSWER_SECONDS + 1)
     assert not thread.is_alive()
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from picaption.device.outputs.programs import ProgramRunner
+from picaption.device.outputs.events.programs import ProgramRunner
 from tests.device.fakes.servers import wait_for
 
 SLEEPER = "import subprocess, sys, time; subprocess.Popen(['sleep', '100']); time.sleep(100)"

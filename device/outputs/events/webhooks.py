@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import PicaptionError
+from ...errors import PicaptionError
 
 logger = logging.getLogger(__name__)
 

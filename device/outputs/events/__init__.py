@@ -1,0 +1,1 @@
+"""What happens when something appears: programs that run, and addresses that are posted to."""

@@ -1,0 +1,1 @@
+"""Recognitions to an MQTT broker, and to Home Assistant through it (extra `mqtt`)."""
