@@ -32,8 +32,8 @@ ROOT = Path(__file__).parents[2]
 #: The minor version of the system's glibc 2, the newest that its wheels may need, by its Python.
 GLIBC_MINOR = {"3.11": 36, "3.13": 41}
 _OLDEST_GLIBC_MINOR = 17
-#: What the system's own packages, such as picamera2, were built against, by its Python.
-BUILT_AGAINST = {"3.11": ("numpy<2", "opencv-python-headless<4.12"), "3.13": ("numpy>=2.2",)}
+#: The numpy that the system's own packages, such as picamera2, were built against, by its Python.
+SYSTEM_NUMPY = {"3.11": "numpy>=1.26,<2", "3.13": "numpy>=2.2"}
 #: Two files that the wheel holds twice. A card that was made when picaption's rooms still stood
 #: at the top of site-packages looks for them there in an update, which its own, older installer
 #: makes: the shipped bundle and a demo photo, by the paths on the left. After that update the new
@@ -128,7 +128,15 @@ def download(wheel: Path, python: str, folder: Path, architecture: str = ARCHITE
     Raises:
         PicaptionError: pip fails.
     """
-    command = download_command(wheel, python, folder, architecture)
+    _run_pip(download_command(python, folder, architecture, f"{wheel}[mqtt,web]", "pip"))
+    # OpenCV's wheels ask for numpy 2, which pip would not leave out, and run with either.
+    for numpy in folder.glob("numpy-*.whl"):
+        numpy.unlink()
+    _run_pip(download_command(python, folder, architecture, "--no-deps", SYSTEM_NUMPY[python]))
+
+
+def _run_pip(command: list[str]) -> None:
+    """Run pip; raises PicaptionError, with its reason, if it fails."""
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         lines = result.stderr.splitlines() or ["no reason"]
@@ -140,8 +148,8 @@ def download(wheel: Path, python: str, folder: Path, architecture: str = ARCHITE
         )
 
 
-def download_command(wheel: Path, python: str, folder: Path, architecture: str) -> list[str]:
-    """Return the command line of pip that `download` runs."""
+def download_command(python: str, folder: Path, architecture: str, *arguments: str) -> list[str]:
+    """Return the command line of pip that fetches what its arguments name for a Pi."""
     glibc_minors = range(GLIBC_MINOR[python], _OLDEST_GLIBC_MINOR - 1, -1)
     platforms = [f"manylinux_2_{minor}_{architecture}" for minor in glibc_minors]
     platforms.append(f"manylinux2014_{architecture}")
@@ -158,9 +166,7 @@ def download_command(wheel: Path, python: str, folder: Path, architecture: str) 
         "--implementation=cp",
         f"--python-version={python}",
         *(f"--platform={platform}" for platform in platforms),
-        f"{wheel}[mqtt,web]",
-        "pip",
-        *BUILT_AGAINST[python],
+        *arguments,
     ]
 
 

@@ -136,8 +136,8 @@ def check_opencv() -> Finding:
             "opencv",
             "warning",
             f"{text}: a crafted JPEG can write to its memory (CVE-2025-53644)",
-            f"{sys.executable} -m pip install 'opencv-python-headless>=4.12'; where that is not "
-            "possible, read only pictures of your own",
+            # Its wheels ask for numpy 2, and run with the numpy 1.26 that picamera2 may need.
+            f"{sys.executable} -m pip install --no-deps 'opencv-python-headless>=4.14'",
         )
     return Finding("opencv", "ok", text)
 
@@ -153,7 +153,8 @@ def check_picamera2() -> Finding:
             "picamera2",
             "problem",
             f"does not load: {error}",
-            f"{sys.executable} -m pip install 'numpy<2'",
+            f"{sys.executable} -m pip install 'numpy>=1.26,<2' (pip then says that OpenCV asks for "
+            "numpy 2: it runs with 1.26 too)",
         )
     return Finding("picamera2", "ok", f"at {Path(module.__file__ or '').parent}")
 

@@ -150,16 +150,50 @@ def test_wheels_that_are_not_to_be_had(wheel, tmp_path, monkeypatch):
         download(wheel, "3.13", tmp_path / "wheels")
 
 
-def test_pip_is_asked_for_the_pis_machine_and_python(wheel, tmp_path):
-    command = download_command(wheel, "3.11", tmp_path, "aarch64")
+def test_bookworm_gets_an_opencv_without_the_hole_and_a_numpy_of_its_own_time(
+    wheel, tmp_path, monkeypatch
+):
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for name, version, *requires in (
+        ("numpy", "1.26.4"),
+        ("numpy", "2.4.6"),
+        ("opencv_python_headless", "4.11.0.86", "numpy>=1.21"),
+        ("opencv_python_headless", "5.0.0.93", "numpy>=2"),
+        *((name, "9.9") for name in ("ai_edge_litert", "click", "starlette", "h11", "pip")),
+        ("uvicorn", "9.9", "click"),
+        ("paho_mqtt", "2.2"),
+    ):
+        write_empty_wheel(packages, name, version, requires)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
+    download(wheel, "3.11", tmp_path / "wheels")
+    versions = dict(path.name.split("-")[:2] for path in (tmp_path / "wheels").iterdir())
+    assert len(versions) == len(list((tmp_path / "wheels").iterdir())) == 10
+    assert versions["opencv_python_headless"] == "5.0.0.93"
+    assert versions["numpy"] == "1.26.4"
+
+
+def write_empty_wheel(folder, name, version, requires):
+    """Write a wheel without modules that says what it requires."""
+    information = f"{name}-{version}.dist-info"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{information}/METADATA", "\n".join(lines) + "\n")
+        archive.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{information}/RECORD", "")
+
+
+def test_pip_is_asked_for_the_pis_machine_and_python(tmp_path):
+    command = download_command("3.11", tmp_path, "aarch64", "--no-deps", "numpy<2")
     assert {
         "--only-binary=:all:",
         "--python-version=3.11",
         "--platform=manylinux_2_36_aarch64",
         "--platform=manylinux2014_aarch64",
+        "--no-deps",
         "numpy<2",
-        f"{wheel}[mqtt,web]",
-        "pip",
     } <= set(command)
     assert "--platform=manylinux_2_37_aarch64" not in command  # Bookworm's glibc is 2.36
 

@@ -152,6 +152,15 @@ def test_without_picamera2(monkeypatch):
     )
 
 
+def test_a_picamera2_of_another_numpy(monkeypatch, tmp_path):
+    (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')\n")
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    finding = run_check("picamera2")
+    assert (finding.state, finding.text) == ("problem", "does not load: numpy.dtype size changed")
+    assert "-m pip install 'numpy>=1.26,<2' (" in finding.fix
+
+
 @pytest.mark.parametrize(
     "version, state",
     [("4.10.0", "warning"), ("4.11.0", "warning"), ("4.12.0", "ok"), ("5.0.0", "ok")],
@@ -161,3 +170,4 @@ def test_an_opencv_with_a_known_hole_is_told(monkeypatch, version, state):
     finding = run_check("opencv")
     assert finding.state == state
     assert ("CVE-2025-53644" in finding.text) == (state == "warning")
+    assert ("--no-deps 'opencv-python-headless>=4.14'" in finding.fix) == (state == "warning")
