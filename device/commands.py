@@ -211,6 +211,7 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
     from . import log
     from .live.loop import run
     from .live.pipeline import Pipeline
+    from .live.requests import RequestHandler
     from .system import sd_notify
 
     loaded = load_config(overrides, config_path)
@@ -228,7 +229,14 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
         if not config.quiet:
             print_start(pipeline)
         pipeline.sinks["systemd"] = sd_notify.ReadySink()
-        summary = run(pipeline, config.frames, config.seconds, reload, sd_notify.Watchdog())
+        summary = run(
+            pipeline,
+            config.frames,
+            config.seconds,
+            reload,
+            sd_notify.Watchdog(),
+            requests=RequestHandler(pipeline),
+        )
         sd_notify.notify("STOPPING=1")
     if not config.quiet:
         say(str(summary), err=True)

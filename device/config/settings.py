@@ -85,6 +85,11 @@ class Config:
     bundle: str = _setting(
         "", "The bundle to recognise with; the shipped one by default.", metavar="PATH"
     )
+    bundles: str = _setting(
+        "",
+        "A folder of bundles, one of which Home Assistant may choose while the loop runs.",
+        metavar="FOLDER",
+    )
     threads: int = _setting(
         0, "Threads to compute with; 0: a thread a core, at most 4.", click.IntRange(0, 64), "N"
     )
@@ -236,7 +241,7 @@ SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["secret
 
 #: The settings in the groups that the help shows.
 GROUPS = {
-    "Source and bundle": ("source", "bundle", "threads"),
+    "Source and bundle": ("source", "bundle", "bundles", "threads"),
     "Camera": (
         *("size", "camera_fps", "rotate", "hflip", "vflip", "focus", "exposure", "gain"),
         *("stall", "retries"),
@@ -254,7 +259,7 @@ GROUPS = {
 }
 
 #: The settings that are paths of files.
-PATHS = ("bundle", "json", "video", "mqtt_ca")
+PATHS = ("bundle", "bundles", "json", "video", "mqtt_ca")
 
 
 def expand_home(config: Config) -> Config:

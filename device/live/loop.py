@@ -55,6 +55,23 @@ class LivePipeline(Protocol):
     def power_save(self) -> bool: ...
 
 
+class LoopRequests(Protocol):
+    """What outputs ask of the loop; picaption.device.live.requests.RequestHandler is one.
+
+    Attributes:
+        is_resting: whether no frame is to be recognised at the moment.
+    """
+
+    @property
+    def is_resting(self) -> bool: ...
+
+    def obey(self) -> bool:
+        """Do what was asked for since the last call; return whether anything was."""
+
+    def frame_done(self) -> None:
+        """Take note that a frame was recognised and written."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """What a live run did.
@@ -151,6 +168,7 @@ def run(
     reload: Callable[[], None] | None = None,
     on_tick: Callable[[], None] | None = None,
     pace: Pace | None = None,
+    requests: LoopRequests | None = None,
 ) -> Summary:
     """Recognise the frames of `pipeline.reader` and write them to `pipeline.sinks`.
 
@@ -167,6 +185,7 @@ def run(
         reload: called between two frames after SIGHUP.
         on_tick: called all the time, at least every few TICK_SECONDS.
         pace: when frames are due.
+        requests: what outputs ask for, which is done between two frames.
 
     Returns:
         The Summary, once the source ends, the run is long enough, or SIGINT or SIGTERM arrives.
@@ -188,6 +207,12 @@ def run(
                     pace.due = 0.0  # The next source may have a time of its own.
             if seconds and time.monotonic() - start >= seconds:
                 break
+            if requests:
+                if requests.obey():
+                    pace.due = 0.0  # By another rate the next frame may be due earlier.
+                if requests.is_resting:
+                    stop.wait(TICK_SECONDS)
+                    continue
             early = pace.due - time.monotonic()
             if video_time is None and early > 0:
                 stop.wait(min(early, TICK_SECONDS))
@@ -210,6 +235,8 @@ def run(
             recognized = RecognizedFrame(frame.image, recognition, frame.seconds)
             for sink in pipeline.sinks.values():
                 sink.write(recognized)
+            if requests:
+                requests.frame_done()
             output = (time.monotonic() - recognized_at) * 1e3
             pace.schedule_next(now, recognition.scene, pipeline.max_fps, pipeline.power_save)
         elapsed = time.monotonic() - start

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..addresses import without_secrets
@@ -14,6 +15,7 @@ from ..bundle.bundle import default_bundle
 from ..config.settings import Config, expand_home
 from ..errors import CameraError, PicaptionError
 from ..log import one_line
+from ..outputs.control import LoopControl
 from ..outputs.outputs import OUTPUTS, OutputModule
 from ..outputs.sink import OutputContext, Sink
 from ..recognition.recognizer import Recognizer, open_recognizer
@@ -40,6 +42,9 @@ READER_SETTINGS = (
     "stall",
     "retries",
 )
+#: Bundles that outputs may choose from at most, and characters of a name of one.
+MAX_BUNDLES = 100
+MAX_NAME = 64
 #: The settings that the recognizer is made of.
 RECOGNIZER_SETTINGS = ("bundle", "threads")
 
@@ -92,6 +97,7 @@ class Pipeline:
         sinks: Where recognised frames go, by name.
         max_fps: Frames per second at most; 0: no limit.
         power_save: Whether to look rarely at a scene that does not change.
+        control: What outputs ask of the loop, and what holds in it.
 
     Raises:
         PicaptionError: A part cannot be opened; those that were open by then are closed.
@@ -106,6 +112,7 @@ class Pipeline:
     sinks: dict[str, Sink]
     max_fps: float
     power_save: bool
+    control: LoopControl
 
     def __init__(
         self,
@@ -120,8 +127,11 @@ class Pipeline:
         self._recognizer_opener = open_recognizer
         self._outputs = outputs
         self._tracking: tuple[Any, ...] | None = None
+        self.control = LoopControl()
+        self._configured_bundle = config.bundle
         with ExitStack() as cleanup:
             self._open_recognizer(config)
+            self._report_bundle(config)
             self._open_reader(config)
             cleanup.callback(self.close)
             for output in outputs:
@@ -133,8 +143,13 @@ class Pipeline:
         """Change to `config`, and to the bundle as its file is now.
 
         Only what has changed is replaced. A part that cannot be opened stays as it was, which is
-        logged.
+        logged. What outputs have asked for no longer holds, but for a pause.
         """
+        self._configured_bundle = expand_home(config).bundle
+        self.change(config)
+
+    def change(self, config: Config) -> None:
+        """Change as `reload` does, to settings that outputs have asked for."""
         config = _checked(config)
         before = self.config
         bundle_changed = self._bundle_state != _bundle_state(config)
@@ -146,6 +161,18 @@ class Pipeline:
             if _differ(before, config, module.SETTINGS):
                 config = self._replace_sink(output, config)
         self._apply(config)
+
+    def limit_rate(self, max_fps: float) -> None:
+        """Recognise at most so many frames a second from now on; 0: no limit."""
+        self._apply(replace(self.config, max_fps=max_fps))
+
+    def report(self, **changes: Any) -> None:
+        """Let the outputs know of a changed LoopState."""
+        self.control.state = replace(self.control.state, **changes)
+
+    def find_bundles(self) -> dict[str, str]:
+        """Return the paths of the bundles that can be chosen, by name."""
+        return find_bundles(self.config.bundles, self._configured_bundle)
 
     def close(self) -> None:
         """Close everything, whatever fails; raises what closing raised."""
@@ -164,6 +191,7 @@ class Pipeline:
         self.config = config
         self.max_fps = config.max_fps
         self.power_save = config.power_save
+        self.report(max_fps=config.max_fps)
         if isinstance(self.reader, SequentialReader):
             self.reader.prepare = self.recognizer.prepare
         clock = time.monotonic
@@ -192,7 +220,18 @@ class Pipeline:
             self._open_recognizer(config)
         except (PicaptionError, OSError) as error:
             return self._revert(config, RECOGNIZER_SETTINGS, "the bundle", error)
+        self._report_bundle(config)
         return config
+
+    def _report_bundle(self, config: Config) -> None:
+        path = str(config.bundle or default_bundle())
+        names = find_bundles(config.bundles, self._configured_bundle)
+        name = next((name for name in names if names[name] == path), Path(path).stem)
+        model = self.recognizer.model
+        words = model.vocabulary.word_ids if model.vocabulary else {}
+        self.report(
+            bundle=name, bundles=tuple(names), path=path, labels=tuple(model.labels), words=words
+        )
 
     def _open_reader(self, config: Config, is_patient: bool = True) -> None:
         """Open the source; a camera that does not open yet is tried again if `is_patient`."""
@@ -242,7 +281,9 @@ class Pipeline:
     def _open_sink(self, output: str, config: Config) -> None:
         model = self.recognizer.model
         words = model.vocabulary.word_ids if model.vocabulary else {}
-        context = OutputContext(self._rate, model.metadata, model.labels, words, self.source_status)
+        context = OutputContext(
+            self._rate, model.metadata, model.labels, words, self.source_status, self.control
+        )
         sink = self._outputs[output].open_output(config, context)
         if sink is not None:
             self.sinks[output] = sink
@@ -266,12 +307,35 @@ class Pipeline:
 
 
 def _checked(config: Config) -> Config:
-    """Return the settings with whole paths; raise PicaptionError if an output is an input."""
+    """Return the settings with whole paths.
+
+    Raises:
+        PicaptionError: An output is an input, or there is no folder of bundles.
+    """
     config = expand_home(config)
+    if config.bundles and not os.path.isdir(config.bundles):
+        raise PicaptionError(f"bundles: there is no folder {config.bundles}; check the path")
     inputs = {name: getattr(config, name) for name in ("source", "bundle", "mqtt_ca")}
     inputs["bundle"] = inputs["bundle"] or default_bundle()
     require_other_files({"--json": config.json, "--video": config.video}, inputs)
     return config
+
+
+def find_bundles(folder: str, configured: str) -> dict[str, str]:
+    """Return the paths of the bundles that outputs may choose, by name, sorted.
+
+    Args:
+        folder: The folder that holds them; empty: there is no choice.
+        configured: The bundle of the settings, which is one of them; empty: the shipped one.
+    """
+    if not folder:
+        return {}
+    paths = {path.stem: str(path) for path in sorted(Path(folder).glob("*.tflite"))}
+    configured = str(configured or default_bundle())
+    if configured not in paths.values():
+        paths.setdefault(Path(configured).stem, configured)
+    names = [name for name in paths if name.isprintable() and len(name) <= MAX_NAME]
+    return {name: paths[name] for name in sorted(names)[:MAX_BUNDLES]}
 
 
 def _differ(left: Config, right: Config, settings: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from ..bundle.metadata import Metadata
 from ..recognition.result import Recognition
 from ..sources.source import SourceStatus
+from .control import LoopControl
 from .overlay import annotate
 
 
@@ -84,6 +85,7 @@ class OutputContext:
         labels: Its classes; None: not known.
         words: The words that its captions may have; None: not known.
         source_status: Returns what is known of the source now; None: nothing is.
+        control: What can be asked of the loop, and what holds in it.
     """
 
     rate: float | None
@@ -91,3 +93,4 @@ class OutputContext:
     labels: Sequence[str] | None = None
     words: Mapping[str, int] | None = None
     source_status: Callable[[], SourceStatus] | None = None
+    control: LoopControl | None = None

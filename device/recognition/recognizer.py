@@ -185,7 +185,7 @@ class Recognizer:
         tags = self._best_tags(encoded.tags)
         classes = best_scores(self.model.labels, scores, TOP_CLASSES)
         threshold = self.model.metadata.label_threshold
-        unsure = bool(len(scores) and scores.max() < threshold)
+        certain = (scores >= threshold).nonzero()[0].tolist()
         return Recognition(
             caption=caption,
             tags=tags,
@@ -193,10 +193,11 @@ class Recognizer:
             timings=stopwatch.timings(),
             frame=frame,
             captured_at=captured_at,
-            unsure=unsure,
+            unsure=bool(classes) and not certain,
             camera=camera,
             names=self.best_names(name_scores),
             certain=tuple(score.score >= threshold for score in classes),
+            certain_names=tuple([self.model.labels[index] for index in certain]),
             threshold=threshold if classes else None,
         )
 

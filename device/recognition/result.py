@@ -61,6 +61,7 @@ class Recognition:
         silence: why nothing is said of the image, such as "too dark to tell"; None: there is
             something to see. There is no caption, tag or class then.
         certain: which of the classes are certain; empty where that is not known of each.
+        certain_names: all classes that are certain, which may be more than `classes` has.
         threshold: the score from which a class is certain; None: not known.
         file: the path of the file that the image is of.
         seconds: when the frame is shown in its video.
@@ -78,6 +79,7 @@ class Recognition:
     names: tuple[Score, ...] = ()
     silence: str | None = None
     certain: tuple[bool, ...] = ()
+    certain_names: tuple[str, ...] = ()
     threshold: float | None = None
     file: str | None = None
     seconds: float | None = None

@@ -22,6 +22,7 @@ class SmoothedScores(NamedTuple):
     classes: tuple[Score, ...]
     unsure: bool
     certain: tuple[bool, ...] = ()
+    certain_names: tuple[str, ...] = ()
 
 
 class SceneTracker:
@@ -60,6 +61,7 @@ class SceneTracker:
         self._changed = True
         self._silent = False
         self._due = True
+        self._requested = False
         # Of the frame that was captioned last; its features are of unit length.
         self._features: np.ndarray | None = None
         self._captioned_at = 0.0
@@ -116,6 +118,7 @@ class SceneTracker:
             camera=camera,
             names=self.smooth_names(name_scores),
             certain=smoothed.certain,
+            certain_names=smoothed.certain_names,
             threshold=self._recognizer.model.metadata.label_threshold if smoothed.classes else None,
         )
 
@@ -126,9 +129,14 @@ class SceneTracker:
         """
         self._scene += not self._silent
         self._silent = True
+        self._requested = False
         self._features = None
         self._caption = None
         self._word_evidence = None
+
+    def caption_next(self) -> None:
+        """Caption the next frame: its caption replaces that of the scene, surer or not."""
+        self._requested = True
 
     def classify(self, encoded: Encoded) -> np.ndarray:
         """Return the classes' probabilities of a frame, float32 [C], and note whether it is new.
@@ -146,7 +154,8 @@ class SceneTracker:
             or 1 - float(features @ self._features) / length > self._threshold
         )
         now = self._clock()
-        self._due = self._changed or now - self._captioned_at >= self._caption_every
+        is_old = now - self._captioned_at >= self._caption_every
+        self._due = self._changed or self._requested or is_old
         if self._due:
             self._word_evidence = self._recognizer.class_evidence(encoded)
             self._features = features / length
@@ -168,8 +177,9 @@ class SceneTracker:
         """
         if self._due:
             caption = self._recognizer.caption(encoded, class_scores, name_scores)
-            if self._changed or _likelier(caption, self._caption):
+            if self._changed or self._requested or _likelier(caption, self._caption):
                 self._caption = caption
+            self._requested = False
             self._scene += self._changed
         return self._caption
 
@@ -190,7 +200,11 @@ class SceneTracker:
         indices = self._classes.ranked(TOP_CLASSES)
         classes = _named(self._classes, model.labels, indices)
         certain = tuple(self._classes.on[indices].tolist())
-        return SmoothedScores(tags, classes, bool(classes) and not self._classes.on.any(), certain)
+        certain_names = tuple(
+            [model.labels[index] for index in self._classes.on.nonzero()[0].tolist()]
+        )
+        unsure = bool(classes) and not certain_names
+        return SmoothedScores(tags, classes, unsure, certain, certain_names)
 
     def smooth_names(self, scores: np.ndarray | None) -> tuple[Score, ...]:
         """Return the names that are certain by the averages of their scores within the scene.

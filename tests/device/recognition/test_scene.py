@@ -78,6 +78,21 @@ def test_scores_are_averages_within_a_scene(counting, photos):
     )  # another scene begins from nothing
 
 
+def test_all_certain_classes_are_known_however_many(counting, photos):
+    watch = SceneTracker(counting)
+    labels = counting.model.labels
+    scores = np.zeros(len(labels), np.float32)
+    scores[[0, 3, 5, 7]] = (0.99, 0.97, 0.98, 0.96)
+    smoothed = watch.smooth(None, scores)
+    assert smoothed.certain_names == tuple(labels[index] for index in (0, 3, 5, 7))
+    assert len(smoothed.classes) == 3
+    assert watch.smooth(None, np.zeros(len(labels), np.float32)).certain_names == ()
+    frame = watch(photos["cat"])
+    certain = {score.name for score, doubted in frame.doubted_classes if not doubted}
+    assert certain and certain == set(frame.certain_names)
+    assert set(Recognizer(counting.model)(photos["cat"]).certain_names) == certain
+
+
 def test_every_frame_is_classified_and_tagged_by_what_it_shows(counting, photos):
     watch, bright = SceneTracker(counting), np.clip(photos["cat"] * 1.1, 0, 255).astype(np.uint8)
     first, second = watch(photos["cat"]), watch(bright)
@@ -109,6 +124,17 @@ def test_an_old_caption_gives_way_to_a_likelier_one_only(counting, photos):
     assert watch(photos["cat"]).caption is counting.next_caption and counting.captions == 3
     now[0], counting.next_caption = 110.1, Caption("too early", ("too", "early"), -0.1)
     assert watch(photos["cat"]).caption.text == "likelier" and counting.captions == 3
+
+
+def test_a_caption_that_is_asked_for_replaces_a_likelier_one(counting, photos):
+    watch = SceneTracker(counting)
+    first = watch(photos["cat"])
+    counting.next_caption = Caption("a dog", ("a", "dog"), first.caption.log_probability - 5)
+    assert watch(photos["cat"]).caption is first.caption and counting.captions == 1
+    watch.caption_next()
+    second = watch(photos["cat"])
+    assert second.caption.text == "a dog" and second.scene == first.scene
+    assert watch(photos["cat"]).caption is second.caption and counting.captions == 2
 
 
 def test_with_nothing_between_captions_every_frame_is_captioned(counting, photos):
