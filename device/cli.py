@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from .errors import PicaptionError, TemporaryError
-from .log import one_line
+from .log import configure, one_line
 
 GROUP = "picaption.commands"
 #: The commands in the order in which they are used; those of other packages follow.
@@ -105,7 +105,8 @@ def main(
     """Run a command line and exit.
 
     The exit code is 0, or after one line `picaption: ...` for an error 2, or 75 if a retry may mend
-    it, such as a camera that fails; after ctrl-C it is 130.
+    it, such as a camera that fails; after ctrl-C it is 130. Warnings are written as picaption's log
+    is, until a command configures it otherwise.
 
     Args:
         arguments: What follows the program's name; sys.argv by default.
@@ -113,6 +114,7 @@ def main(
         name: What help calls the program.
     """
     _secure_standard_streams()
+    configure("warning")
     try:
         sys.exit(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.Abort:

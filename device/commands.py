@@ -470,9 +470,6 @@ def teach_command(
     classifies by what these pictures show. Three pictures a class will do; more are better.
     Without --output, --capture takes pictures and leaves it at that.
     """
-    from . import log
-
-    log.configure("warning")
     if name:
         capture_class(folder, name, count, every, source)
     if output is not None:

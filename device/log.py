@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 #: The loggers whose records are written: picaption's, and those of the page's server.
 LOGGERS = ("picaption", "asyncio", "uvicorn")
+#: What stands before a line, so that it can be told from those of other programs.
+PREFIX = "picaption: "
 #: How long a line is not repeated.
 QUIET_SECONDS = 60.0
 #: How many different lines are remembered for that.
@@ -88,14 +90,15 @@ def one_line(text: str) -> str:
 
 
 class OneLineFormatter(logging.Formatter):
-    """Makes a record one line, `picaption: message`, without secrets.
+    """Makes a record one printable line without secrets.
 
     Args:
         journal: Begin the line with its priority, for the systemd journal.
+        prefix: What stands before the message.
     """
 
-    def __init__(self, journal: bool = False) -> None:
-        super().__init__("picaption: %(message)s")
+    def __init__(self, journal: bool = False, prefix: str = PREFIX) -> None:
+        super().__init__(f"{prefix}%(message)s")
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
@@ -173,13 +176,29 @@ def configure(
         stream: Where to; standard error by default.
         clock: Returns the time in seconds by which repetition is measured.
     """
-    new_handler = logging.StreamHandler(stream or sys.stderr)
-    new_handler.setFormatter(OneLineFormatter(bool(os.environ.get("JOURNAL_STREAM"))))
-    new_handler.addFilter(RateLimitFilter(clock))
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(OneLineFormatter(bool(os.environ.get("JOURNAL_STREAM"))))
+    handler.addFilter(RateLimitFilter(clock))
+    _write_to(handler, level)
+
+
+def configure_progress() -> None:
+    """Write on standard error what a long command says of its progress.
+
+    Each record is one printable line, as it stands, however often it comes; a second call, or one
+    of `configure`, replaces the first one's handler.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLineFormatter(prefix=""))
+    _write_to(handler, "info")
+
+
+def _write_to(handler: logging.Handler, level: str) -> None:
+    """Have the records of LOGGERS written by a handler, and no more by an earlier one of here."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
-        for handler in logger.handlers[:]:
-            if isinstance(handler.formatter, OneLineFormatter):
-                logger.removeHandler(handler)
-        logger.addHandler(new_handler)
+        for earlier in logger.handlers[:]:
+            if isinstance(earlier.formatter, OneLineFormatter):
+                logger.removeHandler(earlier)
+        logger.addHandler(handler)
         logger.setLevel(level.upper() if name == "picaption" else logging.WARNING)

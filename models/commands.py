@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from picaption.device.log import say
+from picaption.device.log import configure_progress, say
 
 from .options import (
     FILE,
@@ -71,11 +71,9 @@ def train_command(
     your own: a folder of pictures for each, three or more. In --out are then report.json,
     confusion.png and mistakes.html too.
     """
-    import logging
-
     from picaption.device.errors import PicaptionError
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    configure_progress()
     if classes:
         if recipe or overrides or data:
             raise PicaptionError(

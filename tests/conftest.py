@@ -1,11 +1,13 @@
 """A small real data set, a run trained on it and its bundle, for every test that needs one."""
 
+import logging
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 
+from picaption.device.log import LOGGERS
 from tests import tiny
 
 
@@ -20,6 +22,17 @@ def cache_folder(tmp_path_factory):
         patch.setenv("XDG_CACHE_HOME", str(folder))
         patch.delenv("CACHE_DIRECTORY", raising=False)
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def untouched_log():
+    """The log's loggers are as they were after each test: every command configures them."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    states = [(logger.level, logger.handlers[:]) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, states):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

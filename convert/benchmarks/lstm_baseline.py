@@ -9,7 +9,6 @@ transferred, and quantizes it to int8 with two signatures,
 """
 
 import json
-import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.bundle.vocabulary import Vocabulary, sentence
 from picaption.device.errors import PicaptionError
 from picaption.device.images import read_image
+from picaption.device.log import configure_progress
 from picaption.device.recognition.beam_search import beam_search
 from picaption.device.recognition.recognizer import Recognizer, best_caption
 from picaption.models.data.batches import Examples
@@ -326,7 +326,7 @@ def lstm_baseline_command(
     Train and measure an LSTM decoder as large as the captioner of the training run RUN, and print
     JSON.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    configure_progress()
     with redirect_stdout(sys.stderr):  # Keras prints the training's progress there.
         figures = compare_lstm(run, data, bundle, epochs, out or run / "lstm")
     click.echo(json.dumps(figures, indent=1))

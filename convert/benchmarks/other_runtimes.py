@@ -30,6 +30,7 @@ from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.bundle import default_bundle
 from picaption.device.bundle.runtime import make_interpreter, runtime_name
 from picaption.device.errors import PicaptionError
+from picaption.device.log import say
 from picaption.device.recognition.recognizer import open_recognizer
 from picaption.device.sources.demo_frames import Demo
 
@@ -344,8 +345,8 @@ def other_runtimes_command(bundle: Path | None, threads: str, seconds: float) ->
     bundle = bundle or default_bundle()
     for thread_count in parse_threads(threads):
         rows, left_out = measure(bundle, thread_count, seconds)
-        click.echo(f"{runtime_name()}, threads: {thread_count}")
-        click.echo("\n".join([*table(rows), *(f"left out: {line}" for line in left_out)]))
+        say(f"{runtime_name()}, threads: {thread_count}")
+        say(*table(rows), *(f"left out: {line}" for line in left_out))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The device's tests need no TensorFlow: their bundle is the one that is checked in."""
 
-import logging
 import os
 import shutil
 
@@ -25,11 +24,7 @@ def call(capfd):
             cli.main([str(argument) for argument in arguments])
         return (exit.value.code, *capfd.readouterr())
 
-    logger = logging.getLogger("picaption")
-    level, handlers = logger.level, logger.handlers[:]
-    yield call
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
+    return call
 
 
 @pytest.fixture

@@ -19,8 +19,6 @@ def lines(monkeypatch):
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     monkeypatch.setattr(log, "_secrets", set())
     stream = io.StringIO()
-    loggers = [logging.getLogger(name) for name in log.LOGGERS]
-    states = [(logger.level, logger.handlers[:]) for logger in loggers]
 
     def lines(level=None, **options):
         if level:
@@ -30,10 +28,7 @@ def lines(monkeypatch):
         stream.truncate()
         return text.splitlines()
 
-    yield lines
-    for logger, (level, handlers) in zip(loggers, states):
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
+    return lines
 
 
 def test_levels(lines):
@@ -59,6 +54,19 @@ def test_configured_twice_it_says_things_once(lines):
     lines("info"), lines("info")
     logger.info("once")
     assert lines() == ["picaption: once"]
+
+
+def test_progress_is_written_as_it_stands_but_obeyed_by_no_terminal(capsys, lines):
+    lines("warning")
+    log.configure_progress()
+    for _ in range(2):
+        logger.info("left out \x1b]0;title\x07.jpg")
+    assert capsys.readouterr().err == "left out \\x1b]0;title\\x07.jpg\n" * 2
+    assert lines() == []
+    log.configure("warning")
+    logger.info("not shown")
+    logger.warning("\x9b2J")
+    assert capsys.readouterr().err == "picaption: \\x9b2J\n"
 
 
 def test_the_journal_gets_priorities(lines, monkeypatch):

@@ -276,14 +276,16 @@ def test_train_fails_in_one_line(call, arguments, message):
     assert err.startswith("picaption: ") and message in err and err.count("\n") == 1
 
 
-def test_train_warns_of_old_names_on_stderr():
+def test_train_warns_of_old_names_on_stderr_and_obeys_no_name(tmp_path):
+    (tmp_path / "red\x1b[31m.toml").write_text("each = 2\n")
     program = "from picaption.device.cli import main; main()"
-    arguments = ["train", "--set", "each=0", "--set", "folders=f"]
+    arguments = ["train", "red\x1b[31m.toml", "--set", "each=0", "--set", "folders=f"]
     result = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tmp_path
     )
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.splitlines() == [
+        "red\\x1b[31m.toml: the setting each is called captions_per_image now",
         "--set: the setting each is called captions_per_image now",
         "picaption: captions_per_image = 0: it is at least 1",
     ]
