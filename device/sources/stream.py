@@ -15,6 +15,8 @@ MAX_DAMAGED_FRAMES = 20
 #: The most memory that reading a stream may take: FFmpeg takes a frame that never ends as well. The
 #: frames that a decoder keeps of a 4K camera are half of it.
 MEMORY_BYTES = 512 << 20
+#: What an FFmpeg may lack, by scheme: it does not say so.
+_LACKS = {"srt": "; the OpenCV of pip reads no SRT: let the camera send RTSP, RTMP or UDP"}
 
 
 def open_source(spec: str, controls: Controls) -> Source | None:
@@ -60,7 +62,7 @@ class Stream:
             self._limit.close()
             raise CameraError(
                 f"there is no stream at {self.name}; check the address, user and password, "
-                "and that the camera is on"
+                f"and that the camera is on{_LACKS.get(scheme_of(url), '')}"
             )
 
     def read(self, into: np.ndarray | None = None) -> np.ndarray:

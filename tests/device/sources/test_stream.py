@@ -1,7 +1,9 @@
 """Streams of a real server."""
 
+import contextlib
 import os
 import resource
+import socket
 import threading
 import time
 from base64 import b64encode
@@ -100,6 +102,22 @@ def test_a_stream_that_is_not_there(camera, capfd, url):
     with pytest.raises(CameraError, match="there is no stream at .*127.0.0.1:") as error:
         open_source(url.format(camera.address))
     assert "wr0ng" not in str(error.value) and capfd.readouterr().err == ""
+
+
+def test_rubbish_and_what_cannot_be_read_are_no_stream():
+    def answer(listener):
+        peer, _ = listener.accept()
+        with peer, contextlib.suppress(OSError):
+            while True:
+                peer.sendall(bytes(range(256)) * 256)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        address = f"rtmp://127.0.0.1:{listener.getsockname()[1]}/live"
+        with pytest.raises(CameraError, match=f"^there is no stream at {address}; .* is on$"):
+            open_source(address)
+    with pytest.raises(CameraError, match="the OpenCV of pip reads no SRT"):
+        open_source("srt://127.0.0.1:9")
 
 
 def test_a_stream_that_ends_is_an_error(camera, capfd):
