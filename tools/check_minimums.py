@@ -57,6 +57,7 @@ ADVISORIES = (
 WITHOUT_ADVISORY = frozenset(
     (
         "ai-edge-litert",
+        "axe-core-python",
         "flatbuffers",
         "jsonschema",
         "matplotlib",

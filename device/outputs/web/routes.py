@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import error_response
 from .feed import Feed
+from .pages.page import read_part
 
 #: How many streams are open at once; a page takes two.
 MAX_STREAMS = 8
@@ -24,6 +25,9 @@ def create_app(feed: Feed, page: str) -> Starlette:
 
     async def get_page(request: Request) -> Response:
         return Response(page, media_type="text/html")
+
+    async def get_icon(request: Request) -> Response:
+        return Response(read_part("favicon.svg"), media_type="image/svg+xml")
 
     async def get_thumbnail(request: Request) -> Response:
         entry = feed.entry(request.path_params["number"])
@@ -51,6 +55,7 @@ def create_app(feed: Feed, page: str) -> Starlette:
     return Starlette(
         routes=[
             Route("/", get_page),
+            Route("/favicon.svg", get_icon),
             Route("/picture.mjpeg", images),
             Route("/events", events),
             Route("/thumbnails/{number:int}.jpg", get_thumbnail),

@@ -25,7 +25,7 @@ from ..sink import RecognizedFrame
 from .door import REQUEST_SECONDS, Door
 from .feed import JPEG_QUALITY, ChartPoint, Feed, Offer
 from .guard import Guard
-from .page import load_page
+from .pages.page import load_page
 from .routes import create_app
 
 logger = logging.getLogger(__name__)

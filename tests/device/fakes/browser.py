@@ -40,17 +40,8 @@ class Browser:
             port = Path(folder, "DevToolsActivePort")
             self._wait(lambda: port.exists() and "\n" in port.read_text())
             self._connect(int(port.read_text().split()[0]))
-            self.call(
-                "Emulation.setDeviceMetricsOverride",
-                width=width,
-                height=height,
-                deviceScaleFactor=1,
-                mobile=width < 600,
-            )
-            self.call(
-                "Emulation.setEmulatedMedia",
-                features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
-            )
+            self.resize(width, height)
+            self.prefer(dark)
         except BaseException:
             self.close()
             raise
@@ -86,11 +77,12 @@ class Browser:
         """Return the result of a method of the DevTools protocol."""
         self._number += 1
         data = json.dumps({"id": self._number, "method": method, "params": params}).encode()
-        head = (
-            bytes([0x81, 0x80 | len(data)])
-            if len(data) < 126
-            else struct.pack("!BBH", 0x81, 0x80 | 126, len(data))
-        )
+        if len(data) < 126:
+            head = bytes([0x81, 0x80 | len(data)])
+        elif len(data) < 65_536:
+            head = struct.pack("!BBH", 0x81, 0x80 | 126, len(data))
+        else:
+            head = struct.pack("!BBQ", 0x81, 0x80 | 127, len(data))
         self._socket.sendall(head + bytes(4) + data)  # masked with zeros, which leave it as it is
         while True:
             length = self._file.read(2)[1]
@@ -101,15 +93,57 @@ class Browser:
                 assert "error" not in answer, answer
                 return answer["result"]
 
+    def resize(self, width, height):
+        """Make the tab as large as that screen."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=min(width, height) < 600,
+        )
+
+    def prefer(self, dark=False, still=False):
+        """Say whether dark colours are preferred, and as little motion as can be."""
+        preferences = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "reduce" if still else "no-preference",
+        }
+        features = [{"name": name, "value": value} for name, value in preferences.items()]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
     def open(self, address):
         """Go to an address."""
         self.call("Page.navigate", url=address)
 
+    def press(self, key):
+        """Press and release a key, by its name: "Tab", "Enter", "Escape", "ArrowRight"."""
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        names = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **names, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **names)
+
+    def type(self, text):
+        """Type a text into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def click(self, selector):
+        """Click into the middle of an element."""
+        x, y = self.evaluate(
+            f"(box => [box.x + box.width / 2, box.y + box.height / 2])"
+            f"(document.querySelector('{selector}').getBoundingClientRect())"
+        )
+        button = {"x": x, "y": y, "button": "left", "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type="mousePressed", **button)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", **button)
+
     def evaluate(self, expression):
         """Return the value of a JavaScript expression in the page."""
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)[
-            "result"
-        ].get("value")
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        return answer["result"].get("value")
 
     def wait_for(self, expression):
         """Return the value of a JavaScript expression once it is true."""

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import closing, contextmanager
+from urllib.parse import urlencode
 
 import cv2
 import numpy as np
@@ -16,12 +17,12 @@ TOKEN = "a-token-of-more-than-16"
 
 
 @contextmanager
-def feeding(page, frame=FRAME, **changes):
-    """Write the frame 100 times a second meanwhile, with these changes of its recognition."""
+def feeding(page, frame=FRAME, rate=100, **changes):
+    """Write the frame so many times a second meanwhile, with these changes of its recognition."""
     done = threading.Event()
 
     def feed():
-        while not done.wait(0.01):
+        while not done.wait(1 / rate):
             page.write(recognized(image=frame, captured_at=time.time(), **changes))
 
     thread = threading.Thread(target=feed)
@@ -41,6 +42,16 @@ def ask(page, path="/", method="GET", **headers):
     """Return (status, headers, body)."""
     with closing(http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=10)) as connection:
         connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+
+def log_in(page, token="", raw=None, **headers):
+    """Send the form of the login, or the bytes of another; return (status, headers, body)."""
+    body = urlencode({"token": token}) if raw is None else raw
+    form = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=10)) as connection:
+        connection.request("POST", "/login", body, form | headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
 

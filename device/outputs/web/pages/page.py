@@ -1,0 +1,77 @@
+"""The page itself, with the policy that lets a browser run nothing but its own script and style.
+
+Its parts are files in `static`, put into one document, so that a browser asks once and nothing can
+come between them.
+"""
+
+import base64
+import hashlib
+import html
+import re
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ....recognition.result import DOUBT
+
+#: What a Content-Security-Policy calls nobody.
+NO_FRAMES = "'none'"
+#: The parts of the page's style and script, in their order.
+STYLES = ("colours.css", "page.css")
+SCRIPTS = ("dom.js", "words.js", "figures.js", "history.js", "stage.js", "live.js")
+
+
+class Page(NamedTuple):
+    """A page as HTML, and its Content-Security-Policy."""
+
+    html: str
+    policy: str
+
+
+def load_page(name: str, frame_ancestors: str = "") -> Page:
+    """Return the page.
+
+    Args:
+        name: What its title shows beside picaption.
+        frame_ancestors: The origins whose pages may show it in a frame, spaces between.
+    """
+    parts = {
+        "style": join_parts(STYLES),
+        "script": join_parts(SCRIPTS),
+        "title": html.escape(" · ".join(dict.fromkeys(("picaption", name)))),
+        "doubt": html.escape(DOUBT),
+    }
+    text = fill(read_part("page.html"), parts)
+    return Page(
+        text,
+        "default-src 'none'; "
+        f"script-src {hash_source(text, 'script')}; "
+        f"style-src {hash_source(text, 'style')}; "
+        "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        f"frame-ancestors {frame_ancestors or NO_FRAMES}",
+    )
+
+
+@cache
+def read_part(name: str) -> str:
+    """Return a file of `static`."""
+    return Path(__file__).with_name("static").joinpath(name).read_text(encoding="utf-8")
+
+
+def join_parts(names: tuple[str, ...]) -> str:
+    """Return files of `static` as one text."""
+    return "\n".join(map(read_part, names))
+
+
+def fill(template: str, parts: dict[str, str]) -> str:
+    """Return a template with each $name of `parts` replaced, and nothing in what replaces it."""
+    names = "|".join(map(re.escape, parts))
+    return re.sub(rf"\$({names})\b", lambda match: parts[match[1]], template)
+
+
+def hash_source(page: str, element: str) -> str:
+    """Return what a policy says to allow the page's only element of that name."""
+    match = re.search(f"<{element}>(.*?)</{element}>", page, re.DOTALL)
+    assert match, f"the page has a {element}"
+    digest = hashlib.sha256(match[1].encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

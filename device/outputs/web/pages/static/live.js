@@ -1,0 +1,152 @@
+// The connection: what comes, what state it is in, and what is read aloud of it.
+
+// After so many milliseconds without a frame the picture is no longer live, and longer if slow.
+const PATIENCE = 5000;
+const RETRY = 5000;
+// A caption is read aloud once it has stayed so long, and not more often than that.
+const STEADY = 1500;
+const QUIET = 10_000;
+
+let events = null;
+let isFresh = false;
+let lastFrame = 0;
+let patience = PATIENCE;
+let source = null;
+let size = null;
+let file = "";
+let refusal = "";
+let spoken = {text: "", at: 0};
+let pending = {text: "", since: 0};
+
+function show(data) {
+  lastFrame = Date.now();
+  patience = Math.max(PATIENCE, 3000 / (data.fps || 1));
+  size = data.size;
+  setShape(size);
+  showHeadline($("caption"), data);
+  showConfidence($("confidence"), data.caption);
+  showList($("tags"), data.tags.map(tag => tag.name));
+  showClasses($("classes"), $("guesses"), data);
+  const certain = shownClasses(data).rows.filter(({isGuess}) => !isGuess);
+  showList($("certain-names"), certain.map(({name, score}) => `${name} ${percent(score)}`));
+  showFigures(data);
+  const text = $("caption").textContent;
+  $("picture").alt = text ? "Live picture: " + text : "Live picture";
+  if (text !== pending.text) pending = {text, since: Date.now()};
+  file = data.file || "";
+  tick();
+}
+
+/** Read a new caption aloud, if it has stayed for a moment, and seldom. */
+function announce() {
+  const now = Date.now();
+  const isDue = now - pending.since >= STEADY && now - spoken.at >= QUIET;
+  if (!pending.text || pending.text === spoken.text || !isDue) return;
+  spoken = {text: pending.text, at: now};
+  setText($("announcement"), pending.text);
+}
+
+/** Return what state the page is in: a class, a word, and a title and a reason if not live. */
+function currentState() {
+  const isOpen = Boolean(events) && events.readyState === EventSource.OPEN;
+  if (!isOpen) {
+    if (refusal) return {look: "bad", word: "Refused", title: refusal, reason: "This page tries again by itself."};
+    if (!lastFrame && !source) return {look: "", word: "Connecting", title: "Connecting", reason: ""};
+    return {look: "bad", word: "Connection lost", title: "Connection lost",
+      reason: "picaption does not answer. This page tries again by itself."};
+  }
+  const name = source ? source.model || source.name : "the camera";
+  if (source && source.problem) {
+    return {look: "bad", word: "No picture", title: `No picture from ${name}`,
+      reason: `${sentence(source.problem)} picaption tries again by itself.`};
+  }
+  const silent = Date.now() - lastFrame;
+  if (!lastFrame) {
+    return {look: "", word: "Waiting", title: `Waiting for ${name}`, reason: "No frame has come yet."};
+  }
+  if (silent >= patience) {
+    return {look: "", word: "No new picture", title: `No new picture for ${Math.round(silent / 1000)} s`,
+      reason: `No frame comes from ${name}, and it reports no error.`};
+  }
+  return {look: "live", word: "Live", title: "", reason: ""};
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
+function tick() {
+  const {look, word, title, reason} = currentState();
+  $("state").className = "state " + look;
+  setText($("state"), word);
+  const isLive = look === "live";
+  setText($("notice-title"), title || "Waiting for the picture");
+  setText($("notice-reason"), reason);
+  $("notice").hidden = isLive && !$("picture").hidden;
+  document.body.classList.toggle("stale", !isLive);
+  if (isLive) announce();
+  else clearFigures();
+  showSource();
+}
+
+function showSource() {
+  if (!source) return;
+  const parts = [source.model, source.name, file.split("/").pop()];
+  if (size) parts.push(size.join(" × "));
+  setText($("source"), parts.filter(Boolean).join(" · "));
+}
+
+function connect() {
+  events = new EventSource(withToken("/events"));
+  events.onopen = () => {
+    refusal = "";
+    isFresh = true;
+    points = [];
+    watchPicture();
+    tick();
+  };
+  events.onerror = () => {
+    tick();
+    // After a refusal the browser gives up; the page does not.
+    if (events.readyState === EventSource.CLOSED) findReason();
+  };
+  events.onmessage = event => show(JSON.parse(event.data));
+  events.addEventListener("source", event => {
+    source = JSON.parse(event.data);
+    tick();
+  });
+  events.addEventListener("history", event => {
+    if (isFresh) clearHistory();
+    isFresh = false;
+    addHistory(JSON.parse(event.data));
+  });
+  events.addEventListener("chart", event => addPoints(JSON.parse(event.data)));
+}
+
+/** Learn why the events were refused: no login any more, or too many pages. */
+async function findReason() {
+  let status = 0;
+  try {
+    status = (await fetch(withToken("/favicon.svg"))).status;
+  } catch {
+    status = 0;
+  }
+  if (status === 401) location.reload();
+  refusal = status ? "Too many pages are open" : "";
+  tick();
+  setTimeout(() => { if (!document.hidden) connect(); }, RETRY);
+}
+
+$("picture").onload = () => {
+  $("picture").hidden = false;
+  tick();
+};
+$("picture").onerror = () => setTimeout(() => { if (!document.hidden) watchPicture(); }, RETRY);
+// A page that nobody sees costs the board nothing.
+document.addEventListener("visibilitychange", () => {
+  events.close();
+  if (document.hidden) leavePicture();
+  else connect();
+});
+setInterval(tick, 1000);
+connect();
