@@ -2,7 +2,8 @@
 
 A server that starts its machinery for every connection can be kept busy by whoever connects. Here
 a connection waits as a bare socket until the head of its request is complete. Those with the
-token are passed on; all others are answered or dropped on the spot. What waits is bounded for each
+token are passed on; all others are answered or dropped on the spot, the form of the login too, once
+it is complete. What waits is bounded for each
 address and in all: a newcomer takes the place of the oldest that waits, so nobody can lock others
 out by holding connections. All work happens in ticks of bounded size, whatever arrives.
 """
@@ -15,9 +16,10 @@ import resource
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +30,8 @@ from starlette.types import Scope
 REQUEST_SECONDS = 5.0
 #: Bytes of a request's head at most, as for h11.
 MAX_HEAD = 16_384
+#: Bytes of a form at most.
+MAX_FORM = 4096
 #: How many connections wait for their request's head at once: in all, and of one address.
 MAX_WAITING = 512
 MAX_WAITING_PER_ADDRESS = 448
@@ -43,6 +47,9 @@ BACKLOG = 4096
 BACK_OFF_SECONDS = 1.0
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+#: Answers a form: from the request's scope, its body and the client's network.
+FormHandler = Callable[[Scope, bytes, str], Response]
+
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) ([!-~]+) HTTP/1\.[01]\r?\n")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
@@ -66,6 +73,7 @@ class Door:
             the token.
         admit: Takes a socket whose request is admitted, and what was read from it.
         refuse: Returns what all other requests are answered.
+        forms: What answers posts that need no token, by their path.
         request_seconds: How long a connection may take to send the head of its request.
         clock: Returns the time in seconds.
     """
@@ -76,6 +84,7 @@ class Door:
         is_admitted: Callable[[Scope], bool],
         admit: Callable[[socket.socket, bytes], None],
         refuse: Callable[[Scope], Response],
+        forms: Mapping[str, FormHandler],
         request_seconds: float = REQUEST_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,6 +92,7 @@ class Door:
         self._is_admitted = is_admitted
         self._admit = admit
         self._refuse = refuse
+        self._forms = forms
         self._request_seconds = request_seconds
         self._clock = clock
         self._max_waiting = min(MAX_WAITING, _files_share())
@@ -189,14 +199,31 @@ class Door:
         scope = parse_head(head)
         if scope is None:
             self._drop(waiting)
+        elif scope["method"] == "POST" and scope["path"] in self._forms:
+            self._take_form(waiting, scope)
         elif self._is_admitted(scope):
             self._forget(waiting)
             self._poller.unregister(waiting.connection.fileno())
             self._admit(waiting.connection, head)
         else:
-            with suppress(OSError):  # Whoever has gone misses nothing.
-                waiting.connection.send(_response_bytes(self._refuse(scope), scope["method"]))
-            self._drop(waiting)
+            self._answer(waiting, scope, self._refuse(scope))
+
+    def _take_form(self, waiting: _Waiting, scope: Scope) -> None:
+        """Answer a form once it is complete; what is none, or too long, is refused."""
+        end = _END_OF_HEAD.search(waiting.head)
+        assert end, "the head is complete"
+        body = bytes(waiting.head[end.end() :])
+        length = _content_length(scope)
+        if length is None or length > MAX_FORM:
+            self._answer(waiting, scope, self._refuse(scope))
+        elif len(body) >= length:
+            handle = self._forms[scope["path"]]
+            self._answer(waiting, scope, handle(scope, body[:length], waiting.address))
+
+    def _answer(self, waiting: _Waiting, scope: Scope, response: Response) -> None:
+        with suppress(OSError):  # Whoever has gone misses nothing.
+            waiting.connection.send(_response_bytes(response, scope["method"]))
+        self._drop(waiting)
 
     def _drop(self, waiting: _Waiting) -> None:
         self._forget(waiting)
@@ -241,10 +268,19 @@ def parse_head(head: bytes) -> Scope | None:
 
 def _response_bytes(response: Response, method: str) -> bytes:
     """Return a response as it is sent; HEAD has no body."""
-    lines = [b"HTTP/1.1 %d Refused" % response.status_code]
+    status = HTTPStatus(response.status_code)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
     lines += [name + b": " + value for name, value in response.raw_headers]
     head = b"\r\n".join([*lines, b"", b""])
     return head if method == "HEAD" else head + bytes(response.body)
+
+
+def _content_length(scope: Scope) -> int | None:
+    """Return the length of a request's body; None if it has no single one."""
+    values = [value for name, value in scope["headers"] if name == b"content-length"]
+    if len(values) != 1 or not re.fullmatch(rb"\d{1,9}", values[0]):
+        return None
+    return int(values[0])
 
 
 def _network(address: str) -> str:

@@ -11,14 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...config.checks import is_loopback
 from .errors import error_response
+from .pages.login import LOGIN_PATH, Login
 
 #: How long a browser stays logged in.
 LOGIN_SECONDS = 30 * 24 * 3600
 #: The page, whose token in the address becomes a cookie, so that it stays in no browser's history.
 #: Everything else is for programs, which keep no cookies.
 PAGE_PATH = "/"
-#: What is answered without the token: whether the server is there, and the login.
-OPEN_PATHS = ("/healthz", "/login")
+#: What is answered without the token: whether the server is there. The door answers the login.
+OPEN_PATHS = ("/healthz",)
 #: Methods that change nothing.
 SAFE_METHODS = ("GET", "HEAD")
 
@@ -32,18 +33,23 @@ class Guard:
             that the page sets. Without a token, only this computer's own names are answered.
         cookie: The cookie's name.
         policy: The Content-Security-Policy.
-        is_framed: Whether pages of others may show this one in a frame. A browser keeps no cookie
-            of a frame, so the token stays in the page's address.
+        frame_ancestors: The origins whose pages may show this one in a frame, spaces between. A
+            browser keeps no cookie of a frame, so the token then stays in the page's address.
+
+    Attributes:
+        forms: What answers posts that need no token, by their path, as a Door takes them.
     """
 
     def __init__(
-        self, app: ASGIApp, token: str, cookie: str, policy: str, is_framed: bool = False
+        self, app: ASGIApp, token: str, cookie: str, policy: str, frame_ancestors: str = ""
     ) -> None:
         self._app = app
         self._token = token
         self._key = _digest(token)
         self._cookie = cookie
-        self._is_framed = is_framed
+        self._is_framed = bool(frame_ancestors)
+        self._login = Login(self._is_token, self._admit_browser, frame_ancestors)
+        self.forms = {LOGIN_PATH: self._log_in} if token else {}
         self._headers = {
             "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
@@ -54,7 +60,7 @@ class Guard:
             # The door looks at a connection's first request only.
             "Connection": "close",
         }
-        if not is_framed:
+        if not self._is_framed:
             self._headers["X-Frame-Options"] = "DENY"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +68,7 @@ class Guard:
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self._headers)
+                self._add_headers(MutableHeaders(scope=message))
             await send(message)
 
         answer = self._intercept(Request(scope)) or self._app
@@ -84,6 +90,8 @@ class Guard:
                 "set a token to be asked by another name"
             )
             return error_response(path, 403, message, self._headers)
+        if path in (PAGE_PATH, LOGIN_PATH) and _reads_html(Request(scope)):
+            return self._secured(self._login.form())
         message = (
             "the token is missing or wrong: send it as Authorization: Bearer TOKEN, or as ?token="
         )
@@ -99,11 +107,12 @@ class Guard:
         if request.method not in SAFE_METHODS and not _is_same_origin(request):
             message = "what another site's page sends is not taken"
             return error_response(request.scope["path"], 403, message)
-        is_login = (
-            request.scope["path"] == PAGE_PATH and request.method == "GET" and not self._is_framed
-        )
-        if is_login and self._token and self._is_token(request.query_params.get("token", "")):
-            return self._log_in()
+        path = request.scope["path"]
+        if self._token and request.method == "GET" and not self._is_framed:
+            if path == PAGE_PATH and self._is_token(request.query_params.get("token", "")):
+                return self._admit_browser()
+            if path == LOGIN_PATH:
+                return RedirectResponse(PAGE_PATH, 303)
         return None
 
     def _knows_token(self, request: Request) -> bool:
@@ -114,7 +123,22 @@ class Guard:
             or self._is_key(request.cookies.get(self._cookie, ""))
         )
 
-    def _log_in(self) -> Response:
+    def _log_in(self, scope: Scope, body: bytes, network: str) -> Response:
+        """Return the answer to the form of the login; see Login.answer."""
+        if not _is_same_origin(Request(scope)):
+            return self._secured(self._login.form("That form was another site's.", 403))
+        return self._secured(self._login.answer(body, network))
+
+    def _secured(self, response: Response) -> Response:
+        self._add_headers(response.headers)
+        return response
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        """Add what browsers heed, where the answer does not say otherwise itself."""
+        for name, value in self._headers.items():
+            headers.setdefault(name, value)
+
+    def _admit_browser(self) -> Response:
         """Return what sets the cookie, and leads to the page without the token."""
         response = RedirectResponse(PAGE_PATH, 303)
         response.set_cookie(
@@ -137,6 +161,12 @@ def _names_this_computer(request: Request) -> bool:
     """
     host = re.sub(r":\d*$", "", request.headers.get("host", "")).strip("[]").lower()
     return is_loopback(host)
+
+
+def _reads_html(request: Request) -> bool:
+    """Return whether a browser asks for a page, and no program for anything."""
+    is_reading = request.method in SAFE_METHODS or request.scope["path"] == LOGIN_PATH
+    return is_reading and "text/html" in request.headers.get("accept", "")
 
 
 def _is_same_origin(request: Request) -> bool:

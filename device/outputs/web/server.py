@@ -92,9 +92,7 @@ class WebServer:
         self._shown: tuple[int, str | None] | None = None
         page = load_page(name, frame_ancestors)
         app = create_app(self.feed, page.html)
-        self._guard = Guard(
-            app, token, f"picaption_{port}", page.policy, is_framed=bool(frame_ancestors)
-        )
+        self._guard = Guard(app, token, f"picaption_{port}", page.policy, frame_ancestors)
         self._server = _create_server(self._guard)
         self._request_seconds = request_seconds
         self._admissions: set[asyncio.Task[None]] = set()
@@ -165,7 +163,8 @@ class WebServer:
             for endless in (self.feed.publish, self.feed.watch_source)
         ]
         seconds = self._request_seconds
-        with Door(listener, self._guard.admits, self._admit, self._guard.refuse, seconds):
+        guard = self._guard
+        with Door(listener, guard.admits, self._admit, guard.refuse, guard.forms, seconds):
             await self._server.serve([])
         for task in tasks:
             task.cancel()

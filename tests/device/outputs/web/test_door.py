@@ -28,7 +28,7 @@ def listening(backlog=4096):
         yield listener
 
 
-def run_door(client, listener=None, **options):
+def run_door(client, listener=None, forms=None, **options):
     """Run `client(door, connect)`, a coroutine; return the heads that were admitted."""
     heads = []
 
@@ -39,7 +39,7 @@ def run_door(client, listener=None, **options):
     async def main(listener):
         with (
             ExitStack() as stack,
-            Door(listener, is_admitted, admit, refuse, **options) as door,
+            Door(listener, is_admitted, admit, refuse, forms or {}, **options) as door,
         ):
 
             def connect():
@@ -93,6 +93,57 @@ def test_a_request_without_it_is_answered_on_the_spot():
         assert (await end_of(connection)).endswith(b"\r\n\r\n")
 
     assert run_door(client) == []
+
+
+def test_a_form_is_answered_once_it_is_complete_and_reaches_nobody_else():
+    forms = []
+
+    def answer(scope, body, network):
+        forms.append((scope["path"], body, network))
+        return PlainTextResponse("yes\n", 303)
+
+    async def client(door, connect):
+        connection = connect()
+        for part in (b"POST /log", b"in HTTP/1.1\r\ncontent-length: 4\r\n\r\na=", b"1", b"2 and"):
+            assert not forms
+            connection.send(part)
+            await asyncio.sleep(0.05)
+        received = await end_of(connection)
+        assert received.startswith(b"HTTP/1.1 303 See Other\r\n") and received.endswith(
+            b"\r\nyes\n"
+        )
+
+    assert run_door(client, forms={"/login": answer}) == []
+    assert forms == [("/login", b"a=12", "127.0.0.1")]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /login HTTP/1.1\r\n\r\n",
+        b"POST /login HTTP/1.1\r\ncontent-length: 4097\r\n\r\n",
+        b"POST /login HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /login HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST /login HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"GET /login HTTP/1.1\r\ncontent-length: 1\r\n\r\n1",
+    ],
+)
+def test_what_is_no_short_form_of_known_length_is_refused(head):
+    async def client(door, connect):
+        connection = connect()
+        connection.send(head)
+        assert (await end_of(connection)).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+
+    assert run_door(client, forms={"/login": None}) == []
+
+
+def test_a_form_that_does_not_come_is_dropped():
+    async def client(door, connect):
+        connection = connect()
+        connection.send(b"POST /login HTTP/1.1\r\ncontent-length: 4\r\n\r\na=1")
+        assert await end_of(connection, 2) == b"" and door.waiting == 0
+
+    assert run_door(client, forms={"/login": None}, request_seconds=0.3) == []
 
 
 @pytest.mark.parametrize(
