@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -39,10 +39,16 @@ MAX_WAITING_PER_ADDRESS = 448
 FILES_SHARE = 0.5
 #: How often the door looks at those that wait, and how many it accepts and reads each time.
 TICK_SECONDS = 0.02
-ACCEPTS_PER_TICK = 18
+ACCEPTS_PER_TICK = 22
 READS_PER_TICK = 64
+#: Of so many that wait, the door reads what comes later than the connection only so often. Whoever
+#: has come through such a crowd has been in the kernel long enough for the request to be there.
+CROWD = 128
+CROWD_SECONDS = 0.1
 #: How many connections the kernel keeps for the door.
 BACKLOG = 4096
+#: How many refusals are remembered.
+MAX_REFUSALS = 16
 #: How long nothing is accepted once the system has no files or memory left for it.
 BACK_OFF_SECONDS = 1.0
 
@@ -72,7 +78,7 @@ class Door:
         is_admitted: Whether a request, as an ASGI scope with its path, query and headers, has
             the token.
         admit: Takes a socket whose request is admitted, and what was read from it.
-        refuse: Returns what all other requests are answered.
+        refuse: Returns what all other requests are answered, by method, path and Accept alone.
         forms: What answers posts that need no token, by their path.
         request_seconds: How long a connection may take to send the head of its request.
         clock: Returns the time in seconds.
@@ -99,7 +105,9 @@ class Door:
         # By file descriptor, in the order of their arrival, which is that of their deadlines.
         self._waiting: dict[int, _Waiting] = {}
         self._by_address: dict[str, dict[_Waiting, None]] = {}
+        self._refusals: dict[tuple[str, str, bytes], bytes] = {}
         self._accept_after = 0.0
+        self._read_after = 0.0
 
     def __enter__(self) -> Self:
         """Begin to accept."""
@@ -139,8 +147,10 @@ class Door:
         now = self._clock()
         may_accept = now >= self._accept_after
         accepted = may_accept and self._accept(now)
-        for descriptor, _ in self._poller.poll(0, READS_PER_TICK):
-            self._read(self._waiting[descriptor])
+        if len(self._waiting) < CROWD or now >= self._read_after:
+            self._read_after = now + CROWD_SECONDS
+            for descriptor, _ in self._poller.poll(0, READS_PER_TICK):
+                self._read(self._waiting[descriptor])
         while self._waiting:
             oldest = next(iter(self._waiting.values()))
             if oldest.deadline > now:
@@ -164,77 +174,107 @@ class Door:
                     self._accept_after = now + BACK_OFF_SECONDS
                     return False
                 continue  # It has gone again.
-            self._add(connection, address, now)
+            connection.setblocking(False)
+            waiting = _Waiting(connection, _network(address[0]), now + self._request_seconds)
+            # Of most the request has come already.
+            if not self._read(waiting):
+                self._add(waiting)
         return True
 
-    def _add(self, connection: socket.socket, address: Any, now: float) -> None:
-        connection.setblocking(False)
-        waiting = _Waiting(connection, _network(address[0]), now + self._request_seconds)
-        self._waiting[connection.fileno()] = waiting
+    def _add(self, waiting: _Waiting) -> None:
+        """Let a connection wait for its request."""
+        self._waiting[waiting.connection.fileno()] = waiting
         neighbours = self._by_address.setdefault(waiting.address, {})
         neighbours[waiting] = None
-        self._poller.register(connection.fileno(), select.EPOLLIN)
+        self._poller.register(waiting.connection.fileno(), select.EPOLLIN)
         if len(neighbours) > MAX_WAITING_PER_ADDRESS:
             self._drop(next(iter(neighbours)))
         elif len(self._waiting) > self._max_waiting:
             greediest = max(self._by_address, key=lambda address: len(self._by_address[address]))
             self._drop(next(iter(self._by_address[greediest])))
 
-    def _read(self, waiting: _Waiting) -> None:
+    def _read(self, waiting: _Waiting) -> bool:
+        """Read what has come of a request; return whether its connection waits no more."""
         try:
             data = waiting.connection.recv(MAX_HEAD + 1 - len(waiting.head))
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         waiting.head += data
         if not data or len(waiting.head) > MAX_HEAD:
             self._drop(waiting)
         elif _END_OF_HEAD.search(waiting.head):
-            self._decide(waiting)
+            return self._decide(waiting)
+        else:
+            return False
+        return True
 
-    def _decide(self, waiting: _Waiting) -> None:
-        """Admit or refuse a request whose head is complete; drop what is none."""
+    def _decide(self, waiting: _Waiting) -> bool:
+        """Admit or refuse a request whose head is complete; drop what is none.
+
+        Returns:
+            Whether its connection waits no more.
+        """
         head = bytes(waiting.head)
         scope = parse_head(head)
         if scope is None:
             self._drop(waiting)
         elif scope["method"] == "POST" and scope["path"] in self._forms:
-            self._take_form(waiting, scope)
+            return self._take_form(waiting, scope)
         elif self._is_admitted(scope):
-            self._forget(waiting)
-            self._poller.unregister(waiting.connection.fileno())
+            if self._forget(waiting):
+                self._poller.unregister(waiting.connection.fileno())
             self._admit(waiting.connection, head)
         else:
-            self._answer(waiting, scope, self._refuse(scope))
+            self._answer(waiting, self._refusal(scope))
+        return True
 
-    def _take_form(self, waiting: _Waiting, scope: Scope) -> None:
+    def _take_form(self, waiting: _Waiting, scope: Scope) -> bool:
         """Answer a form once it is complete; what is none, or too long, is refused."""
         end = _END_OF_HEAD.search(waiting.head)
         assert end, "the head is complete"
         body = bytes(waiting.head[end.end() :])
         length = _content_length(scope)
         if length is None or length > MAX_FORM:
-            self._answer(waiting, scope, self._refuse(scope))
+            self._answer(waiting, self._refusal(scope))
         elif len(body) >= length:
-            handle = self._forms[scope["path"]]
-            self._answer(waiting, scope, handle(scope, body[:length], waiting.address))
+            response = self._forms[scope["path"]](scope, body[:length], waiting.address)
+            self._answer(waiting, _response_bytes(response, scope["method"]))
+        else:
+            return False
+        return True
 
-    def _answer(self, waiting: _Waiting, scope: Scope, response: Response) -> None:
+    def _refusal(self, scope: Scope) -> bytes:
+        """Return what a request is answered that is not admitted; the last ones are remembered."""
+        accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        key = (scope["method"], scope["path"], accept)
+        refusal = self._refusals.get(key)
+        if refusal is None:
+            if len(self._refusals) == MAX_REFUSALS:
+                self._refusals.clear()
+            refusal = _response_bytes(self._refuse(scope), scope["method"])
+            self._refusals[key] = refusal
+        return refusal
+
+    def _answer(self, waiting: _Waiting, response: bytes) -> None:
         with suppress(OSError):  # Whoever has gone misses nothing.
-            waiting.connection.send(_response_bytes(response, scope["method"]))
+            waiting.connection.send(response)
         self._drop(waiting)
 
     def _drop(self, waiting: _Waiting) -> None:
         self._forget(waiting)
         waiting.connection.close()  # Which ends its registration as well.
 
-    def _forget(self, waiting: _Waiting) -> None:
-        del self._waiting[waiting.connection.fileno()]
+    def _forget(self, waiting: _Waiting) -> bool:
+        """Let a connection wait no more; return whether it did."""
+        if self._waiting.pop(waiting.connection.fileno(), None) is None:
+            return False
         neighbours = self._by_address[waiting.address]
         del neighbours[waiting]
         if not neighbours:
             del self._by_address[waiting.address]
+        return True
 
 
 def parse_head(head: bytes) -> Scope | None:

@@ -95,6 +95,53 @@ def test_a_request_without_it_is_answered_on_the_spot():
     assert run_door(client) == []
 
 
+def test_a_refusal_is_made_once_for_each_method_path_and_accept(monkeypatch):
+    made = []
+
+    def refuse_so(scope):
+        made.append((scope["method"], scope["path"], dict(scope["headers"]).get(b"accept")))
+        return PlainTextResponse(repr(made[-1]), 401)
+
+    async def client(door, connect):
+        for _ in range(2):
+            for line in ("GET /?a=1", "GET /?a=2", "GET /b", "HEAD /"):
+                for accept in ("text/html", "*/*"):
+                    connection = connect()
+                    connection.send(f"{line} HTTP/1.1\r\nAccept: {accept}\r\n\r\n".encode())
+                    answer = await end_of(connection)
+                    if line.startswith("GET"):
+                        path = line.split()[1].partition("?")[0]
+                        assert answer.endswith(repr(("GET", path, accept.encode())).encode())
+
+    monkeypatch.setitem(globals(), "refuse", refuse_so)
+    run_door(client)
+    assert len(made) == len(set(made)) == 6
+    made.clear()
+    monkeypatch.setattr(door_module, "MAX_REFUSALS", 1)
+    run_door(client)
+    assert len(made) > 6  # Only so many are remembered.
+
+
+def test_in_a_crowd_what_comes_later_is_read_too(monkeypatch):
+    monkeypatch.setattr(door_module, "CROWD", 3)
+    head = b"GET /?token=right HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    async def client(door, connect):
+        holding = [connect() for _ in range(5)]
+        slow = connect()
+        slow.send(head[:20])
+        while door.waiting < 6:
+            await asyncio.sleep(0.01)
+        slow.send(head[20:])
+        await end_of(slow, 2)
+        connection = connect()
+        connection.send(head)
+        await end_of(connection, 2)
+        assert door.waiting == len(holding)
+
+    assert run_door(client) == [head, head]
+
+
 def test_a_form_is_answered_once_it_is_complete_and_reaches_nobody_else():
     forms = []
 
