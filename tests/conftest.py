@@ -9,6 +9,7 @@ import pytest
 
 from picaption.device.log import LOGGERS
 from tests import tiny
+from tests.once import make_once
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,9 +45,7 @@ def photos():
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """A folder with Flickr8k's layout, a multi-label list and class folders."""
-    root = tmp_path_factory.mktemp("data")
-    tiny.write_data(root)
-    return root
+    return make_once(tmp_path_factory, "data", tiny.write_data)
 
 
 @pytest.fixture(scope="session")
@@ -58,17 +57,17 @@ def settings():
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, data):
     """The folder of a finished training run."""
-    folder = tmp_path_factory.mktemp("run")
-    tiny.make_run(data, folder)
-    return folder
+    return make_once(tmp_path_factory, "run", lambda folder: tiny.make_run(data, folder))
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory, run, data):
     """The path of the int8 bundle made of `run`."""
-    path = tmp_path_factory.mktemp("bundle") / "tiny.tflite"
-    tiny.make_bundle(run, data, path)
-    return path
+
+    def make(folder):
+        tiny.make_bundle(run, data, folder / "tiny.tflite")
+
+    return make_once(tmp_path_factory, "bundle", make) / "tiny.tflite"
 
 
 @pytest.fixture(scope="session")
@@ -77,18 +76,13 @@ def class_run(tmp_path_factory, data):
     from picaption.models.settings import Settings
     from picaption.models.training.train import train
 
-    folder = tmp_path_factory.mktemp("class_run")
-    train(
-        Settings(
-            name="folders",
-            folders="folders",
-            network="classic",
-            size=32,
-            finetune_epochs=4,
-            finetune_batch=8,
-            finetune_learning_rate=1e-3,
-        ),
-        data,
-        folder,
+    settings = Settings(
+        name="folders",
+        folders="folders",
+        network="classic",
+        size=32,
+        finetune_epochs=4,
+        finetune_batch=8,
+        finetune_learning_rate=1e-3,
     )
-    return folder
+    return make_once(tmp_path_factory, "class_run", lambda folder: train(settings, data, folder))
