@@ -1,6 +1,7 @@
 """How tests call `picaption convert`."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,15 @@ class Result:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_java():
+    """No Java: METEOR takes long, and tests/models/evaluation/test_metrics.py has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        no_programs = SimpleNamespace(which=lambda name: None)
+        patch.setattr("picaption.models.evaluation.metrics.shutil", no_programs)
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Small networks of random weights, and how they become graphs and files."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -89,6 +91,12 @@ def to_tflite(model, precision="float32", dtype=tf.float32):
         converter.inference_input_type = dtype
         converter.inference_output_type = dtype
     return converter.convert()
+
+
+@cache
+def classifier_file(precision="float32", dtype=tf.float32, **options):
+    """Return a `classifier` of these options as a .tflite file's bytes; see to_tflite."""
+    return to_tflite(classifier(**options), precision, dtype)
 
 
 def read_images(data, size=32):

@@ -11,7 +11,7 @@ import pytest
 
 from picaption.device import Bundle, Recognizer
 from picaption.device.bundle.archive import read_bundle
-from tests.convert.networks import LABELS, classifier, to_tflite
+from tests.convert.networks import LABELS, classifier, classifier_file
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "from picaption.device.cli import main; main()"
@@ -29,7 +29,7 @@ def labels_file(tmp_path):
 def tflite_file(tmp_path):
     """The path of a classifier that is a .tflite file."""
     path = tmp_path / "trees.tflite"
-    path.write_bytes(to_tflite(classifier()))
+    path.write_bytes(classifier_file())
     return path
 
 

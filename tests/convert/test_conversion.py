@@ -43,12 +43,16 @@ def test_the_better_is_kept(bundle, first, tuned, max_loss, best, outcome):
     assert replace(result.contents, metadata=contents.metadata) == contents
 
 
-def test_disagreement_beyond_the_bound_writes_nothing(run, data, tmp_path):
+def test_disagreement_beyond_the_bound_is_reported_and_writes_nothing(run, data, tmp_path):
     output = tmp_path / "old.tflite"
     output.write_bytes(BEFORE)
+    reports = []
+    options = ConversionOptions(bounds=replace(NARROW, words=1.0, classes=1.0))
     message = "is not written: its features differ from the float model .*; give more represent"
     with pytest.raises(PicaptionError, match=message):
-        convert(run, output, data / "images", ConversionOptions(bounds=NARROW))
+        convert(run, output, data / "images", options, on_report=reports.append)
+    assert reports[0].beyond == ("features",)
+    assert reports[0].advice[0].symptom.startswith("no bundle was written: its features")
     with pytest.raises(PicaptionError, match="its features differ .*; leave out --per-tensor"):
         convert(run, output, data / "images", ConversionOptions(per_tensor=True, bounds=NARROW))
     assert output.read_bytes() == BEFORE

@@ -17,7 +17,7 @@ from picaption.convert.tflite.cut import cut_graph
 from picaption.device import PicaptionError, Recognizer
 from picaption.device.bundle.archive import write_bundle
 from picaption.device.bundle.flatbuffer import pack_model
-from tests.convert.networks import LABELS, classifier, to_tflite
+from tests.convert.networks import LABELS, classifier, classifier_file, to_tflite
 
 
 def scores_of(graph, image):
@@ -62,7 +62,7 @@ def trees(pixels="0..1", **options):
     ],
 )
 def test_the_bundle_returns_the_scores_of_the_file(save, tmp_path, photos, precision, dtype, step):
-    graph = to_tflite(classifier(), precision, dtype)
+    graph = classifier_file(precision, dtype)
     contents = wrap(save(graph), trees("0..255"))
     write_bundle(tmp_path / "wrapped.tflite", contents)
     recognizer = Recognizer(tmp_path / "wrapped.tflite")
@@ -85,7 +85,7 @@ def test_the_bundle_returns_the_scores_of_the_file(save, tmp_path, photos, preci
 def test_pixels_are_brought_to_the_range_that_the_network_takes(
     save, tmp_path, photos, pixels, factor, offset
 ):
-    graph = to_tflite(classifier())
+    graph = classifier_file()
     write_bundle(tmp_path / "wrapped.tflite", wrap(save(graph), trees(pixels)))
     recognizer = Recognizer(tmp_path / "wrapped.tflite")
     image = recognizer.prepare(photos["coffee"])
@@ -101,7 +101,7 @@ def test_pixels_are_brought_to_the_range_that_the_network_takes(
     ],
 )
 def test_logits_become_what_the_head_says(save, tmp_path, photos, head, activate):
-    graph = to_tflite(classifier(last=None))
+    graph = classifier_file(last=None)
     write_bundle(tmp_path / "wrapped.tflite", wrap(save(graph), trees(head=head)))
     recognizer = Recognizer(tmp_path / "wrapped.tflite")
     image = recognizer.prepare(photos["coffee"])
@@ -150,12 +150,12 @@ def test_networks_of_many_branches_are_cut_in_one_pass(save, branch):
 
 
 def test_a_sigmoid_is_a_multi_label_head(save):
-    contents = wrap(save(to_tflite(classifier(last="sigmoid"))), trees())
+    contents = wrap(save(classifier_file(last="sigmoid")), trees())
     assert contents.metadata.head == "multi-label"
 
 
 def test_what_a_softmax_multiplies_logits_by_is_kept(save, tmp_path, photos):
-    model = schema.ModelT.InitFromPackedBuf(to_tflite(classifier()), 0)
+    model = schema.ModelT.InitFromPackedBuf(classifier_file(), 0)
     operator = model.subgraphs[0].operators[-1]
     assert isinstance(operator.builtinOptions, schema.SoftmaxOptionsT)
     operator.builtinOptions.beta = 0.25
@@ -170,7 +170,7 @@ def test_what_a_softmax_multiplies_logits_by_is_kept(save, tmp_path, photos):
 @pytest.mark.parametrize("last", ["sigmoid", None])
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_one_score_is_that_of_the_second_of_two_classes(save, tmp_path, photos, last, precision):
-    graph = to_tflite(classifier(last=last, classes=1), precision)
+    graph = classifier_file(precision, last=last, classes=1)
     path = save(graph, "pets.tflite")
     pets = ImportOptions(("cat", "dog"), "0..255")
     contents = wrap(path, pets)
@@ -224,7 +224,7 @@ def test_scores_that_are_neither_logits_nor_probabilities(save, model, message):
 
 
 def test_logarithms_of_probabilities_are_logits(save, tmp_path, photos):
-    graph = to_tflite(classifier(last="log_softmax"))
+    graph = classifier_file(last="log_softmax")
     write_bundle(tmp_path / "wrapped.tflite", wrap(save(graph), trees()))
     recognizer = Recognizer(tmp_path / "wrapped.tflite")
     image = recognizer.prepare(photos["coffee"])
@@ -241,7 +241,7 @@ def test_a_bundle_that_says_something_else_is_refused(save, monkeypatch):
     with pytest.raises(
         PicaptionError, match=r"as a bundle its probabilities differ from its own by 0\.\d+"
     ):
-        wrap(save(to_tflite(classifier(last="sigmoid"))), trees())
+        wrap(save(classifier_file(last="sigmoid")), trees())
 
 
 def test_numbers_in_errors_are_plain(save):
@@ -264,7 +264,7 @@ def with_archive(graph, files):
 
 
 def test_labels_inside_the_file(save):
-    graph = to_tflite(classifier(), "int8", tf.uint8)
+    graph = classifier_file("int8", tf.uint8)
     text = "".join(f"{label}\n" for label in LABELS)
     unnamed = ImportOptions()
     assert wrap(save(with_archive(graph, {"labels.txt": text})), unnamed).labels == LABELS
@@ -335,12 +335,12 @@ def test_an_image_of_any_size_is_refused(save):
         PicaptionError,
         match="its input is of a dynamic shape, .*: convert it with a fixed height and width",
     ):
-        wrap(save(to_tflite(classifier(size=None))), trees())
+        wrap(save(classifier_file(size=None)), trees())
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_file_that_is_cut_short(save, share):
-    graph = to_tflite(classifier())
+    graph = classifier_file()
     with pytest.raises(
         PicaptionError,
         match="^trees.tflite: its graph cannot be used here: it points out of the file; get it",
@@ -360,7 +360,7 @@ def no_interpreter_here(monkeypatch):
 
 @pytest.mark.usefixtures("no_interpreter_here")
 def test_a_graph_that_contradicts_itself_is_refused_before_it_is_opened(save):
-    model = schema.ModelT.InitFromPackedBuf(to_tflite(classifier()), 0)
+    model = schema.ModelT.InitFromPackedBuf(classifier_file(), 0)
     operator = model.subgraphs[0].operators[0]
     operator.inputs = np.array([operator.inputs[0], 1000, operator.inputs[2]], np.int32)
     with pytest.raises(PicaptionError, match="^trees.tflite: its graph cannot be used here: "):
@@ -369,7 +369,7 @@ def test_a_graph_that_contradicts_itself_is_refused_before_it_is_opened(save):
 
 @pytest.mark.usefixtures("no_interpreter_here")
 def test_what_ends_the_process_that_opens_it_is_refused(save, monkeypatch):
-    path = save(to_tflite(classifier()))
+    path = save(classifier_file())
     assert wrap(path, trees()).labels == LABELS
     (path.parent / "ends_itself.py").write_text("import os\nos.abort()\n")
     monkeypatch.syspath_prepend(str(path.parent))
@@ -382,7 +382,7 @@ def test_what_ends_the_process_that_opens_it_is_refused(save, monkeypatch):
 
 @pytest.mark.usefixtures("no_interpreter_here")
 def test_what_the_runtime_refuses_is_told_in_a_line(save):
-    model = schema.ModelT.InitFromPackedBuf(to_tflite(classifier()), 0)
+    model = schema.ModelT.InitFromPackedBuf(classifier_file(), 0)
     # A convolution whose strides are 0: only the runtime knows that there are none such.
     model.subgraphs[0].operators[0].builtinOptions.strideW = 0
     with pytest.raises(PicaptionError) as raised:

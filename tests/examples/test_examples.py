@@ -87,9 +87,9 @@ def test_two_classes_are_taught(tmp_path):
 
 def test_a_tflite_classifier_is_wrapped(tmp_path):
     pytest.importorskip("tensorflow")
-    from tests.convert.networks import LABELS, classifier, to_tflite
+    from tests.convert.networks import LABELS, classifier_file
 
-    (tmp_path / "trees.tflite").write_bytes(to_tflite(classifier()))
+    (tmp_path / "trees.tflite").write_bytes(classifier_file())
     (tmp_path / "labels.txt").write_text("\n".join(LABELS) + "\n")
     bundle = tmp_path / "bundle.tflite"
     output = run("wrap_tflite.py", tmp_path / "trees.tflite", tmp_path / "labels.txt", bundle)
