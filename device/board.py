@@ -19,7 +19,8 @@ _MODEL = Path("/proc/device-tree/model")
 _TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 #: What differs between boards, and between systems: copied memory cards share the second.
-_IDENTITIES = Path("/proc/device-tree/serial-number"), Path("/etc/machine-id")
+_SERIAL = Path("/proc/device-tree/serial-number")
+_IDENTITIES = _SERIAL, Path("/etc/machine-id")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -33,6 +34,11 @@ class Throttling(NamedTuple):
 def model() -> str | None:
     """Return the board's name, such as "Raspberry Pi 5 Model B Rev 1.0"; None if unknown."""
     return _stripped(_MODEL)
+
+
+def serial_number() -> str | None:
+    """Return the board's serial number; None if it has none."""
+    return _stripped(_SERIAL) or None
 
 
 def temperature() -> float | None:

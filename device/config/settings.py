@@ -217,6 +217,21 @@ class Config:
         metavar="TOPIC",
     )
 
+    mqtt_watch: str = _setting(
+        "",
+        "Classes or words, with commas between them: whether each is there, yes or no.",
+        metavar="NAMES",
+    )
+    mqtt_images: bool = _setting(
+        True, "Publish a picture when something changes, at most one a second."
+    )
+    mqtt_commands: bool = _setting(
+        True, "Let Home Assistant pause, slow down, caption now and choose a bundle."
+    )
+    mqtt_area: str = _setting(
+        "", "Where the camera is, such as Kitchen, for Home Assistant.", metavar="TEXT"
+    )
+
     event: tuple[Event, ...] = _setting(
         (),
         "What to do when something appears, such as "
@@ -254,6 +269,7 @@ GROUPS = {
     "Page": ("web", "host", "port", "token", "frame_ancestors"),
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
+        *("mqtt_watch", "mqtt_images", "mqtt_commands", "mqtt_area"),
         "event",
     ),
 }

@@ -1,100 +1,119 @@
-"""The sensors that picaption describes to Home Assistant over MQTT."""
+"""The device that picaption is to Home Assistant, as one message describes it."""
 
+import platform
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ... import board
+from ...config.checks import is_loopback
+from ...config.settings import Config
+from ..subjects import Subject
+from . import components
+from .address import parse_address
+from .versions import program_version
 
-#: Home Assistant takes no state of more characters.
-MAX_STATE = 255
-
-# Expressions of Home Assistant's templates, which are Jinja's.
-_CERTAIN = "value_json.classes and not value_json.unsure"
-_CAPTION = "value_json.caption.text"
-_DIAGNOSTIC = {"state_class": "measurement", "entity_category": "diagnostic"}
-
-
-def _template(expression: str) -> str:
-    return "{{ " + expression + " }}"
+#: A machine that is told to listen at one of these is reached by its name.
+_ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
-#: Home Assistant's sensors, by the ends of their unique ids. In its templates "None" stands for a
-#: number that is not known, "unknown" for a text.
-SENSORS: dict[str, dict[str, Any]] = {
-    "caption": {
-        "name": "Caption",
-        "icon": "mdi:image-text",
-        "value_template": _template(
-            f"{_CAPTION}[:{MAX_STATE}] if value_json.caption else value_json.silence or 'unknown'"
-        ),
-        # Not the complete state: what differs from frame to frame would fill Home Assistant's
-        # database.
-        "json_attributes_template": _template(
-            f"{{'text': {_CAPTION} if value_json.caption else none, "
-            "'confidence': value_json.caption.confidence if value_json.caption else none, "
-            "'scene': value_json.scene, "
-            "'silence': value_json.silence, "
-            "'tags': value_json.tags | map(attribute='name') | list} | tojson"
-        ),
-    },
-    "class": {
-        "name": "Class",
-        "icon": "mdi:shape",
-        "value_template": _template(
-            f"value_json.classes[0].name[:{MAX_STATE}] if {_CERTAIN} else 'unknown'"
-        ),
-    },
-    "confidence": {
-        "name": "Confidence",
-        "icon": "mdi:percent",
-        "unit_of_measurement": "%",
-        "state_class": "measurement",
-        "value_template": _template(
-            f"(value_json.classes[0].score * 100) | round(1) if {_CERTAIN} else none"
-        ),
-    },
-    "fps": {
-        "name": "Frames a second",
-        "icon": "mdi:speedometer",
-        "unit_of_measurement": "fps",
-        "value_template": _template("value_json.fps"),
-        **_DIAGNOSTIC,
-    },
-    "temperature": {
-        "name": "Temperature",
-        "device_class": "temperature",
-        "unit_of_measurement": "°C",
-        "value_template": _template("value_json.temperature"),
-        **_DIAGNOSTIC,
-    },
-}
+@dataclass(frozen=True)
+class Offered:
+    """What there is to describe, beyond the settings.
+
+    Attributes:
+        subjects: What is watched, in the order of the state's "watched".
+        bundles: The bundles to choose from.
+        is_throttling_known: Whether the board says what holds it back.
+        has_control: Whether the loop does what it is asked for.
+    """
+
+    subjects: Sequence[Subject] = ()
+    bundles: Sequence[str] = ()
+    is_throttling_known: bool = False
+    has_control: bool = True
 
 
-def discovery(prefix: str, topic: str, identity: str) -> tuple[str, dict[str, Any]]:
+def discovery(config: Config, identity: str, offered: Offered) -> tuple[str, dict[str, Any]]:
     """Return the topic and payload that describe to Home Assistant what is published.
 
     The form is the device discovery payload of
     https://www.home-assistant.io/integrations/mqtt/, from Home Assistant 2024.11 on.
 
     Args:
-        prefix: What Home Assistant's discovery topics begin with.
-        topic: What is published lies below this topic.
+        config: The settings of mqtt.
         identity: Letters and digits that are this machine's and topic's.
+        offered: What there is to describe.
     """
     own_id = f"picaption_{identity}"
-    components = {
-        name: {"platform": "sensor", "unique_id": f"{own_id}_{name}", **sensor}
-        for name, sensor in SENSORS.items()
+    topic = config.mqtt_topic
+    described = {
+        name: {"unique_id": f"{own_id}_{name}", "qos": 1, **component}
+        for name, component in _components(config, offered).items()
     }
-    components["caption"]["json_attributes_topic"] = f"{topic}/state"
-    device: dict[str, Any] = {"identifiers": [own_id], "name": topic}
-    model = board.model()
-    if model:
-        device["model"] = model
-    return f"{prefix}/device/{own_id}/config", {
-        "device": device,
-        "origin": {"name": "picaption"},
-        "components": components,
+    return f"{config.mqtt_discovery}/device/{own_id}/config", {
+        "device": {"identifiers": [own_id], "name": topic, **_device(config)},
+        "origin": {"name": "picaption", "sw_version": program_version()},
+        "components": described,
         "availability_topic": f"{topic}/status",
         "state_topic": f"{topic}/state",
         "qos": 1,
     }
+
+
+def _components(config: Config, offered: Offered) -> dict[str, dict[str, Any]]:
+    topic = config.mqtt_topic
+    described: dict[str, dict[str, Any]] = {
+        name: {"platform": "sensor", **sensor} for name, sensor in components.sensors(topic).items()
+    }
+    binary = {
+        f"watch_{components.slug(subject.name)}": components.presence_sensor(subject.name, index)
+        for index, subject in enumerate(offered.subjects)
+    }
+    can_command = config.mqtt_commands and offered.has_control
+    if can_command:
+        # What is looked for at Home Assistant's request comes last.
+        binary["looked_for"] = components.presence_sensor("Looked for", len(offered.subjects))
+    if offered.is_throttling_known:
+        binary["throttled"] = components.throttling_sensor()
+    for name, sensor in binary.items():
+        described[name] = {"platform": "binary_sensor", **sensor}
+    if config.mqtt_images:
+        described |= components.images(topic)
+    described["event"] = components.event(topic)
+    described |= components.triggers(topic, offered.subjects)
+    if can_command:
+        described |= components.controls(topic, offered.bundles)
+    return described | components.updates(topic, can_command)
+
+
+def _device(config: Config) -> dict[str, str]:
+    """Return what is known of the device for Home Assistant's page of it."""
+    model = board.model()
+    revision = re.search(r"\bRev [\w.]+", model or "")
+    details = {
+        "manufacturer": "Raspberry Pi" if (model or "").startswith("Raspberry Pi") else "",
+        "model": model,
+        "hw_version": revision[0] if revision else platform.machine(),
+        "serial_number": board.serial_number(),
+        "sw_version": program_version(),
+        "suggested_area": config.mqtt_area,
+        "configuration_url": _page_address(config),
+    }
+    return {name: value for name, value in details.items() if value}
+
+
+def _page_address(config: Config) -> str:
+    """Return the address of the page; "" if there is none that Home Assistant's users can open."""
+    if not config.web or not config.port:
+        return ""
+    host = config.host
+    if is_loopback(host) and not is_loopback(parse_address(config.mqtt).host):
+        return ""
+    if host in _ANY_ADDRESS:
+        host = f"{socket.gethostname().partition('.')[0]}.local"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{config.port}/"
