@@ -66,6 +66,7 @@ from .encoder import (
     build_network,
     check_weights,
     compute_features,
+    compute_views,
     finetune,
     train_on_classes,
 )
@@ -248,7 +249,10 @@ def encode_images(run: TrainingRun) -> None:
     """Compute the features of all images once; what follows learns from them."""
     run.features = compute_features(run.encoder, run.data, run.folder)
     if run.words:
-        run.train, run.dev = caption_examples(run.settings, run.data, run.features, run.words)
+        views = compute_views(run.encoder, run)
+        run.train, run.dev = caption_examples(
+            run.settings, run.data, run.features, run.words, views
+        )
 
 
 def train_captioner_by_cross_entropy(run: TrainingRun) -> None:

@@ -37,15 +37,16 @@ class CaptionWords:
 
 @dataclass(frozen=True)
 class Features:
-    """The encoder's features of the images of TrainingData.
+    """The encoder's features of the images of TrainingData, or of augmented views of them.
 
-    float32 [N, F] or, for attention, float16 [N, G, F]; None where there are no such images.
+    Of images float32 [N, F] or, for attention, float16 [N, G, F]; of views float16 [V, N, F]. None
+    where there are no such images.
     """
 
-    captions: np.ndarray | None
-    captions_dev: np.ndarray | None
-    labels: np.ndarray | None
-    labels_dev: np.ndarray | None
+    captions: np.ndarray | None = None
+    captions_dev: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    labels_dev: np.ndarray | None = None
     named: np.ndarray | None = None
 
 

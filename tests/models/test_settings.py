@@ -174,6 +174,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["label_captions=c"], "label_captions are those of labelled pictures beside captioned"),
         (["scst_absent_penalty=1"], "about the classes that pictures are labelled with"),
         (["scst_absent_penalty=-1"], "scst_absent_penalty = -1.0: it is from 0 to 100"),
+        (
+            ["feature_views=2", "pooling=attention", "network=mobilenet_v2"],
+            "feature_views are features of the mean",
+        ),
         (["partly_labelled=p"], "partly_labelled pictures are beside labelled ones"),
         (["more_text=m"], "more_text is for pictures to borrow from"),
         (["transfer_filter=all"], "transfer_filter = 'all': it is \"labels\" or empty"),
