@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..bundle.metadata import Confidence
-from ..bundle.object_words import Phrases, named_classes
+from ..bundle.object_words import ClassPhrases, named_classes
 
 #: The inputs, by the names of their weights, in the order of `confidence_inputs`.
 INPUTS = ("lowest_score", "other_score", "word_log_probability", "objects", "no_object")
@@ -28,7 +28,7 @@ LOWEST_LOG_PROBABILITY = -5.0
 
 
 def confidence_inputs(
-    words: Sequence[str], log_probability: float, class_scores: np.ndarray, phrases: Phrases
+    words: Sequence[str], log_probability: float, class_scores: np.ndarray, phrases: ClassPhrases
 ) -> np.ndarray:
     """Return the inputs of a caption's confidence, float64 [5], in the order of INPUTS.
 

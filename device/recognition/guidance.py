@@ -24,7 +24,7 @@ import numpy as np
 
 from ..bundle.metadata import Guidance, Metadata
 from ..bundle.names import NamedClass
-from ..bundle.object_words import Phrases, index_phrases, named_classes
+from ..bundle.object_words import ClassPhrases, Phrases, index_phrases, named_classes
 from ..bundle.vocabulary import Vocabulary
 
 #: Added to scores before the logarithm is taken.
@@ -70,7 +70,7 @@ class WordBonuses:
     words: np.ndarray
     pairs: Mapping[int, tuple[np.ndarray, np.ndarray]]
     choice: np.ndarray
-    phrases: Phrases
+    phrases: ClassPhrases
 
     def add(self, scores: np.ndarray, captions: Sequence[tuple[int, ...]]) -> None:
         """Add the bonuses of every next word to `scores`, float32 [width, V], in place.
@@ -223,13 +223,15 @@ def create_guide(
     return CaptionGuide(metadata, vocabulary, names)
 
 
-def encode_phrases(phrases: Phrases, vocabulary: Vocabulary) -> dict[tuple, tuple[int, ...]]:
+def encode_phrases(phrases: ClassPhrases, vocabulary: Vocabulary) -> ClassPhrases:
     """Return the phrases of known words, their words by their ids."""
-    return {
-        tuple(vocabulary.encode(phrase)): indices
-        for phrase, indices in phrases.items()
-        if vocabulary.word_ids.keys() >= set(phrase)
-    }
+    return Phrases(
+        {
+            tuple(vocabulary.encode(phrase)): indices
+            for phrase, indices in phrases.items()
+            if vocabulary.word_ids.keys() >= set(phrase)
+        }
+    )
 
 
 def phrase_table(phrases: Mapping[tuple, tuple[int, ...]], count: int) -> PhraseTable:

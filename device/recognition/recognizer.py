@@ -17,7 +17,7 @@ import numpy as np
 from ..bundle.bundle import Bundle, Encoded, default_bundle
 from ..bundle.metadata import Beam, Silence
 from ..bundle.names import NameTree
-from ..bundle.object_words import Phrases, index_phrases
+from ..bundle.object_words import index_phrases
 from ..bundle.vocabulary import Vocabulary, sentence
 from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
@@ -73,7 +73,7 @@ class Recognizer:
         self.beam = beam or model.metadata.beam
         self._buffers: dict[str, np.ndarray] = {}
         metadata = model.metadata
-        self.phrases: Phrases = index_phrases(metadata.object_words, metadata.other_things)
+        self.phrases = index_phrases(metadata.object_words, metadata.other_things)
         # Without words for the classes, no caption would name any.
         self._confidence = metadata.confidence if metadata.object_words else None
         self._name_tree = NameTree(model.names) if model.names else None

@@ -6,11 +6,11 @@ two lists: CHAIR's own with its rules, in models/mappings/chair_synonyms.txt, an
 of our own that takes any other labels as well.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from picaption.device.bundle.object_words import match_phrases
+from picaption.device.bundle.object_words import Phrases, match_phrases
 from picaption.device.bundle.vocabulary import Vocabulary
 
 from ..data.tokenizer import split_words, tokenize
@@ -19,8 +19,8 @@ from .metrics import percent
 #: CHAIR's list: a class a line, first its name, then its synonyms, a comma between.
 CHAIR_SYNONYMS = Path(__file__).parents[1] / "mappings" / "chair_synonyms.txt"
 
-#: A phrase as a tuple of words, and the labels that it names.
-Phrases = Mapping[tuple[str, ...], set[str]]
+#: Phrases as tuples of words, and the labels that each names.
+LabelPhrases = Phrases[set[str]]
 #: The caption of an image, its labels and its human captions.
 ChairImage = tuple[str, set[str], Iterable[str]]
 
@@ -138,7 +138,7 @@ def plural(word: str) -> str:
     return word + "s"
 
 
-def object_phrases(labels: Collection[str]) -> Phrases:
+def object_phrases(labels: Collection[str]) -> LabelPhrases:
     """Return the phrases that name objects, in the singular and the plural.
 
     Args:
@@ -148,7 +148,7 @@ def object_phrases(labels: Collection[str]) -> Phrases:
         The labels that each phrase names. Phrases that name none of `labels` are there too, so that
         a hot dog is no dog.
     """
-    phrases: dict[tuple[str, ...], set[str]] = {}
+    phrases: LabelPhrases = Phrases()
     known = set(labels)
     for thing in OTHER_THINGS:
         _add_phrase(phrases, thing, set())
@@ -160,7 +160,7 @@ def object_phrases(labels: Collection[str]) -> Phrases:
     return phrases
 
 
-def _add_phrase(phrases: dict[tuple[str, ...], set[str]], phrase: str, labels: set[str]) -> None:
+def _add_phrase(phrases: LabelPhrases, phrase: str, labels: set[str]) -> None:
     """Let a phrase and its plural name `labels`, besides what they name already."""
     words = split_words(phrase)
     for form in {words, (*words[:-1], *map(plural, words[-1:]))} - {()}:
@@ -178,14 +178,14 @@ def read_chair_synonyms(path: Path = CHAIR_SYNONYMS) -> dict[str, tuple[str, ...
     return {synonyms[0]: synonyms for synonyms in names}
 
 
-def chair_phrases() -> Phrases:
+def chair_phrases() -> LabelPhrases:
     """Return the phrases that name the 80 classes by CHAIR's list, in the singular and the plural.
 
     Phrases that name no class are there too, so that a train track is no train.
     """
     synonyms = read_chair_synonyms()
     classes = {name: label for label, names in synonyms.items() for name in names}
-    phrases: dict[tuple[str, ...], set[str]] = {}
+    phrases: LabelPhrases = Phrases()
     for name, label in classes.items():
         _add_phrase(phrases, name, {label})
     for thing in CHAIR_OTHER_THINGS:
@@ -234,7 +234,7 @@ def caption_phrases(
     return object_words, tuple(phrase for phrase, names in known if not names and " " in phrase)
 
 
-def named_objects(caption: str, phrases: Phrases) -> set[str]:
+def named_objects(caption: str, phrases: LabelPhrases) -> set[str]:
     """Return the labels that a caption names.
 
     From left to right the longest phrase counts, and its words do not count again.
@@ -246,7 +246,7 @@ def named_objects(caption: str, phrases: Phrases) -> set[str]:
     return set(object_mentions(caption, phrases))
 
 
-def object_mentions(caption: str, phrases: Phrases) -> list[str]:
+def object_mentions(caption: str, phrases: LabelPhrases) -> list[str]:
     """Return the label that each mention of an object in a caption names, as `named_objects` does.
 
     A label that is mentioned twice is there twice; a phrase that names two labels mentions both.
@@ -254,7 +254,7 @@ def object_mentions(caption: str, phrases: Phrases) -> list[str]:
     return phrase_mentions(split_words(caption), phrases)
 
 
-def chair_mentions(caption: str, phrases: Phrases) -> list[str]:
+def chair_mentions(caption: str, phrases: LabelPhrases) -> list[str]:
     """Return the class that each mention of an object in a caption names, by CHAIR's rules.
 
     Unlike `object_mentions` it leaves words with a hyphen together, and no "seat" of a caption with
@@ -270,7 +270,7 @@ def chair_mentions(caption: str, phrases: Phrases) -> list[str]:
     return phrase_mentions(words, phrases)
 
 
-def phrase_mentions(words: Sequence[str], phrases: Phrases) -> list[str]:
+def phrase_mentions(words: Sequence[str], phrases: LabelPhrases) -> list[str]:
     """Return the label that each phrase in a caption's words names; the longest phrase counts."""
     return [label for labels in match_phrases(words, phrases) for label in sorted(labels)]
 

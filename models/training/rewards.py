@@ -10,7 +10,7 @@ from typing import Protocol
 
 from picaption.device.bundle.vocabulary import END_ID
 
-from ..evaluation.object_hallucination import Phrases, phrase_mentions
+from ..evaluation.object_hallucination import LabelPhrases, phrase_mentions
 
 #: A word or its id.
 Word = Hashable
@@ -217,7 +217,7 @@ class AbsentObjects:
     """How many classes a caption names that its image does not show."""
 
     def __init__(
-        self, absent: Sequence[Collection[str]], words: Sequence[str], phrases: Phrases
+        self, absent: Sequence[Collection[str]], words: Sequence[str], phrases: LabelPhrases
     ) -> None:
         """Prepare the words.
 

@@ -34,7 +34,7 @@ from ..data.dataset import (
 from ..data.readers import Record, label_matrix
 from ..data.tokenizer import STOP_WORDS
 from ..evaluation.object_hallucination import (
-    Phrases,
+    LabelPhrases,
     caption_phrases,
     named_objects,
     object_phrases,
@@ -125,7 +125,7 @@ def load_images(run: TrainingRun) -> None:
     run.data = load_data(run.settings, run.data_root)
     own = _count_captioned(run.data.labels)
     run.text = load_text(run.settings, run.data_root, run.data)
-    phrases: Phrases = {}
+    phrases = LabelPhrases()
     if run.data.labels:
         phrases = object_phrases(run.data.labels.classes)
     if run.settings.text:
@@ -143,12 +143,12 @@ def load_images(run: TrainingRun) -> None:
         run.labelled_captions["borrowed by name"] = _count_captioned(run.data.named)
 
 
-def _names_known_objects(caption: str, record: Record, phrases: Phrases) -> bool:
+def _names_known_objects(caption: str, record: Record, phrases: LabelPhrases) -> bool:
     """Return whether an image is known to have every object that a caption names."""
     return named_objects(caption, phrases) <= _known_objects(record, phrases)
 
 
-def _known_objects(record: Record, phrases: Phrases) -> set[str]:
+def _known_objects(record: Record, phrases: LabelPhrases) -> set[str]:
     """Return an image's labels and the objects that its own captions name."""
     known = set(record.labels)
     if not record.borrowed:
@@ -320,7 +320,7 @@ def _absent_objects_term(
     return [(-run.settings.scst_absent_penalty, term)]
 
 
-def absent_classes(record: Record, classes: Sequence[str], phrases: Phrases) -> frozenset[str]:
+def absent_classes(record: Record, classes: Sequence[str], phrases: LabelPhrases) -> frozenset[str]:
     """Return the classes that are surely not in an image.
 
     They are none of its labels, and its own captions, if it has some, do not name them. Classes

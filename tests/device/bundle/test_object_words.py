@@ -53,3 +53,7 @@ def test_a_phrase_of_something_else_that_names_a_class_names_it():
 
 def test_without_phrases_nothing_is_named():
     assert named_classes(("a", "dog"), index_phrases((), ())) == ()
+
+
+def test_a_phrase_without_words_names_nothing():
+    assert named_classes(("a", "dog"), index_phrases((("", "dog"),), ("",))) == (0,)

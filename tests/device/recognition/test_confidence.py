@@ -8,7 +8,7 @@ import pytest
 
 from picaption.device import Recognizer
 from picaption.device.bundle.metadata import Confidence
-from picaption.device.bundle.object_words import index_phrases
+from picaption.device.bundle.object_words import Phrases, index_phrases
 from picaption.device.recognition.confidence import (
     INPUTS,
     caption_confidence,
@@ -50,7 +50,13 @@ def test_the_inputs_by_hand():
 
 
 def test_scores_without_classes_are_no_trouble():
-    assert confidence_inputs((), 0.0, np.empty(0, np.float32), {}).tolist() == [0, 0, 0, 0, 1]
+    assert confidence_inputs((), 0.0, np.empty(0, np.float32), Phrases()).tolist() == [
+        0,
+        0,
+        0,
+        0,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("score, bounded", [(0.0, 0.01), (1.0, 0.99), (0.3, 0.3)])
