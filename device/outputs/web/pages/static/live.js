@@ -58,7 +58,7 @@ function currentState() {
   const name = source ? source.model || source.name : "the camera";
   if (source && source.problem) {
     return {look: "bad", word: "No picture", title: `No picture from ${name}`,
-      reason: `${sentence(source.problem)} picaption tries again by itself.`};
+      reason: `${sentence(source.problem)} The camera is tried again by itself.`};
   }
   const silent = Date.now() - lastFrame;
   if (!lastFrame) {
@@ -83,6 +83,7 @@ function tick() {
   setText($("notice-title"), title || "Waiting for the picture");
   setText($("notice-reason"), reason);
   $("notice").hidden = isLive && !$("picture").hidden;
+  $("snapshot").hidden = !isLive;
   document.body.classList.toggle("stale", !isLive);
   if (isLive) announce();
   else clearFigures();

@@ -141,7 +141,7 @@ def test_why_there_is_no_picture_is_said_until_there_is_one(serve, browser):
     browser.open(page.address)
     wait_for_text(browser, "#state", "No picture")
     assert texts(browser, "#notice-title") == ["No picture from HD Webcam"]
-    reason = f"T{gone[1:]}. picaption tries again by itself."
+    reason = f"T{gone[1:]}. The camera is tried again by itself."
     assert texts(browser, "#notice-reason") == [reason]
     assert texts(browser, "#fps, #latency") == ["–", "–"]
     status = STATUS
