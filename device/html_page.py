@@ -1,6 +1,6 @@
 """HTML pages that need no other file: one template with its style, and the parts that pages share.
 
-The page with the live view, outputs/page.html, is an application of its own.
+The page with the live view, outputs/web/pages, is an application of its own.
 """
 
 from collections.abc import Iterable, Sequence
