@@ -308,6 +308,13 @@ def test_no_screen_is_too_narrow_and_the_picture_is_large(serve, browser):
             assert bottom <= height, (width, height, bottom)
             cut = browser.evaluate("caption.scrollWidth > caption.clientWidth")
             assert not cut
+        browser.call("Page.setFontSizes", fontSizes={"standard": 32, "fixed": 26})
+        for width, height in SCREENS:
+            browser.resize(width, height)
+            wide = "document.documentElement.scrollWidth > innerWidth || caption.offsetTop < 0"
+            assert browser.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 30
+            assert not browser.evaluate(wide), (width, height)
+        browser.call("Page.setFontSizes", fontSizes={"standard": 16, "fixed": 13})
 
 
 def test_every_control_is_reached_by_tab_and_shows_it(serve, browser):
