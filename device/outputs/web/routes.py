@@ -14,7 +14,7 @@ from .feed import Feed
 from .pages.page import read_part
 
 #: How many streams are open at once; a page takes two.
-MAX_STREAMS = 8
+MAX_STREAMS = 20
 
 IMAGES_TYPE = "multipart/x-mixed-replace; boundary=picture"
 EVENTS_TYPE = "text/event-stream"

@@ -3,11 +3,14 @@
 // After so many milliseconds without a frame the picture is no longer live, and longer if slow.
 const PATIENCE = 5000;
 const RETRY = 5000;
+// A connection that takes longer than this may never come.
+const SLOW = 8000;
 // A caption is read aloud once it has stayed so long, and not more often than that.
 const STEADY = 1500;
 const QUIET = 10_000;
 
 let events = null;
+let connectedAt = Date.now();
 let isFresh = false;
 let lastFrame = 0;
 let patience = PATIENCE;
@@ -51,7 +54,7 @@ function currentState() {
   const isOpen = Boolean(events) && events.readyState === EventSource.OPEN;
   if (!isOpen) {
     if (refusal) return {look: "bad", word: "Refused", title: refusal, reason: "This page tries again by itself."};
-    if (!lastFrame && !source) return {look: "", word: "Connecting", title: "Connecting", reason: ""};
+    if (!lastFrame && !source) return {look: "", word: "Connecting", title: "Connecting", reason: delay()};
     return {look: "bad", word: "Connection lost", title: "Connection lost",
       reason: "picaption does not answer. This page tries again by itself."};
   }
@@ -69,6 +72,12 @@ function currentState() {
       reason: `No frame comes from ${name}, and it reports no error.`};
   }
   return {look: "live", word: "Live", title: "", reason: ""};
+}
+
+/** Say what may be the matter with a connection that takes long: browsers open six to a server. */
+function delay() {
+  if (Date.now() - connectedAt < SLOW) return "";
+  return "This takes long. If this browser shows the page several times, close the others.";
 }
 
 function sentence(text) {
@@ -98,6 +107,7 @@ function showSource() {
 }
 
 function connect() {
+  connectedAt = Date.now();
   events = new EventSource(withToken("/events"));
   events.onopen = () => {
     refusal = "";
@@ -145,9 +155,10 @@ $("picture").onload = () => {
 $("picture").onerror = () => setTimeout(() => { if (!document.hidden) watchPicture(); }, RETRY);
 // A page that nobody sees costs the board nothing.
 document.addEventListener("visibilitychange", () => {
-  events.close();
+  if (events) events.close();
   if (document.hidden) leavePicture();
   else connect();
 });
 setInterval(tick, 1000);
-connect();
+// Nor does a tab that is opened behind another one.
+if (!document.hidden) connect();
