@@ -52,7 +52,7 @@ def test_without_systemd_nothing_happens(monkeypatch, address):
     "microseconds, process, expected",
     [
         ("30000000", None, 15.0),
-        ("30000000", os.getpid(), 15.0),
+        pytest.param("30000000", os.getpid(), 15.0, id="this process"),
         ("30000000", 1, None),
         (None, None, None),
         ("0", None, None),

@@ -444,7 +444,11 @@ def test_a_line_that_is_no_caption_without_image(tmp_path, line):
         read_text_captions(tmp_path / "text.tsv")
 
 
-@pytest.mark.parametrize("data", (b"no gzip", gzip.compress(b"7\tcat\tA cat.\n" * 99)[:-9]))
+@pytest.mark.parametrize(
+    "data",
+    [b"no gzip", gzip.compress(b"7\tcat\tA cat.\n" * 99)[:-9]],
+    ids=["no gzip", "cut short"],
+)
 def test_a_damaged_gzip_file(tmp_path, data):
     (tmp_path / "text.tsv.gz").write_bytes(data)
     with pytest.raises(PicaptionError, match="no whole gzip file; copy it again"):
