@@ -1,12 +1,13 @@
 """Count the instructions that a frame takes, with valgrind: a figure that no other program changes.
 
-    python tools/instructions.py [--write]
+    python tools/instructions.py [--write] [STEP...]
 
 Each step of a frame runs in a process of its own under valgrind's cachegrind, once few times and
 once more often; the difference is what the step takes. It is compared with the figures in
 tools/instructions.json, which hold for one processor architecture and one version of the runtime,
-and a difference above 1 % is reported, with exit code 1. --write writes the figures of this
-machine. Debian has valgrind: apt-get install valgrind.
+and a difference above 1 % is reported, with exit code 1; `.ci/run` does so for "frame", which has
+the other steps in it. --write writes the figures of this machine. Debian has valgrind: apt-get
+install valgrind.
 """
 
 import argparse
@@ -18,6 +19,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -80,7 +83,9 @@ def count(name: str, repetitions: int) -> int:
 def measure(name: str) -> int:
     """Return the instructions that a step takes once."""
     many = STEPS[name]
-    return (count(name, many) - count(name, FEW)) // (many - FEW)
+    with ThreadPoolExecutor() as pool:
+        total_of_many, total_of_few = pool.map(partial(count, name), (many, FEW))
+    return (total_of_many - total_of_few) // (many - FEW)
 
 
 def versions() -> dict[str, str]:
@@ -106,6 +111,7 @@ def compare(before: dict[str, int], after: dict[str, int]) -> list[str]:
 def main() -> None:
     """Measure the steps, and compare them with the figures that are checked in, or write these."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}; or all")
     parser.add_argument("--write", action="store_true", help="write the figures of this machine")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--repetitions", type=int, help=argparse.SUPPRESS)
@@ -113,11 +119,17 @@ def main() -> None:
     if options.step:
         run_step(options.step, options.repetitions)
         return
+    unknown = set(options.steps) - set(STEPS)
+    if unknown:
+        parser.error(f"there is no step {', '.join(sorted(unknown))}")
+    if options.write and options.steps:
+        parser.error("--write is about all steps: name none")
     if not shutil.which("valgrind"):
         sys.exit("this needs valgrind: apt-get install valgrind")
-    for name in STEPS:  # Python compiles what it imports for the first time, which counts.
+    names = options.steps or list(STEPS)
+    for name in names:  # Python compiles what it imports for the first time, which counts.
         run_step(name, 1)
-    figures = {name: measure(name) for name in STEPS}
+    figures = {name: measure(name) for name in names}
     print(json.dumps(figures, indent=1))
     if options.write:
         FIGURES.write_text(

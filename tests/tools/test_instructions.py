@@ -1,7 +1,10 @@
-"""The program that counts instructions: what it tells, and that its steps run."""
+"""The program that counts instructions: what it tells, and that its steps run.
+
+`.ci/run` runs it where there is valgrind.
+"""
 
 import json
-import shutil
+import sys
 
 import pytest
 
@@ -36,9 +39,16 @@ def test_the_figures_that_are_checked_in_are_of_every_step():
     )
 
 
-@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
-def test_a_step_is_counted_with_valgrind(monkeypatch):
-    monkeypatch.setitem(instructions.STEPS, "classify", 52)
-    figure = instructions.measure("classify")
-    # A matrix of 2 x 32 and a softmax, and what Python and the runtime do around them.
-    assert 10_000 < figure < 1_000_000
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["frames"], "there is no step frames"),
+        (["--write", "frame"], "--write is about all steps: name none"),
+    ],
+)
+def test_steps_that_cannot_be_measured(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr(sys, "argv", ["instructions.py", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        instructions.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: {message}\n")
