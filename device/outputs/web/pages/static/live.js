@@ -89,6 +89,8 @@ function tick() {
   $("state").className = "state " + look;
   setText($("state"), word);
   const isLive = look === "live";
+  // Some browsers tell of a stream of pictures only once it has ended.
+  if ($("picture").naturalWidth) $("picture").hidden = false;
   setText($("notice-title"), title || "Waiting for the picture");
   setText($("notice-reason"), reason);
   $("notice").hidden = isLive && !$("picture").hidden;
@@ -148,10 +150,7 @@ async function findReason() {
   setTimeout(() => { if (!document.hidden) connect(); }, RETRY);
 }
 
-$("picture").onload = () => {
-  $("picture").hidden = false;
-  tick();
-};
+$("picture").onload = tick;
 $("picture").onerror = () => setTimeout(() => { if (!document.hidden) watchPicture(); }, RETRY);
 // A page that nobody sees costs the board nothing.
 document.addEventListener("visibilitychange", () => {
