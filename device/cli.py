@@ -29,6 +29,8 @@ EXTRA = {
     "starlette": "web",
     "uvicorn": "web",
     "h11": "web",
+    "python_multipart": "web",
+    "prometheus_client": "metrics",
     "paho": "mqtt",
     "yaml": "flash",
 }

@@ -91,6 +91,36 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
+def decode_image(data: bytes, label: str) -> np.ndarray:
+    """Return the image of a file's bytes, as `read_image` does; for files that others send.
+
+    Args:
+        data: The bytes of a JPEG, PNG or WebP file.
+        label: What errors call it.
+
+    Returns:
+        uint8 RGB [height, width, 3].
+
+    Raises:
+        PicaptionError: It is damaged or too large, or its channels are of an unusual depth.
+    """
+    image = None
+    depth = ""
+    if _chunks_are_inside(data):
+        with quiet_stderr(), limited_memory(DECODING_BYTES):
+            try:
+                image = _decode_oriented(data)
+            except cv2.error as error:
+                _raise_if_large(error, label)
+            if image is None:
+                depth = _unusual_depth(data)
+    if depth:
+        raise PicaptionError(_depth_message(label, depth))
+    if image is None:
+        raise PicaptionError(f"{label} is cut short or damaged; copy it again")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
 def require_image(image: np.ndarray) -> None:
     """Raise PicaptionError unless `image` is uint8 RGB [height, width, 3]."""
     if not isinstance(image, np.ndarray):
@@ -329,29 +359,37 @@ def _decode(path: Path, name: str) -> np.ndarray:
                 # OpenCV before 4.12 reads a GIF only as a video.
                 image = cv2.VideoCapture(name, cv2.CAP_FFMPEG).read()[1]
         except cv2.error as error:
-            if "MAX_IMAGE" in str(error):
-                raise PicaptionError(
-                    f"{path} has more than {MAX_PIXELS // 10**6} million pixels; "
-                    "scale it down first"
-                ) from None
-            if error.code == cv2.Error.StsNoMem:
-                raise PicaptionError(
-                    f"{path} takes more than {DECODING_BYTES >> 20} MB of memory to read; "
-                    "scale it down first"
-                ) from None
+            _raise_if_large(error, path)
         if image is None and has_decoder:
             depth = _unusual_depth(data)
     if image is not None:
         return image
     if depth:
-        raise PicaptionError(
-            f"{path} is of a kind that cannot be read ({depth} a channel); "
-            "save it with 8 or 16 bits a channel"
-        )
+        raise PicaptionError(_depth_message(path, depth))
     if has_decoder or is_gif:
         raise PicaptionError(f"{path} is cut short or damaged; copy it again")
     raise PicaptionError(
         f"{path} is not a picture that can be read; give a JPEG, PNG, WebP, BMP or TIFF file"
+    )
+
+
+def _raise_if_large(error: cv2.error, label: str | Path) -> None:
+    """Raise PicaptionError if OpenCV refuses an image for its pixels, or for its memory."""
+    if "MAX_IMAGE" in str(error):
+        raise PicaptionError(
+            f"{label} has more than {MAX_PIXELS // 10**6} million pixels; scale it down first"
+        ) from None
+    if error.code == cv2.Error.StsNoMem:
+        raise PicaptionError(
+            f"{label} takes more than {DECODING_BYTES >> 20} MB of memory to read; "
+            "scale it down first"
+        ) from None
+
+
+def _depth_message(label: str | Path, depth: str) -> str:
+    return (
+        f"{label} is of a kind that cannot be read ({depth} a channel); "
+        "save it with 8 or 16 bits a channel"
     )
 
 

@@ -63,6 +63,8 @@ DEVICE_NEEDS = {
     "starlette",
     "h11",
     "uvicorn",
+    "python_multipart",
+    "prometheus_client",
     "yaml",
 }
 #: What `import picaption.device` may load.

@@ -184,7 +184,7 @@ class Pipeline:
     def source_status(self) -> SourceStatus:
         """Return what is known of the source now; any thread may ask."""
         name = one_line(self.name)
-        return SourceStatus(name, one_line(self.model), self.reader.problem)
+        return SourceStatus(name, one_line(self.model), self.reader.problem, self.reader.failures)
 
     def _apply(self, config: Config) -> None:
         """Take over the settings that need no part to be opened."""

@@ -69,9 +69,11 @@ class SequentialReader:
     Attributes:
         prepare: Prepares images for the model; None: they are not prepared.
         problem: None: what is wrong with such a source ends the run.
+        failures: None of them: the first one ends it.
     """
 
     problem = None
+    failures = 0
 
     def __init__(self, source: Source) -> None:
         self.prepare: Prepare | None = None
@@ -153,9 +155,11 @@ class LatestFrameReader:
     Attributes:
         next_number: The number of the next frame that the source delivers.
         problem: None: what is wrong is raised, once.
+        failures: None of them: the first one is raised.
     """
 
     problem = None
+    failures = 0
 
     def __init__(self, open_source: Callable[[], Source], first_number: int = 0) -> None:
         self.next_number = first_number
@@ -244,6 +248,7 @@ class ReconnectingReader:
 
     Attributes:
         problem: Why the camera failed last, until it gives a frame again.
+        failures: How often it has failed so far.
 
     Raises:
         CameraError: The camera did not open, and is given up after that.
@@ -261,6 +266,7 @@ class ReconnectingReader:
         opening: float = OPENING_SECONDS,
     ) -> None:
         self.problem: str | None = None
+        self.failures = 0
         self._reopen = reopen
         self._stall = stall
         self._retries = retries
@@ -318,6 +324,7 @@ class ReconnectingReader:
     def _fail(self, reader: LatestFrameReader | None, error: CameraError) -> None:
         """Close the camera and set when to open it again; raises CameraError instead at the end."""
         self._failures += 1
+        self.failures += 1
         if reader is not None:
             reader.close(FAILED_CLOSE_SECONDS)
             self._next_number = reader.next_number

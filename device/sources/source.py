@@ -86,11 +86,13 @@ class SourceStatus:
         name: What to call it.
         model: What the camera calls itself; empty where it does not say.
         problem: Why it gives no frames; None: nothing is known to be wrong.
+        failures: How often it has failed so far, to be opened again.
     """
 
     name: str
     model: str = ""
     problem: str | None = None
+    failures: int = 0
 
 
 class NoFrameYet(Exception):
@@ -102,10 +104,14 @@ class Reader(Protocol):
 
     Attributes:
         problem: Why the source gives no frames; None: nothing is known to be wrong.
+        failures: How often the source has failed so far, to be opened again.
     """
 
     @property
     def problem(self) -> str | None: ...
+
+    @property
+    def failures(self) -> int: ...
 
     def next(self, timeout: float) -> Frame | None:
         """Return the next Frame, which is valid until the next call, or None at the end.

@@ -80,7 +80,7 @@ def test_the_extras_are_known_whole():
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     for extra in ("convert", "web"):
         listed = {
-            re.match(r"[\w-]+", line)[0]
+            re.match(r"[\w-]+", line)[0].replace("-", "_")
             for line in setup["options.extras_require"][extra].split("\n")
             if line
         }

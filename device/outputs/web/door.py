@@ -37,10 +37,14 @@ MAX_WAITING = 512
 MAX_WAITING_PER_ADDRESS = 448
 #: The waiting take no more than this share of the files that the process may open.
 FILES_SHARE = 0.5
-#: How often the door looks at those that wait, and how many it accepts and reads each time.
+#: How often the door looks at those that wait, and how many it accepts and reads each time. The
+#: first looks come sooner: a request is there at once after its connection.
 TICK_SECONDS = 0.02
+FIRST_TICK_SECONDS = 0.0005
 ACCEPTS_PER_TICK = 22
 READS_PER_TICK = 64
+#: How much of a refused request's body is read and forgotten at once.
+DISCARDED_BYTES = 65_536
 #: Of so many that wait, the door reads what comes later than the connection only so often. Whoever
 #: has come through such a crowd has been in the kernel long enough for the request to be there.
 CROWD = 128
@@ -62,12 +66,17 @@ _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 @dataclass(eq=False)
 class _Waiting:
-    """A connection whose request has not come yet, and what has come of it."""
+    """A connection whose request has not come yet, and what has come of it.
+
+    One that was refused may still be sending its body: its answer would be lost if the connection
+    were closed before that is read.
+    """
 
     connection: socket.socket
     address: str
     deadline: float
     head: bytearray = field(default_factory=bytearray)
+    is_refused: bool = False
 
 
 class Door:
@@ -108,6 +117,7 @@ class Door:
         self._refusals: dict[tuple[str, str, bytes], bytes] = {}
         self._accept_after = 0.0
         self._read_after = 0.0
+        self._pause = FIRST_TICK_SECONDS
 
     def __enter__(self) -> Self:
         """Begin to accept."""
@@ -157,8 +167,10 @@ class Door:
                 break
             self._drop(oldest)
         if accepted or self._waiting or not may_accept:
-            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+            self._timer = self._loop.call_later(self._pause, self._tick)
+            self._pause = min(TICK_SECONDS, self._pause * 2)
         else:
+            self._pause = FIRST_TICK_SECONDS
             self._timer = None
             self._loop.add_reader(self._listener, self._wake)
 
@@ -195,19 +207,22 @@ class Door:
 
     def _read(self, waiting: _Waiting) -> bool:
         """Read what has come of a request; return whether its connection waits no more."""
+        size = DISCARDED_BYTES if waiting.is_refused else MAX_HEAD + 1 - len(waiting.head)
         try:
-            data = waiting.connection.recv(MAX_HEAD + 1 - len(waiting.head))
+            data = waiting.connection.recv(size)
         except BlockingIOError:
             return False
         except OSError:
             data = b""
-        waiting.head += data
-        if not data or len(waiting.head) > MAX_HEAD:
-            self._drop(waiting)
-        elif _END_OF_HEAD.search(waiting.head):
-            return self._decide(waiting)
-        else:
+        if data and waiting.is_refused:
             return False
+        waiting.head += data
+        # The beginning of a body may have come with the head.
+        if data and _END_OF_HEAD.search(waiting.head):
+            return self._decide(waiting)
+        if data and len(waiting.head) <= MAX_HEAD:
+            return False
+        self._drop(waiting)
         return True
 
     def _decide(self, waiting: _Waiting) -> bool:
@@ -227,7 +242,7 @@ class Door:
                 self._poller.unregister(waiting.connection.fileno())
             self._admit(waiting.connection, head)
         else:
-            self._answer(waiting, self._refusal(scope))
+            return self._answer(waiting, self._refusal(scope), scope)
         return True
 
     def _take_form(self, waiting: _Waiting, scope: Scope) -> bool:
@@ -237,13 +252,11 @@ class Door:
         body = bytes(waiting.head[end.end() :])
         length = _content_length(scope)
         if length is None or length > MAX_FORM:
-            self._answer(waiting, self._refusal(scope))
-        elif len(body) >= length:
-            response = self._forms[scope["path"]](scope, body[:length], waiting.address)
-            self._answer(waiting, _response_bytes(response, scope["method"]))
-        else:
+            return self._answer(waiting, self._refusal(scope), scope)
+        if len(body) < length:
             return False
-        return True
+        response = self._forms[scope["path"]](scope, body[:length], waiting.address)
+        return self._answer(waiting, _response_bytes(response, scope["method"]), scope)
 
     def _refusal(self, scope: Scope) -> bytes:
         """Return what a request is answered that is not admitted; the last ones are remembered."""
@@ -257,10 +270,20 @@ class Door:
             self._refusals[key] = refusal
         return refusal
 
-    def _answer(self, waiting: _Waiting, response: bytes) -> None:
+    def _answer(self, waiting: _Waiting, response: bytes, scope: Scope) -> bool:
+        """Answer a request, and close its connection unless its body is still to come.
+
+        Returns:
+            Whether it waits no more.
+        """
         with suppress(OSError):  # Whoever has gone misses nothing.
             waiting.connection.send(response)
+            if _is_incomplete(waiting.head, scope):
+                waiting.connection.shutdown(socket.SHUT_WR)
+                waiting.is_refused = True
+                return False
         self._drop(waiting)
+        return True
 
     def _drop(self, waiting: _Waiting) -> None:
         self._forget(waiting)
@@ -313,6 +336,15 @@ def _response_bytes(response: Response, method: str) -> bytes:
     lines += [name + b": " + value for name, value in response.raw_headers]
     head = b"\r\n".join([*lines, b"", b""])
     return head if method == "HEAD" else head + bytes(response.body)
+
+
+def _is_incomplete(head: bytearray, scope: Scope) -> bool:
+    """Return whether more of a request's body is to come than was read with its head."""
+    if any(name == b"transfer-encoding" for name, _ in scope["headers"]):
+        return True
+    end = _END_OF_HEAD.search(head)
+    length = _content_length(scope) or 0
+    return end is not None and len(head) - end.end() < length
 
 
 def _content_length(scope: Scope) -> int | None:

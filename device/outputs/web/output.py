@@ -3,7 +3,7 @@
 from ...config.settings import Config
 from ..sink import OutputContext, Sink
 
-SETTINGS = ("web", "host", "port", "token", "frame_ancestors")
+SETTINGS = ("web", "host", "port", "token", "frame_ancestors", "bundle")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
@@ -19,4 +19,5 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
         context.bundle.name,
         frame_ancestors=config.frame_ancestors,
         source_status=context.source_status,
+        bundle=config.bundle,
     )

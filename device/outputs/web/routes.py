@@ -1,15 +1,12 @@
-"""The addresses of the server: the page, and what it and other programs ask for."""
+"""The addresses of the page: itself, the streams of images, the events and the history."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .errors import error_response
 from .feed import Feed
 from .pages.page import read_part
 
@@ -20,8 +17,8 @@ IMAGES_TYPE = "multipart/x-mixed-replace; boundary=picture"
 EVENTS_TYPE = "text/event-stream"
 
 
-def create_app(feed: Feed, page: str) -> Starlette:
-    """Return the application that serves a page, as HTML, and its feed."""
+def page_routes(feed: Feed, page: str) -> list[Route]:
+    """Return the routes of a page, as HTML, and its feed."""
 
     async def get_page(request: Request) -> Response:
         return Response(page, media_type="text/html")
@@ -48,35 +45,15 @@ def create_app(feed: Feed, page: str) -> Starlette:
         is_plain = request.query_params.get("overlay") == "0"
         return await (plain if is_plain else annotated)(request)
 
-    async def get_health(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
     events = _stream(feed, "events", feed.events, EVENTS_TYPE)
-    return Starlette(
-        routes=[
-            Route("/", get_page),
-            Route("/favicon.svg", get_icon),
-            Route("/picture.mjpeg", images),
-            Route("/events", events),
-            Route("/thumbnails/{number:int}.jpg", get_thumbnail),
-            Route("/scenes/{number:int}.jpg", get_scene),
-            Route("/healthz", get_health),
-        ],
-        exception_handlers={HTTPException: _refuse},
-    )
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    """Return what is answered where no route takes the path, or none the method."""
-    assert isinstance(error, HTTPException)
-    path = request.scope["path"]
-    headers = dict(error.headers or {})
-    message = f"there is nothing at {path}"
-    if error.status_code == 405:
-        # Starlette's order is that of a set.
-        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
-        message = f"only {headers['Allow']} is understood at {path}"
-    return error_response(path, error.status_code, message, headers)
+    return [
+        Route("/", get_page),
+        Route("/favicon.svg", get_icon),
+        Route("/picture.mjpeg", images),
+        Route("/events", events),
+        Route("/thumbnails/{number:int}.jpg", get_thumbnail),
+        Route("/scenes/{number:int}.jpg", get_scene),
+    ]
 
 
 def _stream(

@@ -73,7 +73,12 @@ def test_what_is_known_of_the_source_is_sent_first_and_when_it_changes(serve):
         events = events_of(file)
         name, data = next(events)
         assert name == "source"
-        assert data == {"name": "usb:0", "model": "HD Webcam", "problem": "the camera is gone"}
+        assert data == {
+            "name": "usb:0",
+            "model": "HD Webcam",
+            "problem": "the camera is gone",
+            "failures": 0,
+        }
         status = SourceStatus("usb:0", "HD Webcam")
         assert next(events) == ("source", data | {"problem": None})
 

@@ -1,0 +1,1 @@
+"""The child process: reads what clients send, recognises, and writes the answers."""

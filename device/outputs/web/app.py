@@ -1,0 +1,52 @@
+"""The application behind the guard: routes, what is answered elsewhere, and the metrics."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from .errors import error_response
+from .live.metrics import MetricsSource, exposition
+
+
+def create_app(routes: Sequence[Route], metrics: Callable[[], MetricsSource]) -> Starlette:
+    """Return the application with these routes, and those that every server has.
+
+    Args:
+        routes: The routes.
+        metrics: Returns where the figures of /metrics come from.
+    """
+
+    async def get_health(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def get_metrics(request: Request) -> Response:
+        try:
+            # The board's figures may take a while.
+            body, media_type = await asyncio.to_thread(exposition, metrics())
+        except ImportError:
+            message = "this needs prometheus-client; pip install 'picaption[metrics]'"
+            return error_response("/metrics", 501, message)
+        return Response(body, headers={"Content-Type": media_type})
+
+    return Starlette(
+        routes=[*routes, Route("/healthz", get_health), Route("/metrics", get_metrics)],
+        exception_handlers={HTTPException: _refuse},
+    )
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Return what is answered where no route takes the path, or none the method."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    headers = dict(error.headers or {})
+    message = f"there is nothing at {path}"
+    if error.status_code == 405:
+        # Starlette's order is that of a set.
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+        message = f"only {headers['Allow']} is understood at {path}"
+    return error_response(path, error.status_code, message, headers)
