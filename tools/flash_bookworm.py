@@ -187,7 +187,7 @@ def prepare_boot(work: Path, boot: Path) -> None:
     for name, text in BOOT_FILES.items():
         (boot / name).write_text(text)
     settings_file = work / "picaption.toml"
-    settings_file.write_text(f'json = "{CAPTIONS}"\n')
+    settings_file.write_text(f'json = "{CAPTIONS}"\njson_every = 0\n')
     settings = card_settings(settings_file, source="demo", mqtt=None, web=True, earlier_token="")
     prepare(
         MountedBoot(boot),

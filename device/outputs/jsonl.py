@@ -38,6 +38,8 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
 class OnChange:
     """Passes frames on whose text, certain classes or scene are others, and else one now and then.
 
+    Of a file, time is its own, so that what is passed on depends on no computer's speed.
+
     Args:
         sink: Where to; it is closed with this one.
         every: After so many seconds a frame is passed on though nothing has changed.
@@ -56,8 +58,7 @@ class OnChange:
     def write(self, recognized: RecognizedFrame) -> None:
         """Pass the frame on if there is reason to."""
         recognition = recognized.recognition
-        certain = {score.name for score, doubted in recognition.doubted_classes if not doubted}
-        current = (recognition.text, certain, recognition.scene)
+        current = (recognition.text, recognition.certain_names, recognition.scene)
         now = self._clock() if recognized.seconds is None else recognized.seconds
         if current == self._last and now < self._due:
             return

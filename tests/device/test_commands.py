@@ -168,7 +168,9 @@ def test_live_writes_to_every_sink_and_sums_up(live, tmp_path):
     source = Counter(12, live=False, shape=(96, 480))
     source.rate = 6
     code, out, err = live(
-        "--json", tmp_path / "said.jsonl", "--video", tmp_path / "said.avi", source=source
+        *("--json", tmp_path / "said.jsonl", "--json-every", 0),
+        *("--video", tmp_path / "said.avi"),
+        source=source,
     )
     assert code == 0
     lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
@@ -181,7 +183,8 @@ def test_live_writes_to_every_sink_and_sums_up(live, tmp_path):
 
 
 def test_live_with_json_on_standard_output_prints_nothing_else_there(live):
-    code, out, err = live("--source", "demo", "--size", "160x120", "--json", "-", "--frames", 3)
+    arguments = ("--source", "demo", "--size", "160x120", "--json-every", 0, "--frames", 3)
+    code, out, err = live(*arguments, "--json", "-")
     assert code == 0
     assert [json.loads(line)["version"] for line in out.splitlines()] == [1] * 3
     assert len(err.splitlines()) == 2
@@ -251,7 +254,8 @@ def test_a_camera_that_vanishes_ends_live_in_one_line_and_the_video_is_whole(liv
 def test_live_reads_its_settings_from_a_file(live, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("picaption.toml").write_text(
-        'source = "demo"\nsize = "64x48"\nframes = 2\njson = "said.jsonl"\nquiet = true\n'
+        'source = "demo"\nsize = "64x48"\nframes = 2\njson = "said.jsonl"\njson_every = 0\n'
+        "quiet = true\n"
     )
     assert live() == (0, "", "") and Path("said.jsonl").read_text().count("\n") == 2
     Path("picaption.toml").write_text("frmes = 2\n")
@@ -296,6 +300,8 @@ def test_a_live_demo_ends_cleanly_at_a_signal(tmp_path, number):
         "demo",
         "--json",
         tmp_path / "said.jsonl",
+        "--json-every",
+        0,
         "--video",
         tmp_path / "said.mp4",
     ]

@@ -10,7 +10,7 @@ from .machine import Machine, MachineError
 
 #: Where the service writes its JSON lines: the settings that the card is prepared with say so.
 CAPTIONS = "/var/lib/picaption/said.jsonl"
-SETTINGS = f'json = "{CAPTIONS}"\n'
+SETTINGS = f'json = "{CAPTIONS}"\njson_every = 0\n'
 #: Seconds within which a machine has to caption at its first boot, which installs everything.
 FIRST_BOOT_SECONDS = 3600
 #: The same of later boots.

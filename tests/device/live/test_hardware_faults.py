@@ -132,6 +132,8 @@ def test_a_camera_with_corrupt_frames_that_goes_and_comes_back(live, tmp_path):
         f"http://anna:s3cret@127.0.0.1:{port}/",
         "--json",
         jsonl,
+        "--json-every",
+        0,
         "--quiet",
         "--stall",
         2,
@@ -183,7 +185,9 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
 
     def write(**values):
         text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
-        settings.write_text(f'source = "demo"\nbundle = "mine.tflite"\nquiet = true\n{text}')
+        settings.write_text(
+            f'source = "demo"\nbundle = "mine.tflite"\nquiet = true\njson_every = 0\n{text}'
+        )
 
     write(json="one.jsonl")
     process = live()
@@ -205,7 +209,7 @@ def test_sighup_takes_new_settings_and_refuses_bad_ones(live, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert "picaption.toml:5: no setting is called 'prot'" in err
+    assert "picaption.toml:6: no setting is called 'prot'" in err
     assert "the settings stay as they were" in err
     assert "mine.tflite" in err and "the bundle stays as it was" in err
     assert "no/such/folder/***" in err and "json stays as it was" in err
@@ -217,7 +221,8 @@ def test_sigterm_in_the_middle_of_writing_leaves_complete_files(live, tmp_path):
         jsonl = tmp_path / f"{pause}.jsonl"
         video = tmp_path / f"{pause}.avi"
         process = live(
-            "--source", "demo", "--size", "320x240", "--json", jsonl, "--video", video, "--quiet"
+            *("--source", "demo", "--size", "320x240", "--json", jsonl, "--json-every", 0),
+            *("--video", video, "--quiet"),
         )
         wait_for_lines(jsonl, 3)
         time.sleep(pause)
@@ -231,7 +236,8 @@ def test_sigterm_in_the_middle_of_writing_leaves_complete_files(live, tmp_path):
 def test_killed_at_once_the_lines_are_complete_and_the_next_run_goes_on_behind_them(live, tmp_path):
     jsonl = tmp_path / "said.jsonl"
     for _ in range(2):
-        process = live("--source", "demo", "--size", "320x240", "--json", jsonl, "--quiet")
+        arguments = ("--source", "demo", "--size", "320x240", "--json-every", 0, "--quiet")
+        process = live(*arguments, "--json", jsonl)
         before = len(lines_of(jsonl))
         wait_for_lines(jsonl, before + 4)
         process.kill()
@@ -246,6 +252,7 @@ def test_all_outputs_at_once_from_one_file(live, tmp_path):
 source = "demo"
 size = "320x240"
 json = "said.jsonl"
+json_every = 0
 json_megabytes = 0.02
 video = "said.avi"
 web = true

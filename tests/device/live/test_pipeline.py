@@ -3,10 +3,12 @@
 import json
 import shutil
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import jsonschema
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from picaption.device.sources.source import NoFrameYet, SourceStatus
 from tests.device.fakes.standins import Counter, recognition, recognized
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text())
-DEMO = Config(source="demo", size="64x48", quiet=True, threads=1)
+DEMO = Config(source="demo", size="64x48", quiet=True, threads=1, json_every=0.0)
 
 
 @pytest.fixture
@@ -254,3 +256,50 @@ def test_pictures_are_scenes_and_videos_have_their_own_time(opened, tmp_path):
     ]
     assert [line["frame"] for line in recognitions] == list(range(0, 20, 2))
     assert recognitions[0]["file"] == str(film)
+
+
+class Slowed:
+    """A recognizer that takes its time, and the more the later the frame."""
+
+    def __init__(self, recognizer, seconds):
+        self._recognizer = recognizer
+        self._seconds = seconds
+
+    def __getattr__(self, name):
+        return getattr(self._recognizer, name)
+
+    def encode_prepared(self, prepared, stopwatch):
+        time.sleep(self._seconds)
+        self._seconds *= 1.1
+        return self._recognizer.encode_prepared(prepared, stopwatch)
+
+
+def test_a_film_gives_the_same_lines_on_a_slow_computer(opened, tmp_path, photos):
+    film = tmp_path / "film.avi"
+    sink = Video(film, rate=5)
+    rows = [cv2.resize(photos[name], (160, 120)) for name in ("cat", "coffee")]
+    for index in range(24):
+        share = max(0.0, min(1.0, (index - 8) / 6))  # One photograph becomes the other.
+        image = (share * rows[1] + (1 - share) * rows[0]).astype(np.uint8)
+        sink.write(recognized(image=image))
+    sink.close()
+    results = []
+    for name, pause in (("fast", 0.0), ("slow", 0.01)):
+        lines = tmp_path / f"{name}.jsonl"
+        config = replace(
+            DEMO, source=str(film), json=str(lines), json_every=1.0, smoothing=1.0, max_fps=4.0
+        )
+        config = replace(config, caption_every=1.0)
+        recognizer = Slowed(Recognizer(default_bundle(), 1), pause)
+        run(opened(config, open_recognizer=lambda config, recognizer=recognizer: recognizer))
+        results.append([json.loads(line) for line in lines.read_text().splitlines()])
+        for line in results[-1]:
+            jsonschema.validate(line, SCHEMA)
+            del line["captured_at"], line["timings_ms"]
+    assert results[0] == results[1]
+    seconds = [line["seconds"] for line in results[0]]
+    # 4.8 s at one a second at least, and at most the 20 frames that max_fps leaves.
+    assert seconds == sorted(set(seconds)) and 5 <= len(seconds) <= 20
+    assert max(late - early for early, late in zip(seconds, seconds[1:])) <= 1.2 + 1e-9
+    assert all("certain" in score for line in results[0] for score in line["classes"])
+    assert {line["threshold"] for line in results[0]} == {results[0][0]["threshold"]}

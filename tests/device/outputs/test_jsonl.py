@@ -7,9 +7,12 @@ import signal
 
 import pytest
 
+from picaption.device.bundle.metadata import Metadata
+from picaption.device.config.settings import Config
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs.jsonl import JsonLines, OnChange, StandardOutput
-from tests.device.fakes.standins import Collector, recognition, recognized
+from picaption.device.outputs.jsonl import JsonLines, OnChange, StandardOutput, open_output
+from picaption.device.outputs.sink import OutputContext, RecognizedFrame
+from tests.device.fakes.standins import FRAME, Collector, recognition, recognized
 
 
 def test_each_json_line_is_written_at_once_behind_those_of_an_earlier_run(tmp_path):
@@ -119,6 +122,32 @@ def test_a_file_of_another_kind_is_not_added_to(tmp_path, data):
     with pytest.raises(PicaptionError, match="something else than JSON lines"):
         JsonLines(tmp_path / "cat.png")
     assert (tmp_path / "cat.png").read_bytes() == data
+
+
+def test_of_a_file_time_is_its_own():
+    sink = Collector()
+    output = OnChange(sink, 10, lambda: 0.0)
+    for seconds in (0.0, 5.0, 9.9, 10.0, 19.9, 20.0):
+        output.write(RecognizedFrame(FRAME, recognition(frame=int(seconds)), seconds))
+    assert [said.frame for _, said in sink.got] == [0, 10, 20]
+
+
+def test_a_line_tells_when_a_class_becomes_certain_that_is_not_among_the_three_best():
+    sink = Collector()
+    output = OnChange(sink, 10, lambda: 0.0)
+    for names in (("cat",), ("cat",), ("cat", "fourth"), ("cat",)):
+        output.write(recognized(certain_names=names))
+    assert [said.certain_names for _, said in sink.got] == [("cat",), ("cat", "fourth"), ("cat",)]
+
+
+def test_by_default_there_are_lines_on_change_and_the_files_are_bounded(tmp_path):
+    config = Config(json=str(tmp_path / "said.jsonl"))
+    assert (config.json_every, config.json_megabytes, config.json_files) == (10, 100, 3)
+    output = open_output(config, OutputContext(None, Metadata("kitchen")))
+    for _ in range(5):
+        output.write(recognized())
+    output.close()
+    assert (tmp_path / "said.jsonl").read_text().count("\n") == 1
 
 
 def test_lines_on_change_and_now_and_then():
