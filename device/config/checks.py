@@ -12,6 +12,7 @@ import click
 
 from ..addresses import STREAM_SCHEMES, check_address, scheme_of
 from ..errors import PicaptionError
+from .hours import parse_hours
 from .settings import Config, Event
 
 #: The entries of an event in the file, and their types there.
@@ -21,11 +22,14 @@ EVENT_TYPES = {
     "caption": bool,
     "run": list,
     "post": str,
+    "image": bool,
+    "save": bool,
     "every": float,
+    "quiet_hours": str,
 }
 
 #: What is filled into the arguments of an event's program.
-PLACEHOLDERS = ("caption", "confidence", "class", "word", "score", "time")
+PLACEHOLDERS = ("caption", "confidence", "class", "word", "score", "time", "picture")
 
 _MIN_TOKEN_LENGTH = 16
 #: A source expression of Content-Security-Policy for a scheme, a host and a port.
@@ -125,6 +129,12 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
         shown = repr(topic[:_SHOWN_CHARACTERS])
         need(not fault, name, f"{name} = {shown}: no topic that can be published to: {fault}")
     need(bool(config.mqtt_topic), "mqtt_topic", "mqtt_topic: it is not empty")
+    need(
+        bool(config.snapshots) or not any(event.save for event in config.event),
+        "event",
+        "event: save = true needs a folder: set snapshots",
+    )
+    _check_hours(config.quiet_hours, f"{origins['quiet_hours']}: quiet_hours")
 
 
 def make_event(table: Any, origin: str) -> Event:
@@ -158,7 +168,10 @@ def make_event(table: Any, origin: str) -> Event:
     event = Event(**values)
     triggers = [bool(event.word), bool(event.class_), event.caption]
     need(sum(triggers) == 1, "give one of word, class and caption = true")
-    need(bool(event.run) != bool(event.post), "give run or post")
+    need(bool(event.run or event.post or event.save), "give run, post or save = true")
+    need(not (event.run and event.post), "give run or post, not both; write two events")
+    need(not event.image or bool(event.post), "image = true is for post; run has {picture}")
+    _check_hours(event.quiet_hours, f"{origin}: event: quiet_hours")
     for argument in event.run[1:]:
         for name in re.findall(r"\{([a-z_]+)\}", argument):
             advice = suggestion(name, PLACEHOLDERS)
@@ -211,6 +224,14 @@ def _topic_fault(topic: str) -> str:
     if len(topic.encode()) > _MAX_TOPIC_BYTES:
         return f"it is longer than {_MAX_TOPIC_BYTES} bytes"
     return ""
+
+
+def _check_hours(text: str, origin: str) -> None:
+    """Raise PicaptionError, which begins with `origin`, for a text that is no hours."""
+    try:
+        parse_hours(text)
+    except PicaptionError as error:
+        raise PicaptionError(f"{origin}: {error}") from None
 
 
 def _check_address(address: str, origin: str) -> None:

@@ -32,16 +32,20 @@ class FrameSize(click.ParamType):
 class Event:
     """Something to do when a word, a class or a new caption appears.
 
-    Exactly one of word, class_ and caption is set, and one of run and post.
+    Exactly one of word, class_ and caption is set, and at least one of run, post and save, but not
+    both run and post.
 
     Attributes:
         word: A word of the caption.
         class_: A class that is certain (`class` in the file).
         caption: Any new caption.
-        run: A program and its arguments; {caption}, {confidence}, {class}, {word}, {score} and
-            {time} are filled in.
+        run: A program and its arguments; {caption}, {confidence}, {class}, {word}, {score},
+            {time} and {picture}, the path of a JPEG, are filled in.
         post: An http(s) address that is sent the recognition as JSON.
+        image: Whether it is sent the picture too, as multipart/form-data.
+        save: Whether a snapshot is saved.
         every: The least seconds between two of these events.
+        quiet_hours: When it does not happen, such as 22:00-07:00; never; "": as the setting says.
     """
 
     word: str = ""
@@ -49,7 +53,10 @@ class Event:
     caption: bool = False
     run: tuple[str, ...] = ()
     post: str = ""
+    image: bool = False
+    save: bool = False
     every: float = 10.0
+    quiet_hours: str = ""
 
 
 def _setting(
@@ -158,7 +165,7 @@ class Config:
     quiet: bool = _setting(False, "Show nothing but errors.")
     json: str = _setting("", "Write JSON lines to FILE; - is standard output.", metavar="FILE")
     json_every: float = _setting(
-        0.0,
+        10.0,
         "Write a line when something changes, and else every S seconds; 0: for every frame.",
         click.FloatRange(0),
         "S",
@@ -238,6 +245,21 @@ class Config:
         '\'word = "cat", run = ["notify-send", "{caption}"]\'; may be given again.',
         metavar="TABLE",
     )
+    quiet_hours: str = _setting(
+        "", "When no event happens, such as 22:00-07:00.", metavar="HH:MM-HH:MM"
+    )
+    snapshots: str = _setting(
+        "", "The folder for the snapshots of events with save = true.", metavar="FOLDER"
+    )
+    snapshots_days: float = _setting(
+        30.0, "Remove snapshots after so many days; 0: never.", click.FloatRange(0, 36500), "N"
+    )
+    snapshots_megabytes: float = _setting(
+        1000.0,
+        "Remove the oldest snapshots once they take more; 0: never.",
+        click.FloatRange(0),
+        "MB",
+    )
 
     log_level: str = _setting(
         "warning",
@@ -270,12 +292,12 @@ GROUPS = {
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
         *("mqtt_watch", "mqtt_images", "mqtt_commands", "mqtt_area"),
-        "event",
+        *("event", "quiet_hours", "snapshots", "snapshots_days", "snapshots_megabytes"),
     ),
 }
 
 #: The settings that are paths of files.
-PATHS = ("bundle", "bundles", "json", "video", "mqtt_ca")
+PATHS = ("bundle", "bundles", "json", "video", "mqtt_ca", "snapshots")
 
 
 def expand_home(config: Config) -> Config:

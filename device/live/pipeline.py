@@ -16,6 +16,7 @@ from ..config.settings import Config, expand_home
 from ..errors import CameraError, PicaptionError
 from ..log import one_line
 from ..outputs.control import LoopControl
+from ..outputs.events.output import missing_subject
 from ..outputs.outputs import OUTPUTS, OutputModule
 from ..outputs.sink import OutputContext, Sink
 from ..recognition.recognizer import Recognizer, open_recognizer
@@ -221,6 +222,11 @@ class Pipeline:
         except (PicaptionError, OSError) as error:
             return self._revert(config, RECOGNIZER_SETTINGS, "the bundle", error)
         self._report_bundle(config)
+        state = self.control.state
+        for event in config.event:
+            fault = missing_subject(event, state.labels, state.words)
+            if fault:
+                logger.warning("event: it never happens: the bundle %s has %s", state.bundle, fault)
         return config
 
     def _report_bundle(self, config: Config) -> None:

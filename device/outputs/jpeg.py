@@ -1,8 +1,8 @@
-"""The picture that goes to the broker: one now and then, and never a large one."""
+"""The picture that goes to other programs: never a large one."""
 
 import numpy as np
 
-from ...images import encode_image, shrink_to_fit
+from ..images import encode_image, shrink_to_fit
 
 #: Pixels of its longer side at most.
 MAX_SIDE = 1280

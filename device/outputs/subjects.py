@@ -66,7 +66,7 @@ def missing_word(text: str, words: Mapping[str, int] | None) -> str:
         return ""
     for word in text.lower().split():
         if word not in words:
-            return f"no word {word!r} in its captions{suggestion(word, words)}"
+            return f"no word {word!r} for captions{suggestion(word, words)}"
     return ""
 
 

@@ -1,12 +1,15 @@
 """Opens the events, if the bundle has what they wait for."""
 
-from ...config.checks import suggestion
+from collections.abc import Mapping, Sequence
+
 from ...config.settings import Config, Event
 from ...errors import PicaptionError
 from ..sink import OutputContext, Sink
+from ..subjects import missing_class, missing_word
 from .runner import EventRunner
+from .snapshots import SnapshotFolder
 
-SETTINGS = ("event",)
+SETTINGS = ("event", "quiet_hours", "snapshots", "snapshots_days", "snapshots_megabytes")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
@@ -14,23 +17,37 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
     if not config.event:
         return None
     for event in config.event:
-        _check_subject(event, context)
-    return EventRunner(config.event, context.bundle.label_threshold)
-
-
-def _check_subject(event: Event, context: OutputContext) -> None:
-    """Raise PicaptionError if the bundle has not what an event waits for: it would never come."""
-    if context.labels is not None and event.class_ and event.class_ not in context.labels:
-        advice = suggestion(event.class_, context.labels)
-        raise PicaptionError(
-            f"event: the bundle {context.bundle.name} has no class {event.class_!r}{advice}; "
-            "picaption inspect lists its classes"
-        )
-    if context.words is None or not event.word:
-        return
-    for word in event.word.lower().split():
-        if word not in context.words:
+        fault = missing_subject(event, context.labels, context.words)
+        if fault:
             raise PicaptionError(
-                f"event: no caption of the bundle {context.bundle.name} has the word {word!r}"
-                f"{suggestion(word, context.words)}; class = ... waits for a class"
+                f"event: the bundle {context.bundle.name} has {fault}; picaption inspect lists "
+                "its classes and words"
             )
+    snapshots = None
+    if any(event.save for event in config.event):
+        snapshots = SnapshotFolder(
+            config.snapshots, config.snapshots_days, config.snapshots_megabytes
+        )
+    return EventRunner(
+        config.event,
+        context.bundle.label_threshold,
+        quiet_hours=config.quiet_hours,
+        snapshots=snapshots,
+    )
+
+
+def missing_subject(
+    event: Event, labels: Sequence[str] | None, words: Mapping[str, int] | None
+) -> str:
+    """Return why what an event waits for would never come, "" if it may.
+
+    Args:
+        event: The event.
+        labels: The classes of the bundle; None: not known.
+        words: The words that captions may have; None: not known.
+    """
+    if event.class_:
+        return missing_class(event.class_, labels)
+    if event.word:
+        return missing_word(event.word, words)
+    return ""

@@ -32,6 +32,7 @@ class ProgramRunner:
     def __init__(self, timeout: float = TIMEOUT_SECONDS) -> None:
         self._timeout = timeout
         self._deadlines: dict[subprocess.Popen[bytes], float] = {}
+        self._files: dict[subprocess.Popen[bytes], str] = {}
         self._broken: set[str] = set()
 
     @property
@@ -39,16 +40,25 @@ class ProgramRunner:
         """The programs that have not ended, as far as `reap` knows."""
         return tuple(self._deadlines)
 
-    def run(self, arguments: Sequence[str]) -> None:
+    def has_room(self, program: str) -> bool:
+        """Return whether one more may run; if not, that is logged."""
+        if len(self._deadlines) < MAX_PROGRAMS:
+            return True
+        logger.warning("event: %s is not run: %d programs are running still", program, MAX_PROGRAMS)
+        return False
+
+    def run(self, arguments: Sequence[str], file: str = "") -> None:
         """Start a program with its arguments; without a shell, input or output.
 
         Trouble is logged: that too many are running, or, once, that it cannot be run.
+
+        Args:
+            arguments: The program and its arguments.
+            file: A file that is removed once the program has ended, or if it cannot be run.
         """
         program = arguments[0]
-        if len(self._deadlines) >= MAX_PROGRAMS:
-            logger.warning(
-                "event: %s is not run: %d programs are running still", program, MAX_PROGRAMS
-            )
+        if not self.has_room(program):
+            _remove(file)
             return
         try:
             # A session of its own: ctrl-C is not for it, and what it starts can be ended with it.
@@ -63,8 +73,10 @@ class ProgramRunner:
             if program not in self._broken:
                 logger.warning("event: %s cannot be run: %s", program, error)
             self._broken.add(program)
+            _remove(file)
             return
         release_process(process.pid)
+        self._files[process] = file
         self._deadlines[process] = time.monotonic() + self._timeout
 
     def reap(self) -> None:
@@ -72,6 +84,7 @@ class ProgramRunner:
         for process, deadline in list(self._deadlines.items()):
             if process.poll() is not None:
                 del self._deadlines[process]
+                _remove(self._files.pop(process))
             elif time.monotonic() > deadline:
                 logger.warning(
                     "event: %s is ended: it has run for %g seconds",
@@ -90,7 +103,15 @@ class ProgramRunner:
         for process in self._deadlines:
             _kill(process)
             process.wait()
+            _remove(self._files.pop(process))
         self._deadlines = {}
+
+
+def _remove(file: str) -> None:
+    """Remove a file, if there is one."""
+    if file:
+        with contextlib.suppress(OSError):
+            os.unlink(file)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,6 @@
-"""Events: a program runs, or an address gets the recognition, when something appears.
+"""Events: a program runs, an address gets the recognition, or a snapshot is saved.
 
-That something is a word of the caption, a certain class, or another caption.
+That is when something appears: a word of the caption, a certain class, or another caption.
 """
 
 import logging
@@ -13,10 +13,15 @@ from datetime import datetime
 from typing import Any
 
 from ...config.checks import PLACEHOLDERS
+from ...config.hours import parse_hours
 from ...config.settings import Event
 from ...recognition.result import Recognition
+from ..jpeg import encode_jpeg
 from ..sink import RecognizedFrame
+from ..subjects import has_class, has_words
+from .images import TemporaryImages
 from .programs import ProgramRunner
+from .snapshots import SnapshotFolder
 from .webhooks import WebhookPoster
 
 logger = logging.getLogger(__name__)
@@ -25,10 +30,16 @@ _FIELD = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 
 
 class _Watch:
-    """An event, whether what it names was there in the last frame, and when it may happen again."""
+    """An event, whether what it names was there in the last frame, and when it may happen again.
 
-    def __init__(self, event: Event) -> None:
+    Args:
+        event: The event.
+        quiet_hours: When no event happens that has no hours of its own.
+    """
+
+    def __init__(self, event: Event, quiet_hours: str = "") -> None:
         self.event = event
+        self._hours = parse_hours(event.quiet_hours or quiet_hours)
         self._before: bool | str = False
         self._due = -math.inf
 
@@ -37,10 +48,16 @@ class _Watch:
         subject = _subject(self.event, recognition, threshold)
         appeared = bool(subject) and subject != self._before
         self._before = subject
-        if not appeared or now < self._due:
+        if not appeared or now < self._due or self._is_quiet(recognition):
             return False
         self._due = now + self.event.every
         return True
+
+    def _is_quiet(self, recognition: Recognition) -> bool:
+        """Return whether a frame was captured in the quiet hours, by this computer's clock."""
+        if self._hours is None:
+            return False
+        return self._hours.contains(datetime.fromtimestamp(recognition.captured_at).time())
 
 
 class EventRunner:
@@ -54,6 +71,8 @@ class EventRunner:
         threshold: The bundle's `label_threshold`.
         programs: Runs the programs; it is closed with this sink.
         clock: Returns seconds that never go back.
+        quiet_hours: When no event happens that has no hours of its own, such as 22:00-07:00.
+        snapshots: Where snapshots are saved; it is closed with this sink.
 
     Raises:
         PicaptionError: An address is none.
@@ -65,6 +84,8 @@ class EventRunner:
         threshold: float,
         programs: ProgramRunner | None = None,
         clock: Callable[[], float] = time.monotonic,
+        quiet_hours: str = "",
+        snapshots: SnapshotFolder | None = None,
     ) -> None:
         for event in events:
             if event.run and not shutil.which(event.run[0]):
@@ -74,9 +95,11 @@ class EventRunner:
                 )
         addresses = [event.post for event in events if event.post]
         self._poster = WebhookPoster(addresses) if addresses else None
-        self._watches = [_Watch(event) for event in events]
+        self._watches = [_Watch(event, quiet_hours) for event in events]
         self._threshold = threshold
         self._programs = programs or ProgramRunner()
+        self._images = TemporaryImages()
+        self._snapshots = snapshots
         self._clock = clock
 
     def write(self, recognized: RecognizedFrame) -> None:
@@ -89,24 +112,43 @@ class EventRunner:
 
     def _do(self, event: Event, recognized: RecognizedFrame) -> None:
         if event.run:
+            self._run(event, recognized)
+        elif event.post and self._poster:
+            jpeg = encode_jpeg(recognized.image) if event.image else None
+            self._poster.put(event.post, recognized.json() | {"event": _to_json(event)}, jpeg)
+        if event.save and self._snapshots:
+            name = event.class_ or event.word or "caption"
+            self._snapshots.save(recognized, name, _to_json(event))
+
+    def _run(self, event: Event, recognized: RecognizedFrame) -> None:
+        if not any("{picture}" in argument for argument in event.run[1:]):
             self._programs.run(arguments(event, recognized.recognition))
-        elif self._poster:
-            self._poster.put(event.post, recognized.json() | {"event": _to_json(event)})
+        elif self._programs.has_room(event.run[0]):
+            path = self._images.write(recognized.image)
+            self._programs.run(arguments(event, recognized.recognition, path), path)
 
     def close(self) -> None:
         """Give what is under way a moment, then end it."""
         self._programs.close()
+        self._images.close()
         if self._poster:
             self._poster.close()
+        if self._snapshots:
+            self._snapshots.close()
 
 
-def arguments(event: Event, recognition: Recognition) -> list[str]:
+def arguments(event: Event, recognition: Recognition, path: str = "") -> list[str]:
     """Return the event's program and arguments, with the fields in the arguments filled in.
 
-    These are {caption}, {confidence}, {class}, {word}, {score} and {time}. The confidence is the
-    caption's, "" where it has none. The class is the event's, otherwise the best certain one, and
-    the score is that class'. The program itself stays as it is: what a camera shows does not choose
-    it.
+    These are {caption}, {confidence}, {class}, {word}, {score}, {time} and {picture}. The
+    confidence is the caption's, "" where it has none. The class is the event's, otherwise the best
+    certain one, and the score is that class'. The program itself stays as it is: what a camera
+    shows does not choose it.
+
+    Args:
+        event: The event.
+        recognition: What was recognised.
+        path: The picture's.
     """
     scores = {label.name: label.score for label in recognition.classes}
     best = "" if recognition.unsure else next(iter(scores), "")
@@ -121,6 +163,7 @@ def arguments(event: Event, recognition: Recognition) -> list[str]:
         "word": event.word,
         "score": f"{scores[name]:.2f}" if name in scores else "",
         "time": captured_at.isoformat(timespec="seconds"),
+        "picture": path,
     }
 
     def fill(argument: str) -> str:
@@ -140,16 +183,13 @@ def _subject(event: Event, recognition: Recognition, threshold: float) -> bool |
     if not recognition.caption:
         return False
     if event.word:
-        return f" {event.word} ".lower() in f" {' '.join(recognition.caption.words)} ".lower()
+        return has_words(event.word, recognition)
     return recognition.caption.text
 
 
 def _is_certain(name: str, recognition: Recognition, threshold: float) -> bool:
-    if recognition.certain:
-        return any(
-            label.name == name and is_certain
-            for label, is_certain in zip(recognition.classes, recognition.certain)
-        )
+    if recognition.certain or recognition.certain_names:
+        return has_class(name, recognition)
     return not recognition.unsure and any(
         label.name == name and (rank == 0 or label.score >= threshold)
         for rank, label in enumerate(recognition.classes)

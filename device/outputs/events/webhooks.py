@@ -1,17 +1,18 @@
-"""JSON, posted to HTTP servers that nothing waits for."""
+"""JSON, and pictures with it, posted to HTTP servers that nothing waits for."""
 
 import contextlib
 import json
 import logging
 import queue
 import re
+import secrets
 import socket
 import threading
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...errors import PicaptionError
@@ -48,6 +49,33 @@ class _Target:
         return connection_class(self.host, timeout=ANSWER_SECONDS)
 
 
+class _Post(NamedTuple):
+    """What is to be sent, and where."""
+
+    address: str
+    value: Any
+    jpeg: bytes | None
+
+    def body(self) -> tuple[bytes, str]:
+        """Return the body, and its content type."""
+        record = json.dumps(self.value).encode()
+        if self.jpeg is None:
+            return record, "application/json"
+        boundary = secrets.token_hex(16)
+        parts = []
+        for name, content_type, data in (
+            ('"recognition"', "application/json", record),
+            ('"picture"; filename="picture.jpg"', "image/jpeg", self.jpeg),
+        ):
+            head = (
+                f"--{boundary}\r\nContent-Disposition: form-data; name={name}\r\n"
+                f"Content-Type: {content_type}\r\n\r\n"
+            )
+            parts += [head.encode(), data, b"\r\n"]
+        parts.append(f"--{boundary}--\r\n".encode())
+        return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+
+
 class WebhookPoster:
     """A thread that sends one post after the other; redirections are not followed.
 
@@ -60,7 +88,7 @@ class WebhookPoster:
 
     def __init__(self, addresses: Iterable[str]) -> None:
         self._targets = {address: _parse_address(address) for address in addresses}
-        self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[_Post | None] = queue.Queue(MAX_WAITING)
         self._connection: HTTPConnection | None = None
         self._closed = False
         self._failing: set[str] = set()
@@ -72,9 +100,16 @@ class WebhookPoster:
         """How many posts wait to be sent."""
         return self._queue.qsize()
 
-    def put(self, address: str, value: Any) -> None:
-        """Send `value` as JSON, without waiting; if too many posts wait, the oldest is dropped."""
-        self._put((address, value))
+    def put(self, address: str, value: Any, jpeg: bytes | None = None) -> None:
+        """Send `value` as JSON, without waiting; if too many posts wait, the oldest is dropped.
+
+        Args:
+            address: Where to.
+            value: What JSON has a form for.
+            jpeg: A picture that goes with it: both are parts of a multipart/form-data then, called
+                "recognition" and "picture".
+        """
+        self._put(_Post(address, value, jpeg))
 
     def close(self) -> None:
         """Send what waits; after a moment drop it, and hang up on a server that does not answer."""
@@ -86,33 +121,33 @@ class WebhookPoster:
             self._connection.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
         self._thread.join(HANG_UP_SECONDS)
 
-    def _put(self, post: tuple[str, Any] | None) -> None:
+    def _put(self, post: _Post | None) -> None:
         if self._queue.full():
             with contextlib.suppress(queue.Empty):  # The thread was faster.
                 dropped = self._queue.get_nowait()
                 if dropped:
                     logger.warning(
                         "event: %s is too slow: a post to it is let go",
-                        self._targets[dropped[0]].host,
+                        self._targets[dropped.address].host,
                     )
         self._queue.put_nowait(post)  # There is room: nobody else puts.
 
     def _run(self) -> None:
         while (post := self._queue.get()) and not self._closed:
-            address, value = post
-            target = self._targets[address]
+            target = self._targets[post.address]
             try:
-                self._post(target, json.dumps(value).encode())
+                self._post(target, *post.body())
                 self._failing.discard(target.host)
             except (OSError, ValueError, HTTPException) as error:
                 if target.host not in self._failing and not self._closed:
                     logger.warning("event: no post to %s: %s", target.host, error)
                 self._failing.add(target.host)
 
-    def _post(self, target: _Target, body: bytes) -> None:
+    def _post(self, target: _Target, body: bytes, content_type: str) -> None:
         self._connection = target.connect()
         try:
-            self._connection.request("POST", target.path, body, target.headers)
+            headers = target.headers | {"Content-Type": content_type}
+            self._connection.request("POST", target.path, body, headers)
             response = self._connection.getresponse()
             if not 200 <= response.status < 300:
                 raise HTTPException(f"it answers {response.status}")
@@ -132,7 +167,7 @@ def _parse_address(address: str) -> _Target:
             "event: post: it is an http:// or https:// address, "
             "in which a space, say, is written as %20"
         )
-    headers = {"Content-Type": "application/json", "User-Agent": "picaption"}
+    headers = {"User-Agent": "picaption"}
     if parts.username:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = "Basic " + b64encode(login.encode()).decode()

@@ -10,10 +10,10 @@ from ... import board
 from ...config.settings import Config
 from ...sources.source import SourceStatus
 from ..control import LoopControl, LoopState
+from ..jpeg import encode_jpeg
 from .connection import Connection, Message
 from .homeassistant import Offered, discovery
 from .intake import FrameNews, Headline, Intake
-from .jpeg import encode_jpeg
 from .orders import Orders
 from .versions import BundleFile, program_version
 

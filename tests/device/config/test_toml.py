@@ -116,7 +116,15 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
             'quiet = true\n[[event]]\nrun = ["true"]',
             r"picaption.toml:2: event: give one of word, class and caption = true",
         ),
-        ('[[event]]\nword = "cat"', "picaption.toml:1: event: give run or post"),
+        ('[[event]]\nword = "cat"', "picaption.toml:1: event: give run, post or save"),
+        ('[[event]]\nword = "a"\npost = "http://a"\nrun = ["b"]', "not both; write two events"),
+        ('[[event]]\nword = "a"\nrun = ["b"]\nimage = true', "image = true is for post"),
+        ('quiet = true\n[[event]]\nword = "a"\nsave = true', "toml:2: event: .* set snapshots"),
+        ('quiet_hours = "10pm"', "picaption.toml:1: quiet_hours: '10pm' is no time of the day"),
+        (
+            '[[event]]\nword = "a"\nrun = ["b"]\nquiet_hours = "22-7"',
+            "picaption.toml:1: event: quiet_hours: '22-7' is no time of the day",
+        ),
         (
             '[[event]]\nword = "cat"\nrun = "ls"',
             "picaption.toml:1: event: run = 'ls' is not a list of texts",

@@ -96,7 +96,10 @@ class Broker:
 
 
 class PostServer(ThreadingHTTPServer):
-    """Collects what is posted: (path, headers, JSON); answers `status`, once `answer` is set."""
+    """Collects what is posted: (path, headers, JSON or bytes).
+
+    It answers `status`, once `answer` is set.
+    """
 
     daemon_threads = True
 
@@ -119,7 +122,8 @@ class PostServer(ThreadingHTTPServer):
 class _PostHandler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.posts.append((self.path, self.headers, json.loads(body)))
+        is_json = self.headers["Content-Type"] == "application/json"
+        self.server.posts.append((self.path, self.headers, json.loads(body) if is_json else body))
         self.server.answer.wait(20)
         self.send_response(self.server.status)
         for header in self.server.headers.items():

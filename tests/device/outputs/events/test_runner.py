@@ -1,15 +1,20 @@
 """What appears, and that a program runs or an address gets the recognition then."""
 
+import email
+import email.policy
 import json
 import os
 import sys
+import tempfile
 import time
+from datetime import datetime
 
 import pytest
 
 from picaption.device.bundle.metadata import Metadata
 from picaption.device.config.settings import Config, Event
 from picaption.device.errors import PicaptionError
+from picaption.device.images import read_image
 from picaption.device.outputs.events.output import open_output
 from picaption.device.outputs.events.programs import ProgramRunner
 from picaption.device.outputs.events.runner import EventRunner, arguments
@@ -31,8 +36,11 @@ class Programs:
     def __init__(self):
         self.arguments = []
 
-    def run(self, arguments):
+    def run(self, arguments, file=""):
         self.arguments.append(arguments[1:])
+
+    def has_room(self, program):
+        return True
 
     def reap(self):
         pass
@@ -199,8 +207,8 @@ def test_a_program_that_is_not_there_is_logged(caplog):
     "event, message",
     [
         (Event(class_="persn", run=("true",)), "no class 'persn'; did you mean person[?]"),
-        (Event(word="Catz", run=("true",)), "no caption .* has the word 'catz'; did you mean cat"),
-        (Event(word="big dog", run=("true",)), "no caption .* has the word 'dog'"),
+        (Event(word="Catz", run=("true",)), "no word 'catz' for captions; did you mean cat"),
+        (Event(word="big dog", run=("true",)), "has no word 'dog' for captions"),
     ],
 )
 def test_what_the_bundle_does_not_know_never_comes(event, message):
@@ -260,6 +268,121 @@ def test_close_gives_programs_a_moment_only(tmp_path):
     began = time.monotonic()
     sink.close()
     assert time.monotonic() - began < 2 and [process.returncode for process in processes] == [-9, 0]
+
+
+# --- pictures
+
+
+COPY = "import shutil, sys, time; shutil.copy(sys.argv[1], sys.argv[2]); time.sleep(0.3)"
+
+
+def test_a_program_gets_a_picture_that_lives_as_long_as_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    copy = tmp_path / "copy.jpg"
+    event = Event(word="cat", run=(sys.executable, "-c", COPY, "{picture}", str(copy)))
+    sink = EventRunner((event,), 0.5)
+    sink.write(recognized("a cat"))
+    (folder,) = tmp_path.glob("picaption-*")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert wait_for(lambda: copy.exists() and list(folder.iterdir()))
+    assert wait_for(lambda: copy.stat().st_size == next(folder.iterdir()).stat().st_size)
+    assert read_image(copy).shape == FRAME.shape
+
+    def ended():
+        sink.write(recognized("a cat"))
+        return not list(folder.iterdir())
+
+    assert wait_for(ended)
+    sink.close()
+    assert not list(tmp_path.glob("picaption-*"))
+
+
+def test_no_picture_is_left_of_programs_that_cannot_run_or_must_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    events = [Event(word="cat", run=("/nosuchprogram", "{picture}"))]
+    events += [Event(word="cat", run=("sleep", "100", "{picture}"))] * 5
+    sink = EventRunner(events, 0.5)
+    sink.write(recognized("a cat"))
+    (folder,) = tmp_path.glob("picaption-*")
+    assert len(list(folder.iterdir())) == 4
+    sink.close()
+    assert not list(tmp_path.glob("picaption-*"))
+
+
+def test_a_full_disk_costs_the_picture_alone(tmp_path, monkeypatch, caplog, programs):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    sink = EventRunner((Event(word="cat", run=("true", "-{picture}-"), every=0),), 0.5, programs)
+    for text in ("a cat", "a dog", "a cat"):
+        sink.write(recognized(text))
+    sink.close()
+    assert programs.arguments == [["--"], ["--"]]
+    assert [text.partition("; ")[2] for text in caplog.messages] == [
+        "programs get no picture until there is room"
+    ]
+
+
+def test_a_post_has_the_picture_if_it_is_asked_for():
+    server = PostServer()
+    event = Event(word="cat", post=f"http://{server.host}/hook", image=True)
+    sink = EventRunner((event,), 0.5)
+    sink.write(recognized("a cat"))
+    sink.close()
+    server.close()
+    ((_, headers, body),) = server.posts
+    head = f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
+    parts = email.message_from_bytes(head + body, policy=email.policy.HTTP).get_payload()
+    names = [part.get_param("name", header="content-disposition") for part in parts]
+    assert names == ["recognition", "picture"]
+    assert [part.get_content_type() for part in parts] == ["application/json", "image/jpeg"]
+    assert json.loads(parts[0].get_payload(decode=True))["event"] == {"word": "cat"}
+    jpeg = parts[1].get_payload(decode=True)
+    assert jpeg.startswith(b"\xff\xd8\xff") and jpeg.endswith(b"\xff\xd9")
+
+
+# --- quiet hours, snapshots
+
+
+def at(hour, minute, text="a cat"):
+    """Return a frame that was captured at that time of a day, by this computer's clock."""
+    captured_at = datetime(2027, 3, 1, hour, minute).timestamp()
+    return recognized(text, captured_at=captured_at)
+
+
+def test_in_quiet_hours_nothing_happens_but_what_has_hours_of_its_own(programs):
+    trigger = {"caption": True, "every": 0}
+    events = (
+        Event(run=("true", "{caption}"), **trigger),
+        Event(run=("true", "never quiet"), quiet_hours="never", **trigger),
+        Event(run=("true", "noon"), quiet_hours="12:00-13:00", **trigger),
+    )
+    sink = EventRunner(events, 0.5, programs, quiet_hours="22:00-07:00")
+    happened = []
+    for hour, minute in ((21, 59), (22, 0), (6, 59), (7, 0), (12, 30)):
+        programs.arguments.clear()
+        sink.write(at(hour, minute, f"at {hour}"))
+        happened.append([words for (words,) in programs.arguments])
+    assert happened == [
+        ["at 21", "never quiet", "noon"],
+        ["never quiet", "noon"],
+        ["never quiet", "noon"],
+        ["at 7", "never quiet", "noon"],
+        ["at 12", "never quiet"],
+    ]
+
+
+def test_an_event_saves_a_snapshot_beside_what_else_it_does(tmp_path, programs):
+    event = Event(word="cat", run=("true", "ran"), save=True)
+    folder = tmp_path / "snapshots"
+    config = Config(event=(event,), snapshots=str(folder))
+    sink = open_output(config, OutputContext(None, Metadata("kitchen"), (), {"cat": 1}))
+    sink._programs = programs
+    sink.write(at(8, 30))
+    sink.close()
+    assert programs.arguments == [["ran"]]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "20270301-083000-000_cat.jpg",
+        "20270301-083000-000_cat.json",
+    ]
 
 
 # --- posts

@@ -3,8 +3,8 @@
 import numpy as np
 
 from picaption.device.outputs.control import LoopState
+from picaption.device.outputs.jpeg import MAX_BYTES, MAX_SIDE, encode_jpeg
 from picaption.device.outputs.mqtt.intake import Intake
-from picaption.device.outputs.mqtt.jpeg import MAX_BYTES, MAX_SIDE, encode_jpeg
 from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.outputs.subjects import Subject
 from tests.device.fakes.standins import FRAME, recognition, recognized, silent
