@@ -79,7 +79,7 @@ function step(offset) {
 /** Return what a picture of that time is called in the downloads. */
 function fileName(date) {
   const local = new Date(date - date.getTimezoneOffset() * 60_000);
-  return `picaption-${local.toISOString().slice(0, 19).replaceAll(":", "-")}.jpg`;
+  return `picaption-${local.toISOString().slice(0, 19).replaceAll(/[T:]/g, "-")}.jpg`;
 }
 
 $("newer").onclick = () => step(-1);

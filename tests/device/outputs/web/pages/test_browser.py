@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from picaption.device.images import read_image
+from picaption.device.outputs.overlay import annotate
 from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.recognition.result import Score
 from picaption.device.sources.source import SourceStatus
 from tests.device.fakes.browser import CHROMIUM, Browser
-from tests.device.fakes.standins import recognized, silent
+from tests.device.fakes.standins import recognition, recognized, silent
 from tests.device.fakes.web_client import TOKEN, port_of, until
 from tests.device.fakes.web_client import feeding as feeding_fast
 
@@ -250,6 +252,27 @@ def test_the_words_move_onto_the_picture_and_full_screen_has_them_there(serve, b
         browser.wait_for(f"!{inside}")
 
 
+def test_the_picture_is_saved_as_it_is_and_with_the_words_on_it(serve, browser, tmp_path):
+    page = serve(source_status=lambda: STATUS)
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+
+    def save():
+        browser.click("#snapshot")
+        until(lambda: list(tmp_path.glob("picaption-????-??-??-??-??-??.jpg")), 30)
+        (path,) = tmp_path.iterdir()
+        image = read_image(path)
+        path.unlink()
+        return image
+
+    with feeding(page):
+        open_live(browser, page)
+        plain = save()
+        assert plain.shape == FRAME.shape and np.abs(plain.astype(int) - FRAME).max() < 6
+        browser.click("#overlay")
+        browser.wait_for("overlay.ariaPressed == 'true'")
+        assert save().shape == annotate(FRAME, recognition()).shape == (360, 480, 3)
+
+
 def test_the_form_of_the_login_lets_in_who_types_the_token(serve, browser):
     page = serve(token=TOKEN)
     browser.open(page.address)
@@ -266,6 +289,18 @@ def test_the_form_of_the_login_lets_in_who_types_the_token(serve, browser):
     with feeding(page):
         wait_for_text(browser, "#state", "Live")
         assert browser.evaluate("location.pathname + location.search + document.cookie") == "/"
+
+
+def test_in_a_frame_the_token_stays_in_the_address_and_opens_all_of_it(serve, browser):
+    page = serve(token=TOKEN, frame_ancestors="http://homeassistant.local:8123")
+    with feeding(page):
+        browser.open(f"{page.address}?token={TOKEN}")
+        wait_for_text(browser, "#state", "Live")
+        browser.wait_for("document.getElementById('picture').naturalWidth")
+        assert browser.wait_for("document.querySelector('#history img').naturalWidth") == 192
+        browser.evaluate("document.querySelector('#history button').click()")
+        assert browser.wait_for("document.getElementById('scene-picture').naturalWidth") == 320
+        assert browser.evaluate("location.search") == f"?token={TOKEN}"
 
 
 def test_captions_are_read_aloud_once_they_stay_and_seldom(serve, browser):
