@@ -140,7 +140,8 @@ class Settings:
     # epoch passes through the images of `captions`, where labelled images have captions too.
     captions_per_image: int = 3
     captions_repeats: int = 1
-    # The captioner learns from the features of so many augmented views of each training image, too.
+    # Captioner and classifier learn from the features of so many augmented views of each training
+    # image, too.
     feature_views: int = 0
     epochs: int = 15
     patience: int = 3

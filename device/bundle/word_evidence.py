@@ -42,6 +42,18 @@ def compute_word_evidence(model: CaptionModel, context: np.ndarray) -> np.ndarra
     """
     assert model.vocabulary is not None
     histories = encode_prompts(model.vocabulary, model.metadata.prompts, model.metadata.order)
-    evidence = np.exp(model.next_word(histories, context))
+    return mean_evidence(model.next_word(histories, context))
+
+
+def mean_evidence(log_probabilities: np.ndarray) -> np.ndarray:
+    """Return the evidence of words by their log-probabilities after P prompts.
+
+    Args:
+        log_probabilities: float32 [..., P, V].
+
+    Returns:
+        float32 [..., V].
+    """
+    evidence = np.exp(log_probabilities)
     evidence /= np.float32(REFERENCE_PROBABILITY)
-    return np.log1p(evidence, out=evidence).mean(axis=0)
+    return np.log1p(evidence, out=evidence).mean(axis=-2)

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from picaption.device.bundle.word_evidence import compute_word_evidence
+from picaption.device.bundle.bundle import log_softmax
+from picaption.device.bundle.prompts import encode_prompts
+from picaption.device.bundle.word_evidence import mean_evidence
 from picaption.device.recognition.classifier import fit_calibrated, probabilities
 
 from ..data.dataset import Split
@@ -20,11 +22,15 @@ from .training_run import TrainingRun
 #: float32 [N, C].
 ClassifierData = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 
+#: Images whose word evidence is computed at once.
+EVIDENCE_BATCH = 32
+
 
 def train_classifier(run: TrainingRun) -> None:
     """Fit the classifier and leave it in the run's folder, unless it is there.
 
-    It is calibrated on dev images, where there are some, else on images held out in turn.
+    It is calibrated on dev images, where there are some, else on images held out in turn. With dev
+    images it learns from the views of the training images, too.
     """
     path = run.folder / "classifier.npz"
     labels = run.data.labels
@@ -37,16 +43,25 @@ def train_classifier(run: TrainingRun) -> None:
         labelled_text = [record for record in run.text if record.labels]
         prior = word_prior(labelled_text, labels.classes, run.words.vocabulary)
 
-    def inputs(split: Split, features: np.ndarray | None, name: str) -> ClassifierData:
-        assert features is not None
+    def inputs(split: Split, features: np.ndarray, name: str) -> ClassifierData:
         truth = label_matrix(split.records, split.classes)
+        truth = np.tile(truth, (len(features) // len(truth), 1))
         return *classifier_inputs(model, features, run.folder / f"evidence_{name}.npy"), truth
 
-    train = inputs(labels, run.features.labels, "labels")
+    assert run.features.labels is not None
+    features = run.features.labels
     dev = None
+    rows_per_image = 1
     if run.data.labels_dev:
+        assert run.features.labels_dev is not None
         dev = inputs(run.data.labels_dev, run.features.labels_dev, "labels_dev")
-    classifier, _ = fit_calibrated(*train, prior, bool(run.settings.labels), dev)
+        if run.views and run.views.labels is not None:
+            rows_per_image += len(run.views.labels)
+            features = np.concatenate([features, *run.views.labels])
+    train = inputs(labels, features, "labels")
+    classifier, _ = fit_calibrated(
+        *train, prior, bool(run.settings.labels), dev, rows_per_image=rows_per_image
+    )
     save_classifier(classifier, path)
 
 
@@ -84,12 +99,18 @@ def classifier_inputs(
         return features, None
     if path.exists():
         return mean_over_grid(features), np.load(path, allow_pickle=False)
-    rows = []
-    for row in tqdm(features, path.stem, disable=None):
-        context = model.encode_features(row[None]).context
-        assert context is not None
-        rows.append(compute_word_evidence(model, context))
-    word_evidence = np.stack(rows)
+    assert model.captioner is not None and model.vocabulary is not None
+    prompts = encode_prompts(model.vocabulary, model.metadata.prompts, model.metadata.order)
+    parts = []
+    for start in tqdm(range(0, len(features), EVIDENCE_BATCH), path.stem, disable=None):
+        context = model.captioner.context.predict_on_batch(features[start : start + EVIDENCE_BATCH])
+        count = len(context)
+        logits = model.captioner.next_word.predict_on_batch(
+            [np.tile(prompts, (count, 1)), np.repeat(context, len(prompts), axis=0)]
+        )
+        log_probabilities = log_softmax(np.array(logits))
+        parts.append(mean_evidence(log_probabilities.reshape(count, len(prompts), -1)))
+    word_evidence = np.concatenate(parts)
     save_array(path, word_evidence)
     return mean_over_grid(features), word_evidence
 

@@ -248,10 +248,10 @@ def train_encoder(run: TrainingRun) -> None:
 def encode_images(run: TrainingRun) -> None:
     """Compute the features of all images once; what follows learns from them."""
     run.features = compute_features(run.encoder, run.data, run.folder)
+    run.views = compute_views(run.encoder, run)
     if run.words:
-        views = compute_views(run.encoder, run)
         run.train, run.dev = caption_examples(
-            run.settings, run.data, run.features, run.words, views
+            run.settings, run.data, run.features, run.words, run.views
         )
 
 

@@ -66,6 +66,7 @@ class TrainingRun:
     metadata: of the bundle to come
     encoder: trained, or as its weights are
     features: of the images, by the encoder
+    views: features of augmented views of the training images; None without
     train, dev: all captions over the features; None without captions, or without dev captions
     """
 
@@ -81,6 +82,7 @@ class TrainingRun:
     metadata: Metadata = field(init=False)
     encoder: keras.Model = field(init=False)
     features: Features = field(init=False)
+    views: Features | None = None
     train: Examples | None = None
     dev: Examples | None = None
 

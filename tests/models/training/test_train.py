@@ -247,8 +247,12 @@ def test_partly_labelled_images_train_every_stage(data, settings, tmp_path):
         finetune_epochs=1,
         epochs=1,
         scst_absent_penalty=1.0,
+        feature_views=2,
     )
     train(settings, data, tmp_path / "run")
+    # The classifier learned from three views of each image.
+    evidence = np.load(tmp_path / "run" / "evidence_labels.npy")
+    assert len(evidence) == 3 * len(np.load(tmp_path / "run" / "labels.npy"))
     run = caption_run(settings, data, tmp_path / "run")
     assert run.classes == ("cat", "cup", "person", "spoon")
     matrix = label_matrix(run.data.labels.records[-2:], run.classes)
