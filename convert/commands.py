@@ -11,6 +11,7 @@ import click
 from picaption.device.atomic import require_other_files
 from picaption.device.bundle.archive import require_bundle_or_none
 from picaption.device.bundle.metadata import HEAD_TYPES, RESIZE_RULES
+from picaption.device.cli import PathType
 from picaption.device.errors import PicaptionError
 from picaption.device.log import say
 from picaption.models.backend import load_keras
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from .report.figures import Report
 
-PATH = click.Path(path_type=Path)
+PATH = PathType(path_type=Path)
 
 
 def _resize_rule(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -46,7 +47,7 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
 
 
 @click.command("convert")
-@click.argument("model", type=click.Path(exists=True, path_type=Path))
+@click.argument("model", type=PathType(exists=True, path_type=Path))
 @click.option(
     "--output",
     "-o",

@@ -1,16 +1,79 @@
-"""Files that are written completely or not at all, and never over what is read.
+"""Files that are written completely or not at all, never over what is read, and read to their end.
 
 A file is written beside its place under a name of its own and renamed once it is complete, so
-that a reader, or the next start after a power cut, finds the old file or the new one.
+that a reader, or the next start after a power cut, finds the old file or the new one. What is read
+may be anybody's: a pipe that nobody writes to, a device without an end, a file beyond all memory.
 """
 
+import errno
+import io
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .errors import PicaptionError
+
+#: Bytes of a file that is read into memory, at most: of a bundle, a text, and settings.
+MAX_FILE_BYTES = 1 << 30
+MAX_TEXT_BYTES = 1 << 29
+MAX_SETTINGS_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
+
+
+def read_file(path: str | os.PathLike[str], most: int = MAX_FILE_BYTES) -> bytes:
+    """Return the content of a file, or of a pipe that a program writes to.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read, has more bytes, or is a device.
+    """
+    # To open a pipe would wait for a program that writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            raise OSError(errno.EINVAL, "it is a device and no file")
+        if status.st_size > most:
+            raise _too_large(most)
+        if stat.S_ISREG(status.st_mode):
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        os.set_blocking(descriptor, True)
+        content = bytearray()
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            content += chunk
+            if len(content) > most:
+                raise _too_large(most)
+        return bytes(content)
+    finally:
+        os.close(descriptor)
+
+
+def read_text(
+    path: str | os.PathLike[str], most: int = MAX_TEXT_BYTES, encoding: str = "utf-8-sig"
+) -> str:
+    """Return the text of a file, a line feed for each end of a line.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+        encoding: Its encoding; a byte order mark is left out by default.
+
+    Raises:
+        OSError: As read_file does.
+        UnicodeDecodeError: It is not in that encoding.
+    """
+    return io.StringIO(read_file(path, most).decode(encoding), newline=None).read()
+
+
+def _too_large(most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it has more than {most >> 20} MB")
 
 
 def partial_path(path: str | os.PathLike[str]) -> Path:

@@ -40,6 +40,19 @@ EXIT_TEMPORARY = 75
 EXIT_INTERRUPTED = 130
 
 
+class PathType(click.Path):
+    """A path on a command line; an empty one, as of a variable that is not set, is an error.
+
+    It would be the current folder.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or fail."""
+        if value == "":
+            self.fail("the path is empty; '.' is this folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @functools.cache
 def find_commands() -> dict[str, EntryPoint]:
     """Return the entry points of the installed subcommands by name."""
@@ -131,6 +144,8 @@ def main(
         _fail(error)
     except ImportError as error:
         _fail(missing(error))
+    except MemoryError:
+        _fail("there is not enough memory for that; end what else runs, or give less at once")
     except OSError as error:  # A full disk, a device that was unplugged.
         _fail(f"the system reports: {error}")
 

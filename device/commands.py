@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from .atomic import require_other_files
+from .cli import PathType
 from .config.options import GroupedCommand, options
 from .config.settings import SECRETS, Config
 from .config.toml import LoadedConfig, load_config, to_toml
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 bundle_option = click.option(
     "--bundle",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="PATH",
     help="The bundle to recognise with.  [default: the shipped one]",
 )
@@ -46,16 +47,14 @@ beam_option = click.option(
 
 
 @click.command("image")
-@click.argument(
-    "files", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, metavar="PATH...", type=PathType(path_type=Path))
 @bundle_option
 @threads_option
 @beam_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="PATH",
     help="Write the annotated picture to PATH; for several, PATH is a folder.",
 )
@@ -317,7 +316,7 @@ def config_command(config_path: Path | None, **overrides: Any) -> None:
 @click.option(
     "--accuracy",
     multiple=True,
-    type=click.Path(),
+    type=PathType(),
     metavar="PATH",
     help="Measure the classes on a folder of class folders too, or show what `picaption evaluate "
     "--json FILE` measured of this bundle; may be given again.",
@@ -325,21 +324,21 @@ def config_command(config_path: Path | None, **overrides: Any) -> None:
 @click.option(
     "--json",
     "json_file",
-    type=click.Path(),
+    type=PathType(),
     metavar="FILE",
     help="Write the figures as JSON; - is standard output.",
 )
 @click.option(
     "--html",
     "page",
-    type=click.Path(),
+    type=PathType(),
     metavar="FILE",
     help="Write a page with a histogram and the course of each step.",
 )
 @click.option(
     "--compare",
     nargs=2,
-    type=click.Path(),
+    type=PathType(),
     metavar="FILE FILE",
     help="Measure nothing: say what is different in the second of two such JSON files, beyond "
     "noise.",
@@ -398,7 +397,7 @@ def bench_command(
 
 
 @click.command("inspect")
-@click.argument("bundle", type=click.Path())
+@click.argument("bundle", type=PathType())
 @click.option("--graph", is_flag=True, help="List the operators.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
@@ -416,10 +415,10 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
 
 
 @click.command("teach")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PathType(path_type=Path))
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="PATH",
     help="Where to write the new bundle.",
 )

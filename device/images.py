@@ -3,6 +3,7 @@
 An image is uint8 RGB [height, width, 3] everywhere in picaption; OpenCV's BGR stays in this file.
 """
 
+import errno
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-from .atomic import write_bytes  # noqa: E402
+from .atomic import read_file, write_bytes  # noqa: E402
 from .errors import PicaptionError  # noqa: E402
 from .opencv_path import opencv_path  # noqa: E402
 
@@ -44,6 +45,8 @@ _JPEG_VIDEO_SUFFIXES = (".mjpeg", ".mjpg")
 
 #: The most bytes that the decoding of an image may take: MAX_PIXELS of 8 bits, turned, and more.
 DECODING_BYTES = 800 << 20
+#: The most bytes that an image's file may have.
+MAX_IMAGE_BYTES = 512 << 20
 #: How a PNG begins (ISO/IEC 15948, 5.2).
 PNG_START = b"\x89PNG\r\n\x1a\n"
 #: How a JPEG begins and ends (ITU-T T.81, B.1.1.3), and bytes that are data of a scan.
@@ -85,9 +88,8 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         with opencv_path(path) as name:
             image = _decode(path, name)
     except OSError as error:
-        raise PicaptionError(
-            f"{path} cannot be read ({error.strerror}); check its permissions"
-        ) from None
+        advice = "give a smaller one" if error.errno == errno.EFBIG else "check its permissions"
+        raise PicaptionError(f"{path} cannot be read ({error.strerror}); {advice}") from None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
@@ -343,7 +345,7 @@ def _decode(path: Path, name: str) -> np.ndarray:
     Raises:
         PicaptionError: it is not an image, or damaged, or too large.
     """
-    data = path.read_bytes()
+    data = read_file(path, MAX_IMAGE_BYTES)
     is_gif = data.startswith(b"GIF")
     image = None
     depth = ""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from picaption.device.cli import PathType
 from picaption.device.log import configure_progress, say
 
 from .options import (
@@ -114,7 +115,7 @@ def _train_classes(
 
 
 @click.command("evaluate")
-@click.argument("model", type=click.Path())
+@click.argument("model", type=PathType())
 @data_options(*SELECTION, "names", *TRAINING)
 @click.option(
     "--beam",
@@ -137,7 +138,7 @@ def _train_classes(
 @click.option(
     "--json",
     "json_file",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=PathType(dir_okay=False, allow_dash=True),
     help="Write the figures as JSON to this file (-: standard output).",
 )
 @click.option(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from picaption.device.atomic import atomic_write, write_text
+from picaption.device.atomic import atomic_write, read_text, write_text
 from picaption.device.bundle.archive import split_lines
 from picaption.device.errors import PicaptionError
 
@@ -24,7 +24,7 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> None:
 
 def read_lines(path: str | Path) -> tuple[str, ...]:
     """Return the lines of a file, by the rule for a bundle's labels and vocabulary."""
-    return split_lines(Path(path).read_text(encoding="utf-8"))
+    return split_lines(read_text(path, encoding="utf-8"))
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from picaption.device.cli import PathType
 from picaption.device.errors import PicaptionError
 
 if TYPE_CHECKING:
     from .data.readers import Dataset
 
 #: Types of options that take a path.
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = PathType(dir_okay=False, path_type=Path)
+FOLDER = PathType(file_okay=False, path_type=Path)
 
 #: The type of an option's value, and its help.
 _OPTIONS: dict[str, tuple[click.ParamType, str]] = {

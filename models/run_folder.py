@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from picaption.device.atomic import atomic_write, write_text
+from picaption.device.atomic import atomic_write, read_text, write_text
 from picaption.device.bundle.bundle import Encoded, log_softmax
 from picaption.device.bundle.metadata import Metadata, from_json, to_json
 from picaption.device.bundle.names import NamedClass, names_text, parse_names
@@ -106,7 +106,7 @@ def read_named_classes(path: str | Path) -> tuple[NamedClass, ...]:
         PicaptionError: It is missing or malformed, or holds no name.
     """
     try:
-        names = parse_names(Path(path).read_text(encoding="utf-8"))
+        names = parse_names(read_text(path, encoding="utf-8"))
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the names: {error.strerror}") from None
     except ValueError as error:  # UnicodeDecodeError is one.

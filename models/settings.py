@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from picaption.device.atomic import MAX_SETTINGS_BYTES, read_text
 from picaption.device.bundle.metadata import RESIZE_RULES
 from picaption.device.errors import PicaptionError
 from picaption.device.parsing import MalformedError, parse_json, parse_toml
@@ -253,7 +254,7 @@ def _read_recipe(path: Path) -> dict[str, Any]:
 def _read_toml(path: Path) -> dict[str, Any]:
     """Return the table of a TOML file, its old names renamed."""
     try:
-        values = parse_toml(path.read_text(encoding="utf-8-sig"))
+        values = parse_toml(read_text(path, MAX_SETTINGS_BYTES))
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None
     except (MalformedError, UnicodeDecodeError) as error:

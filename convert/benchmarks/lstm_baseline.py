@@ -299,23 +299,23 @@ def caption_and_time(
 
 
 @click.command("lstm_baseline")
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run", type=cli.PathType(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--data",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=cli.PathType(file_okay=False, path_type=Path),
     help="Folder that the run's paths start from.",
 )
 @click.option(
     "--bundle",
     required=True,
-    type=click.Path(dir_okay=False),
+    type=cli.PathType(dir_okay=False),
     help="Bundle whose captioner is timed too.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Epochs at most.  [default: the run's]")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=cli.PathType(file_okay=False, path_type=Path),
     help="Folder to leave the LSTM in; an interrupted training in it goes on.  [default: RUN/lstm]",
 )
 def lstm_baseline_command(

@@ -325,7 +325,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 @click.command("other_runtimes")
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=cli.PathType(path_type=Path))
 @click.option(
     "--threads",
     default="1",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import read_file, read_text
 from ..errors import PicaptionError
 from ..images import read_image
 from ..parsing import parse_json
@@ -93,7 +94,7 @@ def read_accuracy(path: str | os.PathLike[str], digest: str, beam: int) -> dict[
     ):
         raise PicaptionError(f"{path} is not what picaption evaluate --json writes; write it again")
     try:
-        evaluated_digest = hashlib.sha256(Path(figures["model"]).read_bytes()).hexdigest()
+        evaluated_digest = hashlib.sha256(read_file(figures["model"])).hexdigest()
     except OSError as error:
         raise PicaptionError(
             f"{path} is about {figures['model']}, which cannot be read ({error.strerror}): "
@@ -115,7 +116,7 @@ def read_accuracy(path: str | os.PathLike[str], digest: str, beam: int) -> dict[
 def read_json(path: str | os.PathLike[str], wanted: str) -> Any:
     """Return what a JSON file holds; raises PicaptionError, which asks for what is `wanted`."""
     try:
-        return parse_json(Path(path).read_text(encoding="utf-8-sig"))
+        return parse_json(read_text(path))
     except OSError as error:
         raise PicaptionError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
     except ValueError:  # UnicodeDecodeError and MalformedError are.

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from .. import cli
+from ..atomic import read_text
 from ..bundle.archive import read_bundle
 from ..bundle.bundle import Bundle, Runner
 from ..bundle.runtime import runtime_name
@@ -202,7 +203,7 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
         PicaptionError: it is not such a file.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path)
         lines = [parse_json(line) for line in text.splitlines()]
     except OSError as error:
         raise PicaptionError(f"{path}: cannot be read ({error.strerror}); check the path") from None
@@ -221,18 +222,18 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     "--compare",
     "files",
     nargs=2,
-    type=click.Path(path_type=Path),
+    type=cli.PathType(path_type=Path),
     metavar="HERE THERE",
     help="Compare two files of fingerprints.",
 )
 @click.option(
     "--ready",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=cli.PathType(path_type=Path, file_okay=False, exists=True),
     metavar="FOLDER",
     help="Also write the images there as the encoder gets them.",
 )
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=cli.PathType(path_type=Path))
+@click.argument("images", nargs=-1, type=cli.PathType(path_type=Path))
 def main(
     files: tuple[Path, Path] | None,
     ready: Path | None,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..atomic import write_bytes
+from ..atomic import read_file, write_bytes
 from ..errors import PicaptionError
 from ..log import printable
 from .metadata import Metadata, from_json, to_json
@@ -192,7 +192,7 @@ def read_bytes(path: str | Path, description: str = "it") -> bytes:
         PicaptionError: It cannot be read; the error calls it by its `description`.
     """
     try:
-        return Path(path).read_bytes()
+        return read_file(path)
     except OSError as error:
         raise PicaptionError(
             f"{path}: cannot read {description}: {error.strerror}; check the path"

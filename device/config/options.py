@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..cli import PathType
 from .settings import FIELDS, GROUPS, NAME, option_name
 
 
@@ -36,7 +37,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         "/etc]"
     )
     return click.option(
-        "--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help=text
+        "--config", "config_path", metavar="FILE", type=PathType(path_type=Path), help=text
     )(command)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from ..addresses import without_secrets
+from ..atomic import MAX_SETTINGS_BYTES, read_text
 from ..errors import PicaptionError
 from ..parsing import MalformedError, parse_toml
 from .checks import check_config, check_value, make_event, suggestion
@@ -137,7 +138,7 @@ def _event_table(event: Event) -> dict[str, Any]:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a file's settings, and the origin of each of them: "picaption.toml:3"."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path, MAX_SETTINGS_BYTES)
         values = parse_toml(text)
     except OSError as error:
         raise PicaptionError(f"{path}: cannot read the settings: {error.strerror}") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..atomic import atomic_write
+from ..cli import PathType
 from ..errors import PicaptionError
 from ..log import say
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .image import Progress
     from .machine import Machine
 
-_FILE = click.Path(path_type=Path)
+_FILE = PathType(path_type=Path)
 _BUNDLE_OPTION = click.option(
     "--bundle", type=_FILE, metavar="PATH", help="A bundle of your own.  [default: the shipped one]"
 )

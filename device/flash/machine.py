@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from ..atomic import read_text
 from ..errors import PicaptionError
 
 _PUBLIC_KEY = (
@@ -132,7 +133,7 @@ def read_ssh_keys(path: Path) -> tuple[str, ...]:
     Raises PicaptionError if it holds none, or a private one.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in read_text(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise PicaptionError(f"--ssh-key {path}: cannot be read ({error})") from None
     if any("PRIVATE KEY" in line for line in lines):

@@ -20,6 +20,8 @@ from types import FrameType
 
 import click
 
+from ..atomic import read_file
+from ..cli import PathType
 from ..config.toml import load_config
 from ..errors import PicaptionError
 from ..log import say
@@ -44,7 +46,7 @@ _POLL_SECONDS = 0.5
 
 
 @click.command("update")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=PathType(path_type=Path))
 def update_command(file: Path) -> None:
     """Update this card's version or bundle.
 
@@ -108,6 +110,8 @@ def update(
 
 def is_bundle(path: Path) -> bool:
     """Return whether a file is a .tflite file; raises PicaptionError if it cannot be read."""
+    if path.exists() and not path.is_file():
+        raise PicaptionError(f"{path}: it is no file; give a payload or a bundle")
     try:
         with open(path, "rb") as file:
             return file.read(8)[4:] == b"TFL3"
@@ -138,7 +142,7 @@ def install_bundle(path: Path, home: Path = HOME, settings: Path = SETTINGS) -> 
             f"{settings} names the bundle {configured or 'that is shipped'}: change that instead, "
             "and sudo systemctl reload picaption"
         )
-    content = path.read_bytes()
+    content = read_file(path)
     venv = (home / "current" / "venv").resolve()
     checksum = hashlib.sha256(content + str(venv).encode()).hexdigest()
     folder = home / "versions" / f"bundle-{checksum[:8]}"

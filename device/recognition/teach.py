@@ -17,6 +17,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ..atomic import read_file
 from ..bundle.archive import Contents, read_bundle, require_bundle_or_none
 from ..bundle.bundle import Bundle, write_checked
 from ..bundle.metadata import Guidance, Silence
@@ -293,7 +294,7 @@ def count_images(labels: Sequence[str], images: Sequence[LabelledPath]) -> dict[
 def file_hash(path: str | Path) -> bytes:
     """Return the SHA-256 of the file at `path`: equal for the same image."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).digest()
+        return hashlib.sha256(read_file(path)).digest()
     except OSError as error:
         raise PicaptionError(
             f"{path} cannot be read ({error.strerror}); check its permissions"

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from ..atomic import write_text
+from ..cli import PathType
 from ..config.settings import NAME
 from ..config.toml import load_config
 from ..errors import PicaptionError
@@ -221,7 +222,7 @@ def service() -> None:
 @click.option(
     "--config",
     "settings",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     default=SETTINGS,
     show_default=True,
     metavar="FILE",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from picaption.device.atomic import read_text
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, START_ID, UNKNOWN_ID, Vocabulary
 from picaption.device.errors import PicaptionError
 
@@ -281,7 +282,7 @@ def _write_captions(path: Path, records: Sequence[Record]) -> None:
 
 def _with_borrowed(records: Sequence[Record], path: Path) -> tuple[Record, ...]:
     """Return records, those without captions with the ones that a file has for them."""
-    content = path.read_text(encoding="utf-8")
+    content = read_text(path, encoding="utf-8")
     captions = readers.read_flickr8k(path, content)
     captioned = []
     for record in records:

@@ -5,6 +5,7 @@ file that is not in its layout is an error that names the line.
 """
 
 import csv
+import errno
 import gzip
 import io
 import logging
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from picaption.device.atomic import MAX_TEXT_BYTES, read_file
 from picaption.device.bundle.archive import need_readable
 from picaption.device.bundle.names import parse_names
 from picaption.device.errors import PicaptionError
@@ -713,6 +715,15 @@ def load_images(
     return readable, images[: len(records)]
 
 
+def _unpack(data: bytes) -> bytes:
+    """Return what gzip has packed; raises OSError if it is more than a text may have."""
+    with gzip.open(io.BytesIO(data)) as file:
+        unpacked = file.read(MAX_TEXT_BYTES + 1)
+    if len(unpacked) > MAX_TEXT_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {MAX_TEXT_BYTES >> 20} MB unpacked")
+    return unpacked
+
+
 def read_text(path: str | Path, content: str) -> str:
     """Return the text of a file, unpacked if its name ends in .gz.
 
@@ -724,9 +735,9 @@ def read_text(path: str | Path, content: str) -> str:
         PicaptionError: It is missing, empty or no text.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_file(path, MAX_TEXT_BYTES)
         if Path(path).suffix == ".gz":
-            data = gzip.decompress(data)
+            data = _unpack(data)
         text = data.decode("utf-8-sig")
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise PicaptionError(

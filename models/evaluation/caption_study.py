@@ -397,7 +397,7 @@ def parse_counts(context: click.Context, parameter: click.Parameter, text: str) 
 )
 @click.option(
     "--features",
-    type=click.Path(),
+    type=cli.PathType(),
     help="Bundle or training run for the features.  [default: BUNDLE]",
 )
 @click.option("--spoiled", is_flag=True, help="Try spoiled dev pictures too.")

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from picaption.device import cli
+from picaption.device.atomic import read_text
 from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.metadata import Metadata, Silence
 from picaption.device.errors import PicaptionError
@@ -167,11 +168,11 @@ def _is_silent(image: np.ndarray, thresholds: Silence) -> bool:
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("bundle", type=cli.PathType(path_type=Path))
+@click.argument("folder", type=cli.PathType(path_type=Path))
 @click.option(
     "--names",
-    type=click.Path(path_type=Path),
+    type=cli.PathType(path_type=Path),
     help="File of pictures' names: only these, one a line.",
 )
 @click.option("--thresholds", type=float, nargs=3, help="Brightness, contrast and sharpness.")
@@ -186,7 +187,7 @@ def main(
         raise PicaptionError(f"{bundle} has no thresholds of silence; give some by --thresholds")
     paths = list_images(folder)
     if names:
-        wanted = set(names.read_text(encoding="utf-8-sig").split())
+        wanted = set(read_text(names).split())
         paths = [path for path in paths if path.name in wanted]
     if not paths:
         raise PicaptionError(f"none of the pictures that {names} names is in {folder}")

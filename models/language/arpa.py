@@ -9,6 +9,7 @@ and \end\ at last (https://www.speech.sri.com/projects/srilm/manpages/ngram-form
 back-off weight is that of w_1 ... w_n as a history. -99 stands for log 0.
 """
 
+import errno
 import gzip
 import math
 import re
@@ -39,6 +40,8 @@ _DECIMALS = 9
 #: How gzip's files begin, and how far into a file the head of an ARPA file is looked for.
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEAD_CHARACTERS = 4096
+#: No line is so long: what gzip unpacks may have no end.
+_LINE_CHARACTERS = 1 << 20
 UNKNOWN_WORD = SPECIAL_WORDS[UNKNOWN_ID]
 #: What other toolkits write for it.
 _UNKNOWN_SPELLINGS = ("<UNK>",)
@@ -112,7 +115,7 @@ def read_arpa(path: str | Path) -> tuple[NGramModel, Vocabulary]:
     """
     try:
         with _open_text(path) as file:
-            return _Reader(path, file).read()
+            return _Reader(path, _bounded_lines(file)).read()
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise PicaptionError(f"{path}: it is no whole gzip file; copy it again") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -133,11 +136,21 @@ def is_arpa(path: str | Path) -> bool:
 
 def _open_text(path: str | Path) -> TextIO:
     """Open a text file, unpacked if gzip has compressed it, without a byte order mark."""
+    if not Path(path).is_file() and Path(path).exists():
+        raise OSError(errno.EINVAL, "it is no file", str(path))
     with open(path, "rb") as file:
         is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     if is_compressed:
         return gzip.open(path, "rt", encoding="utf-8-sig")
     return open(path, encoding="utf-8-sig")
+
+
+def _bounded_lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file; raises OSError at one that is longer than any n-gram's."""
+    while line := file.readline(_LINE_CHARACTERS):
+        if len(line) == _LINE_CHARACTERS:
+            raise OSError(errno.EFBIG, f"a line has {_LINE_CHARACTERS} characters")
+        yield line
 
 
 class _Reader:

@@ -134,8 +134,8 @@ def fold_batch_norm(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 @click.command()
-@click.argument("source", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("source", type=cli.PathType(dir_okay=False, path_type=Path))
+@click.argument("target", type=cli.PathType(dir_okay=False, path_type=Path))
 def command(source: Path, target: Path) -> None:
     """Fold the weights SOURCE into TARGET.
 

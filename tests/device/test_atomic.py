@@ -1,12 +1,16 @@
 """Files that are written completely or not at all."""
 
 import os
+import threading
+import time
 
 import pytest
 
 from picaption.device.atomic import (
     atomic_write,
     partial_path,
+    read_file,
+    read_text,
     require_other_files,
     write_bytes,
     write_text,
@@ -61,3 +65,39 @@ def test_an_output_is_no_input_by_any_name(tmp_path):
         with pytest.raises(PicaptionError, match="--predictions .* would overwrite .*captions.txt"):
             require_other_files({"--predictions": output}, inputs)
     require_other_files({"--json": "-", "--predictions": tmp_path / "new", "--html": None}, inputs)
+
+
+def test_what_is_read_has_an_end(tmp_path):
+    (tmp_path / "text").write_bytes(b"\xef\xbb\xbfa\r\nb\rc")
+    assert read_file(tmp_path / "text") == b"\xef\xbb\xbfa\r\nb\rc"
+    assert read_text(tmp_path / "text") == "a\nb\nc"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert read_file(pipe) == b""  # Nobody writes to it.
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"x" * 200_000,))
+    writer.start()
+    while not (content := read_file(pipe)):
+        time.sleep(0.01)
+    writer.join()
+    assert content == b"x" * 200_000
+
+
+def test_what_has_none_or_is_too_large_is_not_read(tmp_path):
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(1 << 40)
+    (tmp_path / "loop").symlink_to("loop")
+    for path, reason in (
+        ("/dev/zero", "it is a device and no file"),
+        ("/dev/tty", ""),
+        (tmp_path / "sparse", "it has more than 1024 MB"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "loop", "Too many levels of symbolic links"),
+        (tmp_path / "absent", "No such file or directory"),
+    ):
+        with pytest.raises(OSError) as error:
+            read_file(path)
+        assert reason in error.value.strerror
+    with open(tmp_path / "small", "wb") as file:
+        file.truncate((1 << 20) + 1)
+    with pytest.raises(OSError, match="it has more than 1 MB"):
+        read_file(tmp_path / "small", 1 << 20)

@@ -105,6 +105,12 @@ def test_packages_that_turn_out_missing_while_a_command_runs(call, monkeypatch, 
         (PicaptionError("the disk\nis full"), 2, "picaption: the disk is full\n"),
         (KeyboardInterrupt(), 130, "\n"),
         (
+            MemoryError(),
+            2,
+            "picaption: there is not enough memory for that; end what else runs, or give less at "
+            "once\n",
+        ),
+        (
             ImportError("cannot import name 'x'", name="cv2"),
             2,
             "picaption: this command cannot load (cannot import name 'x'); reinstall picaption\n",
@@ -121,6 +127,11 @@ def test_errors_are_one_line(call, monkeypatch, error, expected, line):
     [
         (["picture"], "No such command 'picture'. (see picaption --help)"),
         (["image"], "Missing argument 'PATH...'. (see picaption image --help)"),
+        (["image", ""], "Invalid value for 'PATH...': the path is empty; '.' is this folder"),
+        (["teach", ""], "Invalid value for 'FOLDER': the path is empty"),
+        (["inspect", "/dev/zero"], "/dev/zero: cannot read it: it is a device and no file; check"),
+        (["config", "--config", "/dev/zero"], "/dev/zero: cannot read the settings: it is a devi"),
+        (["image", "x.jpg", "--bundle", "/dev/zero"], "/dev/zero: cannot read the bundle: it is"),
         (["image", "x.jpg", "--threads", "0"], "Invalid value for '--threads'"),
         (["live", "--size", "640"], "640 is not WIDTHxHEIGHT"),
         (["live", "--size", "9999x9999"], "9999x9999 is not WIDTHxHEIGHT"),

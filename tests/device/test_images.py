@@ -443,3 +443,11 @@ def test_a_file_that_asks_for_more_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(PicaptionError, match="large.png") as error:
         read_image(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_beyond_all_images_is_not_read(tmp_path):
+    with open(tmp_path / "sparse.jpg", "wb") as file:
+        file.truncate(1 << 40)
+    message = r"sparse.jpg cannot be read \(it has more than 512 MB\); give a smaller one$"
+    with pytest.raises(PicaptionError, match=message):
+        read_image(tmp_path / "sparse.jpg")

@@ -8,6 +8,7 @@ import pytest
 
 from picaption.device.errors import PicaptionError
 from picaption.device.images import resize, write_image
+from picaption.models.data import readers
 from picaption.models.data.readers import (
     Dataset,
     label_matrix,
@@ -442,6 +443,15 @@ def test_a_line_that_is_no_caption_without_image(tmp_path, line):
         PicaptionError, match="text.tsv, line 2: a line is a picture's name, a tab, label,label"
     ):
         read_text_captions(tmp_path / "text.tsv")
+
+
+def test_a_gzip_file_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "MAX_TEXT_BYTES", 1 << 20)
+    path = tmp_path / "text.tsv.gz"
+    path.write_bytes(gzip.compress(b"7\tcat\tA cat.\n" * 200_000))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(PicaptionError, match="text.tsv.gz: .*: it has more than 1 MB unpacked; c"):
+        read_text_captions(path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 
 import pytest
 
@@ -216,3 +217,18 @@ def test_words_that_the_format_cannot_hold_are_refused(tmp_path):
     with pytest.raises(ValueError, match="of 4 words, the vocabulary of 7"):
         write_arpa(tmp_path / "model.arpa", model, WORDS)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_line_without_an_end_is_not_read(tmp_path):
+    path = tmp_path / "long.arpa.gz"
+    path.write_bytes(gzip.compress(b"\\data\\\nngram 1=" + b"1" * (2 << 20)))
+    with pytest.raises(PicaptionError, match="long.arpa.gz: cannot .*: .*a line has 1048576 chara"):
+        read_arpa(path)
+
+
+def test_a_pipe_is_no_arpa_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.arpa")
+    with pytest.raises(PicaptionError, match="it is no file"):
+        read_arpa(tmp_path / "pipe.arpa")
+    os.rename(tmp_path / "pipe.arpa", tmp_path / "pipe")
+    assert not is_arpa(tmp_path / "pipe")
