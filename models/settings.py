@@ -170,6 +170,9 @@ class Settings:
     # Self-critical sequence training of the captioner (SCST); none with 0 epochs. Its weights are
     # then averaged with those before it, scst_share of the new ones.
     scst_epochs: int = 0
+    # Then so many more on the images of `captions` alone, at half the learning rate; the mean of
+    # the weights before and after counts. A mixture of data sets speaks like neither of them.
+    scst_captions_epochs: int = 0
     scst_share: float = 0.4
     scst_learning_rate: float = 5e-4
     scst_samples: int = 5
@@ -414,6 +417,10 @@ def _check_data(settings: Settings) -> None:
         "self-critical training is watched on dev pictures: set dev, or leave out scst_epochs",
     )
     _need(
+        not settings.scst_captions_epochs or bool(settings.scst_epochs),
+        "scst_captions_epochs are more epochs of self-critical training: set scst_epochs too",
+    )
+    _need(
         not settings.text or bool(settings.labels and settings.captions),
         "text is for labelled pictures beside captioned ones to borrow from: set labels and "
         "captions too",
@@ -506,6 +513,7 @@ _AT_LEAST = {
         "finetune_from",
         "rank",
         "scst_epochs",
+        "scst_captions_epochs",
         "seed",
     ),
 }

@@ -61,6 +61,18 @@ class Examples:
         return features
 
 
+def first_examples(examples: Examples, count: int) -> Examples:
+    """Return the first `count` images of Examples."""
+    return Examples(
+        examples.inputs[:count],
+        examples.captions[:count],
+        examples.tags[:count],
+        examples.sided[:count],
+        None if examples.labels is None else examples.labels[:count],
+        None if examples.views is None else examples.views[:, :count],
+    )
+
+
 def join(*parts: Examples) -> Examples:
     """Return several Examples as one.
 

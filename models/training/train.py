@@ -7,7 +7,7 @@ there, so that an interrupted run continues where it stopped.
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import probabilities
 
-from ..data.batches import Batches
+from ..data.batches import Batches, first_examples
 from ..data.dataset import (
     Split,
     add_captions_by_name,
@@ -42,6 +42,7 @@ from ..evaluation.object_hallucination import (
 from ..files import read_lines, write_lines
 from ..language import ngram
 from ..language.arpa import write_arpa
+from ..networks.captioner import Captioner
 from ..run_folder import (
     PARTS,
     FloatModel,
@@ -293,13 +294,42 @@ def train_captioner_on_reward(run: TrainingRun) -> None:
             rewarded,
             _absent_objects_term(run, run.words.vocabulary),
         )
-        start = load_captioner(run.folder / "worded")
-        for part in PARTS:
-            fit.average_weights(
-                getattr(captioner, part), getattr(start, part).get_weights(), settings.scst_share
-            )
+        _average_captioners(captioner, load_captioner(run.folder / "worded"), settings.scst_share)
+        if settings.scst_captions_epochs:
+            _train_on_reward_of_captions(run, captioner, function_words)
         train_tagger(captioner, settings, run.train)
     save_captioner(captioner, run.folder)
+
+
+def _average_captioners(captioner: Captioner, start: Captioner, share: float) -> None:
+    """Set a captioner to a weighted mean of its weights, `share` of them, and those of `start`."""
+    for part in PARTS:
+        fit.average_weights(getattr(captioner, part), getattr(start, part).get_weights(), share)
+
+
+def _train_on_reward_of_captions(
+    run: TrainingRun, captioner: Captioner, function_words: Collection[int]
+) -> None:
+    """Train a captioner on the reward of the images of `captions` alone, half way."""
+    assert run.train is not None and run.dev is not None
+    assert run.data.captions is not None and run.data.captions_dev is not None
+    start = run.folder / "mixed"
+    start.mkdir(exist_ok=True)
+    save_captioner(captioner, start)
+    settings = dataclasses.replace(
+        run.settings,
+        scst_epochs=run.settings.scst_captions_epochs,
+        scst_learning_rate=run.settings.scst_learning_rate / 2,
+    )
+    train_self_critical(
+        captioner,
+        settings,
+        first_examples(run.train, len(run.data.captions.records)),
+        first_examples(run.dev, len(run.data.captions_dev.records)),
+        function_words,
+        run.folder / "rewarded_captions",
+    )
+    _average_captioners(captioner, load_captioner(start), 0.5)
 
 
 def _absent_objects_term(

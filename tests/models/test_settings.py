@@ -178,6 +178,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
             ["feature_views=2", "pooling=attention", "network=mobilenet_v2"],
             "feature_views are features of the mean",
         ),
+        (["scst_captions_epochs=1"], "more epochs of self-critical training: set scst_epochs too"),
         (["partly_labelled=p"], "partly_labelled pictures are beside labelled ones"),
         (["more_text=m"], "more_text is for pictures to borrow from"),
         (["transfer_filter=all"], "transfer_filter = 'all': it is \"labels\" or empty"),

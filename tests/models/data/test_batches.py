@@ -10,6 +10,7 @@ from picaption.models.data.batches import (
     Batches,
     Examples,
     augment,
+    first_examples,
     join,
     windows,
 )
@@ -108,6 +109,17 @@ def test_an_image_is_drawn_as_it_is_or_as_one_of_its_views():
     measured = Batches(examples, 2, batch=6, training=False)[0][0]["image"]
     assert measured[:, 0].tolist() == [0, 1, 2] * 2
     assert examples.inputs[:, 0].tolist() == [0, 1, 2] * 2
+
+
+def test_the_first_images_with_all_that_is_known_of_them():
+    views = np.arange(8, dtype=np.float16).reshape(2, 4, 1)
+    labels = np.eye(4, dtype=np.float32)
+    examples = dataclasses.replace(captioned(4), views=views, labels=labels)
+    first = first_examples(examples, 2)
+    assert first.inputs.tolist() == [[0], [1]] and first.captions == examples.captions[:2]
+    assert first.views.tolist() == [[[0], [1]], [[4], [5]]]
+    assert first.labels.tolist() == labels[:2].tolist()
+    assert len(first.tags) == len(first.sided) == 2
 
 
 def test_views_of_some_images_alone_are_left_out():
