@@ -184,8 +184,13 @@ class Pipeline:
 
     def source_status(self) -> SourceStatus:
         """Return what is known of the source now; any thread may ask."""
-        name = one_line(self.name)
-        return SourceStatus(name, one_line(self.model), self.reader.problem, self.reader.failures)
+        return SourceStatus(
+            one_line(self.name),
+            one_line(self.model),
+            self.reader.problem,
+            self.reader.failures,
+            self.control.state.paused,
+        )
 
     def _apply(self, config: Config) -> None:
         """Take over the settings that need no part to be opened."""

@@ -87,12 +87,14 @@ class SourceStatus:
         model: What the camera calls itself; empty where it does not say.
         problem: Why it gives no frames; None: nothing is known to be wrong.
         failures: How often it has failed so far, to be opened again.
+        is_paused: Whether its frames are left alone, since somebody asked for that.
     """
 
     name: str
     model: str = ""
     problem: str | None = None
     failures: int = 0
+    is_paused: bool = False
 
 
 class NoFrameYet(Exception):

@@ -92,16 +92,24 @@ class Offer:
 class Feed:
     """What the clients of the page are sent.
 
+    Args:
+        source_status: Returns what is known of the source now; None: nothing is.
+        bundle: What the bundle is called.
+
     Attributes:
         history: The last captions.
         chart: The points of the chart.
-        streams: How many streams are open, by what they send: "images" or "events".
+        streams: How many streams are open, by what they send: "images" (annotated), "plain images"
+            or "events".
         wants_frame: Whether `publish` waits for a frame, to be passed to `offer`.
         closed: Whether the streams end.
     """
 
-    def __init__(self, source_status: Callable[[], SourceStatus] | None = None) -> None:
+    def __init__(
+        self, source_status: Callable[[], SourceStatus] | None = None, bundle: str = ""
+    ) -> None:
         self._source_status = source_status
+        self._bundle = bundle
         self._source: SourceStatus | None = None
         self.history: deque[HistoryEntry] = deque(maxlen=MAX_HISTORY)
         self.chart: deque[ChartPoint] = deque(maxlen=CHART_SECONDS)
@@ -247,9 +255,10 @@ class Feed:
         last_time = 0.0
         yield "retry: 2000\n\n"
         async for is_new in self._updates():
-            if self._source != source:
+            if self._source is not None and self._source != source:
                 source = self._source
-                yield f"event: source\ndata: {json.dumps(source and asdict(source))}\n\n"
+                data = asdict(source) | {"bundle": self._bundle}
+                yield f"event: source\ndata: {json.dumps(data)}\n\n"
             entries = [entry.to_json() for entry in self.history if entry.number > last_number]
             if entries:
                 last_number = entries[-1]["number"]

@@ -69,7 +69,7 @@ class WebServer:
         source_status: Callable[[], SourceStatus] | None = None,
         bundle: str = "",
     ) -> None:
-        self.feed = Feed(source_status)
+        self.feed = Feed(source_status, name)
         self.newest = NewestFrame()
         self.counters = RunCounters()
         self._name = name

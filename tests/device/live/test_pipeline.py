@@ -177,14 +177,17 @@ def test_what_is_known_of_the_source_is_told_while_it_is_away_and_once_it_is_the
 
     config = replace(DEMO, source="http://me:secret@cam/video?key=1", retries=9)
     pipeline = opened(config, open_source=open_source)
-    status = SourceStatus("http://cam/video", "", "there is no camera")
+    status = SourceStatus("http://cam/video", "", "there is no camera", failures=1)
     assert pipeline.source_status() == status
     arrived.append(True)
     read = 0
     while not read:
         with suppress(NoFrameYet):
             read += pipeline.reader.next(1) is not None
-    assert pipeline.source_status() == SourceStatus("/dev/video7", "HD Webcam", None)
+    status = SourceStatus("/dev/video7", "HD Webcam", None, failures=1)
+    assert pipeline.source_status() == status
+    pipeline.report(paused=True)
+    assert pipeline.source_status() == replace(status, is_paused=True)
 
 
 def test_frames_of_one_camera_go_through_all_of_it(opened, tmp_path):

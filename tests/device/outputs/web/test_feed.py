@@ -67,20 +67,15 @@ def test_the_plain_stream_shows_the_frame_beside_the_annotated_one(serve):
 
 
 def test_what_is_known_of_the_source_is_sent_first_and_when_it_changes(serve):
-    status = SourceStatus("usb:0", "HD Webcam", "the camera is gone")
-    page = serve(source_status=lambda: status)
+    status = SourceStatus("usb:0", "HD Webcam", "the camera is gone", failures=1)
+    page = serve(name="kitchen", source_status=lambda: status)
+    expected = {"name": "usb:0", "model": "HD Webcam", "bundle": "kitchen", "failures": 1}
     with stream(page, "/events") as (_, file):
         events = events_of(file)
-        name, data = next(events)
-        assert name == "source"
-        assert data == {
-            "name": "usb:0",
-            "model": "HD Webcam",
-            "problem": "the camera is gone",
-            "failures": 0,
-        }
-        status = SourceStatus("usb:0", "HD Webcam")
-        assert next(events) == ("source", data | {"problem": None})
+        gone = {"problem": "the camera is gone", "is_paused": False}
+        assert next(events) == ("source", expected | gone)
+        status = SourceStatus("usb:0", "HD Webcam", None, 1, True)
+        assert next(events) == ("source", expected | {"problem": None, "is_paused": True})
 
 
 def test_a_large_frame_is_shown_smaller(serve):

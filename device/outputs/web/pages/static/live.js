@@ -63,6 +63,10 @@ function currentState() {
     return {look: "bad", word: "No picture", title: `No picture from ${name}`,
       reason: `${sentence(source.problem)} The camera is tried again by itself.`};
   }
+  if (source && source.is_paused) {
+    return {look: "", word: "Paused", title: "Paused",
+      reason: "Nothing is recognised until somebody lets it go on."};
+  }
   const silent = Date.now() - lastFrame;
   if (!lastFrame) {
     return {look: "", word: "Waiting", title: `Waiting for ${name}`, reason: "No frame has come yet."};
@@ -103,6 +107,10 @@ function tick() {
 
 function showSource() {
   if (!source) return;
+  // Another bundle may have taken over meanwhile.
+  const title = [...new Set(["picaption", source.bundle])].join(" · ");
+  setText(document.querySelector("h1"), title);
+  if (document.title !== title) document.title = title;
   const parts = [source.model, source.name, file.split("/").pop()];
   if (size) parts.push(size.join(" × "));
   setText($("source"), parts.filter(Boolean).join(" · "));

@@ -3,6 +3,7 @@
 import importlib.util
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,8 @@ def test_why_there_is_no_picture_is_said_until_there_is_one(serve, browser):
     # What was said last is still there, and shown as no longer so.
     assert texts(browser, ".stale #caption") == ["a cat with green eyes"]
     assert texts(browser, "#fps, #latency") == ["–", "–"]
+    status = replace(STATUS, is_paused=True)
+    wait_for_text(browser, "#state", "Paused")
 
 
 def test_a_server_that_goes_and_comes_back_is_found_by_itself(serve, browser):
@@ -165,9 +168,11 @@ def test_a_server_that_goes_and_comes_back_is_found_by_itself(serve, browser):
         assert browser.evaluate("location.search + document.cookie") == ""
     page.close()
     wait_for_text(browser, "#state", "Connection lost")
-    page = serve(port=port_of(page), token=TOKEN)
+    page = serve(port=port_of(page), token=TOKEN, name="other", source_status=lambda: STATUS)
     with feeding(page):
         wait_for_text(browser, "#state", "Live")
+        wait_for_text(browser, "h1", "picaption · other")
+        assert browser.evaluate("document.title") == "picaption · other"
 
 
 def test_a_page_that_nobody_sees_costs_nothing(serve, browser):
