@@ -170,7 +170,7 @@ def test_a_reader_that_goes_away_is_no_error():
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
-    process.wait(timeout=30)
+    process.wait(timeout=120)
 
 
 def test_a_closed_error_stream_leaves_standard_output_alone(tmp_path, bundle):

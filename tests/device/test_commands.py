@@ -312,7 +312,7 @@ def test_a_live_demo_ends_cleanly_at_a_signal(tmp_path, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (
         (tmp_path / "said.jsonl").exists()
         and (tmp_path / "said.jsonl").read_text().count("\n") >= 3
@@ -320,7 +320,7 @@ def test_a_live_demo_ends_cleanly_at_a_signal(tmp_path, number):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0
     lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
     assert all(line["caption"]["text"] for line in lines)

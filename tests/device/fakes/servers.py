@@ -14,7 +14,7 @@ import pytest
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     """Return whether the condition has come true in time."""
     end = time.monotonic() + seconds
     while not (met := condition()) and time.monotonic() < end:

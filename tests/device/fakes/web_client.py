@@ -40,7 +40,7 @@ def port_of(page):
 
 def ask(page, path="/", method="GET", **headers):
     """Return (status, headers, body)."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=60)) as connection:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
@@ -50,7 +50,7 @@ def log_in(page, token="", raw=None, **headers):
     """Send the form of the login, or the bytes of another; return (status, headers, body)."""
     body = urlencode({"token": token}) if raw is None else raw
     form = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
-    with closing(http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=60)) as connection:
         connection.request("POST", "/login", body, form | headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
@@ -62,7 +62,7 @@ def stream(page, path, buffer=None):
     with socket.socket() as client:
         if buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect(("127.0.0.1", port_of(page)))
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         with client.makefile("rb") as file:
@@ -89,7 +89,7 @@ def images_of(file):
             yield cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

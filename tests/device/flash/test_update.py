@@ -67,18 +67,18 @@ def test_a_version_that_works_becomes_the_current_one(home):
     assert state(home) == ("new", False, ["new", "old"]) and restarts(home) == ["new"]
 
 
-@pytest.mark.parametrize("behaviour", ["fails", "never gets ready"])
-def test_a_version_that_does_not_come_up_is_taken_back(home, behaviour):
+@pytest.mark.parametrize(("behaviour", "patience"), [("fails", 60), ("never gets ready", 4)])
+def test_a_version_that_does_not_come_up_is_taken_back(home, behaviour, patience):
     if behaviour == "fails":
         (home / "versions/new/fails").touch()
     start = time.monotonic()
     with pytest.raises(
         PicaptionError,
-        match="new gave no result within 3 seconds: old runs again; picaption service logs",
+        match=f"new gave no result within {patience} seconds: old runs again; picaption service l",
     ):
-        change(home / "versions/new", home, patience=3, steady=STEADY)
+        change(home / "versions/new", home, patience=patience, steady=STEADY)
     assert state(home) == ("old", False, ["new", "old"]) and restarts(home) == ["new", "old"]
-    assert (time.monotonic() - start < 3) == (behaviour == "fails")
+    assert (time.monotonic() - start < patience) == (behaviour == "fails")
 
 
 def test_a_service_that_restarts_again_and_again_does_not_last(home):
@@ -106,13 +106,13 @@ def test_an_update_that_is_cut_off(home, settings, number):
         [sys.executable, "-c", UPDATE, default_bundle(), home, settings],
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not restarts(home) and time.monotonic() < deadline:
         time.sleep(0.05)
     (new,) = restarts(home)
     assert state(home) == (new, True, [new, "new", "old"])
     process.send_signal(number)
-    assert process.wait(timeout=30) != 0
+    assert process.wait(timeout=120) != 0
     if number != signal.SIGKILL:
         assert state(home) == ("old", False, ["old"]) and restarts(home) == [new, "old"]
         return

@@ -52,9 +52,9 @@ def test_it_needs_no_schema_and_no_runtime(monkeypatch):
 
 def test_it_takes_time_in_proportion_to_the_size():
     graph = read_bundle(default_bundle()).graph
-    start = time.perf_counter()
+    start = time.process_time()
     check_graph(graph)
-    assert time.perf_counter() - start < 2  # It is 10 ms, on a machine with nothing else to do.
+    assert time.process_time() - start < 2  # It is 10 ms.
 
 
 @pytest.mark.parametrize("length", [0, 7, 8, 20, 1000, len(GRAPH) // 2, len(GRAPH) - 1])

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.outputs.events.webhooks import MAX_WAITING, WebhookPoster
+from picaption.device.outputs.events.webhooks import ANSWER_SECONDS, MAX_WAITING, WebhookPoster
 from tests.device.fakes.servers import PostServer, certificates, free_port, wait_for
 
 
@@ -105,11 +105,11 @@ def test_a_server_that_hangs_holds_up_nothing(server, caplog):
         began = time.perf_counter()
         poster.put(f"http://{server.host}", value)
         slowest = max(slowest, time.perf_counter() - began)
-    assert slowest < 0.05 and len(server.posts) <= 1 and poster.waiting == MAX_WAITING
+    assert slowest < ANSWER_SECONDS / 5 and len(server.posts) <= 1 and poster.waiting == MAX_WAITING
     assert "is too slow: a post to it is let go" in caplog.text
     began = time.monotonic()
     poster.close()
-    assert time.monotonic() - began < 2 and not posts_threads()
+    assert time.monotonic() - began < ANSWER_SECONDS and not posts_threads()
 
 
 def test_after_a_pause_the_newest_posts_arrive(server):

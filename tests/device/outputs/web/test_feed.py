@@ -35,7 +35,7 @@ def test_events_hold_what_was_recognised_and_the_figures(serve, monkeypatch):
         "throttled": [[], ["under-voltage"]],
         "size": [480, 240],
     }
-    assert 10 < message["fps"] < 110 and 0 <= message["latency_ms"] < 500
+    assert 0 < message["fps"] < 110 and 0 <= message["latency_ms"] < 5000
     assert names == {"history", "chart", "message"}
 
 

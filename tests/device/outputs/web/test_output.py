@@ -17,7 +17,7 @@ def test_without_web_there_is_no_page():
 def test_the_page_has_the_bundles_name():
     page = open_output(Config(web=True, port=0), CONTEXT)
     try:
-        with urlopen(page.address, timeout=5) as response:
+        with urlopen(page.address, timeout=60) as response:
             assert "kitchen" in response.read().decode()
     finally:
         page.close()
