@@ -13,20 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Images beyond this many pixels are refused: decoded, they would fill a small board's memory.
-MAX_PIXELS = 100_000_000
+import cv2
+import numpy as np
 
-# OpenCV reads these once, when it is loaded. What it would print, picaption says in one line.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-
-from .atomic import read_file, write_bytes  # noqa: E402
-from .errors import PicaptionError  # noqa: E402
-from .opencv_path import opencv_path  # noqa: E402
+from . import MAX_PIXELS
+from .atomic import read_file, write_bytes
+from .errors import PicaptionError
+from .opencv_path import opencv_path
 
 logger = logging.getLogger(__name__)
 
