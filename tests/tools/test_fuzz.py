@@ -89,6 +89,19 @@ def test_faults_are_counted_by_place_and_minimized(monkeypatch):
     assert fuzz.minimize(kind, report.faults["SIGKILL"]) == b"kill"
 
 
+def test_an_input_that_hangs_once_is_no_fault(monkeypatch, tmp_path):
+    monkeypatch.setattr(fuzz, "HANG_SECONDS", 1.0)
+
+    def hang_once(content, folder):
+        if content == b"b" and not (tmp_path / "hung").exists():
+            (tmp_path / "hung").touch()
+            time.sleep(60)
+
+    kind = Kind("busy", lambda folder: [b"a", b"b", b"c"], hang_once, mutate_bytes)
+    report = fuzz.run_kind(kind, 3)
+    assert (report.runs, report.accepted, report.faults) == (3, 3, {})
+
+
 def test_memory_counts(monkeypatch):
     monkeypatch.setattr(fuzz, "MAX_MEGABYTES", 1)
 

@@ -5,9 +5,9 @@
 Each kind of input is made of seeds that the tests' own makers make, and depends on --seed and its
 number alone. It is used in a process of its own: wanted is a result, or a PicaptionError, which the
 commands print as one line. All else is a fault: another exception, a signal that ends the process,
-HANG_SECONDS without an end, MAX_MEGABYTES of memory. Faults of one place count together; of each,
-the smallest input is minimized and, with --keep, written to a file. Exit code 1 says that there
-were some.
+HANG_SECONDS without an end, also when tried again, MAX_MEGABYTES of memory. Faults of one place
+count together; of each, the smallest input is minimized and, with --keep, written to a file. Exit
+code 1 says that there were some.
 """
 
 import argparse
@@ -174,8 +174,13 @@ def run_kind(kind: Kind, runs: int, seed: int = 0, first: int = 0) -> Report:
     return report
 
 
-def _run_process(kind: Kind, seed: int, numbers: range, report: Report) -> int:
-    """Use inputs in one process until it ends; return the number of the next input."""
+def _run_process(
+    kind: Kind, seed: int, numbers: range, report: Report, is_retry: bool = False
+) -> int:
+    """Use inputs in one process until it ends; return the number of the next input.
+
+    An input without an end is tried again alone: a busy machine may have stopped its process.
+    """
     with tempfile.TemporaryDirectory(prefix="fuzz_") as text:
         folder = Path(text)
         receiver, sender = _FORK.Pipe(duplex=False)
@@ -212,6 +217,8 @@ def _run_process(kind: Kind, seed: int, numbers: range, report: Report) -> int:
         except EOFError:
             pass
         process.join()
+        if fault and current is not None and not is_retry:
+            return _run_process(kind, seed, range(current, current + 1), report, is_retry=True)
         if current is None:
             if number < numbers.start:
                 raise RuntimeError(f"{kind.name}: its seeds cannot be made")
