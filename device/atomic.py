@@ -37,7 +37,8 @@ def read_file(path: str | os.PathLike[str], most: int = MAX_FILE_BYTES) -> bytes
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
-        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        is_device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
+        if is_device and not os.path.samestat(status, os.stat(os.devnull)):
             raise OSError(errno.EINVAL, "it is a device and no file")
         if status.st_size > most:
             raise _too_large(most)

@@ -71,6 +71,7 @@ def test_what_is_read_has_an_end(tmp_path):
     (tmp_path / "text").write_bytes(b"\xef\xbb\xbfa\r\nb\rc")
     assert read_file(tmp_path / "text") == b"\xef\xbb\xbfa\r\nb\rc"
     assert read_text(tmp_path / "text") == "a\nb\nc"
+    assert read_file("/dev/null") == b""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert read_file(pipe) == b""  # Nobody writes to it.
