@@ -116,7 +116,7 @@ def boot_partition(image: Path, path: str | Path) -> Partition:
     Raises:
         PicaptionError: the file is not the image of a card with a boot partition.
     """
-    with open(image, "rb") as file:
+    with _open(image) as file:
         record = file.read(SECTOR_BYTES)
     if len(record) < SECTOR_BYTES or record[510:] != _BOOT_SIGNATURE:
         raise PicaptionError(f"{path}: not an image of a card: it has no table of partitions")
@@ -165,6 +165,9 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def _open(path: Path) -> BinaryIO:
+    """Open an image; a pipe might never begin, and a device never end."""
+    if path.exists() and not path.is_file():
+        raise PicaptionError(f"{path}: it is no file; give the image of a card")
     try:
         return open(path, "rb")
     except OSError as error:

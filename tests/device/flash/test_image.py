@@ -5,6 +5,7 @@ import lzma
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -211,6 +212,16 @@ def test_without_mtools(tmp_path, capsys, monkeypatch):
         and err
         == "picaption: there is no mtools here, which changes images: sudo apt install mtools\n"
     )
+
+
+def test_what_may_have_no_end_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(PicaptionError, match="it is no file; give the image of a card"):
+            boot_partition(path, path)
+        with pytest.raises(PicaptionError, match="it is no file; give the image of a card"):
+            copy_image(path, tmp_path / "copy")
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 def test_progress_is_in_bytes_of_the_source(tmp_path):
