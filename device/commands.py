@@ -249,7 +249,7 @@ def print_start(pipeline: "Pipeline") -> None:
         demo = " (no camera found)"
     say(f"source: {pipeline.name}{demo}; stop with ctrl-C", err=True)
     if "web" in pipeline.sinks:
-        token = ", with ?token=... once" if config.token else ""
+        token = ", which asks for its token" if config.token else ""
         page = cast("WebServer", pipeline.sinks["web"])
         say(f"page: {page.address}{token}", err=True)
 

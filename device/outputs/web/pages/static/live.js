@@ -34,7 +34,6 @@ function show(data) {
   showList($("certain-names"), certain.map(({name, score}) => `${name} ${percent(score)}`));
   showFigures(data);
   const text = $("caption").textContent;
-  $("picture").alt = text ? "Live picture: " + text : "Live picture";
   if (text !== pending.text) pending = {text, since: Date.now()};
   file = data.file || "";
   tick();
@@ -49,33 +48,38 @@ function announce() {
   setText($("announcement"), pending.text);
 }
 
-/** Return what state the page is in: a class, a word, and a title and a reason if not live. */
+function state(word, look, title = word, reason = "") {
+  return {word, look, title, reason};
+}
+
+/** Return the state of the page: a word and its look, and, if not live, a title and a reason. */
 function currentState() {
   const isOpen = Boolean(events) && events.readyState === EventSource.OPEN;
-  if (!isOpen) {
-    if (refusal) return {look: "bad", word: "Refused", title: refusal, reason: "This page tries again by itself."};
-    if (!lastFrame && !source) return {look: "", word: "Connecting", title: "Connecting", reason: delay()};
-    return {look: "bad", word: "Connection lost", title: "Connection lost",
-      reason: "picaption does not answer. This page tries again by itself."};
-  }
+  if (!isOpen) return disconnectedState();
   const name = source ? source.model || source.name : "the camera";
   if (source && source.problem) {
-    return {look: "bad", word: "No picture", title: `No picture from ${name}`,
-      reason: `${sentence(source.problem)} The camera is tried again by itself.`};
+    const reason = `${sentence(source.problem)} The camera is tried again by itself.`;
+    return state("No picture", "bad", `No picture from ${name}`, reason);
   }
   if (source && source.is_paused) {
-    return {look: "", word: "Paused", title: "Paused",
-      reason: "Nothing is recognised until somebody lets it go on."};
+    return state("Paused", "", "Paused", "Nothing is recognised until somebody lets it go on.");
   }
+  if (!lastFrame) return state("Waiting", "", `Waiting for ${name}`, "No frame has come yet.");
   const silent = Date.now() - lastFrame;
-  if (!lastFrame) {
-    return {look: "", word: "Waiting", title: `Waiting for ${name}`, reason: "No frame has come yet."};
-  }
   if (silent >= patience) {
-    return {look: "", word: "No new picture", title: `No new picture for ${Math.round(silent / 1000)} s`,
-      reason: `No frame comes from ${name}, and it reports no error.`};
+    const seconds = Math.round(silent / 1000);
+    const reason = `No frame comes from ${name}, and it reports no error.`;
+    return state("No new picture", "", `No new picture for ${seconds} s`, reason);
   }
-  return {look: "live", word: "Live", title: "", reason: ""};
+  return state("Live", "live", "");
+}
+
+function disconnectedState() {
+  const again = "This page tries again by itself.";
+  if (refusal) return state("Refused", "bad", refusal, again);
+  if (!lastFrame && !source) return state("Connecting", "", "Connecting", delay());
+  const reason = `picaption does not answer. ${again}`;
+  return state("Connection lost", "bad", "Connection lost", reason);
 }
 
 /** Say what may be the matter with a connection that takes long: browsers open six to a server. */

@@ -71,7 +71,8 @@ function showClasses(list, note, data) {
   list.hidden = !rows.length;
   const others = guesses.map(({name, score}) => `${name}? ${percent(score)}`);
   let text = others.length ? "Guesses: " + others.join(", ") : "";
-  if (!rows.length) text = data.silence ? "Nothing is named in such a picture." : "No class is named.";
+  if (!rows.length) text = "No class is named.";
+  if (data.silence) text = "Nothing is named in such a picture.";
   setText(note, text);
   note.hidden = !text;
 }
