@@ -1,11 +1,11 @@
 """How tests call `picaption convert`."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
 
 from picaption.device import cli
+from tests.processes import no_java
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,10 @@ class Result:
     err: str
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def without_java():
     """No Java: METEOR takes long, and tests/models/evaluation/test_metrics.py has it."""
-    with pytest.MonkeyPatch.context() as patch:
-        no_programs = SimpleNamespace(which=lambda name: None)
-        patch.setattr("picaption.models.evaluation.metrics.shutil", no_programs)
+    with no_java():
         yield
 
 

@@ -9,6 +9,7 @@ from picaption.convert.convert import convert
 from picaption.convert.options import ConversionOptions
 from picaption.convert.report.figures import Report
 from picaption.models.data.readers import add_labels, read_captions, read_labels
+from tests.processes import no_java
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ def reported(run, data, tmp_path_factory):
     )
     reports = []
     options = ConversionOptions(count=10)
-    convert(run, path, images, options, dataset=dataset, on_report=reports.append)
+    with no_java():  # This is made before a module's fixtures.
+        convert(run, path, images, options, dataset=dataset, on_report=reports.append)
     (report,) = reports
     return Reported(path, report)
