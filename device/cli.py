@@ -16,8 +16,8 @@ from .log import configure, one_line
 GROUP = "picaption.commands"
 #: The commands in the order in which they are used; those of other packages follow.
 ORDER = (
-    *("image", "live", "config", "doctor", "teach", "inspect", "bench", "service", "flash"),
-    *("update", "train", "convert", "evaluate"),
+    *("image", "live", "serve", "config", "doctor", "teach", "inspect", "bench", "service"),
+    *("flash", "update", "train", "convert", "evaluate"),
 )
 #: Packages that picaption itself does without, and the extra that brings each of them.
 EXTRA = {

@@ -30,6 +30,7 @@ COMMANDS = (
     "image",
     "inspect",
     "live",
+    "serve",
     "service",
     "teach",
     "train",

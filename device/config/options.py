@@ -30,8 +30,21 @@ class GroupedCommand(click.Command):
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting, and --config, to a click command or its function."""
-    for field in reversed(FIELDS.values()):
-        command = _option(field)(command)
+    return some_options(*FIELDS)(command)
+
+
+def some_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds an option for each of these settings, and --config, to a command."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            command = _option(FIELDS[name])(command)
+        return _config_option(command)
+
+    return add
+
+
+def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     text = (
         f"The file of settings.  [default: {NAME} here, in the user's folder of settings or in "
         "/etc]"

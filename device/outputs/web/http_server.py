@@ -8,8 +8,8 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import h11
 import uvicorn
@@ -20,6 +20,8 @@ from ...config.checks import is_loopback
 from ...errors import PicaptionError, TemporaryError
 from .door import REQUEST_SECONDS, Door
 from .guard import Guard
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,10 @@ class HttpServer:
     def call_soon(self, callback: Callable[..., object], *arguments: Any) -> None:
         """Call something in the event loop; any thread may ask."""
         self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine in the event loop and return its result; not from that loop itself."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def close(self) -> None:
         """Drop every client, free the port and end the thread."""

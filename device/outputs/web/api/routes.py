@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..errors import error_response
@@ -48,6 +48,20 @@ def api_routes(worker: Worker, on_answer: Callable[[str, int], None]) -> list[Ro
 
     routes = [Route(path, endpoint, methods=list(methods)) for path, methods in API_PATHS.items()]
     return [*routes, Route(f"{MODEL_PREFIX}{{model}}", endpoint)]
+
+
+def index_routes() -> list[Route]:
+    """Return the routes of a server without a camera: what there is to ask, and that it is well."""
+
+    async def get_index(request: Request) -> Response:
+        lines = [f"{' or '.join(methods)} {path}" for path, methods in API_PATHS.items()]
+        text = "\n".join(["picaption answers at:", *lines, "GET /healthz", "GET /metrics", ""])
+        return PlainTextResponse(text)
+
+    async def get_readiness(request: Request) -> Response:
+        return JSONResponse({"ready": True})
+
+    return [Route("/", get_index), Route("/readyz", get_readiness)]
 
 
 async def _respond(request: Request, worker: Worker) -> Response:

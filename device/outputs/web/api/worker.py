@@ -85,6 +85,15 @@ class Worker:
         finally:
             self._count -= 1
 
+    async def start(self) -> None:
+        """Start the child before the first request.
+
+        Raises:
+            UnavailableError: It does not start.
+        """
+        async with self._turn:
+            await self._start()
+
     async def answer(self, request: ApiRequest, body: bytes) -> tuple[ApiAnswer, bytes]:
         """Return the answer to a request, once those before it have theirs.
 

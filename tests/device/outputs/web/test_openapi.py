@@ -1,0 +1,127 @@
+"""docs/openapi.json: a valid OpenAPI file, of the very routes that there are, and their answers."""
+
+import base64
+import http.client
+import json
+import re
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("openapi_spec_validator")
+
+import jsonschema
+from openapi_spec_validator import validate
+
+from picaption.device.images import encode_image
+from picaption.device.outputs.web.api.exchange import ChildSettings
+from picaption.device.outputs.web.api.routes import api_routes
+from picaption.device.outputs.web.api.worker import Worker
+from picaption.device.outputs.web.app import create_app
+from picaption.device.outputs.web.feed import Feed
+from picaption.device.outputs.web.live.newest import NewestFrame
+from picaption.device.outputs.web.live.routes import live_routes
+from picaption.device.outputs.web.routes import page_routes
+from picaption.device.outputs.web.server import WebServer
+from tests.device.fakes.standins import FRAME, recognized
+from tests.device.fakes.web_client import TOKEN, port_of
+from tests.tiny import TINY_BUNDLE
+
+DOCS = Path(__file__).parents[4] / "docs"
+OPENAPI = json.loads((DOCS / "openapi.json").read_text(encoding="utf-8"))
+RECOGNITION = json.loads((DOCS / "recognition.schema.json").read_text(encoding="utf-8"))
+IMAGE = base64.b64encode(encode_image(FRAME, ".jpg")).decode()
+CHAT = {
+    "model": "picaption",
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is it?"},
+                {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{IMAGE}"}},
+            ],
+        }
+    ],
+}
+OLLAMA = {"model": "picaption", "stream": False}
+
+#: What is asked: the path there, the path in the file, and the body.
+REQUESTS = [
+    ("/state", None, None),
+    ("/readyz", None, None),
+    ("/recognize", None, encode_image(FRAME, ".jpg")),
+    ("/recognize", None, b"hello"),
+    ("/v1/chat/completions", None, CHAT),
+    ("/v1/chat/completions", None, CHAT | {"model": "gpt-4o"}),
+    ("/v1/chat/completions", None, {}),
+    ("/v1/responses", None, {"model": "picaption", "input": "Hi"}),
+    ("/v1/models", None, None),
+    ("/v1/models/picaption", "/v1/models/{model}", None),
+    ("/v1/models/gpt-4o", "/v1/models/{model}", None),
+    ("/api/generate", None, OLLAMA | {"prompt": "Hi", "images": [IMAGE]}),
+    ("/api/generate", None, OLLAMA | {"images": ["?"]}),
+    ("/api/chat", None, OLLAMA | {"messages": [{"role": "user", "content": "Hi"}]}),
+    ("/api/show", None, {"model": "picaption"}),
+    ("/api/tags", None, None),
+    ("/api/ps", None, None),
+    ("/api/version", None, None),
+]
+
+
+@pytest.fixture(scope="module")
+def live():
+    """A server with a frame."""
+    server = WebServer("127.0.0.1", 0, TOKEN, "tiny", bundle=str(TINY_BUNDLE))
+    server.write(recognized())
+    yield server
+    server.close()
+
+
+def test_the_file_is_valid():
+    validate(OPENAPI)
+
+
+def test_it_has_the_routes_that_there_are():
+    routes = [
+        *page_routes(Feed(), ""),
+        *live_routes(NewestFrame()),
+        *api_routes(Worker(ChildSettings()), lambda path, status: None),
+    ]
+    app = create_app(routes, lambda: None)
+    there = {
+        (re.sub(r":int}", "}", route.path), method)
+        for route in app.routes
+        for method in route.methods - {"HEAD"}
+    }
+    written = {(path, method.upper()) for path, item in OPENAPI["paths"].items() for method in item}
+    assert there == written
+
+
+def test_only_whether_it_is_there_needs_no_token():
+    open_paths = [
+        path
+        for path, item in OPENAPI["paths"].items()
+        for operation in item.values()
+        if operation.get("security") == []
+    ]
+    assert open_paths == ["/healthz"]
+
+
+@pytest.mark.parametrize(("path", "written", "body"), REQUESTS)
+def test_answers_are_as_it_says(live, path, written, body):
+    method = "GET" if body is None else "POST"
+    data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(live), timeout=60)) as client:
+        client.request(method, path, data, {"Authorization": f"Bearer {TOKEN}"})
+        answer = client.getresponse()
+        form = json.loads(answer.read())
+    operation = OPENAPI["paths"][written or path][method.lower()]
+    content = operation["responses"][str(answer.status)]["content"]
+    schema = content[answer.headers["Content-Type"]]["schema"]
+    jsonschema.validate(form, schema | {"components": OPENAPI["components"]})
+    if path in ("/state", "/recognize") and answer.status == 200:
+        jsonschema.validate(form, RECOGNITION)
+    if isinstance(body, dict) and answer.status == 200:
+        asked = operation["requestBody"]["content"]["application/json"]["schema"]
+        jsonschema.validate(body, asked | {"components": OPENAPI["components"]})
