@@ -112,8 +112,11 @@ def _fill_type(
 def _fill_object(schema: Mapping[str, Any], context: _Context, depth: int) -> dict[str, Any]:
     properties = schema.get("properties", {})
     required = schema.get("required", [])
-    if not isinstance(properties, dict) or not isinstance(required, list):
-        raise ApiError(400, "the schema's properties are no object, or required is no list")
+    are_names = isinstance(required, list) and all(isinstance(name, str) for name in required)
+    if not isinstance(properties, dict) or not are_names:
+        raise ApiError(
+            400, "the schema's properties are no object, or required is no list of names"
+        )
     if len(properties) > MAX_PROPERTIES:
         raise ApiError(400, f"the schema has an object of more than {MAX_PROPERTIES} properties")
     values = {}
@@ -125,7 +128,7 @@ def _fill_object(schema: Mapping[str, Any], context: _Context, depth: int) -> di
                 raise
     for name in required:
         if name not in values:
-            raise _UnknownError(str(name))
+            raise _UnknownError(name)
     return values
 
 

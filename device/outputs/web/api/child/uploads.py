@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 import re
 from typing import Any
 
@@ -12,6 +13,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from .....errors import PicaptionError
 from .....images import decode_image
 from ..exchange import ApiError
+
+# It warns of every form that is broken.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 #: What a form calls its file, where it has no file name.
 FIELD_NAMES = ("file", "image", "picture", "data")
