@@ -93,10 +93,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Whatever happens, nothing is left at the path that was yielded.
 
+    Raises:
+        PicaptionError: There is a device or a pipe, which would be gone.
+
     Example:
         with atomic_write("figures.json") as partial:
             partial.write_text("{}")
     """
+    require_no_device(path)
     partial = partial_path(path)
     try:
         yield partial
@@ -118,6 +122,28 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def require_no_device(*paths: str | os.PathLike[str] | None) -> None:
+    """Check that no device, pipe or socket would be replaced by a file, such as /dev/null by root.
+
+    Args:
+        paths: The paths that are written; None: none.
+
+    Raises:
+        PicaptionError: One is there.
+    """
+    for path in paths:
+        if path is not None and is_device(path):
+            raise PicaptionError(f"{path} is a device or a pipe and no file; give a file's path")
+
+
+def is_device(path: str | os.PathLike[str]) -> bool:
+    """Return whether a device, pipe or socket is there, or a name for one, such as /dev/stdout."""
+    link = os.readlink(path) if os.path.islink(path) else ""
+    if link.startswith(("/dev/", "/proc/")):
+        return True
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def require_other_files(outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:

@@ -195,7 +195,7 @@ def evaluate_command(
     import json
     import os
 
-    from picaption.device.atomic import require_other_files, write_text
+    from picaption.device.atomic import require_no_device, require_other_files, write_text
     from picaption.device.errors import PicaptionError
 
     from .files import need_folder
@@ -209,6 +209,8 @@ def evaluate_command(
         },
         {"MODEL": model, **vars(data)},
     )
+    require_no_device(None if json_file == "-" else json_file, predictions_file, gallery)
+    require_no_device(reliability)
     check_selection(data, with_gallery=bool(gallery))
     if draw and not gallery:
         raise PicaptionError("--draw chooses the pictures of a gallery: give --gallery")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 
-from ..atomic import write_text
+from ..atomic import require_no_device, write_text
 from ..bundle.archive import read_bundle
 from ..bundle.bundle import default_bundle
 from ..bundle.runtime import RUNTIMES
@@ -227,6 +227,7 @@ def check_output_files(*paths: str | None) -> None:
 
     A path may be None.
     """
+    require_no_device(*paths)
     for path in filter(None, paths):
         if Path(path).is_dir() or not Path(path).parent.is_dir():
             raise PicaptionError(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..atomic import read_file, write_bytes
+from ..atomic import read_file, require_no_device, write_bytes
 from ..errors import PicaptionError
 from ..log import printable
 from .metadata import Metadata, from_json, to_json
@@ -101,6 +101,7 @@ def require_bundle_or_none(path: str | Path) -> None:
         PicaptionError: There is a file that is none, such as a picture or a Keras model.
     """
     path = Path(path)
+    require_no_device(path)
     if not path.is_file():
         return
     with write_errors(path), open(path, "rb") as file:

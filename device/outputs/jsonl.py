@@ -11,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from ..atomic import is_device
 from ..config.settings import Config
 from ..errors import PicaptionError
 from .sink import OutputContext, RecognizedFrame, Sink
@@ -139,6 +140,8 @@ class JsonLines:
         self._size += written
 
     def _rotate(self) -> None:
+        if is_device(self._path):  # To rotate /dev/null would rename it.
+            return
         for age in range(self._max_old_files - 1, 0, -1):
             if os.path.exists(f"{self._path}.{age}"):
                 os.replace(f"{self._path}.{age}", f"{self._path}.{age + 1}")

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..atomic import partial_path
+from ..atomic import partial_path, require_no_device
 from ..config.settings import Config
 from ..errors import PicaptionError
 from ..images import quiet_stderr
@@ -82,6 +82,7 @@ class Video:
         folder = self._path.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK) or self._path.is_dir():
             raise PicaptionError(f"{path} cannot be written; check the folder")
+        require_no_device(self._path)
         self._partial = partial_path(self._path)
         self._writer: Any = None
         self._size = (0, 0)

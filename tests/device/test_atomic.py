@@ -11,6 +11,7 @@ from picaption.device.atomic import (
     partial_path,
     read_file,
     read_text,
+    require_no_device,
     require_other_files,
     write_bytes,
     write_text,
@@ -102,3 +103,19 @@ def test_what_has_none_or_is_too_large_is_not_read(tmp_path):
         file.truncate((1 << 20) + 1)
     with pytest.raises(OSError, match="it has more than 1 MB"):
         read_file(tmp_path / "small", 1 << 20)
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "null", "stdout", "link"):
+        with pytest.raises(PicaptionError, match=f"{name} is a device or a pipe and no file; give"):
+            write_text(tmp_path / name, "text")
+    assert (tmp_path / "pipe").is_fifo() and len(os.listdir(tmp_path)) == 4
+    require_no_device(None, tmp_path / "absent", tmp_path, "/dev/absent")
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("file")
+    require_no_device(tmp_path / "link")

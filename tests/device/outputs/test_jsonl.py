@@ -70,6 +70,16 @@ def test_what_a_power_cut_has_left_of_a_line_does_not_spoil_the_next(tmp_path, b
     assert json.loads(data[len(repaired) :])["caption"]["text"] == "a cat with green eyes"
 
 
+def test_a_device_is_written_to_and_never_renamed(tmp_path):
+    null = tmp_path / "null"
+    null.symlink_to("/dev/null")
+    sink = JsonLines(null, max_bytes=100)
+    for number in range(9):
+        sink.write(recognized(frame=number))
+    sink.close()
+    assert os.listdir(tmp_path) == ["null"] and null.is_char_device()
+
+
 def test_a_full_disk_leaves_lines_out_but_none_half_written(tmp_path, caplog):
     path = tmp_path / "said.jsonl"
     sink = JsonLines(path)
