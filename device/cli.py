@@ -173,5 +173,8 @@ def _secure_standard_streams() -> None:
 
 def _fail(message: Any, code: int = EXIT_ERROR) -> NoReturn:
     """Print an error on one line and exit."""
-    print("picaption:", one_line(str(message)), file=sys.stderr)
+    try:
+        print("picaption:", one_line(str(message)), file=sys.stderr)
+    except OSError:  # A full disk: the exit code says it all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(code)

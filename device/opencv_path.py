@@ -24,7 +24,9 @@ def opencv_path(path: str | os.PathLike[str]) -> Iterator[str]:
         OSError: there is no folder for a link, or no current one.
     """
     # Not normalized: a/../b is another file where a is a link.
-    path = Path(os.getcwd(), path)
+    path = Path(path)
+    if not path.is_absolute():  # The current folder may have been removed.
+        path = Path(os.getcwd(), path)
     if is_utf8(path):
         yield str(path)
         return

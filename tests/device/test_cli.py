@@ -2,6 +2,7 @@
 
 import configparser
 import json
+import os
 import re
 import subprocess
 import sys
@@ -147,6 +148,13 @@ def test_wrong_usage_is_one_line_too(call, arguments, message):
     code, out, err = call(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith("picaption: ") and message in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_where_an_error_cannot_be_said_the_exit_code_says_it():
+    program = "from picaption.device import cli; cli.main(['picture'])"
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([sys.executable, "-c", program], stderr=full).returncode == 2
 
 
 #: Prints for ever, or until nobody reads.

@@ -28,6 +28,16 @@ def test_a_path_of_utf8_is_made_absolute_and_stays_what_it_is(tmp_path, monkeypa
         assert name == f"{tmp_path}/a/../10:30 é.mp4"
 
 
+def test_a_whole_path_needs_no_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with opencv_path(tmp_path / "a.jpg") as name:
+        assert name == str(tmp_path / "a.jpg")
+    with pytest.raises(OSError), opencv_path("a.jpg"):
+        pass
+
+
 def test_other_paths_are_opened_through_a_link_that_goes_again(tmp_path):
     path = tmp_path / f"{LATIN_1}.png"
     assert not is_utf8(path)

@@ -30,14 +30,19 @@ def cache_folder() -> Path:
 def is_remembered(identity: Identity) -> bool:
     """Return whether a bundle was checked before, by the runtime that is used now."""
     try:
-        with open(cache_folder() / FILE, "rb") as file:
+        with open(cache_folder() / FILE, "rb", opener=_open_without_waiting) as file:
             # Another user's word is not taken: root may run with the home of someone else.
             if os.fstat(file.fileno()).st_uid != os.geteuid():
                 return False
-            text = file.read(MAX_REMEMBERED * _LINE_BYTES)
+            text = file.read(MAX_REMEMBERED * _LINE_BYTES) or b""
     except OSError:
         return False
     return _line(identity).encode() in text.splitlines()
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe would wait for a program at its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def remember(identity: Identity) -> None:
@@ -46,7 +51,7 @@ def remember(identity: Identity) -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / FILE
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o600)
         try:
             status = os.fstat(descriptor)

@@ -68,6 +68,14 @@ def test_a_planted_link_is_not_followed(home):
     assert (home / "precious").read_text() == "mine\n"
 
 
+def test_a_pipe_in_its_place_holds_nothing_up():
+    cache_folder().mkdir(parents=True)
+    os.mkfifo(cache_folder() / known.FILE)
+    assert not is_remembered(CAT)
+    remember(CAT)
+    assert not is_remembered(CAT)
+
+
 def test_where_nothing_can_be_written_nothing_is_said(home):
     (home / "cache").write_text("a file where the folder should be")
     remember(CAT)
