@@ -8,8 +8,11 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+from picaption.device.bundle.metadata import Metadata
 from picaption.device.config.settings import Config
+from picaption.device.outputs.control import LoopControl, LoopState
 from picaption.device.outputs.mqtt.publisher import MqttPublisher
+from picaption.device.outputs.sink import OutputContext
 from picaption.device.outputs.web.server import WebServer
 from tests.device.fakes.standins import recognized
 
@@ -33,6 +36,14 @@ _REQUESTS = (
     "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
 )
 
+
+def _order(name: str, payload: bytes) -> bytes:
+    """Return a PUBLISH of an order, with QoS 0."""
+    topic = f"fuzz/set/{name}".encode()
+    content = len(topic).to_bytes(2) + topic + payload
+    return bytes([0x30, len(content)]) + content
+
+
 # CONNACK, SUBACK, PUBACKs, "online" at homeassistant/status, PINGRESP.
 _BROKER = (
     b"\x20\x02\x00\x00"
@@ -40,6 +51,17 @@ _BROKER = (
     b"\x40\x02\x00\x01\x40\x02\x00\x03\x40\x02\x00\x04"
     b"\x32\x1f\x00\x14homeassistant/status\x00\x07online"
     b"\xd0\x00"
+)
+_ORDERS = _BROKER + b"".join(
+    _order(name, payload)
+    for name, payload in (
+        ("pause", b"ON"),
+        ("max_fps", b"2.5"),
+        ("caption", b"PRESS"),
+        ("bundle", b"mine"),
+        ("look_for", b"cat"),
+        ("reload", b"RELOAD"),
+    )
 )
 
 
@@ -107,7 +129,10 @@ def _use_broker(content: bytes, folder: Path) -> None:
         listener.settimeout(_ANSWER_SECONDS)
         port = listener.getsockname()[1]
         config = Config(mqtt=f"127.0.0.1:{port}", mqtt_topic="fuzz", mqtt_discovery="homeassistant")
-        publisher = MqttPublisher(config, first_pause=60)
+        control = LoopControl()
+        control.state = LoopState(bundles=("mine",), labels=("cat",), words={"cat": 4})
+        context = OutputContext(None, Metadata("fuzz"), control=control)
+        publisher = MqttPublisher(config, context, first_pause=60)
         publisher.write(recognized())
         broker, _ = listener.accept()
         with broker:
@@ -140,5 +165,5 @@ KINDS = (
         _use_request,
         _mutate_request,
     ),
-    Kind("mqtt", _always(_BROKER), _use_broker, mutate_bytes),
+    Kind("mqtt", _always(_BROKER, _ORDERS), _use_broker, mutate_bytes),
 )
