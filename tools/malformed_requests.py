@@ -5,13 +5,13 @@
 A server of its own, on this computer, with a frame and the process that answers, gets requests with
 values of wrong types, bodies that are no JSON, bad base64, damaged pictures, broken forms, bodies
 beyond the limit, and bodies that stop half-way, several at a time. All are answered with a status
-from 400 to 499; the memory of both processes is measured after a tenth, a half, and at the end. The
-server's process is that of the clients too.
+from 400 to 499; the memory of both processes is measured after a tenth, a half, and at the end.
 Exit code 1 says that one was answered otherwise.
 """
 
 import argparse
 import json
+import multiprocessing
 import random
 import socket
 import sys
@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -39,6 +40,7 @@ ANSWER_SECONDS = 60.0
 MAX_BODY = 1 << 20
 BODY_SECONDS = 0.3
 
+_SPAWN = multiprocessing.get_context("spawn")
 _PATHS = [path for path, methods in API_PATHS.items() if "POST" in methods]
 _JPEG = encode_image(FRAME, ".jpg")
 _WRONG = (None, True, 5, -1.5, "?", [], {}, [None], [5], {"a": 1}, "x" * 1000)
@@ -167,15 +169,16 @@ def resident_megabytes(pid: int | str) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def run(count: int, bundle: str) -> Report:
-    """Send so many requests to a server of this process, and return what came of them."""
-    defaults = routes.read_body.__defaults__
-    routes.read_body.__defaults__ = (MAX_BODY, BODY_SECONDS)
-    server = WebServer("127.0.0.1", 0, TOKEN, bundle=bundle)
-    port = int(server.address.rstrip("/").rpartition(":")[2])
-    server.write(recognized())
+def run_clients(port: int, parts: tuple[int, ...], results: Connection) -> None:
+    """Send so many requests in parts; send what came of all so far after each part.
+
+    Args:
+        port: Of the server.
+        parts: How many requests a part has.
+        results: Where the counts go, as Report.statuses; the other side answers to go on.
+    """
     generator = random.Random(1)
-    report = Report({name: Counter() for name in (*MAKERS, "slow body")})
+    statuses = {name: Counter[int]() for name in (*MAKERS, "slow body")}
     names = list(MAKERS)
     weights = [weight for _, weight in MAKERS.values()]
 
@@ -184,29 +187,50 @@ def run(count: int, bundle: str) -> Report:
         path, body, content_type = MAKERS[name][0](generator)
         is_slow = generator.random() < SLOW_SHARE
         status = send(port, path, body, content_type, is_slow)
-        report.statuses["slow body" if is_slow else name][status] += 1
+        statuses["slow body" if is_slow else name][status] += 1
 
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for part in parts:
+            list(clients.map(ask, range(part)))
+            results.send(statuses)
+            results.recv()
+
+
+def run(count: int, bundle: str) -> Report:
+    """Send so many requests from another process, and return what came of them."""
+    defaults = routes.read_body.__defaults__
+    routes.read_body.__defaults__ = (MAX_BODY, BODY_SECONDS)
+    server = WebServer("127.0.0.1", 0, TOKEN, bundle=bundle)
+    port = int(server.address.rstrip("/").rpartition(":")[2])
+    server.write(recognized())
+    send(port, "/recognize", b"hello", "", False)  # The child starts.
+    report = Report()
+    child = _child_pids()
+    parts = (count // 10, count // 2 - count // 10, count - count // 2)
+    ours, theirs = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=run_clients, args=(port, parts, theirs), daemon=True)
+    process.start()
     try:
-        send(port, "/recognize", b"hello", "", False)  # The child starts.
-        with ThreadPoolExecutor(CLIENTS) as clients:
-            for part in (count // 10, count // 2 - count // 10, count - count // 2):
-                list(clients.map(ask, range(part)))
-                report.megabytes.append((resident_megabytes("self"), _child_megabytes()))
+        for _ in parts:
+            report.statuses = ours.recv()
+            megabytes = (resident_megabytes("self"), sum(map(resident_megabytes, child)))
+            report.megabytes.append(megabytes)
+            ours.send(None)
     finally:
+        process.kill()
+        process.join()
         server.close()
         routes.read_body.__defaults__ = defaults
     return report
 
 
-def _child_megabytes() -> float:
-    """Return the memory of this process' children."""
-    children = Path("/proc/self/task")
-    pids = {
+def _child_pids() -> set[str]:
+    """Return the ids of this process' children."""
+    return {
         pid
-        for task in children.iterdir()
+        for task in Path("/proc/self/task").iterdir()
         for pid in (task / "children").read_text(encoding="ascii").split()
     }
-    return sum(map(resident_megabytes, pids))
 
 
 def main() -> None:

@@ -167,7 +167,9 @@ class Door:
                 break
             self._drop(oldest)
         if accepted or self._waiting or not may_accept:
-            self._timer = self._loop.call_later(self._pause, self._tick)
+            # Where more may be waiting to be accepted, no sooner than the bound on that allows.
+            pause = TICK_SECONDS if accepted or not may_accept else self._pause
+            self._timer = self._loop.call_later(pause, self._tick)
             self._pause = min(TICK_SECONDS, self._pause * 2)
         else:
             self._pause = FIRST_TICK_SECONDS

@@ -332,3 +332,36 @@ def test_with_the_token_the_page_comes_through_a_hundred_that_hold_on(serve, cap
         until(lambda: not page.buffered)
     page.close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_refusal_is_there_although_the_body_was_still_being_sent():
+    async def client(door, connect):
+        connection = connect()
+        connection.setblocking(True)
+        size = 3_000_000
+
+        def send():
+            head = f"POST / HTTP/1.1\r\nContent-Length: {size}\r\n\r\n".encode()
+            connection.sendall(head + bytes(size))
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+        answer = await asyncio.to_thread(send)
+        assert answer.startswith(b"HTTP/1.1 401 ") and answer.endswith(b"no\n")
+        connection.close()
+        async with asyncio.timeout(5):
+            while door.waiting:
+                await asyncio.sleep(0.01)
+
+    assert run_door(client) == []
+
+
+def test_the_beginning_of_a_body_may_come_with_the_head():
+    request = b"POST /?token=right HTTP/1.1\r\nContent-Length: 30000\r\n\r\n" + bytes(16_000)
+
+    async def client(door, connect):
+        connection = connect()
+        connection.send(request)
+        await end_of(connection)
+
+    (head,) = run_door(client)
+    assert head.startswith(request[:60]) and len(head) > 60
