@@ -75,7 +75,7 @@ def test_the_wheel_is_one_and_holds_what_a_pi_needs(wheel, tmp_path):
         *(f"{room}/__init__.py" for room in rooms),
         *(f"{room}/py.typed" for room in payload.ROOMS),
         "device/cli.py",
-        "device/outputs/web/page.html",
+        "device/outputs/web/pages/static/page.html",
         "device/sources/demo/cat.jpg",
         "device/flash/installer.py",
         "device/flash/seed.py",
