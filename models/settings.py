@@ -141,9 +141,6 @@ class Settings:
     # epoch passes through the images of `captions`, where labelled images have captions too.
     captions_per_image: int = 3
     captions_repeats: int = 1
-    # Captioner and classifier learn from the features of so many augmented views of each training
-    # image, too.
-    feature_views: int = 0
     epochs: int = 15
     patience: int = 3
     learning_rate: float = 1e-3
@@ -431,10 +428,6 @@ def _check_data(settings: Settings) -> None:
         "text or named_labels too",
     )
     _need(
-        not settings.feature_views or settings.pooling == "mean",
-        'feature_views are features of the mean: set pooling = "mean"',
-    )
-    _need(
         not settings.paraphrases or bool(settings.text and settings.label_captions),
         "paraphrases are captions of text that are near to those of label_captions: set both",
     )
@@ -505,7 +498,6 @@ _AT_LEAST = {
     ),
     0: (
         "paraphrases",
-        "feature_views",
         "warm_up_epochs",
         "epochs",
         "patience",

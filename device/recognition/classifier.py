@@ -134,7 +134,6 @@ def fit_classifier(
     multi_label: bool,
     scale: float | None = None,
     prototypes: np.ndarray | None = None,
-    rows_per_image: int = 1,
 ) -> Classifier:
     """Return the Classifier that fits images best.
 
@@ -148,21 +147,18 @@ def fit_classifier(
         scale: the size of the evidence; None: that of `evidence_scale`.
         prototypes: weights of the features that the classes begin with, float32 [F, C]; None:
             zeros.
-        rows_per_image: how many of the N rows are views of the same image: they know no more than
-            one image does.
     """
     truth = np.asarray(truth, np.float32)
     unit_features = l2_normalize(features)
     inputs, features_mean, features_scale = _standardize(unit_features)
-    penalty = PENALTY * rows_per_image
-    shrinkage = 1 + np.nansum(truth, 0) / np.float32(PRIOR_IMAGES * rows_per_image)
+    shrinkage = 1 + np.nansum(truth, 0) / np.float32(PRIOR_IMAGES)
     offset: np.ndarray | float = 0.0
     start: np.ndarray | float = 0.0
     if prototypes is not None:
         start = prototypes / shrinkage
         offset = (unit_features - features_mean) @ start
     if word_evidence is None or prior is None:
-        weights, bias = fit_logistic_regression(inputs, truth, multi_label, penalty, offset)
+        weights, bias = fit_logistic_regression(inputs, truth, multi_label, PENALTY, offset)
         weights = weights * features_scale + start
         return Classifier(weights, None, bias - features_mean @ weights)
 
@@ -173,7 +169,7 @@ def fit_classifier(
     word_inputs, words_mean, words_scale = _standardize(word_evidence, scale)
     offset = offset + (word_evidence - words_mean) @ prior
     both = np.concatenate([inputs, word_inputs], 1)
-    weights, bias = fit_logistic_regression(both, truth, multi_label, penalty, offset)
+    weights, bias = fit_logistic_regression(both, truth, multi_label, PENALTY, offset)
     feature_weights = weights[: inputs.shape[1]] * features_scale + start
     bias = bias - features_mean @ feature_weights
     word_weights = weights[inputs.shape[1] :] * words_scale + prior
@@ -188,7 +184,6 @@ def fit_calibrated(
     multi_label: bool,
     dev: tuple[np.ndarray, np.ndarray | None, np.ndarray] | None = None,
     prototypes: np.ndarray | None = None,
-    rows_per_image: int = 1,
 ) -> tuple[Classifier, np.ndarray]:
     """Fit a Classifier that is as confident as it is right.
 
@@ -201,19 +196,12 @@ def fit_calibrated(
         dev: features, word evidence and truth of other images to calibrate on; None: the images
             themselves, by classifiers that were fitted without them (see `held_out_logits`).
         prototypes: as for `fit_classifier`.
-        rows_per_image: as for `fit_classifier`; more than one needs `dev`.
 
     Returns:
         The Classifier, and the logits [N, C] of the images that it was calibrated on.
     """
     classifier = fit_classifier(
-        features,
-        word_evidence,
-        prior,
-        truth,
-        multi_label,
-        prototypes=prototypes,
-        rows_per_image=rows_per_image,
+        features, word_evidence, prior, truth, multi_label, prototypes=prototypes
     )
     if dev is not None:
         dev_features, dev_evidence, truth = dev

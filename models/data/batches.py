@@ -32,7 +32,6 @@ class Examples:
         sided: bool [N], true where a caption says left or right, so that the image must not be
             mirrored.
         labels: float32 [N, classes] of 0 and 1, nan where unknown; None without classes.
-        views: The features of augmented views of the images, float16 [V, N, F]; None without.
     """
 
     inputs: np.ndarray
@@ -40,25 +39,6 @@ class Examples:
     tags: np.ndarray
     sided: np.ndarray
     labels: np.ndarray | None = None
-    views: np.ndarray | None = None
-
-    def draw_features(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Return the features of images or of their views, each of them as likely.
-
-        Args:
-            rows: int [B], the images.
-            random: Draws the view of each.
-
-        Returns:
-            float32 [B, F].
-        """
-        features = self.inputs[rows]
-        if self.views is None:
-            return features
-        views = random.integers(-1, len(self.views), len(rows))
-        is_view = views >= 0
-        features[is_view] = self.views[views[is_view], rows[is_view]]
-        return features
 
 
 def first_examples(examples: Examples, count: int) -> Examples:
@@ -69,15 +49,13 @@ def first_examples(examples: Examples, count: int) -> Examples:
         examples.tags[:count],
         examples.sided[:count],
         None if examples.labels is None else examples.labels[:count],
-        None if examples.views is None else examples.views[:, :count],
     )
 
 
 def join(*parts: Examples) -> Examples:
     """Return several Examples as one.
 
-    Where only some have labels, those of the other images are unknown. There are views where all
-    have some.
+    Where only some have labels, those of the other images are unknown.
     """
     classes = next((part.labels.shape[1] for part in parts if part.labels is not None), 0)
     labels = []
@@ -90,13 +68,7 @@ def join(*parts: Examples) -> Examples:
         np.concatenate([part.tags for part in parts]),
         np.concatenate([part.sided for part in parts]),
         np.concatenate(labels) if classes else None,
-        None if any(part.views is None for part in parts) else _join_views(parts),
     )
-
-
-def _join_views(parts: Sequence[Examples]) -> np.ndarray:
-    """Return the views of several Examples, float16 [V, N, F]."""
-    return np.concatenate([part.views for part in parts if part.views is not None], axis=1)
 
 
 def windows(words: Sequence[int], order: int) -> tuple[np.ndarray, np.ndarray]:
@@ -243,10 +215,8 @@ class Batches(keras.utils.PyDataset):
 
     def _inputs(self, rows: np.ndarray) -> np.ndarray:
         inputs = self.examples.inputs
-        if not self.training:
+        if inputs.ndim < 4 or not self.training:
             return inputs[rows]
-        if inputs.ndim < 4:
-            return self.examples.draw_features(rows, self.random)
         sided = self.examples.sided
         return np.stack([augment(inputs[row], self.random, not sided[row]) for row in rows])
 

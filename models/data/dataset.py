@@ -421,11 +421,6 @@ def entropy(counts: Counter) -> float:
     return -sum(count / total * math.log(count / total) for count in counts.values())
 
 
-def is_sided(captions: Sequence[str]) -> bool:
-    """Return whether a caption says left or right, so that its image must not be mirrored."""
-    return any(SIDED_WORDS.intersection(tokenize(caption)) for caption in captions)
-
-
 def make_examples(
     split: Split, inputs: np.ndarray, vocabulary: Vocabulary, tags: Sequence[str]
 ) -> Examples:
@@ -452,6 +447,6 @@ def make_examples(
             for captions, more in zip(tokenized, paraphrases)
         ],
         np.array([[tag in words for tag in tags] for words in word_sets], np.float32),
-        np.array([is_sided(record.captions) for record in split.records]),
+        np.array([bool(words & SIDED_WORDS) for words in word_sets]),
         labels,
     )

@@ -20,26 +20,14 @@ TAGGER_EPOCHS = 15
 
 
 def caption_examples(
-    settings: Settings,
-    data: TrainingData,
-    features: Features,
-    words: CaptionWords,
-    views: Features | None = None,
+    settings: Settings, data: TrainingData, features: Features, words: CaptionWords
 ) -> tuple[Examples, Examples | None]:
     """Return (train, dev) Examples of all captions over features.
 
     The captions of labelled images and of images with a name are among those to train on, those of
     labelled dev images among the dev captions.
-
-    Args:
-        settings: captions_repeats counts, and whether labelled images have captions.
-        data: The images with their captions.
-        features: Of the images.
-        words: Of the captions.
-        views: The features of augmented views of the training images; None without.
     """
-    views = views or Features()
-    train = _examples(data.captions, features.captions, words, views.captions)
+    train = _examples(data.captions, features.captions, words)
     assert train is not None
     train = join(*[train] * settings.captions_repeats)
     dev = _examples(data.captions_dev, features.captions_dev, words)
@@ -47,10 +35,10 @@ def caption_examples(
     if dev is not None and labelled_dev is not None:
         dev = dataclasses.replace(join(dev, labelled_dev), labels=None)
     if labels_are_captioned(settings):
-        labelled = _examples(data.labels, features.labels, words, views.labels)
+        labelled = _examples(data.labels, features.labels, words)
         assert labelled is not None
         train = dataclasses.replace(join(train, labelled), labels=None)
-    named = _examples(data.named, features.named, words, views.named)
+    named = _examples(data.named, features.named, words)
     if named is not None:
         train = dataclasses.replace(join(train, named), labels=None)
     return train, dev
@@ -75,16 +63,12 @@ def _captioned(
 
 
 def _examples(
-    split: Split | None,
-    features: np.ndarray | None,
-    words: CaptionWords,
-    views: np.ndarray | None = None,
+    split: Split | None, features: np.ndarray | None, words: CaptionWords
 ) -> Examples | None:
-    """Return a Split over its features and those of its views, None for no Split."""
+    """Return a Split over its features, None for no Split."""
     if split is None or features is None:
         return None
-    examples = make_examples(split, features, words.vocabulary, words.tags)
-    return dataclasses.replace(examples, views=views)
+    return make_examples(split, features, words.vocabulary, words.tags)
 
 
 def train_captioner(

@@ -29,8 +29,7 @@ EVIDENCE_BATCH = 32
 def train_classifier(run: TrainingRun) -> None:
     """Fit the classifier and leave it in the run's folder, unless it is there.
 
-    It is calibrated on dev images, where there are some, else on images held out in turn. With dev
-    images it learns from the views of the training images, too.
+    It is calibrated on dev images, where there are some, else on images held out in turn.
     """
     path = run.folder / "classifier.npz"
     labels = run.data.labels
@@ -43,25 +42,16 @@ def train_classifier(run: TrainingRun) -> None:
         labelled_text = [record for record in run.text if record.labels]
         prior = word_prior(labelled_text, labels.classes, run.words.vocabulary)
 
-    def inputs(split: Split, features: np.ndarray, name: str) -> ClassifierData:
+    def inputs(split: Split, features: np.ndarray | None, name: str) -> ClassifierData:
+        assert features is not None
         truth = label_matrix(split.records, split.classes)
-        truth = np.tile(truth, (len(features) // len(truth), 1))
         return *classifier_inputs(model, features, run.folder / f"evidence_{name}.npy"), truth
 
-    assert run.features.labels is not None
-    features = run.features.labels
+    train = inputs(labels, run.features.labels, "labels")
     dev = None
-    rows_per_image = 1
     if run.data.labels_dev:
-        assert run.features.labels_dev is not None
         dev = inputs(run.data.labels_dev, run.features.labels_dev, "labels_dev")
-        if run.views and run.views.labels is not None:
-            rows_per_image += len(run.views.labels)
-            features = np.concatenate([features, *run.views.labels])
-    train = inputs(labels, features, "labels")
-    classifier, _ = fit_calibrated(
-        *train, prior, bool(run.settings.labels), dev, rows_per_image=rows_per_image
-    )
+    classifier, _ = fit_calibrated(*train, prior, bool(run.settings.labels), dev)
     save_classifier(classifier, path)
 
 

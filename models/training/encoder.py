@@ -9,8 +9,8 @@ from tqdm import tqdm
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier
 
-from ..data.batches import Batches, Examples, LabelledImages, augment, join
-from ..data.dataset import Split, TrainingData, is_sided, make_examples
+from ..data.batches import Batches, Examples, LabelledImages, join
+from ..data.dataset import Split, TrainingData, make_examples
 from ..data.readers import label_matrix
 from ..files import save_array
 from ..networks.backbones import (
@@ -126,52 +126,6 @@ def cached_features(encoder: keras.Model, split: Split | None, path: Path) -> np
     features = np.concatenate(parts)
     save_array(path, features)
     return features
-
-
-def compute_views(encoder: keras.Model, run: TrainingRun) -> Features | None:
-    """Return the features of augmented views of the training images, computed or as cached.
-
-    The files are captions.views.npy and so on in the run's folder.
-
-    Args:
-        encoder: Whose features are [B, F].
-        run: Its data and settings count: feature_views, pooling and seed.
-
-    Returns:
-        None where the settings ask for no views.
-    """
-    if not run.settings.feature_views:
-        return None
-    splits = {"captions": run.data.captions, "labels": run.data.labels, "named": run.data.named}
-    return Features(
-        **{name: _cached_views(encoder, split, run, name) for name, split in splits.items()}
-    )
-
-
-def _cached_views(
-    encoder: keras.Model, split: Split | None, run: TrainingRun, name: str
-) -> np.ndarray | None:
-    """Return the features of a Split's views, float16 [V, N, F], None for no Split."""
-    if split is None:
-        return None
-    path = run.folder / f"{name}.views.npy"
-    if path.exists():
-        return np.load(path, allow_pickle=False)
-    random = np.random.default_rng(run.settings.seed)
-    sided = [is_sided(record.captions) for record in split.records]
-    views = []
-    for view in range(run.settings.feature_views):
-        parts = []
-        starts = range(0, len(split.images), FEATURE_BATCH)
-        for start in tqdm(starts, f"view {view + 1} of {name}", disable=None):
-            rows = range(start, min(start + FEATURE_BATCH, len(split.images)))
-            batch = [augment(split.images[row], random, not sided[row]) for row in rows]
-            features = encoder.predict_on_batch(np.stack(batch).astype(np.float32))
-            parts.append(features.astype(np.float16))
-        views.append(np.concatenate(parts))
-    features_of_views = np.stack(views)
-    save_array(path, features_of_views)
-    return features_of_views
 
 
 def finetune(run: TrainingRun, encoder: keras.Model) -> keras.Model:

@@ -197,7 +197,7 @@ def rewarded_batch(
         random: For the samples and the choice of human captions.
     """
     samples = settings.scst_samples
-    features = train.draw_features(rows, random)
+    features = train.inputs[rows]
     contexts = keras.ops.convert_to_numpy(captioner.context(features))
     owners = np.repeat(np.arange(len(rows)), samples)
     sampled = sample_captions(

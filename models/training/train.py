@@ -67,7 +67,6 @@ from .encoder import (
     build_network,
     check_weights,
     compute_features,
-    compute_views,
     finetune,
     train_on_classes,
 )
@@ -249,11 +248,8 @@ def train_encoder(run: TrainingRun) -> None:
 def encode_images(run: TrainingRun) -> None:
     """Compute the features of all images once; what follows learns from them."""
     run.features = compute_features(run.encoder, run.data, run.folder)
-    run.views = compute_views(run.encoder, run)
     if run.words:
-        run.train, run.dev = caption_examples(
-            run.settings, run.data, run.features, run.words, run.views
-        )
+        run.train, run.dev = caption_examples(run.settings, run.data, run.features, run.words)
 
 
 def train_captioner_by_cross_entropy(run: TrainingRun) -> None:

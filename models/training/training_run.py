@@ -37,16 +37,15 @@ class CaptionWords:
 
 @dataclass(frozen=True)
 class Features:
-    """The encoder's features of the images of TrainingData, or of augmented views of them.
+    """The encoder's features of the images of TrainingData.
 
-    Of images float32 [N, F] or, for attention, float16 [N, G, F]; of views float16 [V, N, F]. None
-    where there are no such images.
+    float32 [N, F] or, for attention, float16 [N, G, F]; None where there are no such images.
     """
 
-    captions: np.ndarray | None = None
-    captions_dev: np.ndarray | None = None
-    labels: np.ndarray | None = None
-    labels_dev: np.ndarray | None = None
+    captions: np.ndarray | None
+    captions_dev: np.ndarray | None
+    labels: np.ndarray | None
+    labels_dev: np.ndarray | None
     named: np.ndarray | None = None
 
 
@@ -66,7 +65,6 @@ class TrainingRun:
     metadata: of the bundle to come
     encoder: trained, or as its weights are
     features: of the images, by the encoder
-    views: features of augmented views of the training images; None without
     train, dev: all captions over the features; None without captions, or without dev captions
     """
 
@@ -82,7 +80,6 @@ class TrainingRun:
     metadata: Metadata = field(init=False)
     encoder: keras.Model = field(init=False)
     features: Features = field(init=False)
-    views: Features | None = None
     train: Examples | None = None
     dev: Examples | None = None
 

@@ -44,23 +44,6 @@ def test_the_words_of_a_class_name_share_its_weight():
     ]
 
 
-def test_views_of_an_image_count_as_one_image():
-    random = np.random.default_rng(0)
-    features = random.normal(size=(12, 3)).astype(np.float32)
-    evidence = random.normal(size=(12, 4)).astype(np.float32)
-    prior = random.normal(size=(4, 2)).astype(np.float32)
-    truth = (random.random((12, 2)) < 0.5).astype(np.float32)
-    truth[3, 1] = np.nan
-    once = fit_classifier(features, evidence, prior, truth, multi_label=True)
-    tripled = [np.tile(rows, (3, 1)) for rows in (features, evidence)]
-    thrice = fit_classifier(
-        *tripled, prior, np.tile(truth, (3, 1)), multi_label=True, rows_per_image=3
-    )
-    np.testing.assert_allclose(thrice.features, once.features, atol=1e-3)
-    np.testing.assert_allclose(thrice.words, once.words, atol=1e-3)
-    np.testing.assert_allclose(thrice.bias, once.bias, atol=1e-3)
-
-
 def test_words_are_learned_as_freely_as_language_knows_the_classes():
     prior = np.zeros((10, 4), np.float32)
     assert heads.evidence_scale(prior) == pytest.approx(0.3 * 0.27)

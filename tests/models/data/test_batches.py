@@ -93,38 +93,13 @@ def test_a_batch_without_any_caption_has_words_of_no_weight():
     )
 
 
-def test_an_image_is_drawn_as_it_is_or_as_one_of_its_views():
-    plain = captioned(3)
-    # Image n is n, its views are 100 + n and 200 + n.
-    views = np.stack([plain.inputs + 100, plain.inputs + 200]).astype(np.float16)
-    examples = join(*[dataclasses.replace(plain, views=views)] * 2)
-    random = np.random.default_rng(0)
-    drawn = np.stack(
-        [examples.draw_features(np.array([2, 4]), random)[:, 0] for _ in range(60)], axis=1
-    )
-    assert set(drawn[0]) == {2, 102, 202} and set(drawn[1]) == {1, 101, 201}
-    assert drawn.dtype == np.float32
-    training = Batches(examples, 2, batch=6)[0][0]["image"]
-    assert (training >= 100).any()
-    measured = Batches(examples, 2, batch=6, training=False)[0][0]["image"]
-    assert measured[:, 0].tolist() == [0, 1, 2] * 2
-    assert examples.inputs[:, 0].tolist() == [0, 1, 2] * 2
-
-
 def test_the_first_images_with_all_that_is_known_of_them():
-    views = np.arange(8, dtype=np.float16).reshape(2, 4, 1)
     labels = np.eye(4, dtype=np.float32)
-    examples = dataclasses.replace(captioned(4), views=views, labels=labels)
+    examples = dataclasses.replace(captioned(4), labels=labels)
     first = first_examples(examples, 2)
     assert first.inputs.tolist() == [[0], [1]] and first.captions == examples.captions[:2]
-    assert first.views.tolist() == [[[0], [1]], [[4], [5]]]
     assert first.labels.tolist() == labels[:2].tolist()
     assert len(first.tags) == len(first.sided) == 2
-
-
-def test_views_of_some_images_alone_are_left_out():
-    with_views = dataclasses.replace(captioned(2), views=np.zeros((1, 2, 1), np.float16))
-    assert join(with_views, captioned(2)).views is None
 
 
 def test_epochs_differ_and_seeds_repeat():

@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 
 from picaption.models.run_folder import load_model
-from picaption.models.training.encoder import (
-    build_network,
-    compute_views,
-    read_network_classifier,
-)
+from picaption.models.training.encoder import build_network, read_network_classifier
 from picaption.models.training.train import learn_words, load_images, train_encoder
 from picaption.models.training.training_run import TrainingRun
 from tests import tiny
@@ -61,22 +57,6 @@ def test_the_encoder_is_the_mean_of_its_finetunings(data, settings, tmp_path):
     assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(first, second, strict=True))
     for a, b, averaged in zip(first, second, mean, strict=True):
         np.testing.assert_allclose(averaged, (a + b) / 2, atol=1e-6)
-
-
-def test_views_are_other_features_of_the_same_training_images(data, settings, tmp_path):
-    settings = dataclasses.replace(settings, feature_views=2)
-    run = TrainingRun(settings, data, tmp_path)
-    load_images(run)
-    encoder = build_network(settings, data)
-    views = compute_views(encoder, run)
-    count = len(run.data.captions.records)
-    assert views.captions.shape == (2, count, encoder.output_shape[1])
-    assert views.captions.dtype == np.float16 and views.captions_dev is None
-    features = encoder.predict_on_batch(run.data.captions.images.astype(np.float32))
-    first, second = views.captions.astype(np.float32)
-    assert np.abs(first - features).max() > 0.01 and np.abs(first - second).max() > 0.01
-    again = compute_views(None, run)  # From the files.
-    np.testing.assert_array_equal(again.captions, views.captions)
 
 
 def test_dev_images_choose_the_epoch(run):
