@@ -306,8 +306,15 @@ class Pipeline:
             self._open_sink(output, config)
         except (PicaptionError, OSError) as error:
             config = self._revert(config, self._outputs[output].SETTINGS, output, error)
-            self._open_sink(output, config)
+            self._reopen_sink(output, config)
         return config
+
+    def _reopen_sink(self, output: str, config: Config) -> None:
+        """Open an output with its settings of before; with a new bundle even that may fail."""
+        try:
+            self._open_sink(output, config)
+        except (PicaptionError, OSError) as error:
+            logger.error("%s; there is no output %s until its settings change", error, output)
 
     def _revert(
         self, config: Config, settings: Sequence[str], part: str, error: Exception

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from picaption.device.config.settings import Config
+from picaption.device.config.settings import Config, Event
 from picaption.device.errors import PicaptionError
 from picaption.device.live.loop import run
 from picaption.device.live.pipeline import Pipeline, find_bundles
@@ -154,3 +154,21 @@ def test_of_several_requests_of_one_sort_the_last_holds():
     assert (requests.paused, requests.max_fps, requests.caption) == (False, 5, True)
     assert requests == replace(requests, bundle=None, reload_bundle=False)
     assert control.take() is None
+
+
+def test_events_of_another_bundle_are_warned_of_and_end_no_run(bundle, caplog):
+    known = Event(class_="dog", run=("true",))
+    config = Config(source="demo", size="64x48", quiet=True, threads=1, event=(known,))
+    pipeline = Pipeline(config)
+    try:
+        pipeline.change(replace(config, bundle=str(bundle)))
+        warning = f"it never happens: the bundle {bundle.stem} has no class 'dog'"
+        assert warning in caplog.text and "events" in pipeline.sinks
+        unknown = replace(known, class_="dgo")
+        pipeline.reload(replace(config, bundle=str(bundle), event=(unknown,)))
+        assert "there is no output events until its settings change" in caplog.text
+        pipeline.reload(config)  # The shipped bundle has dogs; the settings are those of before.
+        pipeline.reload(replace(config, event=(replace(known, every=1.0),)))
+        assert "events" in pipeline.sinks
+    finally:
+        pipeline.close()
