@@ -1,6 +1,6 @@
 """Measure what HTTP clients cost the live loop, in alternating runs.
 
-    python -m tools.http_cost [--pairs N] [--frames N] [--bundle PATH]
+    python -m tools.http_cost [--pairs N] [--frames N] [--bundle PATH] [--case 1..3]
 
 Each pair of runs is one of the live loop with the page's server and nobody who asks, and one with
 clients in a process of their own. Printed are the figures of every run, so that a busy machine
@@ -144,8 +144,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3, metavar="N")
     parser.add_argument("--frames", type=int, default=900, metavar="N")
     parser.add_argument("--bundle", default="", metavar="PATH")
+    parser.add_argument("--case", type=int, choices=range(1, len(CASES) + 1), help="only this one")
     arguments = parser.parse_args()
-    for case in CASES:
+    cases = CASES if arguments.case is None else CASES[arguments.case - 1 : arguments.case]
+    for case in cases:
         print(case.name)
         for _ in range(arguments.pairs):
             for with_clients in (False, True):
