@@ -70,7 +70,12 @@ def test_all_epochs_count_where_an_average_takes_them_back(averaged):
 def test_names_of_the_weights_are_remembered(data, settings, tmp_path):
     tiny.write_folded_weights(tmp_path / "w.npz", 1000)
     settings = dataclasses.replace(
-        settings, network="mobilenet_v2", alpha=0.35, size=32, weights=str(tmp_path / "w.npz")
+        settings,
+        network="mobilenet_v2",
+        alpha=0.35,
+        size=32,
+        weights=str(tmp_path / "w.npz"),
+        finetune_from=15,
     )
     classifier = read_network_classifier(tmp_path / "w.npz")
     images = np.random.default_rng(1).uniform(0, 255, (8, 32, 32, 3)).astype(np.float32)
