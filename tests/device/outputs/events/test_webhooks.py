@@ -92,6 +92,8 @@ def test_https_is_for_servers_with_a_trusted_certificate(server, tmp_path, monke
             monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         poster = WebhookPoster([f"https://{server.host}/hook"])
         poster.put(f"https://{server.host}/hook", 1)
+        # `close` waits for a moment only, which a busy machine may need for the handshake.
+        assert wait_for((lambda: server.posts) if trusted else (lambda: caplog.messages))
         poster.close()
         assert len(server.posts) == trusted and len(caplog.messages) == 1
     assert "certificate verify failed" in caplog.text
