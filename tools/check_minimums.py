@@ -74,6 +74,7 @@ WITHOUT_ADVISORY = frozenset(
         "prometheus-client",
         "pycocoevalcap",
         "pytest-timeout",
+        "pytest-xdist",
         "ruff",
     )
 )
