@@ -309,7 +309,10 @@ def _parse(text: str, setting_type: type) -> Any:
 def _convert(name: str, value: Any, setting_type: type) -> Any:
     """Return a setting's value in its type, or raise PicaptionError."""
     if setting_type is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise PicaptionError(f"the setting {name} is beyond all numbers") from None
     if type(value) is not setting_type:
         raise PicaptionError(f"the setting {name} takes {_TYPE_NAMES[setting_type]}, not {value!r}")
     return value

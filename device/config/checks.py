@@ -65,7 +65,7 @@ def check_value(field: dataclasses.Field, value: Any, origin: str) -> Any:
     if field.type not in _DESCRIPTIONS:  # Events are checked already.
         return value
     if field.type is float and type(value) is int:
-        value = float(value)
+        value = _to_float(value)
     is_finite = field.type is not float or type(value) is not float or math.isfinite(value)
     if type(value) is not field.type or not is_finite:
         description = _DESCRIPTIONS[field.type]
@@ -158,7 +158,7 @@ def make_event(table: Any, origin: str) -> Event:
         need(name in EVENT_TYPES, f"it has no entry {name!r}; there are: {', '.join(EVENT_TYPES)}")
         expected = EVENT_TYPES[name]
         if expected is float and type(value) is int:
-            value = float(value)
+            value = _to_float(value)
         need(_is_of(expected, value), f"{name} = {value!r} is not {_DESCRIPTIONS[expected]}")
         values[name] = value
     if "class" in values:
@@ -202,6 +202,14 @@ def _is_of(expected: type, value: Any) -> bool:
     if expected is list:
         return type(value) is list and all(type(text) is str for text in value)
     return type(value) is expected
+
+
+def _to_float(value: int) -> float:
+    """Return a whole number as a float; one beyond all floats as infinity, which no setting is."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _is_focus(text: str) -> bool:

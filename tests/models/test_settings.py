@@ -361,3 +361,9 @@ def test_saved_settings_of_another_version_are_none(tmp_path, content):
 def test_names_need_photographs_and_a_classifier(changes, message):
     with pytest.raises(PicaptionError, match=message):
         check(Settings(labels="l.tsv", label_images="i", **changes))
+
+
+def test_a_number_beyond_all_is_one_line(tmp_path):
+    (tmp_path / "recipe.toml").write_text(f"learning_rate = {'9' * 400}\n")
+    with pytest.raises(PicaptionError, match="the setting learning_rate is beyond all numbers"):
+        read_settings(tmp_path / "recipe.toml")

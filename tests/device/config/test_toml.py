@@ -135,6 +135,8 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
             "event: post: it is an http:// or https:// address",
         ),
         ('[[event]]\nword = "cat"\nrun = ["true"]\nevery = -1', "event: every = -1"),
+        (f'[[event]]\nword = "cat"\nrun = ["x"]\nevery = {"9" * 400}', "event: every = inf is not"),
+        (f"max_fps = {'9' * 400}", "picaption.toml:1: max_fps = inf is not a number"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(write, text, message):
