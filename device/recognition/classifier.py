@@ -117,6 +117,20 @@ def name_prior(labels: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
     return names * np.float32(names.any(0).mean())
 
 
+def class_weights(truth: np.ndarray) -> np.ndarray:
+    """Return the weights of images with which every class counts alike, float32 [N].
+
+    The mean over the images is 1; where classes have equally many images, so is every weight.
+
+    Args:
+        truth: [N, C] of 0 and 1, one 1 in every row.
+    """
+    counts = truth.sum(0)
+    classes = int((counts > 0).sum())
+    weights: np.ndarray = (len(truth) / (classes * counts[truth.argmax(1)])).astype(np.float32)
+    return weights
+
+
 def evidence_scale(prior: np.ndarray) -> float:
     """Return the size of the word evidence for classes with a prior, float32 [V, C].
 
@@ -134,6 +148,7 @@ def fit_classifier(
     multi_label: bool,
     scale: float | None = None,
     prototypes: np.ndarray | None = None,
+    balanced: bool = False,
 ) -> Classifier:
     """Return the Classifier that fits images best.
 
@@ -147,10 +162,19 @@ def fit_classifier(
         scale: the size of the evidence; None: that of `evidence_scale`.
         prototypes: weights of the features that the classes begin with, float32 [F, C]; None:
             zeros.
+        balanced: whether every class counts alike, however many images it has; for images that
+            show one class.
     """
     truth = np.asarray(truth, np.float32)
     unit_features = l2_normalize(features)
-    inputs, features_mean, features_scale = _standardize(unit_features)
+    penalty = PENALTY
+    image_weights = None
+    if balanced:
+        image_weights = class_weights(truth)
+        # Unequal weights know as much as fewer equal ones would: N / mean(weights squared), after
+        # Kish, "Survey Sampling", 1965.
+        penalty *= float((image_weights**2).mean())
+    inputs, features_mean, features_scale = _standardize(unit_features, image_weights)
     shrinkage = 1 + np.nansum(truth, 0) / np.float32(PRIOR_IMAGES)
     offset: np.ndarray | float = 0.0
     start: np.ndarray | float = 0.0
@@ -158,18 +182,22 @@ def fit_classifier(
         start = prototypes / shrinkage
         offset = (unit_features - features_mean) @ start
     if word_evidence is None or prior is None:
-        weights, bias = fit_logistic_regression(inputs, truth, multi_label, PENALTY, offset)
-        weights = weights * features_scale + start
-        return Classifier(weights, None, bias - features_mean @ weights)
+        feature_weights, bias = fit_logistic_regression(
+            inputs, truth, multi_label, penalty, offset, image_weights
+        )
+        feature_weights = feature_weights * features_scale + start
+        return Classifier(feature_weights, None, bias - features_mean @ feature_weights)
 
     scale = scale or evidence_scale(prior)
     prior = prior / shrinkage
     spread = word_evidence.std(0)[:, None] + np.float32(SPREAD_FLOOR)
     word_evidence = word_evidence / spread.T
-    word_inputs, words_mean, words_scale = _standardize(word_evidence, scale)
+    word_inputs, words_mean, words_scale = _standardize(word_evidence, image_weights, scale)
     offset = offset + (word_evidence - words_mean) @ prior
     both = np.concatenate([inputs, word_inputs], 1)
-    weights, bias = fit_logistic_regression(both, truth, multi_label, PENALTY, offset)
+    weights, bias = fit_logistic_regression(
+        both, truth, multi_label, penalty, offset, image_weights
+    )
     feature_weights = weights[: inputs.shape[1]] * features_scale + start
     bias = bias - features_mean @ feature_weights
     word_weights = weights[inputs.shape[1] :] * words_scale + prior
@@ -184,6 +212,7 @@ def fit_calibrated(
     multi_label: bool,
     dev: tuple[np.ndarray, np.ndarray | None, np.ndarray] | None = None,
     prototypes: np.ndarray | None = None,
+    balanced: bool = False,
 ) -> tuple[Classifier, np.ndarray]:
     """Fit a Classifier that is as confident as it is right.
 
@@ -196,25 +225,44 @@ def fit_calibrated(
         dev: features, word evidence and truth of other images to calibrate on; None: the images
             themselves, by classifiers that were fitted without them (see `held_out_logits`).
         prototypes: as for `fit_classifier`.
+        balanced: as for `fit_classifier`; then every class counts alike for the confidence, too.
 
     Returns:
         The Classifier, and the logits [N, C] of the images that it was calibrated on.
     """
     classifier = fit_classifier(
-        features, word_evidence, prior, truth, multi_label, prototypes=prototypes
+        features,
+        word_evidence,
+        prior,
+        truth,
+        multi_label,
+        prototypes=prototypes,
+        balanced=balanced,
     )
     if dev is not None:
         dev_features, dev_evidence, truth = dev
         logits = classifier.logits(dev_features, dev_evidence)
     else:
         logits = held_out_logits(
-            features, word_evidence, prior, truth, multi_label, prototypes=prototypes
+            features,
+            word_evidence,
+            prior,
+            truth,
+            multi_label,
+            prototypes=prototypes,
+            balanced=balanced,
         )
-    temperature = fit_temperature(logits, truth, multi_label)
+    image_weights = class_weights(truth) if balanced else None
+    temperature = fit_temperature(logits, truth, multi_label, image_weights)
     return classifier.with_temperature(temperature), logits / np.float32(temperature)
 
 
-def fit_temperature(logits: np.ndarray, truth: np.ndarray, multi_label: bool) -> float:
+def fit_temperature(
+    logits: np.ndarray,
+    truth: np.ndarray,
+    multi_label: bool,
+    image_weights: np.ndarray | None = None,
+) -> float:
     """Return the temperature at which a classifier is as confident as it is right.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
@@ -223,6 +271,7 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray, multi_label: bool) ->
         logits: [N, C], of images that the classifier was not fitted to; nan where unknown.
         truth: [N, C] of 0 and 1.
         multi_label: whether an image may show several classes.
+        image_weights: how much each image counts, [N]; None: all alike.
 
     Returns:
         One of TEMPERATURES; 1 where all logits are unknown.
@@ -232,11 +281,14 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray, multi_label: bool) ->
         return 1.0
     logits = logits[known]
     truth = truth[known]
+    if image_weights is None:
+        image_weights = np.ones(len(known), np.float32)
+    row_weights = image_weights[known, None]
 
     def loss(temperature: float) -> float:
         scores = np.clip(probabilities(logits / temperature, multi_label), 1e-7, 1 - 1e-7)
         absent = multi_label * (1 - truth)
-        return -np.mean(truth * np.log(scores) + absent * np.log(1 - scores))
+        return -np.mean(row_weights * (truth * np.log(scores) + absent * np.log(1 - scores)))
 
     return float(min(TEMPERATURES, key=loss))
 
@@ -249,6 +301,7 @@ def held_out_logits(
     multi_label: bool,
     seed: int = 1,
     prototypes: np.ndarray | None = None,
+    balanced: bool = False,
 ) -> np.ndarray:
     """Return logits [N, C] of every image, by classifiers that were fitted without it.
 
@@ -263,6 +316,7 @@ def held_out_logits(
         multi_label: as for `fit_classifier`.
         seed: of the order of the images.
         prototypes: as for `fit_classifier`.
+        balanced: as for `fit_classifier`.
     """
     order = np.random.default_rng(seed).permutation(len(truth))
     order = order[np.argsort(truth[order].argmax(1), kind="stable")]
@@ -283,16 +337,21 @@ def held_out_logits(
             truth[rest],
             multi_label,
             prototypes=prototypes,
+            balanced=balanced,
         )
         logits[part] = classifier.logits(features[part], part_evidence)
     return logits
 
 
-def _standardize(rows: np.ndarray, size: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.float32]:
+def _standardize(
+    rows: np.ndarray, row_weights: np.ndarray | None, size: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.float32]:
     """Return `rows` less their mean and with the mean square `size` squared; mean and factor."""
-    mean = rows.mean(0)
+    if row_weights is None:
+        row_weights = np.ones(len(rows), np.float32)
+    mean = (row_weights[:, None] * rows).mean(0)
     centred = rows - mean
-    scale = np.float32(size / max(np.sqrt((centred**2).sum(1).mean()), 1e-6))
+    scale = np.float32(size / max(np.sqrt((row_weights * (centred**2).sum(1)).mean()), 1e-6))
     return centred * scale, mean, scale
 
 
@@ -302,11 +361,12 @@ def fit_logistic_regression(
     multi_label: bool,
     penalty: float,
     offset: np.ndarray | float = 0,
+    image_weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit inputs @ weights + bias + offset to `truth`.
 
-    It minimises the mean loss + penalty / N / 2 * the squared weights, by Nesterov's accelerated
-    gradient for strongly convex functions.
+    It minimises the weighted mean loss + penalty / N / 2 * the squared weights, by Nesterov's
+    accelerated gradient for strongly convex functions.
 
     Args:
         inputs: float32 [N, D].
@@ -314,12 +374,16 @@ def fit_logistic_regression(
         multi_label: whether several classes may be there at once.
         penalty: see above.
         offset: [N, C], or 0.
+        image_weights: how much an image counts, float32 [N] with a mean of 1; None: all alike.
 
     Returns:
         weights float32 [D, C] and bias float32 [C].
     """
     count = len(inputs)
     penalty = penalty / count
+    if image_weights is None:
+        image_weights = np.ones(count, np.float32)
+    row_weights = image_weights[:, None]
     basis = None
     if inputs.shape[1] > count:
         # The weights lie in the span of the images: a class needs no more unknowns than those.
@@ -329,12 +393,14 @@ def fit_logistic_regression(
         basis = inputs.T @ (vectors[:, positive] / roots)
         inputs = vectors[:, positive] * roots
     loss_curvature = 0.25 if multi_label else 0.5
-    curvature = _largest_eigenvalue(inputs) / count * loss_curvature + penalty
+    curvature = (
+        _largest_eigenvalue(np.sqrt(row_weights) * inputs) / count * loss_curvature + penalty
+    )
     momentum = 1 - 2 / (1 + np.sqrt(curvature / penalty))
     unknown = np.isnan(truth)
     some_unknown = bool(unknown.any())
-    known_counts = np.maximum(1, count - unknown.sum(0))
-    frequency = np.clip(np.nansum(truth, 0) / known_counts, 1e-3, 1 - 1e-3)
+    known_counts = np.maximum(1, (row_weights * ~unknown).sum(0, dtype=np.float64))
+    frequency = np.clip(np.nansum(row_weights * truth, 0) / known_counts, 1e-3, 1 - 1e-3)
     odds = frequency / (1 - frequency) if multi_label else frequency
     bias: np.ndarray = np.log(odds)
     weights = np.zeros((inputs.shape[1], truth.shape[1]), np.float32)
@@ -343,7 +409,8 @@ def fit_logistic_regression(
     for _ in range(min(MAX_STEPS, 10 + int(5 * np.sqrt(curvature / penalty)))):
         ahead = weights + momentum * (weights - last_weights)
         ahead_bias = bias + momentum * (bias - last_bias)
-        error = (probabilities(inputs @ ahead + ahead_bias + offset, multi_label) - truth) / count
+        error = probabilities(inputs @ ahead + ahead_bias + offset, multi_label) - truth
+        error = row_weights * error / count
         if some_unknown:
             error[unknown] = 0
         last_weights = weights

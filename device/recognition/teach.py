@@ -48,8 +48,8 @@ class TeachResult:
 
     Attributes:
         image_counts: images by class.
-        held_out_accuracy: the share of images that classifiers got right that were fitted without
-            them; nan where there were too few for that.
+        held_out_accuracy: the share of a class' images that classifiers got right that were fitted
+            without them, as the mean over the classes; nan where there were too few for that.
         skipped: what was left out, as lines.
     """
 
@@ -129,12 +129,11 @@ def teach(
         examples.counts,
         max_difference,
     )
-    known = ~np.isnan(held_out).any(1)
-    accuracy = float("nan")
-    if known.any():
-        correct = held_out[known].argmax(1) == examples.truth[known].argmax(1)
-        accuracy = float(correct.mean())
-    return TeachResult(examples.counts, accuracy, (*skipped, *examples.skipped))
+    return TeachResult(
+        examples.counts,
+        mean_class_accuracy(held_out, examples.truth),
+        (*skipped, *examples.skipped),
+    )
 
 
 def extract_features(
@@ -217,7 +216,7 @@ def fit_classes(
     dev: ClassExamples | None = None,
     prototypes: np.ndarray | None = None,
 ) -> tuple[Classifier, np.ndarray]:
-    """Fit a calibrated Classifier to images of classes.
+    """Fit a calibrated Classifier to images of classes; every class counts alike.
 
     Args:
         examples: what it is fitted to.
@@ -237,7 +236,27 @@ def fit_classes(
         multi_label=False,
         dev=(dev.features, dev.word_evidence, dev.truth) if dev else None,
         prototypes=prototypes,
+        balanced=True,
     )
+
+
+def mean_class_accuracy(logits: np.ndarray, truth: np.ndarray) -> float:
+    """Return the share of a class' images that are told rightly, as the mean over the classes.
+
+    Args:
+        logits: [N, C]; nan where unknown.
+        truth: [N, C] of 0 and 1, one 1 in every row.
+
+    Returns:
+        0 to 1; nan if all logits are unknown.
+    """
+    known = ~np.isnan(logits).any(1)
+    correct = logits[known].argmax(1) == truth[known].argmax(1)
+    counts = truth[known].sum(0)
+    correct_counts = truth[known][correct].sum(0)
+    if not known.any():
+        return float("nan")
+    return float((correct_counts[counts > 0] / counts[counts > 0]).mean())
 
 
 def find_class_images(

@@ -9,6 +9,8 @@ from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.recognition import classifier as heads
 from picaption.device.recognition.classifier import (
     Classifier,
+    class_weights,
+    fit_calibrated,
     fit_classifier,
     fit_logistic_regression,
     fit_temperature,
@@ -42,6 +44,68 @@ def test_the_words_of_a_class_name_share_its_weight():
         {},
         {},
     ]
+
+
+def test_classes_weigh_alike_by_hand():
+    truth = np.eye(3, dtype=np.float32)[[0, 0, 0, 0, 1, 2]]
+    # Six images, two for each class: four weigh a half, and each of the others two.
+    np.testing.assert_array_equal(class_weights(truth), [0.5, 0.5, 0.5, 0.5, 2, 2])
+
+
+def one_class_of_many(counts, seed=0):
+    """Return features of overlapping classes, and the truth, with `counts` images each."""
+    random = np.random.default_rng(seed)
+    truth = np.repeat(np.eye(len(counts), dtype=np.float32), counts, axis=0)
+    noise = random.normal(size=(len(truth), 12)).astype(np.float32)
+    noise[:, : len(counts)] += 2 * truth
+    return noise, truth
+
+
+def test_a_class_of_many_pictures_does_not_outvote_the_others():
+    features, truth = one_class_of_many((60, 5, 5, 5))
+    asked, answers = one_class_of_many((100, 100, 100, 100), seed=1)
+
+    def recalls(balanced):
+        fitted = fit_classifier(features, None, None, truth, False, balanced=balanced)
+        chosen = np.eye(4)[fitted.logits(asked).argmax(1)]
+        return (chosen * answers).sum(0) / 100
+
+    assert recalls(balanced=False)[1:].mean() < 0.5
+    assert recalls(balanced=True)[1:].mean() > 0.6
+    # Without an opinion, no class is likelier than another.
+    flat = fit_classifier(np.ones((75, 12), np.float32), None, None, truth, False, balanced=True)
+    np.testing.assert_allclose(flat.bias, flat.bias[0], atol=1e-3)
+
+
+def test_weighted_images_know_as_much_as_fewer_equal_ones():
+    """Eight images of one class and two of another: as many as 2 x 2 / (1/8 + 1/2) = 6.4."""
+    features, truth = one_class_of_many((8, 2))
+    fitted = fit_classifier(features, None, None, truth, False, balanced=True)
+    weights = np.repeat([0.625, 2.5], [8, 2])[:, None]
+    inputs = l2_normalize(features)
+    mean = (weights * inputs).mean(0)
+    scale = 1 / np.sqrt((weights * (inputs - mean) ** 2).sum(1).mean())
+    logits = inputs @ fitted.features + fitted.bias
+    error = weights * (probabilities(logits, False) - truth) / 10
+    slope = ((inputs - mean) * scale).T @ error
+    gradient = slope + heads.PENALTY / 6.4 * fitted.features / scale
+    assert np.abs(gradient).max() < 0.02 * np.abs(slope).max()
+
+
+@pytest.mark.parametrize("words", (True, False))
+def test_where_classes_have_equally_many_pictures_nothing_changes(words):
+    features, truth = one_class_of_many((10, 10, 10))  # So are what is left of them, in five parts.
+    evidence = None
+    prior = None
+    if words:
+        evidence = np.abs(features[:, :5])
+        prior = np.eye(5, 3, dtype=np.float32)
+    plain, plain_logits = fit_calibrated(features, evidence, truth, prior, False)
+    equal, equal_logits = fit_calibrated(features, evidence, truth, prior, False, balanced=True)
+    np.testing.assert_array_equal(equal.features, plain.features)
+    np.testing.assert_array_equal(equal.bias, plain.bias)
+    np.testing.assert_array_equal(equal.words, plain.words)
+    np.testing.assert_array_equal(equal_logits, plain_logits)
 
 
 def test_words_are_learned_as_freely_as_language_knows_the_classes():
@@ -172,6 +236,16 @@ def test_a_head_that_is_too_sure_is_cooled(multi_label):
     unknown = np.where(np.arange(len(right))[:, None] % 2, np.nan, 3 * right)
     assert 2.6 < fit_temperature(unknown, truth, multi_label) < 3.4
     assert fit_temperature(np.full_like(right, np.nan), truth, multi_label) == 1
+
+
+def test_the_temperature_is_that_of_the_images_that_count():
+    # Of the first 50 each second is right at logits of (2, 0): as good as no opinion. The others
+    # are all right.
+    logits = np.tile(np.array([[2, 0]], np.float32), (100, 1))
+    truth = np.eye(2, dtype=np.float32)[[0, 1] * 25 + [0] * 50]
+    first = np.repeat([2, 0], 50).astype(np.float32)
+    assert fit_temperature(logits, truth, False, first) == pytest.approx(4)
+    assert fit_temperature(logits, truth, False, 2 - first) == pytest.approx(0.25)
 
 
 def test_pictures_are_held_out_in_turn():

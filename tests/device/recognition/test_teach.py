@@ -15,7 +15,12 @@ import pytest
 from picaption.device import Bundle, PicaptionError, Recognizer, default_bundle
 from picaption.device.bundle.metadata import Guidance
 from picaption.device.images import read_image, write_image
-from picaption.device.recognition.teach import capture, find_class_images, teach
+from picaption.device.recognition.teach import (
+    capture,
+    find_class_images,
+    mean_class_accuracy,
+    teach,
+)
 from tests.device.fakes.standins import Counter
 
 
@@ -83,6 +88,15 @@ def test_what_does_not_do_what_was_learned_is_not_written(bundle, folder, tmp_pa
         teach(path, folder, path, max_difference=-1)
     assert path.read_bytes() == bundle.read_bytes()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["classes", "mine.tflite"]
+
+
+def test_the_accuracy_is_the_mean_over_classes():
+    truth = np.eye(3, dtype=np.float32)[[0, 0, 0, 0, 1, 1, 2]]
+    logits = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 2, 2]]
+    # Of the third class nothing is known: the mean of 3 of 4 and 1 of 2.
+    logits[6] = np.nan
+    assert mean_class_accuracy(logits, truth) == pytest.approx((0.75 + 0.5) / 2)
+    assert np.isnan(mean_class_accuracy(np.full_like(logits, np.nan), truth))
 
 
 def test_an_interrupted_teach_leaves_the_old_bundle(bundle, folder, tmp_path):
@@ -245,7 +259,9 @@ def test_the_command_says_what_it_did(call, bundle, folder, tmp_path):
     ]
     assert (
         lines[3].startswith(f"{output}: ")
-        and "told rightly by classifiers taught without them" in lines[3]
+        and "of a class' pictures told rightly, on average over the classes, by classifiers "
+        "taught without them; "
+        in lines[3]
     )
 
 
