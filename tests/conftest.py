@@ -9,7 +9,6 @@ import pytest
 
 from picaption.device.log import LOGGERS
 from tests import tiny
-from tests.once import make_once
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,7 +44,9 @@ def photos():
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """A folder with Flickr8k's layout, a multi-label list and class folders."""
-    return make_once(tmp_path_factory, "data", tiny.write_data)
+    folder = tmp_path_factory.mktemp("data")
+    tiny.write_data(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -57,17 +58,17 @@ def settings():
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, data):
     """The folder of a finished training run."""
-    return make_once(tmp_path_factory, "run", lambda folder: tiny.make_run(data, folder))
+    folder = tmp_path_factory.mktemp("run")
+    tiny.make_run(data, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory, run, data):
     """The path of the int8 bundle made of `run`."""
-
-    def make(folder):
-        tiny.make_bundle(run, data, folder / "tiny.tflite")
-
-    return make_once(tmp_path_factory, "bundle", make) / "tiny.tflite"
+    path = tmp_path_factory.mktemp("bundle") / "tiny.tflite"
+    tiny.make_bundle(run, data, path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -85,4 +86,6 @@ def class_run(tmp_path_factory, data):
         finetune_batch=8,
         finetune_learning_rate=1e-3,
     )
-    return make_once(tmp_path_factory, "class_run", lambda folder: train(settings, data, folder))
+    folder = tmp_path_factory.mktemp("class_run")
+    train(settings, data, folder)
+    return folder

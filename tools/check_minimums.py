@@ -74,7 +74,6 @@ WITHOUT_ADVISORY = frozenset(
         "prometheus-client",
         "pycocoevalcap",
         "pytest-timeout",
-        "pytest-xdist",
         "ruff",
     )
 )
