@@ -241,7 +241,7 @@ def fit_classes(
 
 
 def mean_class_accuracy(logits: np.ndarray, truth: np.ndarray) -> float:
-    """Return the share of a class' images that are told rightly, as the mean over the classes.
+    """Return the mean over the classes of the share of images that are classified rightly.
 
     Args:
         logits: [N, C]; nan where unknown.

@@ -15,7 +15,7 @@ from . import components
 from .address import parse_address
 from .versions import program_version
 
-#: A machine that is told to listen at one of these is reached by its name.
+#: A machine that listens at one of these is reached by its name.
 _ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 

@@ -215,7 +215,7 @@ def _create_server(app: Guard) -> uvicorn.Server:
 
 
 async def _keep_running(endless: Callable[[], Awaitable[None]]) -> None:
-    """Run what has no end; begin anew after a pause where it fails."""
+    """Run what has no end; after a failure, try again after a pause."""
     while True:
         try:
             await endless()

@@ -1,7 +1,7 @@
 """The server's side of the child that answers: started when it is first needed, one request a time.
 
 What waits for it is bounded: beyond that, requests are refused at once, before their bodies are
-read. A child that dies, or hangs, is ended and started anew for the next request.
+read. A child that dies, or hangs, is ended, and another starts for the next request.
 """
 
 import asyncio

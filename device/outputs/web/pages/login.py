@@ -141,7 +141,7 @@ def load_form(error: str = "", frame_ancestors: str = "") -> Page:
 
 
 def _token_of(body: bytes) -> str:
-    """Return the form's token; empty where there is none, or what was sent is no form."""
+    """Return the form's token; empty if it has none or the body is no form."""
     try:
         fields = parse_qs(body.decode("ascii"), max_num_fields=8, errors="strict")
     except ValueError:

@@ -17,7 +17,7 @@ NamePhrases = Phrases[tuple[str, ...]]
 
 #: A class of a lower score is not in the picture.
 ABSENT_SCORE = 0.1
-#: Certain objects and names that are told at most.
+#: The most certain objects and names that an answer names.
 MAX_OBJECTS = 10
 
 YES = "yes"
