@@ -57,6 +57,15 @@ _REQUESTS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     ("/v1/responses", {"model": "picaption", "input": [_USER | {"content": "Hi"}]}),
+    (
+        "/v1/responses",
+        {
+            "model": "picaption",
+            "input": [_USER | {"content": [{"type": "input_text", "text": "Hi"}]}],
+            "text": {"format": {"type": "json_object"}},
+            "stream": True,
+        },
+    ),
     ("/api/generate", {"model": "picaption", "prompt": "Hi", "images": [_TEXT], "format": "json"}),
     ("/api/generate", {"model": "picaption", "images": [_TEXT], "format": _SCHEMA}),
     ("/api/chat", {"model": "picaption", "messages": [{"role": "user", "images": [_TEXT]}]}),

@@ -8,7 +8,7 @@ from typing import Any
 from .....log import one_line
 from ..error_forms import error_form
 from ..exchange import MODEL_PREFIX, ApiAnswer, ApiError, ApiRequest
-from . import ollama, openai
+from . import ollama, openai, responses
 from .fields import parse_body
 from .ollama import BundleFile
 from .questions import NeedsFrameError, Service, check_model
@@ -21,7 +21,7 @@ Answering = Callable[[dict[str, Any], Service], tuple[str, str]]
 
 _ANSWERS: dict[str, Answering] = {
     "/v1/chat/completions": openai.complete_chat,
-    "/v1/responses": openai.create_response,
+    "/v1/responses": responses.create_response,
     "/api/generate": ollama.generate,
     "/api/chat": ollama.chat,
 }

@@ -2,11 +2,13 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ..exchange import ApiError
+from .conversation import Message, last_question
 from .fields import objects, optional, required
 from .questions import MODEL, Question, Service, check_model, split_words
 from .uploads import decode_base64
@@ -93,24 +95,18 @@ def chat(values: dict[str, Any], service: Service) -> tuple[str, str]:
     check_model(required(values, "model", str))
     messages = objects(optional(values, "messages", list, []), "messages")
     is_stream = optional(values, "stream", bool, True)
-    turns: list[list[tuple[str, list[Any]]]] = [[]]
-    for message in messages:
-        role = required(message, "role", str)
-        if role == "assistant":
-            turns.append([])
-        elif role == "user":
-            text = optional(message, "content", str, "")
-            turns[-1].append((text, optional(message, "images", list, [])))
-    asked = turns[-1]
-    with_images = [turn for turn in turns if any(images for _, images in turn)]
-    images = [image for _, images in (with_images or [[]])[-1] for image in images]
-    question = _question(asked[-1][0] if asked else "", images, values)
+    asked = last_question(messages, _read_message)
+    question = _question(asked.text, asked.images, values)
     if not messages:
         return _reply("message", "", start, is_stream, "load")
     return _reply("message", service.answer(question), start, is_stream)
 
 
-def _question(prompt: str, images: list[Any], values: dict[str, Any]) -> Question:
+def _read_message(message: dict[str, Any]) -> Message:
+    return Message(optional(message, "content", str, ""), optional(message, "images", list, []))
+
+
+def _question(prompt: str, images: Sequence[Any], values: dict[str, Any]) -> Question:
     form = values.get("format")
     if form is not None and not isinstance(form, dict) and form not in ("", "json"):
         raise ApiError(400, 'format is neither "json" nor a JSON schema')

@@ -1,14 +1,12 @@
-"""OpenAI's chat completions and responses, answered with what a picture shows."""
+"""OpenAI's chat completions, answered with what a picture shows, and what responses share."""
 
 import json
 import time
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..exchange import ApiError
+from .conversation import Message, last_question
 from .fields import objects, optional, required
 from .questions import MODEL, Question, Service, check_model, split_words
 from .uploads import decode_url
@@ -52,12 +50,12 @@ def complete_chat(values: dict[str, Any], service: Service) -> tuple[str, str]:
         raise ApiError(400, "messages is empty")
     form = optional(values, "response_format", dict, {})
     schema = optional(optional(form, "json_schema", dict, {}), "schema", dict, {})
-    question = _read_messages(messages, form, schema)
+    question = read_question(messages, form, schema)
     is_stream = optional(values, "stream", bool, False)
     stream_options = optional(values, "stream_options", dict, {})
     text = service.answer(question)
     head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
-    usage = _usage(question.prompt, text, "prompt_tokens", "completion_tokens")
+    usage = word_counts(question.prompt, text, "prompt_tokens", "completion_tokens")
     if is_stream:
         with_usage = optional(stream_options, "include_usage", bool, False)
         return _stream(head, text, usage if with_usage else None), EVENTS_TYPE
@@ -71,92 +69,40 @@ def complete_chat(values: dict[str, Any], service: Service) -> tuple[str, str]:
     return json.dumps(answer), JSON_TYPE
 
 
-def create_response(values: dict[str, Any], service: Service) -> tuple[str, str]:
-    """Answer POST /v1/responses; the arguments are those of `complete_chat`."""
-    check_model(required(values, "model", str))
-    if optional(values, "stream", bool, False):
-        raise ApiError(400, "stream: responses come at once; use /v1/chat/completions for a stream")
-    messages = values.get("input")
-    if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
-    if not isinstance(messages, list) or not messages:
-        raise ApiError(400, "input is no text and no list of messages")
-    form = optional(optional(values, "text", dict, {}), "format", dict, {})
-    schema = optional(form, "schema", dict, {})
-    question = _read_messages(objects(messages, "input"), form, schema)
-    text = service.answer(question)
-    part = {"type": "output_text", "text": text, "annotations": []}
-    message = {
-        "type": "message",
-        "id": f"msg_{uuid.uuid4().hex}",
-        "status": "completed",
-        "role": "assistant",
-        "content": [part],
-    }
-    usage = _usage(question.prompt, text, "input_tokens", "output_tokens")
-    answer = {
-        "id": f"resp_{uuid.uuid4().hex}",
-        "object": "response",
-        "created_at": int(time.time()),
-        "status": "completed",
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
-        "model": MODEL,
-        "output": [message],
-        "parallel_tool_calls": False,
-        "tool_choice": "none",
-        "tools": [],
-        "usage": usage
-        | {
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens_details": {"reasoning_tokens": 0},
-        },
-    }
-    return json.dumps(answer), JSON_TYPE
-
-
-def _read_messages(
+def read_question(
     messages: list[dict[str, Any]], form: dict[str, Any], schema: dict[str, Any]
 ) -> Question:
-    """Return the question that the messages since the last answer ask."""
+    """Return the question that messages ask at their end.
+
+    Args:
+        messages: Of a chat, or the input of a response.
+        form: What the client wants the answer to be; its `type` is that of a `response_format`.
+        schema: The JSON schema of the answer; empty: there is none.
+
+    Raises:
+        ApiError: A message or the form is malformed.
+    """
     form_type = optional(form, "type", str, "text")
     if form_type not in ("text", "json_object", "json_schema"):
         raise ApiError(400, "response_format: its type is text, json_object or json_schema")
     if form_type == "json_schema" and not schema:
         raise ApiError(400, "response_format: json_schema has no schema")
-    turns: list[list[tuple[str, list[Any]]]] = [[]]
-    for message in messages:
-        role = required(message, "role", str)
-        if role == "assistant":
-            turns.append([])
-        elif role == "user":
-            turns[-1].append(_read_parts(message))
-    asked = turns[-1]
-    prompt = asked[-1][0] if asked else ""
-    with_images = [turn for turn in turns if any(urls for _, urls in turn)]
-    urls = [url for _, urls in (with_images or [[]])[-1] for url in urls]
+    asked = last_question(messages, _read_parts)
     return Question(
-        prompt,
-        decode_all(urls),
+        asked.text,
+        [decode_url(url) for url in asked.images],
         form_type != "text",
         schema if form_type == "json_schema" else None,
     )
 
 
-def decode_all(urls: Sequence[Any]) -> list[np.ndarray]:
-    """Return the images of data URLs, uint8 RGB [height, width, 3] each."""
-    return [decode_url(url) for url in urls]
-
-
-def _read_parts(message: dict[str, Any]) -> tuple[str, list[Any]]:
+def _read_parts(message: dict[str, Any]) -> Message:
     """Return a message's text and the addresses of its pictures."""
     content = message.get("content")
     if content is None:
-        return "", []
+        return Message("", [])
     if isinstance(content, str):
-        return content, []
+        return Message(content, [])
     if not isinstance(content, list):
         raise ApiError(400, "a message's content is no text and no list")
     texts = []
@@ -174,7 +120,7 @@ def _read_parts(message: dict[str, Any]) -> tuple[str, list[Any]]:
                 f"a part of a message is of type {part_type[:40]!r}: text and "
                 "image_url are understood",
             )
-    return "\n".join(texts), urls
+    return Message("\n".join(texts), urls)
 
 
 def _stream(head: dict[str, Any], text: str, usage: dict[str, Any] | None) -> str:
@@ -193,7 +139,14 @@ def _stream(head: dict[str, Any], text: str, usage: dict[str, Any] | None) -> st
     return "".join(f"data: {event}\n\n" for event in events)
 
 
-def _usage(prompt: str, text: str, input_name: str, output_name: str) -> dict[str, Any]:
-    """Return the counts that clients add up; words, since there are no tokens here."""
+def word_counts(prompt: str, text: str, input_name: str, output_name: str) -> dict[str, Any]:
+    """Return the counts that clients add up: words, since there are no tokens here.
+
+    Args:
+        prompt: What was asked.
+        text: The answer.
+        input_name: What the client calls the count of the prompt.
+        output_name: What it calls that of the answer.
+    """
     counts = (len(prompt.split()), len(text.split()))
     return {input_name: counts[0], output_name: counts[1], "total_tokens": sum(counts)}

@@ -99,10 +99,23 @@ def test_openai_lists_models_and_has_responses(openai_client, caption):
         {"type": "input_text", "text": "Describe it."},
         {"type": "input_image", "image_url": DATA_URL},
     ]
-    response = openai_client.responses.create(
-        model="picaption", input=[{"role": "user", "content": content}]
-    )
+    messages = [{"role": "user", "content": content}]
+    response = openai_client.responses.create(model="picaption", input=messages)
     assert response.output_text.startswith(caption)
+
+
+def test_openai_streams_responses(openai_client, caption):
+    """As events, and by the client's own helper, which holds each against those before."""
+    content = [{"type": "input_image", "image_url": DATA_URL}]
+    messages = [{"role": "user", "content": content}]
+    events = list(openai_client.responses.create(model="picaption", input=messages, stream=True))
+    assert events[0].type == "response.created" and events[-1].type == "response.completed"
+    words = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert len(words) > 1 and "".join(words).startswith(caption)
+    assert events[-1].response.output_text == "".join(words)
+    with openai_client.responses.stream(model="picaption", input=messages) as stream:
+        snapshots = [e.snapshot for e in stream if e.type == "response.output_text.delta"]
+        assert snapshots[-1] == stream.get_final_response().output_text == "".join(words)
 
 
 def test_openai_raises_its_own_errors(openai_client, answering):
