@@ -143,6 +143,27 @@ def presence_sensor(name: str, index: int) -> dict[str, Any]:
     }
 
 
+def sighting_sensor(topic: str, name: str) -> dict[str, Any]:
+    """Return the sensor of when something was last there.
+
+    Args:
+        topic: What is published lies below it.
+        name: What is watched.
+    """
+    return {
+        "name": f"{name} last seen",
+        "device_class": "timestamp",
+        # Of its own, which the broker retains: it outlives this program.
+        "state_topic": f"{topic}/{sighting_topic(name)}",
+        "value_template": template("value_json.last_seen"),
+    }
+
+
+def sighting_topic(name: str) -> str:
+    """Return where it is published, below the topic, when something was last there."""
+    return f"last_seen/{slug(name)}"
+
+
 def _yes_or_no(condition: str) -> str:
     return template(f"'ON' if {condition} else 'OFF'")
 

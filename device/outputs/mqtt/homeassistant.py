@@ -68,6 +68,11 @@ def _components(config: Config, offered: Offered) -> dict[str, dict[str, Any]]:
     described: dict[str, dict[str, Any]] = {
         name: {"platform": "sensor", **sensor} for name, sensor in components.sensors(topic).items()
     }
+    for subject in offered.subjects:
+        described[f"last_seen_{components.slug(subject.name)}"] = {
+            "platform": "sensor",
+            **components.sighting_sensor(topic, subject.name),
+        }
     binary = {
         f"watch_{components.slug(subject.name)}": components.presence_sensor(subject.name, index)
         for index, subject in enumerate(offered.subjects)

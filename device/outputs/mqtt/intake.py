@@ -95,6 +95,7 @@ class Intake:
         imaged: The newest frame whose image is to be published; it is retained.
         wants_image: Whether pictures are wanted now.
         is_image_due: Set by the thread: the next frame's image is wanted though nothing changed.
+        sightings: When each subject was last there, in seconds since the epoch, by its name.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Intake:
         self.imaged: RecognizedFrame | None = None
         self.wants_image = False
         self.is_image_due = False
+        self.sightings: dict[str, float] = {}
         self._subjects = tuple(subjects)
         self._clock = clock
         self._times: deque[float] = deque(maxlen=RATE_FRAMES)
@@ -136,6 +138,9 @@ class Intake:
             self._known = tuple(_is_known(subject, state) for subject in self._subjects)
         recognition = recognized.recognition
         watched = self._watch(recognition, looked_for)
+        for subject, entry in zip(self._subjects, watched):
+            if entry.present:
+                self.sightings[subject.name] = recognition.captured_at
         certain = recognition.classes and not recognition.unsure
         headline = Headline(
             recognition.text or "",

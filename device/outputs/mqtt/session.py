@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ... import board
@@ -11,6 +12,7 @@ from ...config.settings import Config
 from ...sources.source import SourceStatus
 from ..control import LoopControl, LoopState
 from ..jpeg import encode_jpeg
+from .components import sighting_topic
 from .connection import Connection, Message
 from .homeassistant import Offered, discovery
 from .intake import FrameNews, Headline, Intake
@@ -21,6 +23,8 @@ from .versions import BundleFile, program_version
 FIGURES_SECONDS = 5.0
 #: An event that could not be published for so long is old news.
 EVENT_SECONDS = 10.0
+#: While something is there, the time of its last frame is published so often.
+SIGHTING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Session:
         self._published_at = 0.0
         self._receipts: dict[str, Any] = {}
         self._texts: dict[str, str] = {}
+        self._sightings: dict[str, float] = {}
         self._imaged: Any = None
         self._figures: dict[str, Any] = {}
         self._figures_at = float("-inf")
@@ -104,12 +109,14 @@ class Session:
         self._publish_control(connection)
         self._publish_events(connection, now)
         self._publish_frame(connection, now)
+        self._publish_sightings(connection)
         self._publish_image(connection)
 
     def leave(self, connection: Connection) -> Any:
         """Publish "offline", and take the picture from the broker; return the receipt."""
         if self._imaged is not None:
             connection.publish("picture", b"")
+        self._publish_sightings(connection, is_last=True)
         return connection.publish("status", "offline")
 
     def _read_figures(self) -> None:
@@ -186,6 +193,28 @@ class Session:
         self._headline = frame.headline
         self._published_at = now
 
+    def _publish_sightings(self, connection: Connection, is_last: bool = False) -> None:
+        """Publish when what is watched was last there: at its end, and seldom in between.
+
+        Args:
+            connection: The connection.
+            is_last: Whether nothing is published after this.
+        """
+        frame = self._around.intake.newest
+        if frame is None:
+            return
+        for watched in frame.headline.watched:
+            seconds = self._around.intake.sightings.get(watched.name)
+            before = self._sightings.get(watched.name)
+            if seconds is None or seconds == before:
+                continue
+            topic = sighting_topic(watched.name)
+            is_due = before is None or abs(seconds - before) >= SIGHTING_SECONDS
+            if is_last or ((is_due or not watched.present) and self._is_confirmed(topic)):
+                self._sightings[watched.name] = seconds
+                payload = json.dumps({"name": watched.name, "last_seen": _timestamp(seconds)})
+                self._receipts[topic] = connection.publish(topic, payload)
+
     def _publish_image(self, connection: Connection) -> None:
         imaged = self._around.intake.imaged
         if imaged is None or imaged is self._imaged or not self._is_confirmed("picture"):
@@ -219,3 +248,8 @@ def _control_json(state: LoopState, looked_for: str) -> str:
 
 def _update_json(installed: str, newest: str) -> str:
     return json.dumps({"installed_version": installed, "latest_version": newest})
+
+
+def _timestamp(seconds: float) -> str:
+    """Return a time in seconds since the epoch as Home Assistant reads it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

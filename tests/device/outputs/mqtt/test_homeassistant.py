@@ -156,7 +156,7 @@ def rendered(result, watched=(None, None, None), **figures):
     values = {
         name: environment.from_string(component["value_template"]).render(value_json=state)
         for name, component in described.items()
-        if component["platform"] in ("sensor", "binary_sensor")
+        if component["platform"] in ("sensor", "binary_sensor") and "state_topic" not in component
     }
     attributes = environment.from_string(described["caption"]["json_attributes_template"]).render(
         value_json=state
@@ -213,6 +213,18 @@ def test_where_there_is_nothing_to_see_the_caption_says_so_and_no_class_is_known
 def test_states_are_as_long_as_home_assistant_takes_them():
     values, _ = rendered(recognition("a " * 200, classes=(("<b>" * 200, 0.97),)))
     assert values["class"] == "<b>" * 85 and len(values["caption"]) <= 255
+
+
+def test_when_something_was_last_there_is_a_timestamp_of_a_topic_of_its_own():
+    described = components()
+    for subject in SUBJECTS:
+        sensor = described[f"last_seen_{slug(subject.name)}"]
+        assert sensor["name"] == f"{subject.name} last seen"
+        assert sensor["device_class"] == "timestamp"
+        assert sensor["state_topic"] == f"home/camera/last_seen/{slug(subject.name)}"
+        payload = {"name": subject.name, "last_seen": "2023-11-14T22:13:20+00:00"}
+        rendered = jinja2.Template(sensor["value_template"]).render(value_json=payload)
+        assert rendered == "2023-11-14T22:13:20+00:00"
 
 
 def test_a_trigger_is_one_event():

@@ -60,6 +60,17 @@ def test_of_what_the_bundle_in_use_lacks_nothing_is_known():
     assert intake.newest.headline.watched[-1] == ("dog", True)
 
 
+def test_when_something_was_last_there_is_the_time_of_the_last_frame_with_it():
+    intake = Intake([CUP, CAT])
+    assert intake.sightings == {}
+    intake.write(recognized("a cat", certain_names=("dog",), captured_at=100.0))
+    assert intake.sightings == {"cat": 100.0}
+    intake.write(recognized("a cat", certain_names=("cup",), captured_at=101.0))
+    intake.write(recognized("a dog", certain_names=("cup",), captured_at=102.0))
+    intake.write(RecognizedFrame(FRAME, silent(captured_at=103.0)))
+    assert intake.sightings == {"cat": 101.0, "cup": 102.0}
+
+
 def test_a_caption_that_was_asked_for_is_an_event_though_it_is_the_same():
     intake = Intake([])
     intake.write(recognized("a cat"), LoopState())

@@ -23,6 +23,7 @@ from picaption.device.errors import PicaptionError
 from picaption.device.outputs.control import LoopControl, LoopState
 from picaption.device.outputs.mqtt import connection, session
 from picaption.device.outputs.mqtt.address import parse_address
+from picaption.device.outputs.mqtt.components import slug
 from picaption.device.outputs.mqtt.homeassistant import Offered, discovery
 from picaption.device.outputs.mqtt.publisher import MqttPublisher, watched_subjects
 from picaption.device.outputs.sink import OutputContext
@@ -230,6 +231,38 @@ def test_a_state_is_published_when_nothing_has_changed_for_long(broker, closing)
     assert not wait_for(lambda: len(listener.got) > 1, 0.8)  # No frame, no news.
     sink.write(recognized())
     assert wait_for(lambda: len(listener.got) == 2)
+
+
+def test_when_a_class_was_last_there_outlives_the_run_and_is_published_seldom(broker, closing):
+    watching = config(broker.port, mqtt_watch="cat, dog")
+    sink = closing(MqttPublisher(watching))
+    topic = f"home/camera/last_seen/{slug('cat')}"
+    listener = closing(Listener(broker.port, "home/camera/last_seen/#"))
+
+    def write(captured_at, name="cat"):
+        sink.write(recognized(classes=((name, 0.97),), captured_at=captured_at))
+
+    def times():
+        assert {name for name, _, _ in listener.got} == {topic}
+        assert all(json.loads(text)["name"] == "cat" for text in listener.texts(topic))
+        return [json.loads(text)["last_seen"][11:] for text in listener.texts(topic)]
+
+    # 1,700,000,000 s after the epoch it was 22:13:20 on 14 November 2023.
+    write(1_700_000_000.5)
+    assert has(1, listener) and times() == ["22:13:20+00:00"]
+    write(1_700_000_059.0)  # It is still there, as was published less than a minute before.
+    assert has(1, listener)
+    write(1_700_000_061.0)
+    assert has(2, listener) and times()[1:] == ["22:14:21+00:00"]
+    write(1_700_000_065.0)
+    write(1_700_000_070.0, "bird")  # It is gone: the last frame with it counts.
+    assert has(3, listener) and times()[2:] == ["22:14:25+00:00"]
+    write(1_700_000_080.0)
+    sink.close()
+    assert wait_for(lambda: len(listener.got) == 4) and times()[3:] == ["22:14:40+00:00"]
+    late = closing(Listener(broker.port, "home/camera/last_seen/#"))
+    assert wait_for(lambda: late.got)
+    assert late.got == [(topic, '{"name": "cat", "last_seen": "2023-11-14T22:14:40+00:00"}', True)]
 
 
 def test_a_run_of_one_frame_publishes_it(broker, closing):
