@@ -481,8 +481,8 @@ def teach_command(
 
 def capture_class(folder: Path, name: str, count: int, interval: float, source: str) -> None:
     """Take images for a class with a camera, and print how many."""
-    from .recognition.teach import capture
     from .sources.sources import open_source
+    from .teaching.capture import capture
 
     if Path(name).name != name or name.startswith("."):
         raise PicaptionError(
@@ -501,7 +501,7 @@ def capture_class(folder: Path, name: str, count: int, interval: float, source: 
 def teach_folder(folder: Path, output: Path, bundle: Path | None, threads: int | None) -> None:
     """Write a bundle with the classes of a folder, and print how well they are recognised."""
     from .bundle.bundle import default_bundle
-    from .recognition.teach import teach
+    from .teaching.teach import teach
 
     def on_progress(paths: Any) -> Iterator[Any]:
         with click.progressbar(paths, label="looking", file=sys.stderr) as bar:

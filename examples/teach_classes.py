@@ -8,7 +8,7 @@ import sys
 
 from picaption.device import Recognizer, default_bundle
 from picaption.device.images import read_image
-from picaption.device.recognition.teach import teach
+from picaption.device.teaching.teach import teach
 
 if len(sys.argv) != 4:
     sys.exit("usage: teach_classes.py FOLDER BUNDLE PHOTO")

@@ -22,6 +22,7 @@ LAYERS = {
         ["cli", "images", "addresses"],
         ["config", "bundle", "sources"],
         ["recognition"],
+        ["teaching"],
         ["trial"],
         ["outputs"],
         ["live"],

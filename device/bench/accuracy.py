@@ -12,7 +12,7 @@ from ..errors import PicaptionError
 from ..images import read_image
 from ..parsing import parse_json
 from ..recognition.recognizer import open_recognizer
-from ..recognition.teach import find_class_images
+from ..teaching.examples import find_class_images
 
 #: Entries of what picaption evaluate writes that are too long for a table.
 LEFT_OUT = ("classes", "skipped", "milliseconds")

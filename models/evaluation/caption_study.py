@@ -39,7 +39,7 @@ from picaption.device.bundle.word_evidence import MAX_WORD_EVIDENCE
 from picaption.device.errors import PicaptionError
 from picaption.device.log import say
 from picaption.device.recognition.classifier import evidence_scale, fit_classifier, l2_normalize
-from picaption.device.recognition.teach import class_prototypes
+from picaption.device.teaching.fit import class_prototypes
 
 from ..data import readers
 from ..data.corruptions import CORRUPTIONS, Corruption

@@ -17,7 +17,7 @@ from picaption.device.atomic import write_text
 from picaption.device.errors import PicaptionError
 from picaption.device.html_page import html_paragraphs, html_section
 from picaption.device.recognition.classifier import probabilities
-from picaption.device.recognition.teach import ClassExamples
+from picaption.device.teaching.examples import ClassExamples
 
 from .gallery import card_grid, data_uri, image_card, write_page
 from .metrics import expected_calibration_error, percent

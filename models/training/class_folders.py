@@ -1,6 +1,6 @@
 """A classifier for classes of one's own, fitted to class folders over a bundle.
 
-`picaption train --classes` does what picaption.device.recognition.teach does on a board, for
+`picaption train --classes` does what picaption.device.teaching does on a board, for
 folders of any size, and leaves a run with a report (picaption.models.evaluation.class_report).
 """
 
@@ -18,19 +18,17 @@ from picaption.device.bundle.archive import read_bundle
 from picaption.device.bundle.bundle import Bundle, read_trusted
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier
-from picaption.device.recognition.teach import (
+from picaption.device.teaching.examples import (
     ClassExamples,
     LabelledPath,
-    class_prototypes,
     count_images,
     extract_features,
     file_hash,
     find_class_images,
-    fit_classes,
     require_enough_images,
-    speaking_always,
-    write_taught_bundle,
 )
+from picaption.device.teaching.fit import class_prototypes, fit_classes
+from picaption.device.teaching.write import speaking_always, write_taught_bundle
 
 from ..evaluation.class_report import ClassReport, write_report
 from ..files import read_lines, save_arrays, write_lines

@@ -2,7 +2,7 @@
 
 from picaption.device import Bundle, Recognizer
 from picaption.device.bench.accuracy import accuracy_of
-from picaption.device.recognition.teach import teach
+from picaption.device.teaching.teach import teach
 from picaption.models.data.readers import read_folders
 from picaption.models.evaluation.evaluate import evaluate_classes
 

@@ -1,0 +1,184 @@
+"""Images of classes, one folder a class, and what a bundle makes of them."""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..atomic import read_file
+from ..errors import PicaptionError
+from ..images import find_class_folders, list_images, read_image
+from ..recognition.recognizer import Recognizer
+from ..recognition.stopwatch import Stopwatch
+
+#: Images that a class must have: one to be held out, and two to learn from.
+MIN_IMAGES_PER_CLASS = 3
+#: The longest name of a class, in characters.
+MAX_NAME_LENGTH = 60
+
+#: An image and its class: (class name, path).
+LabelledPath = tuple[str, Path]
+
+
+@dataclass(frozen=True)
+class ClassExamples:
+    """What a bundle makes of N images of C classes.
+
+    Attributes:
+        labels: the class names.
+        paths: of the images.
+        truth: float32 [N, C] of 0 and 1.
+        features: float32 [N, F].
+        word_evidence: float32 [N, V]; None without a captioner.
+        skipped: a line for each image that cannot be read.
+        silent: whether there is nothing to see in one of them, as the bundle has it.
+    """
+
+    labels: tuple[str, ...]
+    paths: tuple[Path, ...]
+    truth: np.ndarray
+    features: np.ndarray
+    word_evidence: np.ndarray | None
+    skipped: tuple[str, ...]
+    silent: bool = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return the number of images by class."""
+        return dict(zip(self.labels, self.truth.sum(0).astype(int).tolist()))
+
+
+def extract_features(
+    recognizer: Recognizer, labels: tuple[str, ...], images: Iterable[LabelledPath]
+) -> ClassExamples:
+    """Return the ClassExamples of `images`, the classes of which are among `labels`.
+
+    Raises:
+        PicaptionError: none of the images can be read.
+    """
+    class_ids = []
+    paths = []
+    features = []
+    word_evidence = []
+    skipped = []
+    silent = False
+    for label, path in images:
+        try:
+            image = read_image(path)
+        except PicaptionError as error:
+            skipped.append(str(error))
+            continue
+        prepared, silence = recognizer.look(image, Stopwatch())
+        silent = silent or silence is not None
+        encoded = recognizer.encode_prepared(prepared, Stopwatch())
+        class_ids.append(labels.index(label))
+        paths.append(path)
+        features.append(encoded.features[0])
+        evidence = recognizer.word_evidence(encoded)
+        if evidence is not None:
+            word_evidence.append(evidence)
+    if not paths:
+        raise PicaptionError(
+            f"none of {len(skipped)} pictures can be read; the first: {skipped[0]}"
+        )
+    return ClassExamples(
+        labels=labels,
+        paths=tuple(paths),
+        truth=np.eye(len(labels), dtype=np.float32)[class_ids],
+        features=np.stack(features),
+        word_evidence=np.stack(word_evidence) if word_evidence else None,
+        skipped=tuple(skipped),
+        silent=silent,
+    )
+
+
+def find_class_images(
+    folder: str | Path,
+) -> tuple[tuple[str, ...], list[LabelledPath], list[str]]:
+    """Find the images in the class folders in `folder`; an image that is twice in one counts once.
+
+    Returns:
+        The class names, the images, and lines that say what was left out.
+
+    Raises:
+        PicaptionError: there are fewer than two classes, a folder has no valid class name, or two
+            classes have the same image.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PicaptionError(
+            f"there is no folder {folder}; give one that has a folder of pictures for each class"
+        )
+    labels = [class_name(path) for path in find_class_folders(folder)]
+    if len(labels) < 2:
+        folders = "class folder" if len(labels) == 1 else "class folders"
+        raise PicaptionError(
+            f"{folder} has {len(labels)} {folders}; it takes two or more, a "
+            "folder of pictures for each class"
+        )
+    images: list[LabelledPath] = []
+    skipped = []
+    first_use: dict[bytes, LabelledPath] = {}
+    for label in labels:
+        for path in list_images(folder / label):
+            first_label, first_path = first_use.setdefault(file_hash(path), (label, path))
+            if first_label != label:
+                raise PicaptionError(
+                    f"{path} is the same picture as {first_path}: "
+                    "take it out of one of the two classes"
+                )
+            if first_path != path:
+                skipped.append(f"{path} is the same picture as {first_path}")
+            else:
+                images.append((label, path))
+    require_enough_images(folder, count_images(labels, images))
+    return tuple(labels), images, skipped
+
+
+def count_images(labels: Sequence[str], images: Sequence[LabelledPath]) -> dict[str, int]:
+    """Return the number of images by class."""
+    counts = dict.fromkeys(labels, 0)
+    for label, _ in images:
+        counts[label] += 1
+    return counts
+
+
+def file_hash(path: str | Path) -> bytes:
+    """Return the SHA-256 of the file at `path`: equal for the same image."""
+    try:
+        return hashlib.sha256(read_file(path)).digest()
+    except OSError as error:
+        raise PicaptionError(
+            f"{path} cannot be read ({error.strerror}); check its permissions"
+        ) from None
+
+
+def class_name(path: Path) -> str:
+    """Return the name of the class whose folder is at `path`.
+
+    Raises:
+        PicaptionError: the folder's name cannot be that of a class.
+    """
+    name = path.name
+    is_valid = name.strip() and len(name) <= MAX_NAME_LENGTH
+    if not is_valid or any(unicodedata.category(letter)[0] == "C" for letter in name):
+        raise PicaptionError(
+            f"{str(path)!r}: a class is named by its folder, in 1 to {MAX_NAME_LENGTH} characters "
+            "without control characters; rename it"
+        )
+    return name
+
+
+def require_enough_images(folder: str | Path, counts: dict[str, int]) -> None:
+    """Raise PicaptionError if a class in `folder` has too few images; `counts` are by class."""
+    few = [
+        f"{label} has {count}" for label, count in counts.items() if count < MIN_IMAGES_PER_CLASS
+    ]
+    if few:
+        raise PicaptionError(
+            f"{folder}: a class takes {MIN_IMAGES_PER_CLASS} different pictures or more: "
+            f"{', '.join(few)}"
+        )

@@ -1,0 +1,83 @@
+"""New classes for a bundle, taught on the device: only its classifier is fitted again.
+
+There is a folder for each class with a few images in it. The bundle's features and word evidence
+of these are all that the fit needs (picaption.device.recognition.classifier); neither TensorFlow
+nor a training run takes part.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..bundle.archive import read_bundle, require_bundle_or_none
+from ..bundle.bundle import Bundle
+from ..recognition.recognizer import Recognizer
+from .examples import LabelledPath, extract_features, find_class_images, require_enough_images
+from .fit import class_prototypes, fit_classes, mean_class_accuracy
+from .write import MAX_SCORE_DIFFERENCE, speaking_always, write_taught_bundle
+
+
+@dataclass(frozen=True)
+class TeachResult:
+    """What was taught.
+
+    Attributes:
+        image_counts: images by class.
+        held_out_accuracy: the share of a class' images that classifiers got right that were fitted
+            without them, as the mean over the classes; nan where there were too few for that.
+        skipped: what was left out, as lines.
+    """
+
+    image_counts: dict[str, int]
+    held_out_accuracy: float
+    skipped: tuple[str, ...]
+
+
+def teach(
+    base: str | Path,
+    folder: str | Path,
+    output: str | Path,
+    threads: int | None = None,
+    on_progress: Callable[[list[LabelledPath]], Iterable[LabelledPath]] | None = None,
+    max_difference: float = MAX_SCORE_DIFFERENCE,
+) -> TeachResult:
+    """Write a bundle that tells the classes of `folder` apart.
+
+    `output` stays as it was until the new bundle has been loaded and agrees with its classifier.
+
+    Args:
+        base: the bundle that lends its encoder and captioner.
+        folder: a folder with a folder of images for each class.
+        output: where to write the new bundle; may be `base`.
+        threads: how many threads the runtime may use; None leaves the choice to it.
+        on_progress: wraps the list of images while it is gone through.
+        max_difference: how far the new bundle's scores may be from the classifier's.
+
+    Raises:
+        PicaptionError: the images or the bundle are unusable.
+    """
+    require_bundle_or_none(output)
+    contents = read_bundle(base)
+    labels, images, skipped = find_class_images(folder)
+    recognizer = Recognizer(Bundle(base, threads))
+    examples = extract_features(recognizer, labels, on_progress(images) if on_progress else images)
+    require_enough_images(folder, examples.counts)
+    prototypes = class_prototypes(contents, labels, examples.features)
+    classifier, held_out = fit_classes(examples, contents.vocabulary, prototypes=prototypes)
+    if examples.silent:
+        contents = speaking_always(contents)
+    write_taught_bundle(
+        output,
+        contents,
+        labels,
+        classifier,
+        examples.features,
+        examples.word_evidence,
+        examples.counts,
+        max_difference,
+    )
+    return TeachResult(
+        examples.counts,
+        mean_class_accuracy(held_out, examples.truth),
+        (*skipped, *examples.skipped),
+    )

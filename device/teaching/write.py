@@ -1,0 +1,101 @@
+"""The bundle with the new classifier, written once it agrees with it."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..bundle.archive import Contents
+from ..bundle.bundle import Bundle, write_checked
+from ..bundle.metadata import Guidance, Silence
+from ..errors import PicaptionError
+from ..recognition.classifier import Classifier, probabilities
+from .graph import classifier_graph
+
+#: How far the probabilities of the new bundle may be from the classifier's: what weights of 8 bits
+#: cost, and no more.
+MAX_SCORE_DIFFERENCE = 0.05
+
+
+def speaking_always(contents: Contents) -> Contents:
+    """Return the contents of a bundle that says something about every image.
+
+    A class may be that it is dark: what a bundle is taught to tell apart, it has to say.
+    """
+    return replace(contents, metadata=replace(contents.metadata, silence=Silence()))
+
+
+def write_taught_bundle(
+    output: str | Path,
+    contents: Contents,
+    labels: tuple[str, ...],
+    classifier: Classifier,
+    features: np.ndarray,
+    word_evidence: np.ndarray | None,
+    counts: dict[str, int],
+    max_difference: float = MAX_SCORE_DIFFERENCE,
+) -> None:
+    """Write a bundle with another classifier, once it was loaded and agrees with it.
+
+    Args:
+        output: the path to write to.
+        contents: of the bundle that lends the rest.
+        labels: the new classes.
+        classifier: the new classifier.
+        features: of images to compare it on, [N, F].
+        word_evidence: of these images, [N, V]; None without a captioner.
+        counts: images by class that it was fitted to, for the metadata.
+        max_difference: how far the bundle's scores may be from the classifier's.
+
+    Raises:
+        PicaptionError: they are further apart, or the bundle cannot be written.
+    """
+    with_classify = classifier_graph().with_classify
+    lender = contents.metadata
+    taught_before = lender.provenance.get("taught")
+    base = lender.name
+    if isinstance(taught_before, dict):  # It is taught again.
+        base = taught_before.get("bundle", base)
+    metadata = replace(
+        lender,
+        name=bundle_name(output),
+        head="single-label",
+        label_threshold=0.5,
+        guidance=Guidance(),
+        object_words=(),
+        other_things=(),
+        confidence=None,
+        measured={},
+        provenance=lender.provenance | {"taught": {"bundle": base, "pictures": counts}},
+    )
+    taught = replace(
+        contents,
+        graph=with_classify(contents.graph, classifier, multi_label=False),
+        metadata=metadata,
+        labels=labels,
+    )
+    expected = probabilities(classifier.logits(features, word_evidence), multi_label=False)
+
+    def check(bundle: Bundle) -> None:
+        scores = [
+            bundle.classify(features[row : row + 1], _row(word_evidence, row))
+            for row in range(len(features))
+        ]
+        difference = float(np.abs(np.stack(scores) - expected).max())
+        if not difference <= max_difference:
+            raise PicaptionError(
+                f"{output} is not written: what it says differs by {difference:.3f} from what was "
+                "learned; give more pictures, or report this"
+            )
+
+    write_checked(output, taught, check)
+
+
+def bundle_name(path: str | Path) -> str:
+    """Return what a bundle at `path` is called: its file without the ending."""
+    return os.fsencode(Path(path).stem).decode(errors="replace")
+
+
+def _row(rows: np.ndarray | None, index: int) -> np.ndarray | None:
+    return None if rows is None else rows[index]

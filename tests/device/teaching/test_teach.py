@@ -1,0 +1,111 @@
+"""New classes taught on the device: recognised, written completely or not at all."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from picaption.device import Bundle, PicaptionError, Recognizer, default_bundle
+from picaption.device.bundle.metadata import Guidance
+from picaption.device.teaching.teach import teach
+
+
+def test_what_was_taught_is_recognised(folder, tmp_path, photos):
+    bundle = default_bundle()
+    output, before = tmp_path / "taught.tflite", bundle.read_bytes()
+    taught = teach(bundle, folder, output)
+    assert (
+        taught.image_counts == {"astronaut": 8, "cat": 8, "coffee": 8}
+        and taught.skipped == ()
+        and taught.held_out_accuracy > 0.8
+    )
+    # The new classes have no words that captions could listen to.
+    unguided = Bundle(bundle)
+    unguided.metadata = replace(
+        unguided.metadata,
+        object_words=(),
+        other_things=(),
+        guidance=Guidance(),
+        confidence=None,
+    )
+    recognizer, old = Recognizer(output), Recognizer(unguided)
+    metadata = recognizer.model.metadata
+    assert (
+        recognizer.model.labels == ("astronaut", "cat", "coffee")
+        and metadata.head == "single-label"
+    )
+    assert metadata.name == "taught"
+    assert metadata.provenance["taught"] == {
+        "bundle": "everyday",
+        "pictures": taught.image_counts,
+    }
+    for name, image in photos.items():
+        found = recognizer(image)
+        assert found.classes[0].name == name and sum(
+            score.score for score in found.classes
+        ) == pytest.approx(1, abs=1e-3)
+        assert (found.caption, found.tags) == (old(image).caption, old(image).tags)
+    assert bundle.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes", "taught.tflite"]
+
+
+def test_a_bundle_may_be_taught_in_place_and_again(bundle, folder, tmp_path):
+    path = tmp_path / "mine.tflite"
+    shutil.copy(bundle, path)
+    teach(path, folder, path)
+    once = path.read_bytes()
+    teach(path, folder, path)
+    assert path.read_bytes() == once  # The same pictures make the same bundle; nothing piles up.
+    shutil.rmtree(folder / "cat")
+    teach(path, folder, path)
+    assert Bundle(path).labels == ("astronaut", "coffee")
+
+
+def test_what_does_not_do_what_was_learned_is_not_written(bundle, folder, tmp_path):
+    path = tmp_path / "mine.tflite"
+    shutil.copy(bundle, path)
+    with pytest.raises(PicaptionError, match="mine.tflite is not written: what it says differs by"):
+        teach(path, folder, path, max_difference=-1)
+    assert path.read_bytes() == bundle.read_bytes()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["classes", "mine.tflite"]
+
+
+def test_an_interrupted_teach_leaves_the_old_bundle(bundle, folder, tmp_path):
+    path = tmp_path / "mine.tflite"
+    shutil.copy(bundle, path)
+
+    def interrupted(pictures):
+        yield from pictures[:5]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        teach(path, folder, path, on_progress=interrupted)
+    assert path.read_bytes() == bundle.read_bytes()
+
+
+def test_broken_and_double_pictures_are_left_out_and_named(bundle, folder, tmp_path):
+    (folder / "cat" / "cut.jpg").write_bytes((folder / "cat" / "cat_0.jpg").read_bytes()[:500])
+    shutil.copy(folder / "cat" / "cat_1.jpg", folder / "cat" / "copy.jpg")
+    (folder / "cat" / "notes.txt").write_text("no picture")
+    taught = teach(bundle, folder, tmp_path / "taught.tflite")
+    assert taught.image_counts["cat"] == 8
+    assert taught.skipped == (
+        f"{folder}/cat/copy.jpg is the same picture as {folder}/cat/cat_1.jpg",
+        f"{folder}/cat/cut.jpg is cut short or damaged; copy it again",
+    )
+
+
+def test_too_few_whole_pictures_are_refused(bundle, folder, tmp_path):
+    for path in sorted((folder / "cat").iterdir())[2:]:
+        path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(
+        PicaptionError, match="a class takes 3 different pictures or more: cat has 2"
+    ):
+        teach(bundle, folder, tmp_path / "taught.tflite")
+    assert not (tmp_path / "taught.tflite").exists()
+
+
+def test_names_of_any_language_are_classes(bundle, folder, tmp_path):
+    (folder / "cat").rename(folder / "Kätzchen, rot")
+    teach(bundle, folder, tmp_path / "taught.tflite")
+    assert Bundle(tmp_path / "taught.tflite").labels == ("Kätzchen, rot", "astronaut", "coffee")

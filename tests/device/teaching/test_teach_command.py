@@ -1,0 +1,106 @@
+"""picaption teach."""
+
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from picaption.device import Bundle
+from picaption.device.images import write_image
+
+ROOT = Path(__file__).parents[3]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from picaption.device import cli, commands; cli.main(None, commands.teach_command)",
+]
+
+
+def test_five_classes_of_five_pictures_take_seconds_and_little_memory(photos, tmp_path):
+    for number in range(5):
+        (tmp_path / f"class {number}").mkdir()
+        image = list(photos.values())[number % 3]
+        for part in range(5):
+            height, width = image.shape[:2]
+            top, left = height * part // 12, width * number // 12
+            write_image(
+                tmp_path / f"class {number}" / f"{part}.jpg",
+                image[top : top + height // 2, left : left + width // 2],
+            )
+    # Of its own memory alone: what a child of this process has used counts this process' too.
+    program = COMMAND[-1].replace(
+        "; ",
+        "; import atexit; atexit.register(lambda: print(open('/proc/self/status').read())); ",
+        1,
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            program,
+            str(tmp_path),
+            "--output",
+            str(tmp_path / "new.tflite"),
+            "--threads",
+            "1",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0 and len(Bundle(tmp_path / "new.tflite").labels) == 5
+    # Of processor time, which a busy machine does not change; it takes 3.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 30
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", result.stdout)
+    assert 20_000 < int(peak) < 200_000
+
+
+def test_the_command_says_what_it_did(call, bundle, folder, tmp_path):
+    output = tmp_path / "new.tflite"
+    code, out, _ = call("teach", folder, "--bundle", bundle, "--output", output)
+    lines = out.splitlines()
+    assert code == 0 and lines[:3] == [
+        "astronaut  8 pictures",
+        "cat        8 pictures",
+        "coffee     8 pictures",
+    ]
+    assert (
+        lines[3].startswith(f"{output}: ")
+        and "of a class' pictures told rightly, on average over the classes, by classifiers "
+        "taught without them; "
+        in lines[3]
+    )
+
+
+def test_the_command_takes_pictures(call, tmp_path):
+    options = ("--capture", "desk", "--count", 2, "--every", 0, "--source", "demo")
+    line = f"{tmp_path}/desk: 2 pictures taken by demo\n"
+    assert call("teach", tmp_path, *options) == (0, line, "")
+    assert len(list((tmp_path / "desk").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["{folder}"],
+            "picaption: give --output, the path of the new bundle, or --capture to take pictures",
+        ),
+        (["{folder}", "--capture", "../x"], "picaption: --capture '../x' is no class name"),
+        (["{folder}/none", "--output", "{folder}/x.tflite"], "picaption: there is no folder"),
+        (
+            ["{folder}", "--output", "{folder}/no/such/x.tflite", "--bundle", "{bundle}"],
+            "cannot write the bundle: No such",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(call, bundle, folder, arguments, message):
+    words = (argument.format(folder=folder, bundle=bundle) for argument in arguments)
+    code, _, errors = call("teach", *words)
+    assert code == 2
+    assert message in errors.splitlines()[-1]
+    assert "Traceback" not in errors
