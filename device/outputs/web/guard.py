@@ -13,12 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...config.checks import is_loopback
 from .errors import error_response
 from .pages.login import LOGIN_PATH, Login
+from .pages.navigation import LIVE_PATH, TITLES
 
 #: How long a browser stays logged in.
 LOGIN_SECONDS = 30 * 24 * 3600
-#: The page, whose token in the address becomes a cookie, so that it stays in no browser's history.
+#: The pages, whose token in the address becomes a cookie, so that it stays in no browser's history.
 #: Everything else is for programs, which keep no cookies.
-PAGE_PATH = "/"
+PAGE_PATHS = frozenset(TITLES)
 #: What is answered without the token: whether the server is there. The door answers the login.
 OPEN_PATHS = ("/healthz",)
 #: Methods that change nothing.
@@ -90,13 +91,13 @@ class Guard:
                 "set a token to be asked by another name"
             )
             return error_response(path, 403, message, self._headers)
-        if path in (PAGE_PATH, LOGIN_PATH) and _reads_html(Request(scope)):
+        if path in (*PAGE_PATHS, LOGIN_PATH) and _reads_html(Request(scope)):
             return self._secured(self._login.form())
         message = (
             "the token is missing or wrong: send it as Authorization: Bearer TOKEN, or as ?token="
         )
-        if path == PAGE_PATH:
-            message = "this page asks for its token: open it once as /?token=TOKEN"
+        if path in PAGE_PATHS:
+            message = f"this page asks for its token: open it once as {path}?token=TOKEN"
         headers = self._headers | {"WWW-Authenticate": "Bearer"}
         return error_response(path, 401, message, headers)
 
@@ -109,10 +110,10 @@ class Guard:
             return error_response(request.scope["path"], 403, message)
         path = request.scope["path"]
         if self._token and request.method == "GET" and not self._is_framed:
-            if path == PAGE_PATH and self._is_token(request.query_params.get("token", "")):
-                return self._admit_browser()
+            if path in PAGE_PATHS and self._is_token(request.query_params.get("token", "")):
+                return self._admit_browser(path)
             if path == LOGIN_PATH:
-                return RedirectResponse(PAGE_PATH, 303)
+                return RedirectResponse(LIVE_PATH, 303)
         return None
 
     def _knows_token(self, scope: Scope) -> bool:
@@ -146,9 +147,9 @@ class Guard:
         for name, value in self._headers.items():
             headers.setdefault(name, value)
 
-    def _admit_browser(self) -> Response:
-        """Return what sets the cookie, and leads to the page without the token."""
-        response = RedirectResponse(PAGE_PATH, 303)
+    def _admit_browser(self, path: str = LIVE_PATH) -> Response:
+        """Return what sets the cookie, and leads to a page without the token."""
+        response = RedirectResponse(path, 303)
         response.set_cookie(
             self._cookie, self._key, max_age=LOGIN_SECONDS, httponly=True, samesite="strict"
         )

@@ -1,24 +1,29 @@
-"""The page itself, with the policy that lets a browser run nothing but its own script and style.
+"""The live page, and how every page is made: a browser runs nothing but its own script and style.
 
-Its parts are files in `static`, put into one document, so that a browser asks once and nothing can
-come between them.
+A page's parts are files in `static`, put into one document, so that a browser asks once and nothing
+can come between them.
 """
 
 import base64
 import hashlib
 import html
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from ....recognition.result import DOUBT
+from .navigation import LIVE_PATH, navigation
 
 #: What a Content-Security-Policy calls nobody.
 NO_FRAMES = "'none'"
-#: The parts of the page's style and script, in their order.
-STYLES = ("colours.css", "page.css")
-SCRIPTS = ("dom.js", "words.js", "figures.js", "history.js", "stage.js", "live.js")
+#: The parts of the live page's style and script, in their order.
+STYLES = ("colours.css", "header.css", "page.css")
+SCRIPTS = (
+    *("dom.js", "navigation.js", "words.js", "figures.js"),
+    *("history.js", "stage.js", "live.js"),
+)
 
 
 class Page(NamedTuple):
@@ -28,26 +33,48 @@ class Page(NamedTuple):
     policy: str
 
 
-def load_page(name: str, frame_ancestors: str = "") -> Page:
-    """Return the page.
+def load_page(name: str, frame_ancestors: str = "", paths: Sequence[str] = (LIVE_PATH,)) -> Page:
+    """Return the live page.
 
     Args:
         name: What its title shows beside picaption.
         frame_ancestors: The origins whose pages may show it in a frame, spaces between.
+        paths: The paths of the pages that there are.
     """
     parts = {
-        "style": join_parts(STYLES),
-        "script": join_parts(SCRIPTS),
         "title": html.escape(" · ".join(dict.fromkeys(("picaption", name)))),
         "doubt": html.escape(DOUBT),
+        "navigation": navigation(paths, LIVE_PATH),
     }
-    text = fill(read_part("page.html"), parts)
+    return build_page("page.html", STYLES, SCRIPTS, parts, frame_ancestors)
+
+
+def build_page(
+    template: str,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    parts: Mapping[str, str],
+    frame_ancestors: str = "",
+    images: str = "'self'",
+) -> Page:
+    """Return a page that a browser lets speak with this server only.
+
+    Args:
+        template: The name of its file in `static`.
+        styles: The names of the files that make its $style.
+        scripts: The names of the files that make its $script.
+        parts: What stands for the other names of the template, as HTML.
+        frame_ancestors: The origins whose pages may show it in a frame, spaces between.
+        images: Where its images may come from, as a policy says it.
+    """
+    joined = {"style": join_parts(styles), "script": join_parts(scripts)}
+    text = fill(read_part(template), joined | dict(parts))
     return Page(
         text,
         "default-src 'none'; "
         f"script-src {hash_source(text, 'script')}; "
         f"style-src {hash_source(text, 'style')}; "
-        "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        f"img-src {images}; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         f"frame-ancestors {frame_ancestors or NO_FRAMES}",
     )
 
@@ -58,12 +85,12 @@ def read_part(name: str) -> str:
     return Path(__file__).with_name("static").joinpath(name).read_text(encoding="utf-8")
 
 
-def join_parts(names: tuple[str, ...]) -> str:
+def join_parts(names: Sequence[str]) -> str:
     """Return files of `static` as one text."""
     return "\n".join(map(read_part, names))
 
 
-def fill(template: str, parts: dict[str, str]) -> str:
+def fill(template: str, parts: Mapping[str, str]) -> str:
     """Return a template with each $name of `parts` replaced, and nothing in what replaces it."""
     names = "|".join(map(re.escape, parts))
     return re.sub(rf"\$({names})\b", lambda match: parts[match[1]], template)

@@ -61,11 +61,12 @@ def test_a_token_opens_every_route_and_nothing_else_does(serve):
     assert ask(page, f"/?token={TOKEN}", Host="[pi")[0] == 303
 
 
-def test_a_token_in_the_address_becomes_a_cookie(serve):
+@pytest.mark.parametrize("path", ["/", "/history", "/teach"])
+def test_a_token_in_the_address_becomes_a_cookie(serve, path):
     page = serve(token=TOKEN)
-    status, headers, _ = ask(page, f"/?token={TOKEN}")
+    status, headers, _ = ask(page, f"{path}?token={TOKEN}")
     cookie, *attributes = headers["Set-Cookie"].split("; ")
-    assert status == 303 and headers["Location"] == "/" and TOKEN not in cookie
+    assert status == 303 and headers["Location"] == path and TOKEN not in cookie
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(attributes)
     assert ask(page, Cookie=cookie)[0] == 200
     assert ask(page, f"//elsewhere.example/?token={TOKEN}")[0] == 404

@@ -30,7 +30,7 @@ def login(clock):
 
 def test_a_browser_gets_the_form_and_a_program_one_line(serve):
     page = serve(token=TOKEN)
-    for path in ("/", "/login", "/?token=wrong"):
+    for path in ("/", "/history", "/teach", "/login", "/?token=wrong"):
         status, headers, body = ask(page, path, **BROWSER)
         assert status == 401 and headers["WWW-Authenticate"] == "Bearer"
         assert headers["Content-Type"] == "text/html; charset=utf-8"

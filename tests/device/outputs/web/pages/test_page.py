@@ -4,7 +4,8 @@ import base64
 import hashlib
 import re
 
-from picaption.device.outputs.web.pages.page import SCRIPTS, STYLES, fill, read_part
+from picaption.device.outputs.web.pages.navigation import navigation
+from picaption.device.outputs.web.pages.page import SCRIPTS, STYLES, fill, load_page, read_part
 from picaption.device.recognition.result import DOUBT
 from tests.device.fakes.web_client import ask
 
@@ -40,3 +41,13 @@ def test_the_icon_is_a_picture_behind_the_token_as_everything_is(serve):
 
 def test_what_fills_a_template_is_not_filled_itself():
     assert fill("$a $b $ab $c", {"a": "$b", "b": "$a"}) == "$b $a $ab $c"
+
+
+def test_pages_lead_to_those_that_there_are():
+    assert navigation(["/"], "/") == ""
+    assert navigation(["/teach", "/"], "/teach") == (
+        '<nav aria-label="Pages"><a href="/">Live</a>'
+        '<a href="/teach" aria-current="page">Teach</a></nav>'
+    )
+    assert "<nav" not in load_page("kitchen").html
+    assert navigation(["/", "/history"], "/") in load_page("kitchen", "", ["/", "/history"]).html
