@@ -24,6 +24,21 @@ LabelledPath = tuple[str, Path]
 
 
 @dataclass(frozen=True)
+class Example:
+    """What a bundle makes of an image.
+
+    Attributes:
+        features: float32 [F].
+        word_evidence: float32 [V]; None without a captioner.
+        silent: whether there is nothing to see in it, as the bundle has it.
+    """
+
+    features: np.ndarray
+    word_evidence: np.ndarray | None
+    silent: bool
+
+
+@dataclass(frozen=True)
 class ClassExamples:
     """What a bundle makes of N images of C classes.
 
@@ -59,39 +74,55 @@ def extract_features(
     Raises:
         PicaptionError: none of the images can be read.
     """
-    class_ids = []
-    paths = []
-    features = []
-    word_evidence = []
+    usable = []
+    examples = []
     skipped = []
-    silent = False
     for label, path in images:
         try:
-            image = read_image(path)
+            examples.append(extract_example(recognizer, read_image(path)))
         except PicaptionError as error:
             skipped.append(str(error))
             continue
-        prepared, silence = recognizer.look(image, Stopwatch())
-        silent = silent or silence is not None
-        encoded = recognizer.encode_prepared(prepared, Stopwatch())
-        class_ids.append(labels.index(label))
-        paths.append(path)
-        features.append(encoded.features[0])
-        evidence = recognizer.word_evidence(encoded)
-        if evidence is not None:
-            word_evidence.append(evidence)
-    if not paths:
+        usable.append((label, path))
+    if not usable:
         raise PicaptionError(
             f"none of {len(skipped)} pictures can be read; the first: {skipped[0]}"
         )
+    return stack_examples(labels, usable, examples, skipped)
+
+
+def extract_example(recognizer: Recognizer, image: np.ndarray) -> Example:
+    """Return the Example of an image, uint8 RGB [height, width, 3]."""
+    prepared, silence = recognizer.look(image, Stopwatch())
+    encoded = recognizer.encode_prepared(prepared, Stopwatch())
+    evidence = recognizer.word_evidence(encoded)
+    return Example(encoded.features[0], evidence, silence is not None)
+
+
+def stack_examples(
+    labels: tuple[str, ...],
+    images: Sequence[LabelledPath],
+    examples: Sequence[Example],
+    skipped: Sequence[str] = (),
+) -> ClassExamples:
+    """Return the ClassExamples of images whose Examples are known.
+
+    Args:
+        labels: the class names.
+        images: one or more.
+        examples: theirs.
+        skipped: a line for each image that cannot be read.
+    """
+    class_ids = [labels.index(label) for label, _ in images]
+    evidence = [example.word_evidence for example in examples if example.word_evidence is not None]
     return ClassExamples(
         labels=labels,
-        paths=tuple(paths),
+        paths=tuple(path for _, path in images),
         truth=np.eye(len(labels), dtype=np.float32)[class_ids],
-        features=np.stack(features),
-        word_evidence=np.stack(word_evidence) if word_evidence else None,
+        features=np.stack([example.features for example in examples]),
+        word_evidence=np.stack(evidence) if evidence else None,
         skipped=tuple(skipped),
-        silent=silent,
+        silent=any(example.silent for example in examples),
     )
 
 

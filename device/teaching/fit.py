@@ -60,6 +60,22 @@ def fit_classes(
     )
 
 
+def count_confusion(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return how many images of each class (row) were taken for which class (column).
+
+    Args:
+        logits: [N, C]; nan where unknown.
+        truth: [N, C] of 0 and 1, one 1 in every row.
+
+    Returns:
+        int [C, C]; images of unknown logits count nowhere.
+    """
+    known = ~np.isnan(logits).any(1)
+    confusion = np.zeros((truth.shape[1], truth.shape[1]), int)
+    np.add.at(confusion, (truth[known].argmax(1), logits[known].argmax(1)), 1)
+    return confusion
+
+
 def mean_class_accuracy(logits: np.ndarray, truth: np.ndarray) -> float:
     """Return the mean over the classes of the share of images that are classified rightly.
 

@@ -6,14 +6,22 @@ nor a training run takes part.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..bundle.archive import read_bundle, require_bundle_or_none
+import numpy as np
+
+from ..bundle.archive import Contents, read_bundle, require_bundle_or_none
 from ..bundle.bundle import Bundle
 from ..recognition.recognizer import Recognizer
-from .examples import LabelledPath, extract_features, find_class_images, require_enough_images
-from .fit import class_prototypes, fit_classes, mean_class_accuracy
+from .examples import (
+    ClassExamples,
+    LabelledPath,
+    extract_features,
+    find_class_images,
+    require_enough_images,
+)
+from .fit import class_prototypes, count_confusion, fit_classes, mean_class_accuracy
 from .write import MAX_SCORE_DIFFERENCE, speaking_always, write_taught_bundle
 
 
@@ -26,11 +34,14 @@ class TeachResult:
         held_out_accuracy: the share of a class' images that classifiers got right that were fitted
             without them, as the mean over the classes; nan where there were too few for that.
         skipped: what was left out, as lines.
+        confusion: how many images of each class (row) were taken for which class (column) by
+            these classifiers, int [C, C] in the order of `image_counts`.
     """
 
     image_counts: dict[str, int]
     held_out_accuracy: float
     skipped: tuple[str, ...]
+    confusion: np.ndarray
 
 
 def teach(
@@ -62,6 +73,29 @@ def teach(
     recognizer = Recognizer(Bundle(base, threads))
     examples = extract_features(recognizer, labels, on_progress(images) if on_progress else images)
     require_enough_images(folder, examples.counts)
+    result = teach_examples(contents, examples, output, max_difference)
+    return replace(result, skipped=(*skipped, *result.skipped))
+
+
+def teach_examples(
+    contents: Contents,
+    examples: ClassExamples,
+    output: str | Path,
+    max_difference: float = MAX_SCORE_DIFFERENCE,
+) -> TeachResult:
+    """Write a bundle that tells classes apart of which there are enough examples.
+
+    Args:
+        contents: of the bundle that lends its encoder and captioner, and has made the examples.
+        examples: of the classes.
+        output: as for `teach`.
+        max_difference: as for `teach`.
+
+    Raises:
+        PicaptionError: the bundle cannot be written.
+    """
+    require_bundle_or_none(output)
+    labels = examples.labels
     prototypes = class_prototypes(contents, labels, examples.features)
     classifier, held_out = fit_classes(examples, contents.vocabulary, prototypes=prototypes)
     if examples.silent:
@@ -79,5 +113,6 @@ def teach(
     return TeachResult(
         examples.counts,
         mean_class_accuracy(held_out, examples.truth),
-        (*skipped, *examples.skipped),
+        examples.skipped,
+        count_confusion(held_out, examples.truth),
     )
