@@ -57,18 +57,17 @@ class Visibility(NamedTuple):
 def measure(image: np.ndarray) -> Visibility:
     """Measure the Visibility of an image, uint8 RGB [height, width, 3], as the encoder takes it."""
     area = cv2.INTER_AREA
-    fine = cv2.cvtColor(
-        cv2.resize(image, (FINE, FINE), interpolation=area), cv2.COLOR_RGB2GRAY
-    ).astype(np.float32)
+    # Grey first: averaging one channel takes a third of the time that three take.
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    fine = cv2.resize(grey, (FINE, FINE), interpolation=area).astype(np.float32)
     middle = cv2.resize(fine, (MIDDLE, MIDDLE), interpolation=area)
     coarse = cv2.resize(middle, (COARSE, COARSE), interpolation=area)
-    fine_contrast = _contrast(fine)
-    noise = float(np.sqrt(fine_contrast @ fine_contrast / fine_contrast.size))
-    deviation = max(float(middle.std()), 1.0)
+    noise = cv2.norm(_laplacian(fine)) / (FINE - 2) / _LAPLACIAN_GAIN
+    deviation = max(cv2.meanStdDev(middle)[1].item(), 1.0)
     return Visibility(
-        brightness=_top(middle.ravel()),
-        contrast=max(0.0, _top(_contrast(coarse)) - COARSE_NOISE * noise),
-        sharpness=max(0.0, _top(_contrast(middle)) - MIDDLE_NOISE * noise) / deviation,
+        brightness=_top(middle),
+        contrast=max(0.0, _top_contrast(coarse) - COARSE_NOISE * noise),
+        sharpness=max(0.0, _top_contrast(middle) - MIDDLE_NOISE * noise) / deviation,
     )
 
 
@@ -91,21 +90,27 @@ def reason_for_silence(
     return None
 
 
-def _contrast(grid: np.ndarray) -> np.ndarray:
-    """Return how far each inner cell differs from the mean of its four neighbours.
+def _laplacian(grid: np.ndarray) -> np.ndarray:
+    """Return the Laplacian of each inner cell: four times how far it is below its neighbours' mean.
 
     Args:
         grid: float32 [N, N].
 
     Returns:
-        float32 [(N - 2)^2], at least 0; of white noise the mean square is the noise's variance. An
-        even slope has none.
+        float32 [N - 2, N - 2]; 0 along an even slope.
     """
-    laplacian = cv2.Laplacian(grid, cv2.CV_32F)[1:-1, 1:-1].ravel()
-    return np.abs(laplacian, out=laplacian) * np.float32(1 / _LAPLACIAN_GAIN)
+    return cv2.Laplacian(grid, cv2.CV_32F)[1:-1, 1:-1]
 
 
-def _top(values: np.ndarray) -> float:
-    """Return the value that TOP_SHARE of `values`, float32 [N], exceed."""
-    index = len(values) - 1 - int(TOP_SHARE * len(values))
-    return float(np.partition(values, index)[index])
+def _top_contrast(grid: np.ndarray) -> float:
+    """Return how far the TOP_SHARE of a grid's inner cells differ from their neighbours at least.
+
+    The unit is the deviation of white noise that would do as much.
+    """
+    return _top(np.abs(_laplacian(grid))) / _LAPLACIAN_GAIN
+
+
+def _top(grid: np.ndarray) -> float:
+    """Return the value that TOP_SHARE of a grid's cells, float32 [N, N], exceed."""
+    index = grid.size - 1 - int(TOP_SHARE * grid.size)
+    return float(np.partition(grid, index, axis=None)[index])
