@@ -24,6 +24,7 @@ LAYERS = {
         ["recognition"],
         ["teaching"],
         ["trial"],
+        ["history"],
         ["outputs"],
         ["live"],
         ["system"],

@@ -261,6 +261,25 @@ class Config:
         "MB",
     )
 
+    history: str = _setting(
+        "", "Remember scenes in FILE, for `picaption search`; empty: nothing.", metavar="FILE"
+    )
+    history_days: float = _setting(
+        90.0, "Forget scenes after so many days; 0: never.", click.FloatRange(0, 36500), "N"
+    )
+    history_megabytes: float = _setting(
+        500.0,
+        "Forget the oldest scenes once the file takes more; 0: never.",
+        click.FloatRange(0),
+        "MB",
+    )
+    history_images: str = _setting(
+        "none",
+        "What is remembered of the picture: full, a small one; blurred, its colours; none.",
+        click.Choice(("full", "blurred", "none")),
+        "HOW",
+    )
+
     log_level: str = _setting(
         "warning",
         "debug, info, warning or error.",
@@ -289,6 +308,7 @@ GROUPS = {
         *("video", "video_megabytes", "window", "log_level"),
     ),
     "Page": ("web", "host", "port", "token", "frame_ancestors"),
+    "Memory": ("history", "history_days", "history_megabytes", "history_images"),
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
         *("mqtt_watch", "mqtt_images", "mqtt_commands", "mqtt_area"),
@@ -297,7 +317,7 @@ GROUPS = {
 }
 
 #: The settings that are paths of files.
-PATHS = ("bundle", "bundles", "json", "video", "mqtt_ca", "snapshots")
+PATHS = ("bundle", "bundles", "json", "video", "mqtt_ca", "snapshots", "history")
 
 
 def expand_home(config: Config) -> Config:

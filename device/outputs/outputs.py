@@ -10,6 +10,7 @@ from typing import Protocol
 from ..config.settings import Config
 from . import jsonl, terminal, video, window
 from .events import output as events
+from .history import output as history
 from .mqtt import output as mqtt
 from .sink import OutputContext, Sink
 from .web import output as web
@@ -37,6 +38,7 @@ OUTPUTS: Mapping[str, OutputModule] = {
     "web": web,
     "mqtt": mqtt,
     "events": events,
+    "history": history,
     "window": window,
     "terminal": terminal,
 }

@@ -199,6 +199,7 @@ class Recognizer:
             certain=tuple(score.score >= threshold for score in classes),
             certain_names=tuple([self.model.labels[index] for index in certain]),
             threshold=threshold if classes else None,
+            encoded=encoded,
         )
 
     def encode(self, image: np.ndarray, stopwatch: Stopwatch | None = None) -> Encoded:
@@ -234,9 +235,12 @@ class Recognizer:
         bonuses = None
         if self._guide is not None and class_scores is not None:
             bonuses = self._guide.bonuses(class_scores, name_scores)
-        best = best_caption(self.model, encoded, self.beam, bonuses)
+        best, *rest = best_captions(self.model, encoded, self.beam, bonuses)
         words = vocabulary.decode(best.words)
-        caption = Caption(sentence(words), words, best.log_probability)
+        alternatives = [sentence(vocabulary.decode(hypothesis.words)) for hypothesis in rest]
+        caption = Caption(
+            sentence(words), words, best.log_probability, alternatives=tuple(alternatives)
+        )
         if self._confidence is not None and class_scores is not None:
             caption = self._with_confidence(caption, class_scores)
         return caption
@@ -340,7 +344,17 @@ def best_caption(
     beam: Beam | None = None,
     bonuses: WordBonuses | None = None,
 ) -> Hypothesis:
-    """Return the best caption of an encoded image.
+    """Return the best caption of an encoded image; the arguments are those of `best_captions`."""
+    return best_captions(model, encoded, beam, bonuses)[0]
+
+
+def best_captions(
+    model: Model,
+    encoded: Encoded,
+    beam: Beam | None = None,
+    bonuses: WordBonuses | None = None,
+) -> list[Hypothesis]:
+    """Return the best captions of an encoded image, best first, at least one.
 
     Args:
         model: a Model with a captioner.
@@ -368,7 +382,7 @@ def best_caption(
             "the captioner knows too few words for captions of min_words; "
             "convert it with a lower one"
         )
-    return captions[0]
+    return captions
 
 
 @lru_cache(maxsize=4)

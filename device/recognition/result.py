@@ -1,7 +1,9 @@
 """What picaption says about one image: plain, frozen values that every output gets alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from ..bundle.bundle import Encoded
 
 #: Version of the JSON form; it changes when a field changes its meaning or goes away.
 JSON_VERSION = 1
@@ -28,6 +30,7 @@ class Caption:
         confidence: how likely the image shows every object that the caption names, 0 to 1; None
             where the bundle does not tell.
         unsure: whether that is below the bundle's threshold.
+        alternatives: the other sentences that the search ended with, best first.
     """
 
     text: str
@@ -35,6 +38,7 @@ class Caption:
     log_probability: float
     confidence: float | None = None
     unsure: bool = False
+    alternatives: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def hedged(self) -> str:
@@ -65,6 +69,8 @@ class Recognition:
         threshold: the score from which a class is certain; None: not known.
         file: the path of the file that the image is of.
         seconds: when the frame is shown in its video.
+        encoded: what the encoder made of the image; None where there is nothing to see. It has no
+            JSON form.
     """
 
     caption: Caption | None
@@ -83,6 +89,7 @@ class Recognition:
     threshold: float | None = None
     file: str | None = None
     seconds: float | None = None
+    encoded: Encoded | None = field(default=None, compare=False, repr=False)
 
     @property
     def doubted_classes(self) -> tuple[tuple[Score, bool], ...]:

@@ -120,6 +120,7 @@ class SceneTracker:
             certain=smoothed.certain,
             certain_names=smoothed.certain_names,
             threshold=self._recognizer.model.metadata.label_threshold if smoothed.classes else None,
+            encoded=encoded,
         )
 
     def fall_silent(self) -> None:

@@ -1,0 +1,1 @@
+"""The memory of what a camera saw: one SQLite file, and ways to search it."""

@@ -1,0 +1,1 @@
+"""The output that remembers: scenes are collected from frames, and written by a thread."""
