@@ -1,6 +1,7 @@
 """Chromium without a window, driven over its debugging port, since streams never finish loading."""
 
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -12,9 +13,41 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
+AXE = importlib.util.find_spec("axe_core_python")
+
+needs_axe = pytest.mark.skipif(not AXE, reason="there is no axe-core: pip install axe-core-python")
+
+
+def texts(browser, selector):
+    """Return the texts of the visible elements."""
+    return browser.evaluate(
+        f"[...document.querySelectorAll('{selector}')].filter(node => node.checkVisibility())"
+        ".map(node => node.textContent)"
+    )
+
+
+def wait_for_text(browser, selector, *expected):
+    """Wait until the visible elements have these texts."""
+    deadline = time.monotonic() + 30
+    while (actual := texts(browser, selector)) != list(expected):
+        assert time.monotonic() < deadline, actual
+        time.sleep(0.05)
+
+
+def violations(browser):
+    """Return what axe-core finds: the rule and the elements."""
+    script = Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+    if not browser.evaluate("Boolean(window.axe)"):
+        browser.evaluate(script + "; 0")
+    return browser.evaluate(
+        "axe.run().then(({violations}) => violations.map("
+        "({id, nodes}) => [id, ...nodes.map(node => node.html)]))"
+    )
 
 
 class Browser:

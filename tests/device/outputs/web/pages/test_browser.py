@@ -1,10 +1,7 @@
 """The page in a browser: what people see of a run, and what they can do. One Chromium for all."""
 
-import importlib.util
 import time
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +11,19 @@ from picaption.device.outputs.overlay import annotate
 from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.recognition.result import Score
 from picaption.device.sources.source import SourceStatus
-from tests.device.fakes.browser import CHROMIUM, Browser
+from tests.device.fakes.browser import (
+    CHROMIUM,
+    needs_axe,
+    texts,
+    violations,
+    wait_for_text,
+)
 from tests.device.fakes.standins import recognition, recognized, silent
 from tests.device.fakes.web_client import TOKEN, port_of, until
 from tests.device.fakes.web_client import feeding as feeding_fast
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 
-AXE = importlib.util.find_spec("axe_core_python")
 FRAME = np.full((240, 320, 3), (40, 90, 60), np.uint8)
 CAMERA = {"Lux": 340.0, "ExposureTime": 8333, "AnalogueGain": 2.0}
 STATUS = SourceStatus("/dev/video0", "HD Webcam")
@@ -29,44 +31,6 @@ STATUS = SourceStatus("/dev/video0", "HD Webcam")
 
 def feeding(page, **changes):
     return feeding_fast(page, FRAME, rate=10, **changes)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    with closing(Browser(tmp_path_factory.mktemp("profile"))) as browser:
-        browser.call(
-            "Page.addScriptToEvaluateOnNewDocument",
-            source="window.refused = [];"
-            "addEventListener('securitypolicyviolation', event => refused.push(event.blockedURI));",
-        )
-        yield browser
-
-
-@pytest.fixture
-def browser(chromium):
-    """The Chromium, with a blank tab and nothing stored."""
-    chromium.resize(1280, 800)
-    chromium.prefer()
-    yield chromium
-    assert chromium.evaluate("window.refused || []") == []
-    chromium.evaluate("try { localStorage.clear() } catch {}")
-    chromium.call("Network.clearBrowserCookies")
-    chromium.open("about:blank")
-
-
-def texts(browser, selector):
-    return browser.evaluate(
-        f"[...document.querySelectorAll('{selector}')].filter(node => node.checkVisibility())"
-        ".map(node => node.textContent)"
-    )
-
-
-def wait_for_text(browser, selector, *expected):
-    """Wait until the visible elements have these texts."""
-    deadline = time.monotonic() + 30
-    while (actual := texts(browser, selector)) != list(expected):
-        assert time.monotonic() < deadline, actual
-        time.sleep(0.05)
 
 
 def open_live(browser, page):
@@ -381,20 +345,6 @@ def test_who_wants_no_motion_gets_none(serve, browser):
 
 
 # --- axe-core
-
-
-def violations(browser):
-    """Return what axe-core finds: the rule and the elements."""
-    script = Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
-    if not browser.evaluate("Boolean(window.axe)"):
-        browser.evaluate(script + "; 0")
-    return browser.evaluate(
-        "axe.run().then(({violations}) => violations.map("
-        "({id, nodes}) => [id, ...nodes.map(node => node.html)]))"
-    )
-
-
-needs_axe = pytest.mark.skipif(not AXE, reason="there is no axe-core: pip install axe-core-python")
 
 
 @needs_axe
