@@ -107,9 +107,7 @@ class RunCounters:
         timings = recognition.timings
         self.latency.add(timings.get("queue", 0.0) + timings["total"])
         self.captured_at = recognition.captured_at
-        self.now_certain = tuple(
-            [score.name for score, is_doubted in recognition.doubted_classes if not is_doubted]
-        )
+        self.now_certain = recognition.certain_names
         for name in self.now_certain:
             if name in self.certain or len(self.certain) < MAX_CLASSES:
                 self.certain[name] += 1

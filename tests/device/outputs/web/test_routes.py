@@ -24,6 +24,15 @@ def test_so_many_streams_and_no_more(serve):
     assert not page.feed.wants_frame
 
 
+def test_a_number_beyond_all_numbers_is_an_address_where_nothing_is(serve, caplog):
+    page = serve()
+    page.write(recognized())
+    for digits in (18, 19, 5000):  # Python reads none of more than 4,300.
+        for path in ("/thumbnails", "/scenes"):
+            assert ask(page, f"{path}/{'9' * digits}.jpg")[0] == 404
+    assert not caplog.records
+
+
 def test_clients_that_come_and_go_leave_nothing_behind(serve):
     page = serve()
 

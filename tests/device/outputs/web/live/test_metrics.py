@@ -55,7 +55,10 @@ def test_values_fall_into_the_bucket_of_their_upper_bound():
 def test_a_run_is_counted():
     counters = RunCounters()
     cat = (("cat", 0.97), ("dog", 0.04))
-    certain = {"certain": (True, False), "timings": {"queue": 1.0, "encode": 3.0, "total": 5.0}}
+    certain = {
+        "certain_names": ("cat", "cup"),
+        "timings": {"queue": 1.0, "encode": 3.0, "total": 5.0},
+    }
     counters.add(recognition("a cat", cat, frame=0, scene=1, **certain))
     counters.add(recognition("a cat", cat, frame=1, scene=1, **certain))
     # Two frames of the camera were left out.
@@ -76,6 +79,8 @@ def test_a_run_is_counted():
     assert values["picaption_latency_seconds_bucket", (("le", "0.006"),)] == 4
     assert values["picaption_latency_seconds_bucket", (("le", "0.004"),)] == 1
     assert values["picaption_class_frames_total", (("class", "cat"),)] == 3
+    # Also one that is not among the best.
+    assert values["picaption_class_frames_total", (("class", "cup"),)] == 3
     assert values["picaption_class_certain", (("class", "cat"),)] == 0
     assert ("picaption_class_frames_total", (("class", "dog"),)) not in values
     assert values["picaption_info", (("bundle", "kitchen"), ("version", "1.2"))] == 1
@@ -103,7 +108,7 @@ def test_age_camera_board_and_answers_are_told(monkeypatch):
 
 def test_hostile_names_of_classes_break_no_line():
     counters = RunCounters()
-    counters.add(recognition(classes=(('a"b\\c', 0.9),), certain=(True,)))
+    counters.add(recognition(certain_names=('a"b\\c',)))
     assert samples(source_of(counters))["picaption_class_frames_total", (("class", 'a"b\\c'),)] == 1
 
 
@@ -118,7 +123,7 @@ def test_the_server_has_them_with_the_token_only(serve):
 
 def test_the_dashboard_asks_for_metrics_that_there_are():
     counters = RunCounters()
-    counters.add(recognition(certain=(True, False), scene=1))
+    counters.add(recognition(certain_names=("cat",), scene=1))
     written = exposition(
         source_of(counters, source=SourceStatus("usb:0"), answers=Counter({("/recognize", 200): 1}))
     )[0].decode()
