@@ -11,7 +11,7 @@ from ..bundle.bundle import Encoded
 from .recognizer import TOP_CLASSES, TOP_TAGS, Recognizer
 from .result import Caption, Recognition, Score
 from .silence import LEAVE_FACTOR
-from .smoothing import Smoother
+from .smoothing import Average, Smoother
 from .stopwatch import Stopwatch
 
 
@@ -56,7 +56,7 @@ class SceneTracker:
         self._threshold = metadata.scene_threshold
         self._tags = Smoother(metadata.tag_threshold, smoothing)
         self._classes = Smoother(metadata.label_threshold, smoothing)
-        self._names = Smoother(metadata.name_threshold, smoothing)
+        self._names = Average(smoothing)
         self._scene = 0
         self._changed = True
         self._silent = False
@@ -200,10 +200,9 @@ class SceneTracker:
         self._classes.add(class_scores, now, restart=self._changed)
         indices = self._classes.ranked(TOP_CLASSES)
         classes = _named(self._classes, model.labels, indices)
-        certain = tuple(self._classes.on[indices].tolist())
-        certain_names = tuple(
-            [model.labels[index] for index in self._classes.on.nonzero()[0].tolist()]
-        )
+        certain_indices = self._classes.on.nonzero()[0].tolist()
+        certain = tuple([index in certain_indices for index in indices])
+        certain_names = tuple([model.labels[index] for index in certain_indices])
         unsure = bool(classes) and not certain_names
         return SmoothedScores(tags, classes, unsure, certain, certain_names)
 
