@@ -1,11 +1,13 @@
 """Measure what HTTP clients cost the live loop, in alternating runs.
 
     python -m tools.http_cost [--pairs N] [--frames N] [--bundle PATH] [--case 1..3]
+                              [--mqtt ADDRESS]
 
 Each pair of runs is one of the live loop with the page's server and nobody who asks, and one with
 clients in a process of their own. Printed are the figures of every run, so that a busy machine
-shows in how they scatter: a frame's time by that of its invocations, the 99th percentile of a
-recognition and of a result's age, and how long the clients' requests took.
+shows in how they scatter: a frame's time by that of its invocations, the same of the processor time
+of the loop's thread, the 99th percentile of a recognition and of a result's age, and how long the
+clients' requests took.
 """
 
 import argparse
@@ -106,12 +108,21 @@ def run_clients(port: int, clients: tuple[Client, ...], results: Connection) -> 
     results.send((times, statuses))
 
 
-def measure(case: Case, frames: int, bundle: str, with_clients: bool) -> dict[str, object]:
+def measure(
+    case: Case, frames: int, bundle: str, with_clients: bool, mqtt: str = ""
+) -> dict[str, object]:
     """Return the figures of a run of the live loop, and those of its clients."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     config = Config(
-        bundle=bundle, threads=1, quiet=True, frames=frames, web=True, port=port, source="demo"
+        bundle=bundle,
+        threads=1,
+        quiet=True,
+        frames=frames,
+        web=True,
+        port=port,
+        source="demo",
+        mqtt=mqtt,
     )
     ours, theirs = _SPAWN.Pipe()
     clients = case.clients if with_clients else ()
@@ -131,6 +142,7 @@ def measure(case: Case, frames: int, bundle: str, with_clients: bool) -> dict[st
     }
     return {
         "overhead": figures["overhead"],
+        "cpu_overhead": figures["cpu_overhead"],
         "recognition_ms": figures["inference_ms"],
         "age_ms": figures["age_ms"],
         "answered": answered,
@@ -145,13 +157,16 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=900, metavar="N")
     parser.add_argument("--bundle", default="", metavar="PATH")
     parser.add_argument("--case", type=int, choices=range(1, len(CASES) + 1), help="only this one")
+    parser.add_argument("--mqtt", default="", metavar="ADDRESS", help="publish to a broker too")
     arguments = parser.parse_args()
     cases = CASES if arguments.case is None else CASES[arguments.case - 1 : arguments.case]
     for case in cases:
         print(case.name)
         for _ in range(arguments.pairs):
             for with_clients in (False, True):
-                figures = measure(case, arguments.frames, arguments.bundle, with_clients)
+                figures = measure(
+                    case, arguments.frames, arguments.bundle, with_clients, arguments.mqtt
+                )
                 print(
                     " ", "with   " if with_clients else "without", json.dumps(figures), flush=True
                 )

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -71,22 +71,42 @@ class PreparedSource:
         """Do nothing: there is nothing to free."""
 
 
+class Clocks(NamedTuple):
+    """Seconds of the loop at one moment.
+
+    Attributes:
+        elapsed: of the clock.
+        invoked: within invocations so far.
+        computed: that the loop's thread has computed.
+        computed_invoked: the same within invocations.
+    """
+
+    elapsed: float
+    invoked: float
+    computed: float
+    computed_invoked: float
+
+
 class InvocationTimer:
     """Adds up the time that a bundle's signatures take.
 
     Attributes:
         seconds: so far.
+        cpu_seconds: those of the calling thread's computing so far.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.cpu_seconds = 0.0
 
     def wrap(self, name: str, runner: Runner) -> Runner:
         """Return `runner` timed; a `wrap_runner` of a Bundle."""
 
         def timed(**inputs: np.ndarray) -> dict[str, np.ndarray]:
             start = time.perf_counter()
+            cpu_start = time.thread_time()
             outputs = runner(**inputs)
+            self.cpu_seconds += time.thread_time() - cpu_start
             self.seconds += time.perf_counter() - start
             return outputs
 
@@ -120,28 +140,34 @@ class Measurement:
         # Ones, not empty: memory that is resident from the start.
         self._times = np.ones((min(frames, MEASURED_FRAMES), 2), np.float32)
         self._usage: dict[int, tuple[int, int, int]] = {}
-        self._start = self._end = 0.0
-        self._start_invoked = self._end_invoked = 0.0
+        self._start = self._end = Clocks(0.0, 0.0, 0.0, 0.0)
 
     def write(self, recognized: RecognizedFrame) -> None:
         """Note what the frame cost."""
         self._count += 1
         if self._count == WARM_UP_FRAMES:
-            self._start = time.perf_counter()
-            self._start_invoked = self._timer.seconds
+            self._start = self._clocks()
         if self._count in (self._settled_frames, self._frames):
             self._usage[self._count] = resource_usage()
         timings = recognized.recognition.timings
         total = timings["total"]
         self._times[(self._count - 1) % len(self._times)] = (total, timings["queue"] + total)
-        self._end = time.perf_counter()
-        self._end_invoked = self._timer.seconds
+        self._end = self._clocks()
+
+    def _clocks(self) -> Clocks:
+        return Clocks(
+            time.perf_counter(),
+            self._timer.seconds,
+            time.thread_time(),
+            self._timer.cpu_seconds,
+        )
 
     def figures(self) -> dict[str, Any]:
         """Return what was measured; see `soak`."""
         frames = self._count - WARM_UP_FRAMES
-        elapsed = self._end - self._start
-        invoked = self._end_invoked - self._start_invoked
+        elapsed, invoked, computed, computed_invoked = (
+            end - start for start, end in zip(self._start, self._end)
+        )
         bytes_before, files_before, threads_before = self._usage.get(
             self._settled_frames, (0, 0, 0)
         )
@@ -153,6 +179,7 @@ class Measurement:
             "frame_ms": round(elapsed / frames * 1e3, 3),
             "invoke_ms": round(invoked / frames * 1e3, 3),
             "overhead": round(elapsed / invoked, 3),
+            "cpu_overhead": round(computed / computed_invoked, 3),
             "inference_ms": _percentiles(totals),
             "age_ms": _percentiles(ages),
             "grown_bytes": bytes_after - bytes_before,
@@ -177,9 +204,11 @@ def soak(
 
     Returns:
         A dict of plain values. `overhead`: the time of the loop by that of its invocations;
-        `inference_ms`: of a frame's recognition; `age_ms`: from its capture to its result;
-        `grown_bytes`, `descriptors` and `threads`: how resident memory grew, and the others
-        before and after, since `settled_frames`.
+        `cpu_overhead`: the same of what its thread computes, which other programs hardly change,
+        for a run with one thread, since others are not counted; `inference_ms`: of a frame's
+        recognition; `age_ms`: from its capture to its result; `grown_bytes`, `descriptors` and
+        `threads`: how resident memory grew, and the others before and after, since
+        `settled_frames`.
     """
     timer = InvocationTimer()
 

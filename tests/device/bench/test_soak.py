@@ -17,6 +17,7 @@ def test_a_run_stays_as_it_is_and_costs_little_beside_its_model():
         and figures["threads"][0] == figures["threads"][1]
     )
     assert 1 < figures["overhead"] < 1.6 and figures["invoke_ms"] < figures["frame_ms"]
+    assert 1 < figures["cpu_overhead"] < 1.3
 
 
 def test_the_age_of_a_frame_is_below_two_inferences():
