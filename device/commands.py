@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .live.pipeline import Pipeline
     from .outputs.web.server import WebServer
     from .recognition.result import Recognition, Score
+    from .teaching.teach import TeachResult
 
 logger = logging.getLogger(__name__)
 
@@ -415,7 +417,7 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
 
 
 @click.command("teach")
-@click.argument("folder", type=PathType(path_type=Path))
+@click.argument("folder", type=PathType(path_type=Path), required=False)
 @click.option(
     "--output",
     type=PathType(path_type=Path),
@@ -423,6 +425,13 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     help="Where to write the new bundle.",
 )
 @bundle_option
+@click.option(
+    "--describe",
+    "texts",
+    multiple=True,
+    metavar="TEXT",
+    help="A class in words: 'mug: a cup with a handle for coffee'; may be given again.",
+)
 @click.option(
     "--capture",
     "name",
@@ -454,9 +463,10 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
 )
 @threads_option
 def teach_command(
-    folder: Path,
+    folder: Path | None,
     output: Path | None,
     bundle: Path | None,
+    texts: tuple[str, ...],
     name: str | None,
     count: int,
     every: float,
@@ -466,13 +476,16 @@ def teach_command(
     """Teach the classes of a folder of pictures.
 
     FOLDER has a folder of pictures for each class. The new bundle describes as before, and
-    classifies by what these pictures show. Three pictures a class will do; more are better.
-    Without --output, --capture takes pictures and leaves it at that.
+    classifies by what these pictures show. Three pictures a class will do; more are better, and
+    a class needs none that --describe or its name says enough of. Without --output, --capture
+    takes pictures and leaves it at that.
     """
-    if name:
+    if folder is None and (name or not texts):
+        raise PicaptionError("give the folder of the classes' pictures, or --describe the classes")
+    if name and folder is not None:
         capture_class(folder, name, count, every, source)
     if output is not None:
-        teach_folder(folder, output, bundle, threads)
+        teach_folder(folder, output, bundle, threads, texts)
     elif not name:
         raise PicaptionError(
             "give --output, the path of the new bundle, or --capture to take pictures"
@@ -498,25 +511,59 @@ def capture_class(folder: Path, name: str, count: int, interval: float, source: 
     say(f"{folder / name}: {len(paths)} pictures taken by {camera.name}")
 
 
-def teach_folder(folder: Path, output: Path, bundle: Path | None, threads: int | None) -> None:
-    """Write a bundle with the classes of a folder, and print how well they are recognised."""
+def teach_folder(
+    folder: Path | None,
+    output: Path,
+    bundle: Path | None,
+    threads: int | None,
+    texts: Sequence[str] = (),
+) -> None:
+    """Write a bundle with the classes of a folder, and print how well they are recognised.
+
+    Args:
+        folder: a folder of pictures for each class; None: the descriptions are all there is.
+        output: where to write the bundle.
+        bundle: lends the encoder and the captioner; None: the shipped one.
+        threads: of the runtime.
+        texts: descriptions of classes, a line each.
+    """
     from .bundle.bundle import default_bundle
     from .teaching.teach import teach
+    from .teaching.words.descriptions import read_descriptions
 
     def on_progress(paths: Any) -> Iterator[Any]:
         with click.progressbar(paths, label="looking", file=sys.stderr) as bar:
             yield from bar
 
     started = time.perf_counter()
-    result = teach(bundle or default_bundle(), folder, output, threads, on_progress)
+    descriptions = read_descriptions(folder, texts)
+    result = teach(
+        bundle or default_bundle(),
+        folder,
+        output,
+        threads,
+        on_progress,
+        descriptions=descriptions,
+    )
     for line in result.skipped:
         say(f"left out: {line}", err=True)
-    image_counts = {printable(label): count for label, count in result.image_counts.items()}
-    width = max(map(len, image_counts))
-    for label, image_count in image_counts.items():
-        say(f"{label:{width}}  {image_count} pictures")
+    for label, words in result.unknown_words.items():
+        say(f"{label}: words that the bundle does not know: {', '.join(words)}", err=True)
+    width = max(len(printable(label)) for label in result.image_counts)
+    for label, image_count in result.image_counts.items():
+        described = " and a description" if descriptions.get(label) else ""
+        say(f"{printable(label):{width}}  {image_count} pictures{described}")
     seconds = time.perf_counter() - started
-    say(
-        f"{output}: {result.held_out_accuracy:.0%} of a class' pictures told rightly, on average "
-        f"over the classes, by classifiers taught without them; {seconds:.1f} s"
+    say(f"{output}: {accuracy_text(result)}; {seconds:.1f} s")
+
+
+def accuracy_text(result: "TeachResult") -> str:
+    """Return what is known of how well taught classes are recognised."""
+    if not any(result.image_counts.values()):
+        return "taught by words alone, with no picture to try it on"
+    if math.isnan(result.held_out_accuracy):
+        return "taught by too few pictures to try it on some of them"
+    return (
+        f"{result.held_out_accuracy:.0%} of a class' pictures told rightly, on average over the "
+        "classes, by classifiers taught without them"
     )

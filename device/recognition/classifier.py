@@ -14,7 +14,7 @@ runs on the device too.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,18 +103,26 @@ def name_prior(labels: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
     zero where the vocabulary lacks one of them: half a name is that of something else. All is
     weighted by the share of classes that have a name: the others could only lose by it.
     """
+    names = name_words(labels, vocabulary)
+    return names * np.float32(names.any(0).mean())
+
+
+def name_words(labels: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
+    """Return the prior of V by the names of the classes as if all had one, float32 [V, C]."""
     names = np.zeros((len(vocabulary), len(labels)), np.float32)
     for column, label in enumerate(labels):
-        forms = [
-            {word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.word_ids.keys()
-            for word in re.findall(r"[a-z]+", label.lower())
-        ]
+        forms = [known_forms(word, vocabulary) for word in re.findall(r"[a-z]+", label.lower())]
         if not all(forms):
             continue
-        for known_forms in forms:
-            for form in known_forms:
+        for word_forms in forms:
+            for form in word_forms:
                 names[vocabulary.word_ids[form], column] += NAME_WEIGHT / len(forms)
-    return names * np.float32(names.any(0).mean())
+    return names
+
+
+def known_forms(word: str, vocabulary: Vocabulary) -> set[str]:
+    """Return the singular and plural of a word that the vocabulary has."""
+    return {word, f"{word}s", f"{word}es", word.removesuffix("s")} & vocabulary.word_ids.keys()
 
 
 def class_weights(truth: np.ndarray) -> np.ndarray:
@@ -318,14 +326,8 @@ def held_out_logits(
         prototypes: as for `fit_classifier`.
         balanced: as for `fit_classifier`.
     """
-    order = np.random.default_rng(seed).permutation(len(truth))
-    order = order[np.argsort(truth[order].argmax(1), kind="stable")]
-    parts = [order[start::FOLDS] for start in range(min(FOLDS, len(order)))]
     logits = np.full(truth.shape, np.nan, np.float32)
-    for part in parts:
-        rest = np.setdiff1d(np.arange(len(truth)), part)
-        if not truth[rest].any(0).all():
-            continue
+    for rest, part in held_out_parts(truth, seed):
         rest_evidence = part_evidence = None
         if word_evidence is not None:
             rest_evidence = word_evidence[rest]
@@ -341,6 +343,26 @@ def held_out_logits(
         )
         logits[part] = classifier.logits(features[part], part_evidence)
     return logits
+
+
+def held_out_parts(truth: np.ndarray, seed: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rows of the images to fit to and those that are held out, in FOLDS parts.
+
+    Every part has a like share of every class. One that would leave a class without an image, of
+    those that have any, is left out.
+
+    Args:
+        truth: [N, C] of 0 and 1.
+        seed: of the order of the images.
+    """
+    order = np.random.default_rng(seed).permutation(len(truth))
+    order = order[np.argsort(truth[order].argmax(1), kind="stable")]
+    parts = [order[start::FOLDS] for start in range(min(FOLDS, len(order)))]
+    classes = truth.any(0)
+    for part in parts:
+        rest = np.setdiff1d(np.arange(len(truth)), part)
+        if (truth[rest].any(0) == classes).all():
+            yield rest, part
 
 
 def _standardize(

@@ -38,13 +38,30 @@ def name_prototypes(
     share = np.float32(np.mean([bool(indices) for indices in matches]))
     if not share:
         return None
+    groups = [[(1.0, indices)] if indices else [] for indices in matches]
+    return weighted_prototypes(groups, name_weights, features) * share
+
+
+def weighted_prototypes(
+    groups: Sequence[Sequence[tuple[float, Sequence[int]]]],
+    name_weights: np.ndarray,
+    features: np.ndarray,
+) -> np.ndarray:
+    """Return the weights that classes begin with, float32 [F, C]; zeros without a group.
+
+    Args:
+        groups: for each class groups of names: what a group counts, and the names' indices.
+        name_weights: of the features as they are, float32 [F, names].
+        features: of images, whose mean length counts, float32 [N, F].
+    """
     length = np.linalg.norm(features, axis=1).mean()
     average = name_weights.mean(1)
-    prototypes = np.zeros((len(name_weights), len(labels)), np.float32)
-    for column, indices in enumerate(matches):
-        if indices:
-            prototypes[:, column] = length * (name_weights[:, indices].mean(1) - average)
-    return prototypes * share
+    prototypes = np.zeros((len(name_weights), len(groups)), np.float32)
+    for column, class_groups in enumerate(groups):
+        for weight, indices in class_groups:
+            difference = name_weights[:, list(indices)].mean(1) - average
+            prototypes[:, column] += np.float32(weight) * (length * difference)
+    return prototypes
 
 
 def matching_names(label: str, names: Sequence[NamedClass]) -> list[int]:
@@ -53,7 +70,7 @@ def matching_names(label: str, names: Sequence[NamedClass]) -> list[int]:
     These are the names that are its own; where there are none, those that a caption may use its
     name of; and where there are none either, those that it is a more general name of.
     """
-    wanted = _plain(label)
+    wanted = plain_name(label)
     for candidates in (
         lambda item: (item.name,),
         lambda item: item.words,
@@ -62,13 +79,16 @@ def matching_names(label: str, names: Sequence[NamedClass]) -> list[int]:
         indices = [
             index
             for index, item in enumerate(names)
-            if any(wanted == _plain(text) for text in candidates(item))
+            if any(wanted == plain_name(text) for text in candidates(item))
         ]
         if indices:
             return indices
     return []
 
 
-def _plain(text: str) -> str:
-    """Return a name in small letters, with spaces for what folders have in their place."""
-    return " ".join(text.lower().replace("_", " ").replace("-", " ").split())
+def plain_name(text: str) -> str:
+    """Return a name in small letters, without spaces and what folders have in their place.
+
+    A chain saw and a chain-saw are a chainsaw.
+    """
+    return "".join(text.lower().replace("_", " ").replace("-", " ").split())

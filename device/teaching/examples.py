@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..atomic import read_file
 from ..errors import PicaptionError
-from ..images import find_class_folders, list_images, read_image
+from ..images import find_class_folders, find_images, list_images, read_image
 from ..recognition.recognizer import Recognizer
 from ..recognition.stopwatch import Stopwatch
 
@@ -21,6 +21,11 @@ MAX_NAME_LENGTH = 60
 
 #: An image and its class: (class name, path).
 LabelledPath = tuple[str, Path]
+
+
+def always_needs_images(label: str) -> bool:
+    """Return True: a class needs images, whatever it is called."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -127,34 +132,39 @@ def stack_examples(
 
 
 def find_class_images(
-    folder: str | Path,
+    folder: str | Path | None,
+    described: Iterable[str] = (),
+    needs_images: Callable[[str], bool] = always_needs_images,
 ) -> tuple[tuple[str, ...], list[LabelledPath], list[str]]:
     """Find the images in the class folders in `folder`; an image that is twice in one counts once.
+
+    Args:
+        folder: a folder with a folder of images for each class; None without images.
+        described: names of classes that may have no folder.
+        needs_images: returns whether a class of this name needs images.
 
     Returns:
         The class names, the images, and lines that say what was left out.
 
     Raises:
-        PicaptionError: there are fewer than two classes, a folder has no valid class name, or two
-            classes have the same image.
+        PicaptionError: there are fewer than two classes, a class has too few images, a folder has
+            no valid class name, or two classes have the same image.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    if folder is not None and not Path(folder).is_dir():
         raise PicaptionError(
             f"there is no folder {folder}; give one that has a folder of pictures for each class"
         )
-    labels = [class_name(path) for path in find_class_folders(folder)]
+    paths = {}
+    if folder is not None:
+        paths = {class_name(path): path for path in find_class_folders(folder)}
+    labels = sorted({*paths, *described})
     if len(labels) < 2:
-        folders = "class folder" if len(labels) == 1 else "class folders"
-        raise PicaptionError(
-            f"{folder} has {len(labels)} {folders}; it takes two or more, a "
-            "folder of pictures for each class"
-        )
+        raise PicaptionError(_too_few_classes(folder, len(labels)))
     images: list[LabelledPath] = []
     skipped = []
     first_use: dict[bytes, LabelledPath] = {}
     for label in labels:
-        for path in list_images(folder / label):
+        for path in _class_images(paths.get(label), needs_images(label)):
             first_label, first_path = first_use.setdefault(file_hash(path), (label, path))
             if first_label != label:
                 raise PicaptionError(
@@ -165,8 +175,25 @@ def find_class_images(
                 skipped.append(f"{path} is the same picture as {first_path}")
             else:
                 images.append((label, path))
-    require_enough_images(folder, count_images(labels, images))
+    require_enough_images(folder, count_images(labels, images), needs_images)
     return tuple(labels), images, skipped
+
+
+def _too_few_classes(folder: str | Path | None, count: int) -> str:
+    """Return what is wrong with a folder of fewer than two classes."""
+    if folder is None:
+        return f"--describe names {count} class; it takes two or more, or a folder of pictures"
+    folders = "class folder" if count == 1 else "class folders"
+    return (
+        f"{folder} has {count} {folders}; it takes two or more, a folder of pictures for each class"
+    )
+
+
+def _class_images(folder: Path | None, needs_images: bool) -> list[Path]:
+    """Return the paths of the images of a class, which may have no folder."""
+    if folder is None:
+        return []
+    return list_images(folder) if needs_images else find_images(folder)
 
 
 def count_images(labels: Sequence[str], images: Sequence[LabelledPath]) -> dict[str, int]:
@@ -203,13 +230,29 @@ def class_name(path: Path) -> str:
     return name
 
 
-def require_enough_images(folder: str | Path, counts: dict[str, int]) -> None:
-    """Raise PicaptionError if a class in `folder` has too few images; `counts` are by class."""
+def require_enough_images(
+    folder: str | Path | None,
+    counts: dict[str, int],
+    needs_images: Callable[[str], bool] = always_needs_images,
+) -> None:
+    """Raise PicaptionError if a class has too few images.
+
+    Args:
+        folder: where the classes are; None: they are named by the command line alone.
+        counts: images by class.
+        needs_images: returns whether a class of this name needs images.
+    """
     few = [
-        f"{label} has {count}" for label, count in counts.items() if count < MIN_IMAGES_PER_CLASS
+        f"{label} has {count}"
+        for label, count in counts.items()
+        if count < MIN_IMAGES_PER_CLASS and needs_images(label)
     ]
-    if few:
-        raise PicaptionError(
-            f"{folder}: a class takes {MIN_IMAGES_PER_CLASS} different pictures or more: "
-            f"{', '.join(few)}"
-        )
+    if not few:
+        return
+    advice = ""
+    if needs_images is not always_needs_images:
+        advice = "; or --describe it in words that the bundle knows, such as names of things"
+    raise PicaptionError(
+        f"{folder or 'teach'}: a class takes {MIN_IMAGES_PER_CLASS} different pictures or more: "
+        f"{', '.join(few)}{advice}"
+    )

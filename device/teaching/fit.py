@@ -35,6 +35,7 @@ def fit_classes(
     vocabulary: Vocabulary | None,
     dev: ClassExamples | None = None,
     prototypes: np.ndarray | None = None,
+    prior: np.ndarray | None = None,
 ) -> tuple[Classifier, np.ndarray]:
     """Fit a calibrated Classifier to images of classes; every class counts alike.
 
@@ -43,16 +44,19 @@ def fit_classes(
         vocabulary: the captioner's; None without a captioner.
         dev: other images to calibrate on; None: the same, by classifiers fitted without them.
         prototypes: what the bundle's names know of the classes; None for nothing.
+        prior: what words say of the classes, float32 [V, C]; None: what their names say.
 
     Returns:
         The Classifier, and logits [N, C] of the images that it was calibrated on, nan where there
         is no classifier fitted without them (see `held_out_logits`).
     """
+    if prior is None and vocabulary is not None:
+        prior = name_prior(examples.labels, vocabulary)
     return fit_calibrated(
         examples.features,
         examples.word_evidence,
         examples.truth,
-        name_prior(examples.labels, vocabulary) if vocabulary else None,
+        prior,
         multi_label=False,
         dev=(dev.features, dev.word_evidence, dev.truth) if dev else None,
         prototypes=prototypes,

@@ -2,11 +2,12 @@
 
 There is a folder for each class with a few images in it. The bundle's features and word evidence
 of these are all that the fit needs (picaption.device.recognition.classifier); neither TensorFlow
-nor a training run takes part.
+nor a training run takes part. A class may have a description besides, or in place of images
+(picaption.device.teaching.words).
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,11 @@ from .examples import (
     find_class_images,
     require_enough_images,
 )
-from .fit import class_prototypes, count_confusion, fit_classes, mean_class_accuracy
+from .fit import count_confusion, fit_classes, mean_class_accuracy
+from .words.background import Background, extract_background, no_examples
+from .words.descriptions import Descriptions
+from .words.priors import ClassWords
+from .words.unseen import fit_with_unseen
 from .write import MAX_SCORE_DIFFERENCE, speaking_always, write_taught_bundle
 
 
@@ -36,21 +41,24 @@ class TeachResult:
         skipped: what was left out, as lines.
         confusion: how many images of each class (row) were taken for which class (column) by
             these classifiers, int [C, C] in the order of `image_counts`.
+        unknown_words: the words of each description that the bundle knows nothing of.
     """
 
     image_counts: dict[str, int]
     held_out_accuracy: float
     skipped: tuple[str, ...]
     confusion: np.ndarray
+    unknown_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def teach(
     base: str | Path,
-    folder: str | Path,
+    folder: str | Path | None,
     output: str | Path,
     threads: int | None = None,
     on_progress: Callable[[list[LabelledPath]], Iterable[LabelledPath]] | None = None,
     max_difference: float = MAX_SCORE_DIFFERENCE,
+    descriptions: Descriptions | None = None,
 ) -> TeachResult:
     """Write a bundle that tells the classes of `folder` apart.
 
@@ -58,22 +66,38 @@ def teach(
 
     Args:
         base: the bundle that lends its encoder and captioner.
-        folder: a folder with a folder of images for each class.
+        folder: a folder with a folder of images for each class; None: `descriptions` are all.
         output: where to write the new bundle; may be `base`.
         threads: how many threads the runtime may use; None leaves the choice to it.
         on_progress: wraps the list of images while it is gone through.
         max_difference: how far the new bundle's scores may be from the classifier's.
+        descriptions: what some classes are, in words; these may have no folder.
 
     Raises:
         PicaptionError: the images or the bundle are unusable.
     """
     require_bundle_or_none(output)
     contents = read_bundle(base)
-    labels, images, skipped = find_class_images(folder)
+    descriptions = descriptions or {}
+    words = ClassWords(contents)
+
+    def needs_images(label: str) -> bool:
+        return not words.knows(label, descriptions)
+
+    labels, images, skipped = find_class_images(folder, descriptions, needs_images)
     recognizer = Recognizer(Bundle(base, threads))
-    examples = extract_features(recognizer, labels, on_progress(images) if on_progress else images)
-    require_enough_images(folder, examples.counts)
-    result = teach_examples(contents, examples, output, max_difference)
+    background = None
+    if images:
+        examples = extract_features(
+            recognizer, labels, on_progress(images) if on_progress else images
+        )
+    else:
+        background = extract_background(recognizer)
+        examples = no_examples(labels, background)
+    require_enough_images(folder, examples.counts, needs_images)
+    if background is None and not examples.truth.any(0).all():
+        background = extract_background(recognizer)
+    result = teach_examples(contents, examples, output, max_difference, descriptions, background)
     return replace(result, skipped=(*skipped, *result.skipped))
 
 
@@ -82,6 +106,8 @@ def teach_examples(
     examples: ClassExamples,
     output: str | Path,
     max_difference: float = MAX_SCORE_DIFFERENCE,
+    descriptions: Descriptions | None = None,
+    background: Background | None = None,
 ) -> TeachResult:
     """Write a bundle that tells classes apart of which there are enough examples.
 
@@ -90,14 +116,28 @@ def teach_examples(
         examples: of the classes.
         output: as for `teach`.
         max_difference: as for `teach`.
+        descriptions: as for `teach`.
+        background: what the bundle makes of other images; needed where a class has no example.
 
     Raises:
         PicaptionError: the bundle cannot be written.
     """
     require_bundle_or_none(output)
     labels = examples.labels
-    prototypes = class_prototypes(contents, labels, examples.features)
-    classifier, held_out = fit_classes(examples, contents.vocabulary, prototypes=prototypes)
+    descriptions = descriptions or {}
+    features = examples.features
+    word_evidence = examples.word_evidence
+    if background is not None:
+        features = np.concatenate([features, background.features])
+        if word_evidence is not None and background.word_evidence is not None:
+            word_evidence = np.concatenate([word_evidence, background.word_evidence])
+    priors = ClassWords(contents).priors(labels, descriptions, features)
+    if background is not None:
+        classifier, held_out = fit_with_unseen(examples, priors, background)
+    else:
+        classifier, held_out = fit_classes(
+            examples, contents.vocabulary, prototypes=priors.features, prior=priors.words
+        )
     if examples.silent:
         contents = speaking_always(contents)
     write_taught_bundle(
@@ -105,14 +145,16 @@ def teach_examples(
         contents,
         labels,
         classifier,
-        examples.features,
-        examples.word_evidence,
+        features,
+        word_evidence,
         examples.counts,
         max_difference,
+        descriptions,
     )
     return TeachResult(
         examples.counts,
         mean_class_accuracy(held_out, examples.truth),
         examples.skipped,
         count_confusion(held_out, examples.truth),
+        {label: words for label, words in priors.unknown.items() if words},
     )

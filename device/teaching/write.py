@@ -1,8 +1,10 @@
 """The bundle with the new classifier, written once it agrees with it."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +37,7 @@ def write_taught_bundle(
     word_evidence: np.ndarray | None,
     counts: dict[str, int],
     max_difference: float = MAX_SCORE_DIFFERENCE,
+    descriptions: Mapping[str, str] | None = None,
 ) -> None:
     """Write a bundle with another classifier, once it was loaded and agrees with it.
 
@@ -47,6 +50,7 @@ def write_taught_bundle(
         word_evidence: of these images, [N, V]; None without a captioner.
         counts: images by class that it was fitted to, for the metadata.
         max_difference: how far the bundle's scores may be from the classifier's.
+        descriptions: what some classes are, in words, for the metadata.
 
     Raises:
         PicaptionError: they are further apart, or the bundle cannot be written.
@@ -57,6 +61,9 @@ def write_taught_bundle(
     base = lender.name
     if isinstance(taught_before, dict):  # It is taught again.
         base = taught_before.get("bundle", base)
+    taught_now: dict[str, Any] = {"bundle": base, "pictures": counts}
+    if descriptions:
+        taught_now["descriptions"] = dict(descriptions)
     metadata = replace(
         lender,
         name=bundle_name(output),
@@ -67,7 +74,7 @@ def write_taught_bundle(
         other_things=(),
         confidence=None,
         measured={},
-        provenance=lender.provenance | {"taught": {"bundle": base, "pictures": counts}},
+        provenance=lender.provenance | {"taught": taught_now},
     )
     taught = replace(
         contents,

@@ -21,6 +21,7 @@ NAMES = (
         ("Coffee_Mug", [0]),
         ("coffee-mug", [0]),
         ("mug", [0]),
+        ("chain_saw", [2]),
         ("coffee", [1]),
         ("container", [0, 3]),
         ("my desk", []),

@@ -76,6 +76,22 @@ def test_the_command_says_what_it_did(call, bundle, folder, tmp_path):
     )
 
 
+def test_the_command_teaches_by_words(call, bundle, folder, tmp_path):
+    output = tmp_path / "new.tflite"
+    (folder / "descriptions.txt").write_text("coffee: a cup with a zarf\n", encoding="utf-8")
+    options = ("--bundle", bundle, "--output", output)
+    code, out, errors = call("teach", folder, "--describe", "table", *options)
+    assert code == 0 and out.splitlines()[:4] == [
+        "astronaut  8 pictures",
+        "cat        8 pictures",
+        "coffee     8 pictures and a description",
+        "table      0 pictures",
+    ]
+    assert errors.splitlines()[-1] == "coffee: words that the bundle does not know: zarf"
+    code, out, _ = call("teach", "--describe", "a cat: brown", "--describe", "table", *options)
+    assert code == 0 and "taught by words alone, with no picture to try it on; " in out
+
+
 def test_the_command_takes_pictures(call, tmp_path):
     options = ("--capture", "desk", "--count", 2, "--every", 0, "--source", "demo")
     line = f"{tmp_path}/desk: 2 pictures taken by demo\n"
@@ -89,6 +105,22 @@ def test_the_command_takes_pictures(call, tmp_path):
         (
             ["{folder}"],
             "picaption: give --output, the path of the new bundle, or --capture to take pictures",
+        ),
+        (
+            ["--output", "{folder}/x.tflite"],
+            "picaption: give the folder of the classes' pictures, or --describe the classes",
+        ),
+        (
+            ["--describe", "zarf: a blorp", "--describe", "cat", "--output", "{folder}/x.tflite"],
+            "zarf has 0; or --describe it in words that the bundle knows, such as names of things",
+        ),
+        (
+            ["--describe", "cat", "--output", "{folder}/x.tflite"],
+            "picaption: --describe names 1 class; it takes two or more, or a folder of pictures",
+        ),
+        (
+            ["--describe", "/: a cat", "--output", "{folder}/x.tflite"],
+            "picaption: --describe '/: a cat' names no class: write it as 'mug: a cup",
         ),
         (["{folder}", "--capture", "../x"], "picaption: --capture '../x' is no class name"),
         (["{folder}/none", "--output", "{folder}/x.tflite"], "picaption: there is no folder"),
