@@ -104,7 +104,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class Guidance:
-    """How the search for a caption listens to classes and names; with weights of 0 it does not.
+    """How the search for a caption listens to classes, names and tags; with weights of 0, not.
 
     picaption.device.recognition.guidance has the formulas.
 
@@ -117,6 +117,10 @@ class Guidance:
         name_weight: How fast the bonus of a name's words grows with the log of its probability.
         name_pivot: The probability, 0 to 1, from which on a name's words have a bonus.
         name_ceiling: The greatest bonus of a name's words, a log-probability.
+        tag_weight: How fast the bonus of a tag's word grows with the log of its score.
+        tag_pivot: The score, 0 to 1, of a tag that speaks neither for its word nor against it.
+        tag_floor: The least bonus of a tag's word, a log-probability.
+        tag_ceiling: The greatest bonus of a tag's word, a log-probability.
     """
 
     class_weight: float = 0.0
@@ -127,6 +131,25 @@ class Guidance:
     name_weight: float = 0.0
     name_pivot: float = 0.1
     name_ceiling: float = 2.0
+    tag_weight: float = 0.0
+    tag_pivot: float = 0.5
+    tag_floor: float = -6.0
+    tag_ceiling: float = 1.0
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What is certain and not said (picaption.device.recognition.naming).
+
+    Attributes:
+        threshold: The least probability of a name that takes the place of a caption.
+        support: A class that the caption names vouches for it with a score of at least this.
+        addition: The least score of a class that is added to a caption.
+    """
+
+    threshold: float = 1.0
+    support: float = 0.0
+    addition: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +164,7 @@ class Metadata:
         order: The captioner's n-gram order, 0 without a captioner.
         beam: Settings of the beam search.
         guidance: How it listens to the classes and names.
+        naming: When captions say what is certain and the captioner did not; None: never.
         prompts: Beginnings of sentences after which the captioner is asked for words
             (picaption.device.bundle.word_evidence).
         tags: The words that `encode` scores, in its order.
@@ -166,6 +190,7 @@ class Metadata:
     order: int = 0
     beam: Beam = Beam()
     guidance: Guidance = Guidance()
+    naming: Naming | None = None
     prompts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     object_words: tuple[tuple[str, ...], ...] = ()
@@ -302,6 +327,9 @@ def _check(metadata: Metadata) -> None:
     _need(0 <= metadata.scene_threshold <= 2, f"the scene threshold is {metadata.scene_threshold}")
     if metadata.confidence is not None:
         _check_confidence(metadata.confidence)
+    if metadata.naming is not None:
+        for name, value in vars(metadata.naming).items():
+            _need(0 <= value <= 1, f"the naming's {name} is {value}")
     silence = metadata.silence
     for level in (silence.brightness, silence.contrast):
         _need(0 <= level <= 255, f"a threshold of silence is {level}")
@@ -334,16 +362,18 @@ def _check_confidence(confidence: Confidence) -> None:
 
 def _check_guidance(guidance: Guidance) -> None:
     """Raise ValueError if a value is out of its range."""
-    for name in ("class_weight", "choice_weight", "name_weight"):
+    for name in ("class_weight", "choice_weight", "name_weight", "tag_weight"):
         weight = getattr(guidance, name)
         _need(0 <= weight <= 100, f"the guidance's {name} is {weight}")
-    for name in ("pivot", "name_pivot"):
+    for name in ("pivot", "name_pivot", "tag_pivot"):
         pivot = getattr(guidance, name)
         _need(0 <= pivot <= 1, f"the guidance's {name} is {pivot}")
-    for name in ("ceiling", "name_ceiling"):
+    for name in ("ceiling", "name_ceiling", "tag_ceiling"):
         ceiling = getattr(guidance, name)
         _need(0 <= ceiling <= 100, f"the guidance's {name} is {ceiling}")
-    _need(-100 <= guidance.floor <= 0, f"the guidance's floor is {guidance.floor}")
+    for name in ("floor", "tag_floor"):
+        floor = getattr(guidance, name)
+        _need(-100 <= floor <= 0, f"the guidance's {name} is {floor}")
 
 
 def _check_object_words(metadata: Metadata) -> None:

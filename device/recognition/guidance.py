@@ -1,4 +1,4 @@
-"""Guidance: the search for a caption listens to the classes, and to the names.
+"""Guidance: the search for a caption listens to the classes, the names and the tags.
 
 The captioner alone says what is usual: a man where there is a dog. The classes know better, so a
 word that names a class gets a bonus b in the search, by the class's calibrated score p,
@@ -8,9 +8,11 @@ word that names a class gets a bonus b in the search, by the class's calibrated 
 which is a penalty below the pivot. A phrase of two words counts as one: after "hot", "dog" has the
 bonus of the hot dog. Where the bundle has names, p is at least the probability of all names that a
 word of the class may be used of: a word is penalised where classes and names both speak against it.
-What names call for may be encouraged alike. And of the finished captions the one is chosen
-that names what is there: choice_weight * (p - pivot), for every class it names, is added to the
-score, which divides log-probabilities and bonuses by the caption's length.
+What names call for may be encouraged alike. Tags know of every frequent word, a colour or a place
+too, how likely a caption of the image has it: their words get a bonus by the same formula, with
+weights of their own. And of the finished captions the one is chosen that names what is there:
+choice_weight * (p - pivot), for every class it names, is added to the score, which divides
+log-probabilities and bonuses by the caption's length.
 
 It is shallow fusion with a detector in the place of a language model (cf. Anderson et al., "Guided
 Open Vocabulary Image Captioning with Constrained Beam Search", EMNLP 2017, whose constraints are
@@ -101,7 +103,7 @@ class WordBonuses:
 
 
 class CaptionGuide:
-    """Turns the scores of classes and names into WordBonuses.
+    """Turns the scores of classes, names and tags into WordBonuses.
 
     Args:
         metadata: of the bundle, with guidance and object words.
@@ -114,6 +116,7 @@ class CaptionGuide:
     ) -> None:
         self._guidance = metadata.guidance
         self._size = len(vocabulary)
+        self._tags = np.array(vocabulary.encode(metadata.tags), np.int64)
         phrases = index_phrases(metadata.object_words, metadata.other_things)
         self._phrases = encode_phrases(phrases, vocabulary)
         self._class_table = phrase_table(self._phrases, len(metadata.object_words))
@@ -126,13 +129,17 @@ class CaptionGuide:
                 self._name_table = phrase_table(known, len(names))
 
     def bonuses(
-        self, class_scores: np.ndarray, name_scores: np.ndarray | None = None
+        self,
+        class_scores: np.ndarray,
+        name_scores: np.ndarray | None = None,
+        tag_scores: np.ndarray | None = None,
     ) -> WordBonuses:
         """Return the bonuses for one image.
 
         Args:
             class_scores: calibrated, float32 [C].
             name_scores: probabilities of the names, float32 [N]; None without names.
+            tag_scores: of the tags, float32 [T]; None without tags.
         """
         if self._vouching is not None and name_scores is not None:
             class_scores = np.maximum(class_scores, sum_scores(name_scores, *self._vouching))
@@ -149,6 +156,8 @@ class CaptionGuide:
             by_phrase = name_bonuses(name_scores, self._name_table, self._guidance)
             words[self._name_table.words] += by_phrase[: len(self._name_table.words)]
             _add_pairs(pairs, self._name_table, by_phrase[len(self._name_table.words) :])
+        if self._guidance.tag_weight and tag_scores is not None:
+            words[self._tags] += tag_bonuses(tag_scores, self._guidance)
         choice = self._guidance.choice_weight * (class_scores - self._guidance.pivot)
         return WordBonuses(words, pairs, choice, self._phrases)
 
@@ -167,6 +176,12 @@ def name_bonuses(name_scores: np.ndarray, table: PhraseTable, guidance: Guidance
     sums = sum_scores(name_scores, table.members, table.starts)
     ratio = (sums + EPSILON) / (guidance.name_pivot + EPSILON)
     return np.clip(guidance.name_weight * np.log(ratio), 0, guidance.name_ceiling)
+
+
+def tag_bonuses(tag_scores: np.ndarray, guidance: Guidance) -> np.ndarray:
+    """Return the bonus of every tag's word, float32 [T], by the tags' scores."""
+    ratio = (tag_scores + EPSILON) / (guidance.tag_pivot + EPSILON)
+    return np.clip(guidance.tag_weight * np.log(ratio), guidance.tag_floor, guidance.tag_ceiling)
 
 
 def name_members(
@@ -217,6 +232,7 @@ def create_guide(
     listens = bool(
         (metadata.object_words and (guidance.class_weight or guidance.choice_weight))
         or (names and guidance.name_weight)
+        or (metadata.tags and guidance.tag_weight)
     )
     if vocabulary is None or not listens:
         return None

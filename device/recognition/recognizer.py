@@ -23,9 +23,10 @@ from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
 from ..images import require_image, resize
 from .beam_search import Hypothesis, beam_search
-from .confidence import caption_confidence, confidence_inputs
+from .confidence import INPUTS, caption_confidence, confidence_inputs
 from .guidance import WordBonuses, create_guide
 from .model import Model
+from .naming import Namer
 from .result import Caption, Recognition, Score
 from .silence import measure, reason_for_silence
 from .stopwatch import Stopwatch
@@ -78,6 +79,9 @@ class Recognizer:
         self._confidence = metadata.confidence if metadata.object_words else None
         self._name_tree = NameTree(model.names) if model.names else None
         self._guide = create_guide(metadata, model.vocabulary, model.names)
+        self._namer: Namer | None = None
+        if metadata.naming is not None and metadata.object_words:
+            self._namer = Namer(metadata, model.labels, model.names, self.phrases)
 
     def __call__(
         self,
@@ -234,15 +238,21 @@ class Recognizer:
             return None
         bonuses = None
         if self._guide is not None and class_scores is not None:
-            bonuses = self._guide.bonuses(class_scores, name_scores)
+            bonuses = self._guide.bonuses(class_scores, name_scores, encoded.tags)
         best, *rest = best_captions(self.model, encoded, self.beam, bonuses)
         words = vocabulary.decode(best.words)
         alternatives = [sentence(vocabulary.decode(hypothesis.words)) for hypothesis in rest]
         caption = Caption(
             sentence(words), words, best.log_probability, alternatives=tuple(alternatives)
         )
-        if self._confidence is not None and class_scores is not None:
+        if class_scores is None:
+            return caption
+        if self._namer is not None:
+            caption = self._namer.with_certain_class(caption, class_scores)
+        if self._confidence is not None:
             caption = self._with_confidence(caption, class_scores)
+        if self._namer is not None and name_scores is not None:
+            caption = self._namer.name_instead(caption, class_scores, name_scores) or caption
         return caption
 
     def _with_confidence(self, caption: Caption, class_scores: np.ndarray) -> Caption:
@@ -252,7 +262,9 @@ class Recognizer:
             caption.words, caption.log_probability, class_scores, self.phrases
         )
         confidence = caption_confidence(self._confidence, inputs)
-        unsure = confidence < self._confidence.threshold
+        # Nothing vouches for what a caption says that names none of the classes.
+        names_none = bool(inputs[INPUTS.index("no_object")])
+        unsure = confidence < self._confidence.threshold or names_none
         return replace(caption, confidence=confidence, unsure=unsure)
 
     def classify(self, encoded: Encoded, word_evidence: np.ndarray | None) -> np.ndarray:

@@ -26,10 +26,12 @@ class Caption:
     Attributes:
         text: the sentence as a person writes it.
         words: its words.
-        log_probability: natural logarithm, summed over the words and the sentence end.
+        log_probability: natural logarithm, summed over the words and the sentence end; of a name in
+            place of a sentence, that of its probability.
         confidence: how likely the image shows every object that the caption names, 0 to 1; None
             where the bundle does not tell.
-        unsure: whether that is below the bundle's threshold.
+        unsure: whether that is below the bundle's threshold, or nothing that the caption names is
+            one of the bundle's classes or names.
         alternatives: the other sentences that the search ended with, best first.
     """
 

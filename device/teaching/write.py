@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bundle.archive import Contents
 from ..bundle.bundle import Bundle, write_checked
-from ..bundle.metadata import Guidance, Silence
+from ..bundle.metadata import Silence
 from ..errors import PicaptionError
 from ..recognition.classifier import Classifier, probabilities
 from .graph import classifier_graph
@@ -69,7 +69,8 @@ def write_taught_bundle(
         name=bundle_name(output),
         head="single-label",
         label_threshold=0.5,
-        guidance=Guidance(),
+        # Its tags are those of the captioner, which stays.
+        guidance=replace(lender.guidance, class_weight=0.0, choice_weight=0.0),
         object_words=(),
         other_things=(),
         confidence=None,

@@ -6,6 +6,7 @@ from picaption.device.bundle.metadata import (
     Guidance,
     Input,
     Metadata,
+    Naming,
     Silence,
 )
 
@@ -16,7 +17,8 @@ METADATA = Metadata(
     Input(32, 48, "crop"),
     3,
     Beam(2, 1, 9, 1.25),
-    Guidance(2, 0.25, -9, 0.5, 1, 0.75, 0.2, 3),
+    Guidance(2, 0.25, -9, 0.5, 1, 0.75, 0.2, 3, 1.5, 0.625, -4, 0.25),
+    Naming(0.8, 0.7, 0.95),
     ("a", "on top"),
     ("cat", "dog"),
     (("cat", "kitten"), ("hot dog",)),

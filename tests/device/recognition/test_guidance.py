@@ -1,4 +1,4 @@
-"""What the search adds to words by the scores of classes and names, by hand."""
+"""What the search adds to words by the scores of classes, names and tags, by hand."""
 
 import math
 
@@ -119,6 +119,19 @@ def test_names_and_classes_add_up_in_a_phrase_too():
     (after_hot,) = next_scores(bonuses, (HOT,))
     assert after_hot[DOG] == pytest.approx(HOT_DOG + math.log(4), abs=1e-5)
     assert bonuses.total((HOT, DOG)) == pytest.approx(HOT_DOG + math.log(4), abs=1e-5)
+
+
+def test_tags_speak_for_and_against_their_words():
+    guidance = Guidance(tag_weight=2, tag_pivot=0.48, tag_floor=-3, tag_ceiling=1)
+    metadata = Metadata("x", tags=("man", "hot", "rocket", "unicorn"), guidance=guidance)
+    bonuses = create_guide(metadata, VOCABULARY).bonuses(
+        np.empty(0, np.float32), None, np.array([0.08, 0.98, 0.23, 0.98], np.float32)
+    )
+    # As of SCORES; the vocabulary lacks the unicorn.
+    start, after_hot = next_scores(bonuses, (), (HOT,))
+    assert list(start) == expected(man=-3, hot=1, rocket=NO_TRAIN, **{"<unk>": 1})
+    assert list(after_hot) == list(start)
+    assert bonuses.total((A, MAN, HOT)) == pytest.approx(-2, abs=1e-5)
 
 
 def test_a_bundle_that_says_nothing_of_it_has_no_guide():

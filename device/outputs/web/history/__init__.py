@@ -1,1 +1,0 @@
-"""The history over HTTP: its page, and what the page and programs ask."""

@@ -1,0 +1,137 @@
+"""Captions say what is certain, where the captioner does not.
+
+The captioner speaks of what the captions that it learned from spoke of. Of a rotary phone it says
+"a bunch of animals are sitting on top of a counter", and no class contradicts it. The names know a
+thousand things. So a caption gives way to a name, "a rotary phone", where all of this holds:
+
+- the name is certain: its probability reaches `Naming.threshold`;
+- the caption speaks of something else: the names that it may be speaking of have less than
+  SPOKEN_SHARE of that probability;
+- no class vouches for the caption: it names none, or one whose score is below `Naming.support`.
+
+And before, the likeliest class that a caption does not name is added to it, "a woman is sitting on
+a couch with a laptop", where its score reaches `Naming.addition`.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..bundle.metadata import Metadata
+from ..bundle.names import NamedClass, NameTree
+from ..bundle.object_words import ClassPhrases, index_phrases, named_classes
+from .result import Caption
+
+#: The share of a name's probability that a caption has to speak of, or it speaks of something else.
+SPOKEN_SHARE = 0.1
+#: The nouns of names that take "some": what is not counted in English, and one odd plural.
+UNCOUNTED = frozenset(
+    {
+        *("armor", "bedding", "bread", "broccoli", "carbonara", "cattle", "cloth", "clothing"),
+        *("consomme", "coral", "corn", "cream", "dough", "eggnog", "equipment", "food", "fruit"),
+        *("furniture", "guacamole", "hay", "kitchenware", "lotion", "mail", "paper", "powder"),
+        *("rapeseed", "sauce", "skis", "soup", "sunscreen", "tableware", "tissue", "velvet"),
+        *("wine", "wool"),
+    }
+)
+#: The nouns of names that end like a plural and are none.
+SINGULAR = frozenset({"flandres", "hen-of-the-woods", "pyrenees", "triceratops"})
+_SINGULAR_ENDINGS = ("ss", "us", "is")
+#: Articles that the first letter does not tell.
+ARTICLES = {"hourglass": "an", "one-piece": "a", "unicycle": "a"}
+
+
+class Namer:
+    """Lets captions say what is certain.
+
+    Args:
+        metadata: of a bundle with `naming` and words for its classes.
+        labels: the classes.
+        names: the second set of names; empty without.
+        phrases: which classes the words of a caption name.
+    """
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        labels: Sequence[str],
+        names: Sequence[NamedClass],
+        phrases: ClassPhrases,
+    ) -> None:
+        assert metadata.naming is not None
+        self._naming = metadata.naming
+        self._confidence = metadata.confidence
+        self._labels = labels
+        self._class_phrases = phrases
+        self._tree = NameTree(names) if names else None
+        spoken = [(item.name, *item.words, *item.hypernyms) for item in names]
+        self._name_phrases = index_phrases([_with_plurals(texts) for texts in spoken], ())
+
+    def with_certain_class(self, caption: Caption, class_scores: np.ndarray) -> Caption:
+        """Return a caption with the likeliest class that it does not name, where that is certain.
+
+        Args:
+            caption: what the captioner says.
+            class_scores: the classes' probabilities, float32 [C].
+        """
+        unnamed = class_scores.copy()
+        unnamed[list(named_classes(caption.words, self._class_phrases))] = 0
+        best = int(unnamed.argmax())
+        if unnamed[best] < self._naming.addition:
+            return caption
+        joint = "and" if "with" in caption.words else "with"
+        text = f"{caption.text} {joint} {name_phrase(self._labels[best])}"
+        return replace(caption, text=text, words=tuple(text.split()))
+
+    def name_instead(
+        self, caption: Caption, class_scores: np.ndarray, name_scores: np.ndarray
+    ) -> Caption | None:
+        """Return a Caption that says a name and is as sure as that, or None.
+
+        Args:
+            caption: what it would take the place of.
+            class_scores: the classes' probabilities, float32 [C].
+            name_scores: the names', float32 [names].
+        """
+        objects = list(named_classes(caption.words, self._class_phrases))
+        is_supported = bool(objects) and class_scores[objects].min() >= self._naming.support
+        if self._tree is None or is_supported:
+            return None
+        certain = self._tree.certain(name_scores, self._naming.threshold, 1)
+        if not certain:
+            return None
+        name, probability = certain[0]
+        spoken_of = list(named_classes(caption.words, self._name_phrases))
+        if name_scores[spoken_of].sum() >= SPOKEN_SHARE * probability:
+            return None
+        text = name_phrase(name)
+        named = Caption(
+            text,
+            tuple(text.split()),
+            math.log(probability),
+            alternatives=(caption.text, *caption.alternatives),
+        )
+        if self._confidence is None:
+            return named
+        unsure = probability < self._confidence.threshold
+        return replace(named, confidence=probability, unsure=unsure)
+
+
+def name_phrase(name: str) -> str:
+    """Return a name as a caption says it: "a tripod", "an apron", "some jeans", "some hay"."""
+    plain = re.sub(r" *\(.*\)", "", name)
+    noun = plain.lower().partition(" of ")[0].split()[-1]
+    is_plural = noun.endswith("s") and not noun.endswith(_SINGULAR_ENDINGS)
+    if noun in UNCOUNTED or (is_plural and noun not in SINGULAR):
+        return f"some {plain}"
+    by_letter = "an" if plain[0].lower() in "aeiou" else "a"
+    return f"{ARTICLES.get(plain.split()[0], by_letter)} {plain}"
+
+
+def _with_plurals(texts: Sequence[str]) -> list[str]:
+    """Return phrases in small letters and their plurals in -s, once each."""
+    small = [text.lower() for text in texts]
+    return list(dict.fromkeys([*small, *(f"{text}s" for text in small)]))
