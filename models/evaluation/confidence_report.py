@@ -29,11 +29,20 @@ class RatedCaptions:
         confidences: float64 [N], 0 to 1; N is at least 1.
         is_clean: Which captions name no absent object, bool [N].
         threshold: The bundle's: captions of less confidence are shown as uncertain.
+        unsure: Which are shown as uncertain, bool [N]; None: those of less confidence.
     """
 
     confidences: np.ndarray
     is_clean: np.ndarray
     threshold: float
+    unsure: np.ndarray | None = None
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Which captions are shown without a doubt, bool [N]."""
+        if self.unsure is None:
+            return self.confidences >= self.threshold
+        return ~self.unsure
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,11 @@ def confidence_figures(rated: RatedCaptions) -> dict[str, Any]:
         `calibration_error`, expected; `AURC`, the area under the risk-coverage curve;
         `clean_of_better_half`, of the captions with more confidence than the others those that are
         clean; `coverage_at_95_clean`, how many can be shown if 95 % of those are to be clean;
-        `shown`, those that reach the threshold, and `clean_of_shown`, None if there are none.
+        `shown`, those without a doubt, and `clean_of_shown`, None if there are none.
     """
     confidences = rated.confidences
     curve = risk_coverage(confidences, rated.is_clean)
-    shown = confidences >= rated.threshold
+    shown = rated.shown
     clean_of_shown = None
     if shown.any():
         clean_of_shown = percent(rated.is_clean[shown].mean())

@@ -209,12 +209,16 @@ def _rated_captions(
 ) -> RatedCaptions | None:
     """Return the captions with their confidence; None for a model whose captions have none."""
     weights = recognizer.model.metadata.confidence
-    confidences = [
-        recognition.caption.confidence for recognition in recognitions if recognition.caption
-    ]
+    captions = [recognition.caption for recognition in recognitions if recognition.caption]
+    confidences = [caption.confidence for caption in captions]
     if weights is None or None in confidences:
         return None
-    return RatedCaptions(np.array(confidences, float), np.array(is_clean), weights.threshold)
+    return RatedCaptions(
+        np.array(confidences, float),
+        np.array(is_clean),
+        weights.threshold,
+        np.array([caption.unsure for caption in captions]),
+    )
 
 
 def _caption_text(recognition: Recognition) -> str:

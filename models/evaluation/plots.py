@@ -144,7 +144,7 @@ def draw_confidence(rated: RatedCaptions) -> Figure:
     curve = risk_coverage(rated.confidences, rated.is_clean)
     axis.plot(100 * curve.coverage, 100 * curve.clean, color=COLOURS["fused"])
     axis.axhline(100 * CLEAN_SHARE, color=COLOURS["image"], linewidth=1, linestyle="--")
-    shown = rated.confidences >= rated.threshold
+    shown = rated.shown
     if shown.any():
         axis.plot(
             100 * shown.mean(),

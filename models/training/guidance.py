@@ -1,10 +1,12 @@
-"""Choosing how much the search for a caption listens to the classes, on dev images.
+"""Choosing how captions listen to classes, names and tags, on dev images.
 
-Every setting of a small grid captions the dev images, and the one with the highest score is taken;
-with names, then the best way to listen to these beside. The score is CIDEr of the labelled and of
-the captioned dev images, plus the share of objects that are named, less CHAIR's shares of captions
-with an absent object and of absent objects (Rohrbach et al., "Object hallucination in image
-captioning", EMNLP 2018), all in points of 100.
+Every setting of a few small grids captions the dev images, one grid after the other, and the one
+with the highest score is taken: how the search listens to the classes, then to the tags, then to
+the names, and when captions say what is certain and the captioner did not. The score is CIDEr of
+the labelled and of the captioned dev images, plus the share of objects that are named, less CHAIR's
+shares of captions with an absent object and of absent objects (Rohrbach et al., "Object
+hallucination in image captioning", EMNLP 2018), plus the share of named photographs whose captions
+mention what they show, all in points of 100.
 """
 
 import dataclasses
@@ -16,7 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device.bundle.bundle import Encoded
-from picaption.device.bundle.metadata import Guidance
+from picaption.device.bundle.metadata import Guidance, Metadata, Naming
+from picaption.device.bundle.names import NamedClass
+from picaption.device.bundle.object_words import index_phrases, named_classes
 from picaption.device.recognition.recognizer import Recognizer
 
 from ..data.dataset import Split
@@ -26,7 +30,7 @@ from ..evaluation.object_hallucination import chair_figures
 from ..run_folder import FloatModel
 from .classifier import class_scores
 from .rewards import CiderD
-from .training_run import TrainingRun
+from .training_run import NamedPhotographs, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,16 @@ NAME_SETTINGS: tuple[dict[str, float], ...] = (
     {"name_weight": 1.0, "name_pivot": 0.3, "name_ceiling": 2.0},
     {"name_weight": 4.0, "name_pivot": 0.5, "name_ceiling": 4.0},
 )
+#: How it may listen to tags as well.
+TAG_SETTINGS: tuple[dict[str, float], ...] = (
+    {"tag_weight": 0.0},
+    {"tag_weight": 1.0, "tag_pivot": 0.5},
+    {"tag_weight": 2.0, "tag_pivot": 0.5},
+    {"tag_weight": 2.0, "tag_pivot": 0.6},
+    {"tag_weight": 3.0, "tag_pivot": 0.5},
+)
+#: When captions say what is certain and the captioner did not.
+NAMINGS = (None, Naming(0.8, 0.7, 1.0), Naming(0.9, 0.7, 0.95), Naming(0.8, 0.7, 0.95))
 #: How many captioned dev images without labels are captioned with every setting.
 MAX_CAPTIONED = 300
 
@@ -58,16 +72,19 @@ class DevImages:
         classes: names of the classes that the labels are of; empty without labels.
         encoded: of each image.
         class_scores: float32 [N, C].
+        phrases: of named photographs, what captions may call each; empty for other images, which
+            have captions that people wrote.
     """
 
     records: Sequence[Record]
     classes: tuple[str, ...]
     encoded: Sequence[Encoded]
     class_scores: np.ndarray
+    phrases: Sequence[Sequence[str]] = ()
 
 
 def choose_guidance(run: TrainingRun) -> None:
-    """Choose the guidance on dev images with labels and captions, if there are any."""
+    """Choose the guidance and the naming on dev images with labels and captions, if any."""
     labels_dev = run.data.labels_dev
     features = run.features.labels_dev
     if labels_dev is None or features is None or not run.metadata.object_words:
@@ -81,25 +98,54 @@ def choose_guidance(run: TrainingRun) -> None:
             run, model, run.data.captions_dev, run.features.captions_dev, MAX_CAPTIONED, "guidance"
         )
         groups.append(group)
-    best = _best_setting(run, model, groups, SETTINGS)
+    if run.named is not None:
+        groups.append(_named_images(run, model, run.named))
+    best = _best(model, groups, [_with_guidance(run.metadata, setting) for setting in SETTINGS])
+    grids = [TAG_SETTINGS] if run.metadata.tags else []
     if model.names:
-        settings = [dataclasses.replace(best, **changes) for changes in NAME_SETTINGS]
-        best = _best_setting(run, model, groups, settings)
-    run.metadata = dataclasses.replace(run.metadata, guidance=best)
+        grids.append(NAME_SETTINGS)
+    for grid in grids:
+        settings = [dataclasses.replace(best.guidance, **changes) for changes in grid]
+        best = _best(model, groups, [_with_guidance(best, setting) for setting in settings])
+    run.metadata = _best(
+        model, groups, [dataclasses.replace(best, naming=naming) for naming in NAMINGS]
+    )
 
 
-def _best_setting(
-    run: TrainingRun, model: FloatModel, groups: Sequence[DevImages], settings: Sequence[Guidance]
-) -> Guidance:
-    """Return the setting by which the captions of the dev images have the highest score."""
+def _with_guidance(metadata: Metadata, guidance: Guidance) -> Metadata:
+    return dataclasses.replace(metadata, guidance=guidance)
+
+
+def _best(
+    model: FloatModel, groups: Sequence[DevImages], candidates: Sequence[Metadata]
+) -> Metadata:
+    """Return the Metadata by which the captions of the dev images have the highest score."""
     scores = []
-    for guidance in tqdm(settings, "guidance", disable=None):
-        model.metadata = dataclasses.replace(run.metadata, guidance=guidance)
+    for metadata in tqdm(candidates, "guidance", disable=None):
+        model.metadata = metadata
         recognizer = Recognizer(model)
         figures = [_figures(group, _captions(recognizer, group)) for group in groups]
         scores.append(sum(map(_score, figures)))
-        logger.info("%s: score %.1f, %s", guidance, scores[-1], figures)
-    return settings[int(np.argmax(scores))]
+        logger.info(
+            "%s, %s: score %.1f, %s", metadata.guidance, metadata.naming, scores[-1], figures
+        )
+    return candidates[int(np.argmax(scores))]
+
+
+def _named_images(run: TrainingRun, model: FloatModel, named: NamedPhotographs) -> DevImages:
+    """Return named photographs as DevImages."""
+    return DevImages(
+        records=(),
+        classes=(),
+        encoded=[model.encode_features(row[None]) for row in named.features],
+        class_scores=class_scores(run, model, named.features, "named_photographs"),
+        phrases=[_phrases(item) for item in named.classes],
+    )
+
+
+def _phrases(item: NamedClass) -> tuple[str, ...]:
+    """Return what a caption may call an image of a named class."""
+    return tuple(text.lower() for text in (item.name, *item.words, *item.hypernyms))
 
 
 def _dev_images(
@@ -131,8 +177,14 @@ def _figures(images: DevImages, captions: Sequence[str]) -> dict[str, float]:
 
     Returns:
         `CIDEr`, that of a match being 1,000; with labels also `CHAIRs`, `CHAIRi` and
-        `object_recall`.
+        `object_recall`; of named photographs only `named`, the captions that mention what is there.
     """
+    if images.phrases:
+        mentions = [
+            bool(named_classes(caption.lower().split(), index_phrases([phrases], ())))
+            for caption, phrases in zip(captions, images.phrases)
+        ]
+        return {"named": round(100 * float(np.mean(mentions)), 2)}
     references = [[tokenize(text) for text in record.captions] for record in images.records]
     cider = CiderD(references)
     scores = [cider.score(index, tokenize(caption)) for index, caption in enumerate(captions)]
@@ -152,4 +204,5 @@ def _figures(images: DevImages, captions: Sequence[str]) -> dict[str, float]:
 def _score(figures: dict[str, float]) -> float:
     """Return what a setting is chosen by."""
     absent = figures.get("CHAIRs", 0.0) + figures.get("CHAIRi", 0.0)
-    return figures["CIDEr"] + figures.get("object_recall", 0.0) - absent
+    recall = figures.get("object_recall", 0.0)
+    return figures.get("CIDEr", 0.0) + recall + figures.get("named", 0.0) - absent

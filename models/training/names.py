@@ -27,7 +27,7 @@ from ..evaluation.name_figures import name_figures
 from ..networks.captioner import mean_over_grid
 from ..run_folder import load_classifier, read_named_classes, save_names
 from .encoder import build_network, cached_features, compute_features, read_network_classifier
-from .training_run import TrainingRun
+from .training_run import NamedPhotographs, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +57,16 @@ def fit_names(run: TrainingRun) -> None:
         return
     names = read_named_classes(IMAGENET_NAMES)
     photographs = _load_photographs(run, names)
-    features = _pooled(run, photographs, "name_images.npy")
-    assert features is not None
+    unpooled = cached_features(run.encoder, photographs, run.folder / "name_images.npy")
+    assert unpooled is not None
+    features = mean_over_grid(unpooled)
     identifiers = [item.identifier for item in names]
     truth = np.array([identifiers.index(record.labels[0]) for record in photographs.records])
     order = np.random.default_rng(settings.seed).permutation(len(truth))
     choosing, measuring = np.array_split(order, 2)
+    run.named = NamedPhotographs(
+        unpooled[choosing], tuple(names[index] for index in truth[choosing])
+    )
     path = run.folder / "names.npz"
     if not path.exists():
         classifier = adapted_classifier(run, photographs, features, choosing, len(names))

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from picaption.device.bundle.metadata import Metadata
+from picaption.device.bundle.names import NamedClass
 from picaption.device.bundle.vocabulary import Vocabulary
 
 from ..data.batches import Examples
@@ -49,6 +50,18 @@ class Features:
     named: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class NamedPhotographs:
+    """Photographs of named classes that choose settings.
+
+    features: the encoder's, float [N, F] or [N, G, F]
+    classes: what each shows
+    """
+
+    features: np.ndarray
+    classes: tuple[NamedClass, ...]
+
+
 @dataclass
 class TrainingRun:
     """A training run under way; every stage reads what earlier ones filled in.
@@ -66,6 +79,7 @@ class TrainingRun:
     encoder: trained, or as its weights are
     features: of the images, by the encoder
     train, dev: all captions over the features; None without captions, or without dev captions
+    named: photographs of named classes; None without names
     """
 
     settings: Settings
@@ -82,6 +96,7 @@ class TrainingRun:
     features: Features = field(init=False)
     train: Examples | None = None
     dev: Examples | None = None
+    named: NamedPhotographs | None = None
 
     @property
     def vocabulary(self) -> Vocabulary | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picaption.device.bundle.metadata import Guidance
+from picaption.device.bundle.metadata import Guidance, Naming
 from picaption.device.bundle.names import NamedClass
 from picaption.device.recognition.classifier import Classifier
 from picaption.models.data.readers import Record
@@ -21,7 +21,7 @@ from picaption.models.training.train import (
     load_images,
     train_encoder,
 )
-from picaption.models.training.training_run import TrainingRun
+from picaption.models.training.training_run import NamedPhotographs, TrainingRun
 
 
 def record(labels, *captions):
@@ -69,10 +69,15 @@ def test_the_stage_chooses_a_setting(training, monkeypatch):
     choose_guidance(training)  # The dev images have no captions: nothing to choose by.
     assert training.metadata.guidance == Guidance()
     give_captions(training)
-    scores = iter((3.0, 2.0, 4.0, 5.0))
+    monkeypatch.setattr(guidance_stage, "NAMINGS", (None, Naming(0.5)))
+    # Two groups of dev images; of the tags' settings the third, and no naming.
+    scores = iter((3.0, 2.0, 4.0, 5.0, 0, 0, 0, 0, 6.0, 1.0, 0, 0, 0, 0, 1.0, 1.0, 1.0, 0))
     monkeypatch.setattr(guidance_stage, "_score", lambda figures: next(scores))
     choose_guidance(training)
-    assert training.metadata.guidance == tried[1]  # 4 + 5 is more than 3 + 2.
+    # 4 + 5 is more than 3 + 2.
+    expected = replace(tried[1], **guidance_stage.TAG_SETTINGS[2])
+    assert training.metadata.guidance == expected
+    assert training.metadata.naming is None
 
 
 def test_names_are_listened_to_where_that_is_better(training, monkeypatch):
@@ -84,8 +89,21 @@ def test_names_are_listened_to_where_that_is_better(training, monkeypatch):
     )
     save_names(training.folder, names, classifier)
     monkeypatch.setattr(guidance_stage, "SETTINGS", (Guidance(), Guidance(2.0)))
-    # Two groups of dev images: the second setting of the classes, and the last of the names.
-    scores = iter((1.0, 1.0, 2.0, 2.0, 5.0, 0.0, 4.0, 2.0, 0.0, 7.0))
+    monkeypatch.setattr(guidance_stage, "TAG_SETTINGS", ({"tag_weight": 0.0},))
+    monkeypatch.setattr(guidance_stage, "NAMINGS", (None, Naming(0.5)))
+    training.named = NamedPhotographs(training.features.labels_dev[:2], (names[0], names[1]))
+    # Three groups of dev images: the second setting of the classes, the one of the tags, the last
+    # of the names, and the naming.
+    scores = iter((1, 1, 1, 2, 2, 2, 0, 0, 0, 5, 0, 1, 4, 2, 1, 0, 7, 1, 1, 1, 1, 1, 1, 2))
     monkeypatch.setattr(guidance_stage, "_score", lambda figures: next(scores))
     choose_guidance(training)
-    assert training.metadata.guidance == replace(Guidance(2.0), **guidance_stage.NAME_SETTINGS[2])
+    expected = replace(Guidance(2.0), tag_weight=0.0, **guidance_stage.NAME_SETTINGS[2])
+    assert training.metadata.guidance == expected
+    assert training.metadata.naming == Naming(0.5)
+
+
+def test_named_photographs_are_scored_by_what_their_captions_mention():
+    images = DevImages((), (), (), np.empty((0, 0)), (("tabby", "cat"), ("hot dog", "food")))
+    figures = guidance_stage._figures(images, ["a Cat on a mat", "a dog"])
+    assert figures == {"named": 50.0}
+    assert guidance_stage._score(figures) == 50
