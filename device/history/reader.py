@@ -1,13 +1,17 @@
 """Reading the history: scenes by filters, counts of days and hours, thumbnails."""
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .database import connect_to_read, reading_errors
 from .rows import COLUMN_LIST, class_pattern, to_features, to_scene
 from .scene import Scene, SceneImage
 from .store import INDEXED_TO
+
+#: Scenes that are read at once while all are walked through.
+WALKED_SCENES = 200
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,21 @@ class SceneFilter:
     class_name: str | None = None
     word: str | None = None
     confidence: float | None = None
+
+
+class ImageState(NamedTuple):
+    """Whether a scene has a thumbnail, and features."""
+
+    has_thumbnail: bool
+    has_features: bool
+
+
+class Sighting(NamedTuple):
+    """A class, the last scene in which it was certain, and its end in ms since the epoch."""
+
+    name: str
+    scene: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,48 @@ class HistoryReader:
         rows = self._select(f"SELECT id FROM scene WHERE {condition} ORDER BY id", values)
         return [row[0] for row in rows]
 
+    def walk(self, wanted: SceneFilter) -> Iterator[Scene]:
+        """Yield scenes, the oldest first.
+
+        Nothing is open between two of them: who takes them slowly keeps the log from being copied
+        into the file by no more than WALKED_SCENES.
+        """
+        condition, values = self._condition(wanted)
+        query = (
+            f"SELECT {COLUMN_LIST} FROM scene WHERE id > ? AND {condition} "
+            f"ORDER BY id LIMIT {WALKED_SCENES}"
+        )
+        last = -1
+        while rows := self._select(query, [last, *values]):
+            last = rows[-1][0]
+            yield from map(to_scene, rows)
+
+    def slots(self, wanted: SceneFilter, begin: int, end: int, length: int) -> dict[int, int]:
+        """Return how many scenes began in each slot of time that has some, by the slot's begin.
+
+        Args:
+            wanted: Which scenes.
+            begin: In milliseconds since the epoch: those that began then, or later.
+            end: Likewise: those that began before.
+            length: The milliseconds of a slot; the slots begin at multiples of it.
+        """
+        condition, values = self._condition(wanted)
+        query = (
+            f"SELECT id / ? * ?, count(*) FROM scene WHERE id >= ? AND id < ? AND {condition} "
+            "GROUP BY 1 ORDER BY 1"
+        )
+        return dict(self._select(query, [length, length, begin, end, *values]))
+
+    def last_scenes(self, wanted: SceneFilter) -> list[Sighting]:
+        """Return the last scene of each class that was certain, the latest class first."""
+        condition, values = self._condition(wanted)
+        query = (
+            "SELECT json_extract(entry.value, '$[0]'), wanted.id, max(wanted.end) "
+            f"FROM (SELECT id, end, classes FROM scene WHERE {condition}) AS wanted, "
+            "json_each(wanted.classes) AS entry GROUP BY 1 ORDER BY 3 DESC"
+        )
+        return [Sighting(*row) for row in self._select(query, values)]
+
     def days(self, wanted: SceneFilter) -> dict[str, int]:
         """Return how many scenes began on each day that has some, by the local "2026-11-28"."""
         return self._counts(wanted, "%Y-%m-%d")
@@ -113,6 +174,16 @@ class HistoryReader:
         """Return the JPEG of a scene; None if there is none."""
         rows = self._select("SELECT thumbnail FROM image WHERE scene = ?", [scene_id])
         return rows[0][0] if rows else None
+
+    def image_states(self, ids: Sequence[int]) -> dict[int, ImageState]:
+        """Return what is remembered of the images of scenes, by their ids."""
+        marks = ", ".join("?" * len(ids))
+        query = (
+            "SELECT scene, thumbnail IS NOT NULL, features IS NOT NULL FROM image "
+            f"WHERE scene IN ({marks})"
+        )
+        rows = self._select(query, list(ids))
+        return {row[0]: ImageState(bool(row[1]), bool(row[2])) for row in rows}
 
     def cameras(self) -> list[str]:
         """Return what the cameras are called."""

@@ -9,6 +9,7 @@ import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import h11
@@ -86,6 +87,7 @@ class HttpServer:
         self._background = background
         self._on_stop = on_stop
         self._on_end = on_end
+        self._door = ExitStack()
         self._admissions: set[asyncio.Task[None]] = set()
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
@@ -129,7 +131,9 @@ class HttpServer:
         tasks = [asyncio.create_task(_keep_running(endless)) for endless in self._background]
         seconds = self._request_seconds
         guard = self._guard
-        with Door(listener, guard.admits, self._admit, guard.refuse, guard.forms, seconds):
+        door = Door(listener, guard.admits, self._admit, guard.refuse, guard.forms, seconds)
+        with self._door:
+            self._door.enter_context(door)
             await self._server.serve([])
         for task in tasks:
             task.cancel()
@@ -159,6 +163,8 @@ class HttpServer:
 
     def _stop(self) -> None:
         self._server.should_exit = True
+        # Who comes again at once would find a server that waits for its last answer.
+        self._door.close()
         if self._on_stop:
             self._on_stop()
         for connection in tuple(self._server.server_state.connections):

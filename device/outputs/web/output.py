@@ -3,7 +3,7 @@
 from ...config.settings import Config
 from ..sink import OutputContext, Sink
 
-SETTINGS = ("web", "host", "port", "token", "frame_ancestors", "bundle")
+SETTINGS = ("web", "host", "port", "token", "frame_ancestors", "bundle", "history")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
@@ -20,4 +20,5 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
         frame_ancestors=config.frame_ancestors,
         source_status=context.source_status,
         bundle=config.bundle,
+        history=config.history,
     )

@@ -7,7 +7,9 @@ its clients can see.
 import importlib.metadata
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from starlette.routing import Route
 
 from ...images import encode_image, shrink_to_fit
 from ...sources.source import SourceStatus
@@ -18,10 +20,13 @@ from .api.worker import Worker
 from .app import create_app
 from .door import REQUEST_SECONDS
 from .feed import JPEG_QUALITY, ChartPoint, Feed, Offer
+from .history.page import load_history_page
+from .history.routes import history_routes
 from .http_server import CLIENT_TIMEOUT_SECONDS, HttpServer, log_failure
 from .live.metrics import MetricsSource, RunCounters
 from .live.newest import NewestFrame
 from .live.routes import live_routes
+from .pages.navigation import HISTORY_PATH, LIVE_PATH
 from .pages.page import load_page
 from .routes import page_routes
 
@@ -46,6 +51,7 @@ class WebServer:
         frame_ancestors: The origins whose pages may show this one in a frame, spaces between.
         source_status: Returns what is known of the source now; the server's thread calls it.
         bundle: The path of the bundle that answers requests; empty: the shipped one.
+        history: The path of the history that is shown; empty: none is.
 
     Attributes:
         feed: What the page's clients are sent; it belongs to the server's thread.
@@ -68,6 +74,7 @@ class WebServer:
         frame_ancestors: str = "",
         source_status: Callable[[], SourceStatus] | None = None,
         bundle: str = "",
+        history: str = "",
     ) -> None:
         self.feed = Feed(source_status, name)
         self.newest = NewestFrame()
@@ -79,12 +86,14 @@ class WebServer:
         self._shown: tuple[int, str | None] | None = None
         # One thread: the live loop's own have the others.
         worker = Worker(ChildSettings(bundle, 1, True), self.newest.snapshot)
-        page = load_page(name, frame_ancestors)
+        paths = [LIVE_PATH, *([HISTORY_PATH] if history else [])]
+        page = load_page(name, frame_ancestors, paths)
         app = create_app(
             [
                 *page_routes(self.feed, page.html),
                 *live_routes(self.newest),
                 *api_routes(worker, self._count_answer),
+                *_history_routes(history, name, frame_ancestors, paths),
             ],
             self._metrics_source,
         )
@@ -156,6 +165,15 @@ class WebServer:
             self._answers,
             self._source_status() if self._source_status else None,
         )
+
+
+def _history_routes(
+    history: str, name: str, frame_ancestors: str, paths: Sequence[str]
+) -> list[Route]:
+    """Return the routes of the history at a path; none where there is none."""
+    if not history:
+        return []
+    return history_routes(history, load_history_page(name, frame_ancestors, paths))
 
 
 class RateMeter:

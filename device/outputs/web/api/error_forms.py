@@ -8,6 +8,7 @@ OPENAI_PREFIX = "/v1/"
 OLLAMA_PREFIX = "/api/"
 #: Other addresses whose answers are JSON.
 JSON_PATHS = ("/state", "/recognize", "/readyz")
+JSON_PREFIXES = (OLLAMA_PREFIX, "/history/")
 
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
@@ -26,7 +27,7 @@ def error_form(path: str, status: int, message: str) -> tuple[bytes, str]:
     """
     if path.startswith(OPENAI_PREFIX):
         return json.dumps(openai_error(status, message)).encode(), JSON_TYPE
-    if path.startswith(OLLAMA_PREFIX) or path in JSON_PATHS:
+    if path.startswith(JSON_PREFIXES) or path in JSON_PATHS:
         return json.dumps({"error": message}).encode(), JSON_TYPE
     return f"{message}\n".encode(errors="replace"), TEXT_TYPE
 

@@ -20,10 +20,13 @@ from picaption.device.outputs.web.api.routes import api_routes
 from picaption.device.outputs.web.api.worker import Worker
 from picaption.device.outputs.web.app import create_app
 from picaption.device.outputs.web.feed import Feed
+from picaption.device.outputs.web.history.routes import history_routes
 from picaption.device.outputs.web.live.newest import NewestFrame
 from picaption.device.outputs.web.live.routes import live_routes
+from picaption.device.outputs.web.pages.page import Page
 from picaption.device.outputs.web.routes import page_routes
 from picaption.device.outputs.web.server import WebServer
+from tests.device.fakes.histories import make_history
 from tests.device.fakes.standins import FRAME, recognized
 from tests.device.fakes.web_client import TOKEN, port_of
 from tests.tiny import TINY_BUNDLE
@@ -66,13 +69,24 @@ REQUESTS = [
     ("/api/tags", None, None),
     ("/api/ps", None, None),
     ("/api/version", None, None),
+    ("/history/scenes.json", None, None),
+    ("/history/scenes.json?limit=0", "/history/scenes.json", None),
+    ("/history/days.json?until=2026-11-28", "/history/days.json", None),
+    ("/history/digest.json?day=2026-11-28", "/history/digest.json", None),
+    ("/history/last-seen.json?since=2026-11-01", "/history/last-seen.json", None),
+    ("/history/thumbnails/1.jpg", "/history/thumbnails/{number}.jpg", None),
+    ("/history/export?format=xls", "/history/export", None),
+    ("/history/delete", None, {"ids": [1]}),
+    ("/history/delete", None, {"since": "2020-01-01", "until": 1.6e9}),
+    ("/history/delete", None, {}),
 ]
 
 
 @pytest.fixture(scope="module")
-def live():
-    """A server with a frame."""
-    server = WebServer("127.0.0.1", 0, TOKEN, "tiny", bundle=str(TINY_BUNDLE))
+def live(tmp_path_factory):
+    """A server with a frame and a history."""
+    path = make_history(tmp_path_factory.mktemp("history") / "history.db")
+    server = WebServer("127.0.0.1", 0, TOKEN, "tiny", bundle=str(TINY_BUNDLE), history=str(path))
     server.write(recognized())
     yield server
     server.close()
@@ -87,6 +101,7 @@ def test_it_has_the_routes_that_there_are():
         *page_routes(Feed(), ""),
         *live_routes(NewestFrame()),
         *api_routes(Worker(ChildSettings()), lambda path, status: None),
+        *history_routes("history.db", Page("", "")),
     ]
     app = create_app(routes, lambda: None)
     there = {

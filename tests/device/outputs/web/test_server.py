@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -116,6 +117,32 @@ def test_close_frees_the_port_and_ends_the_thread(serve):
     page.close()
     assert len(os.listdir("/proc/self/fd")) == before
     serve(port=port_of(page))
+
+
+def test_close_is_not_held_up_by_clients_that_come_again_at_once(serve, caplog):
+    page = serve()
+    port = port_of(page)
+    is_over = threading.Event()
+
+    def come_again():
+        while not is_over.is_set():
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as client:
+                client.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                while client.recv(4096):
+                    continue
+
+    clients = [threading.Thread(target=come_again) for _ in range(4)]
+    for client in clients:
+        client.start()
+    until(lambda: page.feed.streams["events"] == 4)
+    start = time.monotonic()
+    page.close()
+    seconds = time.monotonic() - start
+    is_over.set()
+    for client in clients:
+        client.join()
+    # Nothing was cut off after the second that answers have.
+    assert seconds < 1 and not caplog.records
 
 
 def test_without_a_client_write_costs_next_to_nothing(serve):
