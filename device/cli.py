@@ -16,7 +16,18 @@ from .log import configure, one_line
 GROUP = "picaption.commands"
 #: The commands in the order in which they are used; those of other packages follow.
 ORDER = (
-    *("image", "live", "serve", "config", "doctor", "teach", "inspect", "bench", "service"),
+    *(
+        "image",
+        "live",
+        "search",
+        "serve",
+        "config",
+        "doctor",
+        "teach",
+        "inspect",
+        "bench",
+        "service",
+    ),
     *("flash", "update", "train", "convert", "evaluate"),
 )
 #: Packages that picaption itself does without, and the extra that brings each of them.

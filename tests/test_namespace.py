@@ -30,6 +30,7 @@ COMMANDS = (
     "image",
     "inspect",
     "live",
+    "search",
     "serve",
     "service",
     "teach",

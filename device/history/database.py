@@ -33,6 +33,13 @@ BUSY_SECONDS = 10.0
 #: Pages that a connection keeps in memory, in kB.
 CACHE_KB = 2000
 
+#: The full-text index of the scenes' words; it holds no texts.
+WORDS_TABLE = """
+CREATE VIRTUAL TABLE words USING fts5(
+    caption, alternatives, names, content='', tokenize='porter unicode61 remove_diacritics 2'
+)
+"""
+
 SCHEMA = """
 CREATE TABLE scene(
     id INTEGER PRIMARY KEY,
@@ -53,11 +60,9 @@ CREATE TABLE image(
     features BLOB,
     thumbnail BLOB
 );
+CREATE TABLE sketch(scene INTEGER PRIMARY KEY, sketch BLOB NOT NULL);
 CREATE TABLE state(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE written(day TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
-CREATE VIRTUAL TABLE words USING fts5(
-    caption, alternatives, names, content='', tokenize='porter unicode61 remove_diacritics 2'
-);
 """
 
 _MAGIC = b"SQLite format 3\0"
@@ -142,7 +147,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if _is_empty(connection):  # Another process may have been faster.
-                for statement in SCHEMA.split(";\n"):
+                for statement in (*SCHEMA.split(";\n"), WORDS_TABLE):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

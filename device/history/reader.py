@@ -165,9 +165,12 @@ class HistoryReader:
 
     def image(self, scene_id: int) -> SceneImage | None:
         """Return what is remembered of a scene's image; None if nothing is."""
-        query = "SELECT scale, features, thumbnail FROM image WHERE scene = ?"
-        for scale, features, thumbnail in self._select(query, [scene_id]):
-            return SceneImage(to_features(scale, features), thumbnail)
+        query = (
+            "SELECT scale, features, sketch, thumbnail FROM image LEFT JOIN sketch USING(scene) "
+            "WHERE scene = ?"
+        )
+        for scale, features, sketch, thumbnail in self._select(query, [scene_id]):
+            return SceneImage(to_features(scale, features), thumbnail, sketch)
         return None
 
     def thumbnail(self, scene_id: int) -> bytes | None:

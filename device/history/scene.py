@@ -77,10 +77,13 @@ class SceneImage:
     Attributes:
         features: None without any.
         thumbnail: The bytes of a small JPEG; None where images are not remembered.
+        sketch: The features for the search by meaning
+            (picaption.device.history.captioner.sketch); None without a captioner.
     """
 
     features: QuantizedFeatures | None = None
     thumbnail: bytes | None = None
+    sketch: bytes | None = None
 
 
 def quantize(features: np.ndarray) -> QuantizedFeatures:

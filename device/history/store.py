@@ -71,8 +71,7 @@ class HistoryStore:
         while self._connection.execute(query, (row["id"],)).fetchone():
             row["id"] += 1
         self._connection.execute(INSERT_SCENE, row)
-        values = image_row(row["id"], image)
-        self._connection.execute("INSERT OR REPLACE INTO image VALUES(?, ?, ?, ?)", values)
+        self._write_image(row["id"], image)
         return row["id"]
 
     def update(self, scene: Scene, image: SceneImage | None = None) -> bool:
@@ -88,8 +87,7 @@ class HistoryStore:
         if not self._connection.execute(UPDATE_SCENE, to_row(scene)).rowcount:
             return False
         if image is not None:
-            values = image_row(scene.id, image)
-            self._connection.execute("INSERT OR REPLACE INTO image VALUES(?, ?, ?, ?)", values)
+            self._write_image(scene.id, image)
         return True
 
     def unindexed(self) -> list[int]:
@@ -186,6 +184,13 @@ class HistoryStore:
         """Close the file."""
         self._connection.close()
 
+    def _write_image(self, scene_id: int, image: SceneImage) -> None:
+        values = image_row(scene_id, image)
+        self._connection.execute("INSERT OR REPLACE INTO image VALUES(?, ?, ?, ?)", values)
+        if image.sketch is not None:
+            values = (scene_id, image.sketch)
+            self._connection.execute("INSERT OR REPLACE INTO sketch VALUES(?, ?)", values)
+
     def _rows(self, ids: Iterable[int]) -> list[tuple]:
         query = f"SELECT {COLUMN_LIST} FROM scene WHERE id = ?"
         rows = (self._connection.execute(query, (number,)).fetchone() for number in ids)
@@ -202,6 +207,7 @@ class HistoryStore:
                 )
             self._connection.execute("DELETE FROM scene WHERE id = ?", row[:1])
             self._connection.execute("DELETE FROM image WHERE scene = ?", row[:1])
+            self._connection.execute("DELETE FROM sketch WHERE scene = ?", row[:1])
         return len(rows)
 
     def _prune_bytes(self, most: float) -> int:

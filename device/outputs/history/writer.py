@@ -8,11 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from ...errors import PicaptionError
-from ...history.encoder_hash import encoder_hash
+from ...history.captioner.sketch import Sketcher, open_sketcher
 from ...history.scene import SceneImage, quantize
 from ...history.store import HistoryStore
 from ...images import encode_image, shrink_to_fit
@@ -136,14 +135,14 @@ class HistoryWriter:
         """Write a scene, which is in the history already if it is open; return its id."""
         open_scene = request.scene
         encoded = open_scene.best.recognition.encoded
-        encoder = ""
+        sketcher = None
         if encoded is not None and open_scene.origin.bundle:
-            encoder = _encoder_of(open_scene.origin.bundle)
+            sketcher = open_sketcher(open_scene.origin.bundle)
+        encoder = sketcher.encoder if sketcher else ""
         scene = replace(open_scene.to_scene(), encoder=encoder)
         image = None
         if open_id is None or open_scene.best_changed:
-            features = None if encoded is None else quantize(encoded.features[0])
-            image = SceneImage(features, make_thumbnail(open_scene.best, self._images))
+            image = make_scene_image(open_scene.best, self._images, sketcher)
         if open_id is None:
             return self._store.add(scene, image or SceneImage())
         self._store.update(replace(scene, id=open_id), image)
@@ -189,6 +188,25 @@ class HistoryWriter:
                 logger.warning("history: %s is in use by another process", self._path)
 
 
+def make_scene_image(
+    recognized: RecognizedFrame, images: str, sketcher: Sketcher | None
+) -> SceneImage:
+    """Return what is remembered of a frame's image.
+
+    Args:
+        recognized: The frame.
+        images: "full", "blurred" or "none".
+        sketcher: Of the bundle that recognised it; None: that is not known.
+    """
+    encoded = recognized.recognition.encoded
+    thumbnail = make_thumbnail(recognized, images)
+    if encoded is None:
+        return SceneImage(thumbnail=thumbnail)
+    features = encoded.features[0]
+    sketch = sketcher.sketch(features) if sketcher else None
+    return SceneImage(quantize(features), thumbnail, sketch)
+
+
 def make_thumbnail(recognized: RecognizedFrame, images: str) -> bytes | None:
     """Return the JPEG that is remembered of a frame; None for images = "none"."""
     if images == "none":
@@ -206,8 +224,3 @@ def bytes_written() -> int | None:
         return None
     fields = dict(line.split(": ") for line in text.splitlines())
     return int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])
-
-
-@lru_cache(maxsize=1)
-def _encoder_of(path: str) -> str:
-    return encoder_hash(path)

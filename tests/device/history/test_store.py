@@ -56,7 +56,8 @@ def filled(store):
     """The store with the three scenes, of which the last one is not indexed."""
     with store.transaction():
         for scene in (CAT, DARK, DOG):
-            store.add(scene, SceneImage(quantize(np.arange(4, dtype=np.float32)), b"JPEG"))
+            features = quantize(np.arange(4, dtype=np.float32))
+            store.add(scene, SceneImage(features, b"JPEG", b"sketch"))
         store.index([CAT.id, DARK.id])
     return store
 
