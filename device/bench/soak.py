@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,10 @@ from ..sources.demo_frames import Demo
 WARM_UP_FRAMES = 100
 #: Memory counts after so many frames.
 SETTLED_FRAMES = 1000
+#: Memory is looked at so often, and is the median of so many looks: what threads take for a moment
+#: comes and goes.
+LOOK_FRAMES = 50
+LOOKS = 10
 #: The percentiles are those of so many last frames.
 MEASURED_FRAMES = 10_000
 
@@ -113,14 +118,15 @@ class InvocationTimer:
         return timed
 
 
-def resource_usage() -> tuple[int, int, int]:
-    """Return this process' resident bytes, open file descriptors and threads."""
+def resident_bytes() -> int:
+    """Return how much memory this process has."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return (
-        pages * os.sysconf("SC_PAGE_SIZE"),
-        len(os.listdir("/proc/self/fd")),
-        threading.active_count(),
-    )
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def resource_usage() -> tuple[int, int]:
+    """Return this process' open file descriptors and threads."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
 
 
 class Measurement:
@@ -139,7 +145,8 @@ class Measurement:
         self._count = 0
         # Ones, not empty: memory that is resident from the start.
         self._times = np.ones((min(frames, MEASURED_FRAMES), 2), np.float32)
-        self._usage: dict[int, tuple[int, int, int]] = {}
+        self._resident = np.ones(max(1, frames // LOOK_FRAMES), np.int64)
+        self._usage: dict[int, tuple[int, int]] = {}
         self._start = self._end = Clocks(0.0, 0.0, 0.0, 0.0)
 
     def write(self, recognized: RecognizedFrame) -> None:
@@ -147,6 +154,8 @@ class Measurement:
         self._count += 1
         if self._count == WARM_UP_FRAMES:
             self._start = self._clocks()
+        if self._count % LOOK_FRAMES == 0:
+            self._resident[self._count // LOOK_FRAMES - 1] = resident_bytes()
         if self._count in (self._settled_frames, self._frames):
             self._usage[self._count] = resource_usage()
         timings = recognized.recognition.timings
@@ -168,10 +177,8 @@ class Measurement:
         elapsed, invoked, computed, computed_invoked = (
             end - start for start, end in zip(self._start, self._end)
         )
-        bytes_before, files_before, threads_before = self._usage.get(
-            self._settled_frames, (0, 0, 0)
-        )
-        bytes_after, files_after, threads_after = self._usage.get(self._frames, (0, 0, 0))
+        files_before, threads_before = self._usage.get(self._settled_frames, (0, 0))
+        files_after, threads_after = self._usage.get(self._frames, (0, 0))
         first = WARM_UP_FRAMES if self._count <= MEASURED_FRAMES else 0
         totals, ages = self._times[: self._count].T[:, first:]
         return {
@@ -182,10 +189,24 @@ class Measurement:
             "cpu_overhead": round(computed / computed_invoked, 3),
             "inference_ms": _percentiles(totals),
             "age_ms": _percentiles(ages),
-            "grown_bytes": bytes_after - bytes_before,
+            "grown_bytes": self._resident_at(self._count) - self._resident_at(self._settled_frames),
+            "resident_bytes": {count: self._resident_at(count) for count in self._marks()},
             "descriptors": [files_before, files_after],
             "threads": [threads_before, threads_after],
         }
+
+    def _resident_at(self, count: int) -> int:
+        """Return the resident bytes after so many frames."""
+        looks = min(count, self._count) // LOOK_FRAMES
+        return int(np.median(self._resident[max(0, looks - LOOKS) : max(1, looks)]))
+
+    def _marks(self) -> Iterator[int]:
+        """Yield the frames after which memory is told: settled, tenfold and so on, and the last."""
+        count = self._settled_frames
+        while count < self._count:
+            yield count
+            count *= 10
+        yield self._count
 
     def close(self) -> None:
         """Do nothing: there is nothing to finish."""
@@ -208,7 +229,7 @@ def soak(
         for a run with one thread, since others are not counted; `inference_ms`: of a frame's
         recognition; `age_ms`: from its capture to its result; `grown_bytes`, `descriptors` and
         `threads`: how resident memory grew, and the others before and after, since
-        `settled_frames`.
+        `settled_frames`; `resident_bytes`: after so many frames, ten times as many, and so on.
     """
     timer = InvocationTimer()
 

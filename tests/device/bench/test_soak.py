@@ -18,6 +18,9 @@ def test_a_run_stays_as_it_is_and_costs_little_beside_its_model():
     )
     assert 1 < figures["overhead"] < 1.6 and figures["invoke_ms"] < figures["frame_ms"]
     assert 1 < figures["cpu_overhead"] < 1.3
+    assert list(figures["resident_bytes"]) == [150, 600]
+    before, after = figures["resident_bytes"].values()
+    assert figures["grown_bytes"] == after - before and before > 20_000_000
 
 
 def test_the_age_of_a_frame_is_below_two_inferences():
