@@ -157,6 +157,9 @@ def main(
         _fail(missing(error))
     except MemoryError:
         _fail("there is not enough memory for that; end what else runs, or give less at once")
+    except PermissionError as error:
+        what = "the system reports" if error.filename is None else error.filename
+        _fail(f"{what}: {error.strerror}; check its permissions, and those of its folder")
     except OSError as error:  # A full disk, a device that was unplugged.
         _fail(f"the system reports: {error}")
 

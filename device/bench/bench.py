@@ -233,6 +233,8 @@ def check_output_files(*paths: str | None) -> None:
             raise PicaptionError(
                 f"{path} cannot be written: give a file's path, and make its folder first"
             )
+        if not os.access(Path(path).parent, os.W_OK | os.X_OK):
+            raise PicaptionError(f"{path} cannot be written; check its folder's permissions")
 
 
 def write_report(report: Report, json_file: str | None, html_file: str | None) -> None:

@@ -333,6 +333,8 @@ def _checked(config: Config) -> Config:
     config = expand_home(config)
     if config.bundles and not os.path.isdir(config.bundles):
         raise PicaptionError(f"bundles: there is no folder {config.bundles}; check the path")
+    if config.bundles and not os.access(config.bundles, os.R_OK | os.X_OK):
+        raise PicaptionError(f"bundles: {config.bundles} cannot be read; check its permissions")
     inputs = {name: getattr(config, name) for name in ("source", "bundle", "mqtt_ca")}
     inputs["bundle"] = inputs["bundle"] or default_bundle()
     require_other_files({"--json": config.json, "--video": config.video}, inputs)

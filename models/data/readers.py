@@ -775,6 +775,8 @@ def _collect(
     images = Path(images)
     if not images.is_dir():
         raise PicaptionError(f"{images}: there is no such folder of pictures; check the path")
+    if not os.access(images, os.X_OK):
+        raise PicaptionError(f"{images}: its pictures cannot be read; check its permissions")
     names = list(texts)
     if split:
         names = list(dict.fromkeys(_split_labels(read_text(split, "split list"), "\n")))

@@ -129,7 +129,7 @@ def test_errors_are_one_line(call, monkeypatch, error, expected, line):
         (["picture"], "No such command 'picture'. (see picaption --help)"),
         (["image"], "Missing argument 'PATH...'. (see picaption image --help)"),
         (["image", ""], "Invalid value for 'PATH...': the path is empty; '.' is this folder"),
-        (["teach", ""], "Invalid value for 'FOLDER': the path is empty"),
+        (["teach", ""], "Invalid value for '[FOLDER]': the path is empty"),
         (["inspect", "/dev/zero"], "/dev/zero: cannot read it: it is a device and no file; check"),
         (["config", "--config", "/dev/zero"], "/dev/zero: cannot read the settings: it is a devi"),
         (["image", "x.jpg", "--bundle", "/dev/zero"], "/dev/zero: cannot read the bundle: it is"),
