@@ -437,7 +437,7 @@ def study_command(
     They take what BUNDLE sees and says of pictures: with its captions, without, and with those of
     other pictures.
     """
-    train_set, dev_set, captioned = _read_sets(data, folders_dev, train, dev, text)
+    train_set, dev_set, captioned = read_sets(data, folders_dev, train, dev, text)
     recognizer = Recognizer(Bundle(bundle))
     vocabulary = recognizer.model.vocabulary
     if vocabulary is None:
@@ -470,7 +470,7 @@ def study_command(
         plot_study(plot, rows, "mean average precision, %" if multi_label else "top-1, %")
 
 
-def _read_sets(
+def read_sets(
     data: DataSelection,
     folders_dev: Path | None,
     train: Path | None,

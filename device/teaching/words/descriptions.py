@@ -37,7 +37,7 @@ def read_descriptions(folder: Path | None, texts: Iterable[str] = ()) -> Descrip
     """
     from_file: Descriptions = {}
     if folder is not None and (folder / DESCRIPTIONS).is_file():
-        from_file = _read_file(folder / DESCRIPTIONS)
+        from_file = parse_file(folder / DESCRIPTIONS)
     overrides: Descriptions = {}
     for text in texts:
         name, description = parse_description(text, f"--describe {printable(text)!r}")
@@ -73,7 +73,7 @@ def parse_description(text: str, where: str) -> tuple[str, str]:
     return name, description
 
 
-def _read_file(path: Path) -> Descriptions:
+def parse_file(path: Path) -> Descriptions:
     """Return the descriptions of a file; raise PicaptionError with the number of a bad line."""
     try:
         text = read_file(path, MAX_FILE_BYTES).decode()
