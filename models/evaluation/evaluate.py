@@ -38,6 +38,14 @@ from .object_hallucination import absent_objects, chair_figures, hallucination_f
 
 #: How many of an image's tags are compared with its captions.
 TAGS = 5
+#: What captions may listen to, and the weights of it (picaption.device.bundle.metadata.Guidance);
+#: naming has none.
+LISTENING: dict[str, tuple[str, ...]] = {
+    "classes": ("class_weight", "choice_weight"),
+    "tags": ("tag_weight",),
+    "names": ("name_weight",),
+    "naming": (),
+}
 #: Figures that are not stored in a bundle.
 NOT_RECORDED = ("model", "milliseconds", "classes", "skipped")
 #: Figures that are too long for a table.
@@ -95,6 +103,23 @@ def load_recognizer(
     if prior:
         counted, vocabulary = read_arpa(prior)
         model = ShallowFusion(model, counted, vocabulary, prior_weight)
+    return Recognizer(model)
+
+
+def without_listening(recognizer: Recognizer, parts: Sequence[str]) -> Recognizer:
+    """Return a Recognizer of the same model whose captions leave out some of what they listen to.
+
+    Args:
+        recognizer: Over any model.
+        parts: Of LISTENING.
+    """
+    model = recognizer.model
+    metadata = model.metadata
+    changes = {field: 0.0 for part in parts for field in LISTENING[part]}
+    metadata = replace(metadata, guidance=replace(metadata.guidance, **changes))
+    if "naming" in parts:
+        metadata = replace(metadata, naming=None)
+    model.metadata = metadata
     return Recognizer(model)
 
 
