@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from picaption.device.commands import print_start
 from picaption.device.config.settings import Config
 from picaption.device.live.pipeline import Pipeline
 from picaption.device.live.requests import RequestHandler
@@ -45,11 +46,14 @@ def used(pipeline):
     return pipeline.config.bundle, state.path, state.is_taught
 
 
-def test_what_is_live_in_the_folder_is_used_from_the_start(opened, tmp_path):
+def test_what_is_live_in_the_folder_is_used_from_the_start(opened, tmp_path, capsys):
     assert used(opened()) == (str(TINY_BUNDLE), str(TINY_BUNDLE), False)
     put(tmp_path, TINY_BUNDLE.read_bytes())
     taught = str(live_bundle(tmp_path))
     assert used(opened()) == (taught, taught, True)
+    print_start(opened())
+    expected = f"classes: taught in {tmp_path}: cat, cup, person, spoon"
+    assert capsys.readouterr().err.splitlines() == ["source: demo; stop with ctrl-C", expected]
     # Without the setting it is nobody's.
     assert used(opened(teach="")) == (str(TINY_BUNDLE), str(TINY_BUNDLE), False)
 
