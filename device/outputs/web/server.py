@@ -46,14 +46,13 @@ class WebServer:
     """Serves the page at `address`, such as "http://127.0.0.1:8080/", and what programs ask.
 
     Args:
-        host: Where to listen.
+        host: As HttpServer's, and so are `port` and `token`.
         port: 0 for any that is free.
-        token: What every request must know (see picaption.device.outputs.web.guard); empty:
-            nothing, on this computer's own addresses only.
+        token: What every request must know.
         name: What the bundle is called; the page's title shows it beside picaption.
-        client_timeout: Seconds after which a client that takes nothing is dropped.
-        request_seconds: Seconds after which a client that has sent no request is dropped.
-        frame_ancestors: The origins whose pages may show this one in a frame, spaces between.
+        client_timeout: As HttpServer's, and so are `request_seconds` and `frame_ancestors`.
+        request_seconds: For a request to come.
+        frame_ancestors: Whose pages may show this one.
         source_status: Returns what is known of the source now; the server's thread calls it.
         bundle: The path of the bundle that answers requests; empty: the shipped one.
         history: The path of the history that is shown; empty: none is.
