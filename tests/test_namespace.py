@@ -27,6 +27,7 @@ COMMANDS = (
     "doctor",
     "evaluate",
     "flash",
+    "history",
     "image",
     "inspect",
     "live",

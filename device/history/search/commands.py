@@ -14,7 +14,7 @@ from ...config.toml import load_config
 from ...errors import PicaptionError
 from ...log import say
 from ..reader import HistoryReader, HistorySummary, SceneFilter
-from ..scene import Scene
+from ..reports.forms import scene_json
 from .search import HistorySearch, Hit
 from .times import parse_time
 
@@ -84,27 +84,10 @@ def search_command(
         say(describe_summary(summary, config.history), err=True)
 
 
-def scene_to_json(scene: Scene) -> dict[str, Any]:
-    """Return the JSON form of a scene: a dict of plain strings, numbers and lists."""
-    return {
-        "id": scene.id,
-        "begin": scene.begin_seconds,
-        "end": scene.end_seconds,
-        "camera": scene.camera,
-        "caption": scene.caption,
-        "confidence": scene.confidence,
-        "unsure": scene.unsure,
-        "alternatives": list(scene.alternatives),
-        "tags": [score._asdict() for score in scene.tags],
-        "classes": [score._asdict() for score in scene.classes],
-        "silence": scene.silence,
-    }
-
-
 def hit_to_json(hit: Hit) -> dict[str, Any]:
     """Return the JSON form of a hit: that of its scene, its score and how it was found."""
     return {
-        **scene_to_json(hit.scene),
+        **scene_json(hit.scene),
         "score": round(hit.score, 5),
         "found_by": list(hit.found_by),
     }

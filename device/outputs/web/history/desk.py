@@ -1,6 +1,7 @@
 """Asks the history in threads of its own: few at once, each for a bounded time."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
@@ -81,14 +82,14 @@ class HistoryDesk:
         if self._exports >= MAX_EXPORTS:
             raise BusyError
         self._exports += 1
+        pieces = _Pieces(self.path, start)
         try:
-            reader = await asyncio.to_thread(HistoryReader, self.path)
-            try:
-                yield _unhurried(await asyncio.to_thread(start, reader))
-            finally:
-                reader.close()
+            await asyncio.to_thread(pieces.open)
+            yield _unhurried(pieces.read)
         finally:
             self._exports -= 1
+            # A thread may still be reading for a client that has gone; nobody waits for it.
+            asyncio.get_running_loop().run_in_executor(None, pieces.close)
 
     def _answer(self, question: Callable[[HistoryReader], Result]) -> Result:
         end = time.monotonic() + QUESTION_SECONDS
@@ -104,11 +105,47 @@ class HistoryDesk:
                 raise
 
 
-async def _unhurried(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield pieces that are made in a thread, by no more than half of a core."""
+class _Pieces:
+    """The pieces of a file, and the history that they are made of, for one thread at a time.
+
+    Args:
+        path: The history's file.
+        start: Returns the pieces.
+    """
+
+    def __init__(self, path: str, start: Callable[[HistoryReader], Iterator[bytes]]) -> None:
+        self._path = path
+        self._start = start
+        self._lock = threading.Lock()
+        self._reader: HistoryReader | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._is_closed = False
+
+    def open(self) -> None:
+        """Open the history, and have the pieces begin; unless they were closed before."""
+        with self._lock:
+            if not self._is_closed:
+                self._reader = HistoryReader(self._path)
+                self._pieces = self._start(self._reader)
+
+    def read(self) -> bytes | None:
+        """Return the next piece; None: there is none any more."""
+        with self._lock:
+            return None if self._is_closed else next(self._pieces, None)
+
+    def close(self) -> None:
+        """Close the history, once no thread reads it."""
+        with self._lock:
+            self._is_closed = True
+            if self._reader is not None:
+                self._reader.close()
+
+
+async def _unhurried(read: Callable[[], bytes | None]) -> AsyncIterator[bytes]:
+    """Yield pieces that are read in a thread, by no more than half of a core."""
     while True:
         start = time.monotonic()
-        piece = await asyncio.to_thread(next, pieces, None)
+        piece = await asyncio.to_thread(read)
         seconds = time.monotonic() - start
         if piece is None:
             return

@@ -9,6 +9,7 @@ from datetime import date, datetime, tzinfo
 from typing import Any
 
 from ....history.reader import SceneFilter
+from .times import parse_time
 
 #: Scenes of one answer: by default, and at most.
 PAGE_SCENES = 50
@@ -22,8 +23,6 @@ MAX_DAYS = 92
 MAX_TEXT = 200
 #: Scenes that are deleted by their ids at once.
 MAX_IDS = 1000
-#: The last second of the year 9999, which is the last that a calendar has.
-_LAST_SECOND = 253_402_300_799
 
 
 @dataclass(frozen=True)
@@ -76,34 +75,6 @@ def parse_zone(query: Mapping[str, str]) -> tzinfo | None:
         return zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
         raise ValueError("tz is no time zone that this computer knows") from None
-
-
-def parse_time(text: str, name: str, zone: tzinfo | None) -> int | None:
-    """Return a time in milliseconds since the epoch; None: none is wanted.
-
-    Args:
-        text: Seconds since the epoch, or a date or time of ISO 8601.
-        name: What it is called.
-        zone: Where a time without an offset is meant; None: here.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=zone)
-            seconds = moment.timestamp()
-        except (ValueError, OverflowError):
-            seconds = math.nan
-    if not 0 <= seconds <= _LAST_SECOND:
-        raise ValueError(f"{name} is a time: seconds since the epoch, or such as 2026-11-28T14:00")
-    return round(seconds * 1000)
 
 
 def parse_day(query: Mapping[str, str], name: str, zone: tzinfo | None) -> date:

@@ -16,16 +16,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ....errors import PicaptionError
 from ....history.database import reading_errors
-from ....history.days import count_days
-from ....history.digest import Digest, day_span, make_digest
-from ....history.export import MEDIA_TYPES, TooManyScenesError, export, export_name
-from ....history.forms import scene_json
-from ....history.ics import MEDIA_TYPE as CALENDAR_TYPE
-from ....history.ics import calendar_lines
 from ....history.reader import HistoryReader, ImageState, SceneFilter
+from ....history.reports.days import count_days
+from ....history.reports.digest import Digest, day_span, make_digest
+from ....history.reports.export import MEDIA_TYPES, TooManyScenesError, export, export_name
+from ....history.reports.forms import scene_json
+from ....history.reports.ics import MEDIA_TYPE as CALENDAR_TYPE
+from ....history.reports.ics import calendar_lines
+from ....history.reports.visits import Visit, find_visits
 from ....history.scene import Scene
 from ....history.store import HistoryStore
-from ....history.visits import Visit, find_visits
 from ..api.routes import BodyError, read_body
 from ..errors import error_response
 from ..pages.page import Page

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from picaption.device.history.digest import day_span, make_digest, with_article
+from picaption.device.history.reports.digest import day_span, make_digest, with_article
 from picaption.device.history.scene import Scene
 from picaption.device.recognition.result import Score
 

@@ -7,9 +7,9 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 
-from ..errors import PicaptionError
+from ...errors import PicaptionError
+from ..reader import HistoryReader, SceneFilter
 from .forms import COLUMNS, local_time, scene_json, scene_row
-from .reader import HistoryReader, SceneFilter
 
 #: The forms, and what a browser calls them.
 MEDIA_TYPES = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from .scene import Scene
+from ..scene import Scene
 
 #: Scenes with the same class, so many seconds apart at most, are one visit.
 GAP_SECONDS = 120.0

@@ -1,7 +1,7 @@
 """Scenes with a class, joined to visits."""
 
+from picaption.device.history.reports.visits import Visit, find_visits
 from picaption.device.history.scene import Scene
-from picaption.device.history.visits import Visit, find_visits
 from picaption.device.recognition.result import Score
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from .scene import Scene
+from ..scene import Scene
 from .visits import Visit, find_visits
 
 #: What is shown for more of the time is what there mostly was; a class in more of the scenes is

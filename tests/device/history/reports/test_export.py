@@ -7,13 +7,13 @@ from contextlib import closing
 
 import pytest
 
-from picaption.device.history import export as module
-from picaption.device.history.export import TooManyScenesError, export, export_name
-from picaption.device.history.ics import LINE_OCTETS, calendar_lines
 from picaption.device.history.reader import HistoryReader, SceneFilter
+from picaption.device.history.reports import export as module
+from picaption.device.history.reports.export import TooManyScenesError, export, export_name
+from picaption.device.history.reports.ics import LINE_OCTETS, calendar_lines
+from picaption.device.history.reports.visits import Visit
 from picaption.device.history.scene import Scene
 from picaption.device.history.store import HistoryStore
-from picaption.device.history.visits import Visit
 from tests.device.fakes.histories import THUMBNAIL, make_history, scene
 
 ALL = SceneFilter()

@@ -3,7 +3,7 @@
 from datetime import datetime, tzinfo
 from typing import Any
 
-from .scene import Scene
+from ..scene import Scene
 
 #: The columns of a table of scenes.
 COLUMNS = (

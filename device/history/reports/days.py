@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
+from ..reader import HistoryReader, SceneFilter
 from .digest import day_span
-from .reader import HistoryReader, SceneFilter
 
 #: Scenes are counted by so many seconds: time zones differ by multiples of it.
 SLOT_SECONDS = 900

@@ -1,0 +1,1 @@
+"""What is made of the history: digests, counts of days, visits, calendars and files."""
