@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: So many of the classes that were taught are named at the start.
+SHOWN_CLASSES = 10
+
 bundle_option = click.option(
     "--bundle",
     type=PathType(path_type=Path),
@@ -250,6 +253,11 @@ def print_start(pipeline: "Pipeline") -> None:
     if config.source == "auto" and pipeline.name == "demo":
         demo = " (no camera found)"
     say(f"source: {pipeline.name}{demo}; stop with ctrl-C", err=True)
+    state = pipeline.control.state
+    if state.is_taught:
+        classes = printable(", ".join(state.labels[:SHOWN_CLASSES]))
+        more = ", ..." if len(state.labels) > SHOWN_CLASSES else ""
+        say(f"classes: taught in {config.teach}: {classes}{more}", err=True)
     if "web" in pipeline.sinks:
         token = ", which asks for its token" if config.token else ""
         page = cast("WebServer", pipeline.sinks["web"])

@@ -134,6 +134,13 @@ def _train_classes(
     type=click.FloatRange(0, min_open=True),
     help="How much by.",
 )
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(("classes", "tags", "names", "naming")),
+    help="Let captions listen to no classes, tags or names, or say no names and classes of "
+    "themselves; may be given again.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @click.option(
     "--json",
@@ -174,6 +181,7 @@ def evaluate_command(
     beam: int | None,
     prior: Path | None,
     prior_weight: float,
+    without: tuple[str, ...],
     threads: int | None,
     json_file: str | None,
     record: str | None,
@@ -214,6 +222,8 @@ def evaluate_command(
     check_selection(data, with_gallery=bool(gallery))
     if draw and not gallery:
         raise PicaptionError("--draw chooses the pictures of a gallery: give --gallery")
+    if record and without:
+        raise PicaptionError("--record stores a bundle's own figures: give it without --without")
     if record and Path(model).is_dir():
         raise PicaptionError("--record stores figures in a bundle; this is a folder")
     if reliability and not (data.captions and data.labels):
@@ -226,6 +236,8 @@ def evaluate_command(
 
     mapping = readers.read_mapping(data.mapping) if data.mapping else None
     recognizer = evaluate.load_recognizer(model, threads, prior, prior_weight)
+    if without:
+        recognizer = evaluate.without_listening(recognizer, without)
     if not data.names:
         dataset, training = read_selection(data)
     else:

@@ -207,6 +207,13 @@ class Config:
         metavar="ORIGINS",
     )
 
+    teach: str = _setting(
+        "",
+        "The folder of class folders that the page teaches new classes from, as picaption teach "
+        "takes it; empty: the page teaches none.",
+        metavar="FOLDER",
+    )
+
     mqtt: str = _setting(
         "", "Publish to the MQTT broker at HOST, HOST:PORT or mqtts://HOST.", metavar="BROKER"
     )
@@ -307,7 +314,7 @@ GROUPS = {
         *("quiet", "json", "json_every", "json_megabytes", "json_files"),
         *("video", "video_megabytes", "window", "log_level"),
     ),
-    "Page": ("web", "host", "port", "token", "frame_ancestors"),
+    "Page": ("web", "host", "port", "token", "frame_ancestors", "teach"),
     "Memory": ("history", "history_days", "history_megabytes", "history_images"),
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
@@ -317,7 +324,7 @@ GROUPS = {
 }
 
 #: The settings that are paths of files.
-PATHS = ("bundle", "bundles", "json", "video", "mqtt_ca", "snapshots", "history")
+PATHS = ("bundle", "bundles", "json", "video", "teach", "mqtt_ca", "snapshots", "history")
 
 
 def expand_home(config: Config) -> Config:

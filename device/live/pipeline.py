@@ -26,6 +26,7 @@ from ..sources.controls import Controls
 from ..sources.rotated import RotatedSource
 from ..sources.source import Reader, Source, SourceStatus
 from ..sources.sources import SOURCES, SourceModule, open_source
+from ..teaching.live_bundle import live_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -130,8 +131,9 @@ class Pipeline:
         self._tracking: tuple[Any, ...] | None = None
         self.control = LoopControl()
         self._configured_bundle = config.bundle
+        self._bundle_problem = ""
         with ExitStack() as cleanup:
-            self._open_recognizer(config)
+            config = self._open_first_recognizer(config)
             self._report_bundle(config)
             self._open_reader(config)
             cleanup.callback(self.close)
@@ -147,7 +149,7 @@ class Pipeline:
         logged. What outputs have asked for no longer holds, but for a pause.
         """
         self._configured_bundle = expand_home(config).bundle
-        self.change(config)
+        self.change(with_taught_bundle(expand_home(config)))
 
     def change(self, config: Config) -> None:
         """Change as `reload` does, to settings that outputs have asked for."""
@@ -162,6 +164,13 @@ class Pipeline:
             if _differ(before, config, module.SETTINGS):
                 config = self._replace_sink(output, config)
         self._apply(config)
+
+    def use_taught(self) -> None:
+        """Change to the bundle that is live in the folder `teach`; to the settings' if none is."""
+        self._bundle_problem = ""
+        self.change(with_taught_bundle(replace(self.config, bundle=self._configured_bundle)))
+        count = self.control.state.taught_changes + 1
+        self.report(taught_changes=count, taught_problem=self._bundle_problem)
 
     def limit_rate(self, max_fps: float) -> None:
         """Recognise at most so many frames a second from now on; 0: no limit."""
@@ -197,7 +206,9 @@ class Pipeline:
         self.config = config
         self.max_fps = config.max_fps
         self.power_save = config.power_save
-        self.report(max_fps=config.max_fps)
+        self.report(
+            max_fps=config.max_fps, settings_path=str(self._configured_bundle or default_bundle())
+        )
         if isinstance(self.reader, SequentialReader):
             self.reader.prepare = self.recognizer.prepare
         clock = time.monotonic
@@ -217,6 +228,18 @@ class Pipeline:
     # Parts: each `_open_` opens one as a Config asks, each `_replace_` does so in place of an open
     # one and returns the Config that holds then.
 
+    def _open_first_recognizer(self, config: Config) -> Config:
+        """Open the taught bundle, where there is one that can be used, or the settings' own."""
+        taught = with_taught_bundle(config)
+        if taught.bundle != config.bundle:
+            try:
+                self._open_recognizer(taught)
+                return taught
+            except (PicaptionError, OSError) as error:
+                logger.error("%s; what was taught is not used", error)
+        self._open_recognizer(config)
+        return config
+
     def _open_recognizer(self, config: Config) -> None:
         self.recognizer = self._recognizer_opener(config)
         self._bundle_state = _bundle_state(config)
@@ -225,6 +248,7 @@ class Pipeline:
         try:
             self._open_recognizer(config)
         except (PicaptionError, OSError) as error:
+            self._bundle_problem = one_line(str(error))
             return self._revert(config, RECOGNIZER_SETTINGS, "the bundle", error)
         self._report_bundle(config)
         state = self.control.state
@@ -241,7 +265,14 @@ class Pipeline:
         model = self.recognizer.model
         words = model.vocabulary.word_ids if model.vocabulary else {}
         self.report(
-            bundle=name, bundles=tuple(names), path=path, labels=tuple(model.labels), words=words
+            bundle=name,
+            bundles=tuple(names),
+            path=path,
+            name=model.metadata.name,
+            settings_path=str(self._configured_bundle or default_bundle()),
+            is_taught=bool(config.teach) and path == str(live_bundle(config.teach)),
+            labels=tuple(model.labels),
+            words=words,
         )
 
     def _open_reader(self, config: Config, is_patient: bool = True) -> None:
@@ -322,6 +353,14 @@ class Pipeline:
         """Log that a part cannot be opened; return `config` with its settings as they were."""
         logger.error("%s; %s stays as it was", error, part)
         return replace(config, **{name: getattr(self.config, name) for name in settings})
+
+
+def with_taught_bundle(config: Config) -> Config:
+    """Return the settings with the bundle of the folder `teach`, if one is live there."""
+    if not config.teach:
+        return config
+    path = live_bundle(config.teach)
+    return replace(config, bundle=str(path)) if path.is_file() else config
 
 
 def _checked(config: Config) -> Config:

@@ -51,7 +51,9 @@ class RequestHandler:
 
     def _change_bundle(self, requests: Requests) -> None:
         config = self._pipeline.config
-        if requests.bundle is not None:
+        if requests.use_taught:
+            self._pipeline.use_taught()
+        elif requests.bundle is not None:
             path = self._pipeline.find_bundles().get(requests.bundle)
             if path is None:
                 logger.warning("the bundle %r is gone; the bundle stays", requests.bundle)

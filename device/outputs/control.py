@@ -18,6 +18,7 @@ class Requests:
         bundle: Which of the LoopState's `bundles` recognises from now on.
         caption: Caption the next frame, whether the scene is new or not.
         reload_bundle: Read the bundle's file again.
+        use_taught: Look again which bundle is live in the folder of the setting `teach`.
     """
 
     paused: bool | None = None
@@ -25,6 +26,7 @@ class Requests:
     bundle: str | None = None
     caption: bool = False
     reload_bundle: bool = False
+    use_taught: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class LoopState:
         bundle: What the bundle in use is called among `bundles`.
         bundles: The bundles that can be chosen, by name.
         path: The file of the bundle in use.
+        name: What that bundle calls itself.
+        settings_path: The file of the settings' bundle.
+        is_taught: Whether the one in use was taught in the folder of the setting `teach`.
+        taught_changes: How often it was looked again which bundle is live there.
+        taught_problem: Why that one was not opened the last time; empty if it was.
         labels: Its classes.
         words: The words that its captions may have.
         captions: How many captions that were asked for have been made.
@@ -47,6 +54,11 @@ class LoopState:
     bundle: str = ""
     bundles: tuple[str, ...] = ()
     path: str = ""
+    name: str = ""
+    settings_path: str = ""
+    is_taught: bool = False
+    taught_changes: int = 0
+    taught_problem: str = ""
     labels: Sequence[str] = ()
     words: Mapping[str, int] = field(default_factory=dict)
     captions: int = 0
@@ -105,6 +117,11 @@ class LoopControl:
         """Ask that the bundle's file is read again."""
         with self._lock:
             self._requests = replace(self._requests, reload_bundle=True)
+
+    def use_taught(self) -> None:
+        """Ask for the bundle that is live in the folder `teach`; for the settings' if none is."""
+        with self._lock:
+            self._requests = replace(self._requests, use_taught=True)
 
     def take(self) -> Requests | None:
         """Return what was asked since the last call; None: nothing."""

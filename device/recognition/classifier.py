@@ -14,7 +14,7 @@ runs on the device too.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,10 @@ class Classifier:
         divisor = np.float32(temperature)
         words = None if self.words is None else self.words / divisor
         return Classifier(self.features / divisor, words, self.bias / divisor, self.raw)
+
+
+#: Fits a Classifier to features [N, F], word evidence [N, V] or None, and truth [N, C].
+Fit = Callable[[np.ndarray, np.ndarray | None, np.ndarray], Classifier]
 
 
 def l2_normalize(features: np.ndarray) -> np.ndarray:
@@ -238,28 +242,20 @@ def fit_calibrated(
     Returns:
         The Classifier, and the logits [N, C] of the images that it was calibrated on.
     """
-    classifier = fit_classifier(
-        features,
-        word_evidence,
-        prior,
-        truth,
-        multi_label,
-        prototypes=prototypes,
-        balanced=balanced,
-    )
+
+    def fit(
+        features: np.ndarray, word_evidence: np.ndarray | None, truth: np.ndarray
+    ) -> Classifier:
+        return fit_classifier(
+            features, word_evidence, prior, truth, multi_label, None, prototypes, balanced
+        )
+
+    classifier = fit(features, word_evidence, truth)
     if dev is not None:
         dev_features, dev_evidence, truth = dev
         logits = classifier.logits(dev_features, dev_evidence)
     else:
-        logits = held_out_logits(
-            features,
-            word_evidence,
-            prior,
-            truth,
-            multi_label,
-            prototypes=prototypes,
-            balanced=balanced,
-        )
+        logits = held_out_logits(features, word_evidence, truth, fit)
     image_weights = class_weights(truth) if balanced else None
     temperature = fit_temperature(logits, truth, multi_label, image_weights)
     return classifier.with_temperature(temperature), logits / np.float32(temperature)
@@ -304,12 +300,9 @@ def fit_temperature(
 def held_out_logits(
     features: np.ndarray,
     word_evidence: np.ndarray | None,
-    prior: np.ndarray | None,
     truth: np.ndarray,
-    multi_label: bool,
+    fit: Fit,
     seed: int = 1,
-    prototypes: np.ndarray | None = None,
-    balanced: bool = False,
 ) -> np.ndarray:
     """Return logits [N, C] of every image, by classifiers that were fitted without it.
 
@@ -319,12 +312,9 @@ def held_out_logits(
     Args:
         features: as for `fit_classifier`.
         word_evidence: as for `fit_classifier`.
-        prior: as for `fit_classifier`.
         truth: as for `fit_classifier`.
-        multi_label: as for `fit_classifier`.
+        fit: fits a Classifier to some of them.
         seed: of the order of the images.
-        prototypes: as for `fit_classifier`.
-        balanced: as for `fit_classifier`.
     """
     logits = np.full(truth.shape, np.nan, np.float32)
     for rest, part in held_out_parts(truth, seed):
@@ -332,15 +322,7 @@ def held_out_logits(
         if word_evidence is not None:
             rest_evidence = word_evidence[rest]
             part_evidence = word_evidence[part]
-        classifier = fit_classifier(
-            features[rest],
-            rest_evidence,
-            prior,
-            truth[rest],
-            multi_label,
-            prototypes=prototypes,
-            balanced=balanced,
-        )
+        classifier = fit(features[rest], rest_evidence, truth[rest])
         logits[part] = classifier.logits(features[part], part_evidence)
     return logits
 

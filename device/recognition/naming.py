@@ -67,8 +67,7 @@ class Namer:
         self._labels = labels
         self._class_phrases = phrases
         self._tree = NameTree(names) if names else None
-        spoken = [(item.name, *item.words, *item.hypernyms) for item in names]
-        self._name_phrases = index_phrases([_with_plurals(texts) for texts in spoken], ())
+        self._name_phrases = index_phrases(map(spoken_phrases, names), ())
 
     def with_certain_class(self, caption: Caption, class_scores: np.ndarray) -> Caption:
         """Return a caption with the likeliest class that it does not name, where that is certain.
@@ -131,7 +130,7 @@ def name_phrase(name: str) -> str:
     return f"{ARTICLES.get(plain.split()[0], by_letter)} {plain}"
 
 
-def _with_plurals(texts: Sequence[str]) -> list[str]:
-    """Return phrases in small letters and their plurals in -s, once each."""
-    small = [text.lower() for text in texts]
-    return list(dict.fromkeys([*small, *(f"{text}s" for text in small)]))
+def spoken_phrases(item: NamedClass) -> tuple[str, ...]:
+    """Return what a caption may call a named class, in small letters, with plurals in -s."""
+    texts = [text.lower() for text in (item.name, *item.words, *item.hypernyms)]
+    return tuple(dict.fromkeys([*texts, *(f"{text}s" for text in texts)]))

@@ -11,6 +11,7 @@ surer of them than of a name on average. They are the mean of the prior of its w
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -86,6 +87,7 @@ def matching_names(label: str, names: Sequence[NamedClass]) -> list[int]:
     return []
 
 
+@lru_cache(maxsize=8192)
 def plain_name(text: str) -> str:
     """Return a name in small letters, without spaces and what folders have in their place.
 

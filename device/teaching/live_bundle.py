@@ -10,6 +10,7 @@ from pathlib import Path
 HIDDEN = ".picaption"
 #: What such a bundle's file is called, and so the bundle itself.
 BUNDLE = "taught.tflite"
+#: The folder of the one that the live loop uses.
 LIVE = "live"
 
 

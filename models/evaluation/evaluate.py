@@ -33,11 +33,19 @@ from .metrics import (
     style_figures,
     top_k_accuracy,
 )
-from .name_figures import name_figures
+from .name_figures import mention_figures, name_figures
 from .object_hallucination import absent_objects, chair_figures, hallucination_figures
 
 #: How many of an image's tags are compared with its captions.
 TAGS = 5
+#: What captions may listen to, and the weights of it (picaption.device.bundle.metadata.Guidance);
+#: naming has none.
+LISTENING: dict[str, tuple[str, ...]] = {
+    "classes": ("class_weight", "choice_weight"),
+    "tags": ("tag_weight",),
+    "names": ("name_weight",),
+    "naming": (),
+}
 #: Figures that are not stored in a bundle.
 NOT_RECORDED = ("model", "milliseconds", "classes", "skipped")
 #: Figures that are too long for a table.
@@ -95,6 +103,23 @@ def load_recognizer(
     if prior:
         counted, vocabulary = read_arpa(prior)
         model = ShallowFusion(model, counted, vocabulary, prior_weight)
+    return Recognizer(model)
+
+
+def without_listening(recognizer: Recognizer, parts: Sequence[str]) -> Recognizer:
+    """Return a Recognizer of the same model whose captions leave out some of what they listen to.
+
+    Args:
+        recognizer: Over any model.
+        parts: Of LISTENING.
+    """
+    model = recognizer.model
+    metadata = model.metadata
+    changes = {field: 0.0 for part in parts for field in LISTENING[part]}
+    metadata = replace(metadata, guidance=replace(metadata.guidance, **changes))
+    if "naming" in parts:
+        metadata = replace(metadata, naming=None)
+    model.metadata = metadata
     return Recognizer(model)
 
 
@@ -431,15 +456,15 @@ def read_named_photographs(
 
 
 def evaluate_names(recognizer: Recognizer, dataset: Dataset) -> Evaluation:
-    """Name photographs and compare with what they show.
+    """Name and caption photographs and compare with what they show.
 
     Args:
         recognizer: With names.
         dataset: As `read_named_photographs` returns it.
 
     Returns:
-        Figures of picaption.models.evaluation.name_figures. A prediction has image, identifier and
-        names.
+        Figures of picaption.models.evaluation.name_figures. A prediction has image, identifier,
+        names and, with a captioner, caption.
 
     Raises:
         PicaptionError: No image can be read.
@@ -448,21 +473,31 @@ def evaluate_names(recognizer: Recognizer, dataset: Dataset) -> Evaluation:
     skipped: list[str] = []
     image_scores = []
     truth = []
+    captions = []
     predictions = []
     for record, image in read_images(dataset, skipped):
-        scores = recognizer.name_scores(recognizer.encode(image))
+        encoded = recognizer.encode(image)
+        scores = recognizer.name_scores(encoded)
         assert scores is not None
         image_scores.append(scores)
+        class_scores = recognizer.classify(encoded, recognizer.class_evidence(encoded))
+        caption = recognizer.caption(encoded, class_scores, scores)
         truth.append(dataset.classes.index(record.labels[0]))
         certain = [
             {"name": name.name, "score": round(name.score, 4)}
             for name in recognizer.best_names(scores)
         ]
-        predictions.append({"image": record.name, "identifier": record.labels[0], "names": certain})
+        prediction = {"image": record.name, "identifier": record.labels[0], "names": certain}
+        if caption is not None:
+            captions.append(caption)
+            prediction["caption"] = caption.text
+        predictions.append(prediction)
     require_images(truth, skipped)
     threshold = recognizer.model.metadata.name_threshold
     figures: Figures = {"pictures": len(truth), "name_threshold": threshold}
     figures |= name_figures(names, np.array(image_scores), np.array(truth), threshold)
+    if captions:
+        figures |= mention_figures(captions, [names[index] for index in truth])
     figures["skipped"] = skipped
     return Evaluation(figures, predictions)
 

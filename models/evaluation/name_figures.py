@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from picaption.device.bundle.names import NamedClass, NameTree
+from picaption.device.bundle.object_words import index_phrases, named_classes
+from picaption.device.recognition.naming import spoken_phrases
+from picaption.device.recognition.result import Caption
 
 from .metrics import expected_calibration_error, percent
 
@@ -41,3 +44,30 @@ def name_figures(
         "named": percent(len(right) / len(truth)),
         "named_rightly": percent(np.mean(right)) if right else None,
     }
+
+
+def mention_figures(
+    captions: Sequence[Caption], shown: Sequence[NamedClass]
+) -> dict[str, float | None]:
+    """Return how many captions mention what their photographs show, in per cent.
+
+    Args:
+        captions: Of N photographs, at least one.
+        shown: The class of each.
+
+    Returns:
+        `mentioned`, of all captions; `mentioned_of_sure`, of those that are not unsure, None where
+        there are none.
+    """
+    is_right = np.array([mentions(caption.text, item) for caption, item in zip(captions, shown)])
+    is_sure = np.array([not caption.unsure for caption in captions])
+    return {
+        "mentioned": percent(is_right.mean()),
+        "mentioned_of_sure": percent(is_right[is_sure].mean()) if is_sure.any() else None,
+    }
+
+
+def mentions(caption: str, item: NamedClass) -> bool:
+    """Return whether a caption has a word for a named class: its name, or a more general one."""
+    phrases = index_phrases([spoken_phrases(item)], ())
+    return bool(named_classes(caption.lower().split(), phrases))

@@ -20,12 +20,12 @@ from tqdm import tqdm
 from picaption.device.bundle.bundle import Encoded
 from picaption.device.bundle.metadata import Guidance, Metadata, Naming
 from picaption.device.bundle.names import NamedClass
-from picaption.device.bundle.object_words import index_phrases, named_classes
 from picaption.device.recognition.recognizer import Recognizer
 
 from ..data.dataset import Split
 from ..data.readers import Record
 from ..data.tokenizer import tokenize
+from ..evaluation.name_figures import mentions
 from ..evaluation.object_hallucination import chair_figures
 from ..run_folder import FloatModel
 from .classifier import class_scores
@@ -72,15 +72,15 @@ class DevImages:
         classes: names of the classes that the labels are of; empty without labels.
         encoded: of each image.
         class_scores: float32 [N, C].
-        phrases: of named photographs, what captions may call each; empty for other images, which
-            have captions that people wrote.
+        shown: what named photographs show; empty for other images, which have captions that people
+            wrote.
     """
 
     records: Sequence[Record]
     classes: tuple[str, ...]
     encoded: Sequence[Encoded]
     class_scores: np.ndarray
-    phrases: Sequence[Sequence[str]] = ()
+    shown: Sequence[NamedClass] = ()
 
 
 def choose_guidance(run: TrainingRun) -> None:
@@ -139,13 +139,8 @@ def _named_images(run: TrainingRun, model: FloatModel, named: NamedPhotographs) 
         classes=(),
         encoded=[model.encode_features(row[None]) for row in named.features],
         class_scores=class_scores(run, model, named.features, "named_photographs"),
-        phrases=[_phrases(item) for item in named.classes],
+        shown=named.classes,
     )
-
-
-def _phrases(item: NamedClass) -> tuple[str, ...]:
-    """Return what a caption may call an image of a named class."""
-    return tuple(text.lower() for text in (item.name, *item.words, *item.hypernyms))
 
 
 def _dev_images(
@@ -179,12 +174,9 @@ def _figures(images: DevImages, captions: Sequence[str]) -> dict[str, float]:
         `CIDEr`, that of a match being 1,000; with labels also `CHAIRs`, `CHAIRi` and
         `object_recall`; of named photographs only `named`, the captions that mention what is there.
     """
-    if images.phrases:
-        mentions = [
-            bool(named_classes(caption.lower().split(), index_phrases([phrases], ())))
-            for caption, phrases in zip(captions, images.phrases)
-        ]
-        return {"named": round(100 * float(np.mean(mentions)), 2)}
+    if images.shown:
+        right = [mentions(caption, item) for caption, item in zip(captions, images.shown)]
+        return {"named": round(100 * float(np.mean(right)), 2)}
     references = [[tokenize(text) for text in record.captions] for record in images.records]
     cider = CiderD(references)
     scores = [cider.score(index, tokenize(caption)) for index, caption in enumerate(captions)]

@@ -11,7 +11,7 @@ import pytest
 
 from picaption.device import Bundle, cli
 from picaption.device.bundle.archive import read_bundle, write_bundle
-from picaption.device.bundle.metadata import Confidence
+from picaption.device.bundle.metadata import Confidence, Guidance
 from picaption.models.evaluation import evaluate
 
 FIGURES = [
@@ -151,6 +151,25 @@ def test_evaluate_tells_whether_confidence_holds_and_draws_it(call, data, tmp_pa
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
+def test_evaluate_leaves_out_what_captions_listen_to(call, data, tmp_path):
+    contents = read_bundle(TINY)
+    guidance = Guidance(tag_weight=90.0, tag_floor=-90.0, tag_ceiling=90.0)
+    metadata = replace(contents.metadata, guidance=guidance)
+    write_bundle(tmp_path / "tags.tflite", replace(contents, metadata=metadata))
+
+    def said(bundle, *options):
+        text = f"{{bundle}} {CAPTIONS} {IMAGES} --predictions {{out}}/said.jsonl"
+        words = evaluate_arguments(text, bundle=bundle, data=data, out=tmp_path)
+        code, _, err = call(*words, *options)
+        assert (code, err) == (0, "")
+        lines = (tmp_path / "said.jsonl").read_text().splitlines()
+        return [json.loads(line)["caption"] for line in lines]
+
+    plain = said(TINY)
+    assert said(tmp_path / "tags.tflite") != plain
+    assert said(tmp_path / "tags.tflite", "--without", "tags", "--without", "naming") == plain
+
+
 def test_there_is_no_plot_of_confidence_where_there_is_none(call, data, tmp_path):
     plain = f"{{bundle}} {CAPTIONS} {IMAGES} --limit 1 --reliability {{out}}/plot.png"
     code, _, err = call(*evaluate_arguments(plain, bundle=TINY, data=data, out=tmp_path))
@@ -227,6 +246,10 @@ def test_evaluate_prints_only_json_if_asked_and_names_what_it_left_out(call, bun
         ),
         (f"{{data}}/train.txt {FOLDERS}", "train.txt: not a bundle"),
         (f"{{data}} {FOLDERS} --record x", "--record stores figures in a bundle"),
+        (
+            f"{{bundle}} {FOLDERS} --record x --without tags",
+            "--record stores a bundle's own figures: give it without --without",
+        ),
         (f"{{bundle}} {FOLDERS}", "the model and the data have different classes"),
         (
             f"{{bundle}} {FOLDERS} --mapping {{data}}/train.txt",

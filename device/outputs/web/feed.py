@@ -94,7 +94,7 @@ class Feed:
 
     Args:
         source_status: Returns what is known of the source now; None: nothing is.
-        bundle: What the bundle is called.
+        bundle: Returns what the bundle is called that is in use.
 
     Attributes:
         history: The last captions.
@@ -106,11 +106,13 @@ class Feed:
     """
 
     def __init__(
-        self, source_status: Callable[[], SourceStatus] | None = None, bundle: str = ""
+        self,
+        source_status: Callable[[], SourceStatus] | None = None,
+        bundle: Callable[[], str] = str,
     ) -> None:
         self._source_status = source_status
         self._bundle = bundle
-        self._source: SourceStatus | None = None
+        self._source: dict[str, Any] | None = None
         self.history: deque[HistoryEntry] = deque(maxlen=MAX_HISTORY)
         self.chart: deque[ChartPoint] = deque(maxlen=CHART_SECONDS)
         self.streams = {"images": 0, "plain images": 0, "events": 0}
@@ -174,12 +176,12 @@ class Feed:
         self._notify()
 
     async def watch_source(self) -> None:
-        """Tell the clients whenever something else is known of the source, for ever."""
+        """Tell the clients whenever something else is known of source or bundle, for ever."""
         while self._source_status:
             await self._has_clients.wait()
-            status = self._source_status()
-            if status != self._source:
-                self._source = status
+            source = asdict(self._source_status()) | {"bundle": self._bundle()}
+            if source != self._source:
+                self._source = source
                 self._notify()
             await asyncio.sleep(SOURCE_SECONDS)
 
@@ -257,8 +259,7 @@ class Feed:
         async for is_new in self._updates():
             if self._source is not None and self._source != source:
                 source = self._source
-                data = asdict(source) | {"bundle": self._bundle}
-                yield f"event: source\ndata: {json.dumps(data)}\n\n"
+                yield f"event: source\ndata: {json.dumps(source)}\n\n"
             entries = [entry.to_json() for entry in self.history if entry.number > last_number]
             if entries:
                 last_number = entries[-1]["number"]

@@ -1,9 +1,13 @@
 """Opens the page's server: starlette and uvicorn are imported only for that."""
 
+import os
+
 from ...config.settings import Config
+from ...errors import PicaptionError
 from ..sink import OutputContext, Sink
 
-SETTINGS = ("web", "host", "port", "token", "frame_ancestors", "bundle", "history")
+#: Not the bundle: who looks at the page, or asks for another bundle there, is not cut off by one.
+SETTINGS = ("web", "host", "port", "token", "frame_ancestors", "history", "teach")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
@@ -12,6 +16,8 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
         return None
     from .server import WebServer
 
+    if config.teach:
+        make_teach_folder(config.teach)
     return WebServer(
         config.host,
         config.port,
@@ -21,4 +27,20 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
         source_status=context.source_status,
         bundle=config.bundle,
         history=config.history,
+        control=context.control,
+        teach=config.teach,
     )
+
+
+def make_teach_folder(folder: str) -> None:
+    """Make the folder of class folders, if it is not there.
+
+    Raises:
+        PicaptionError: It cannot be made.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise PicaptionError(
+            f"teach: {folder} cannot be made a folder ({error.strerror}); give a folder's path"
+        ) from None

@@ -4,6 +4,7 @@ The live loop hands over only the frames that the feed asks for, and the feed as
 its clients can see.
 """
 
+import asyncio
 import importlib.metadata
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from ...images import encode_image, shrink_to_fit
 from ...sources.source import SourceStatus
+from ..control import LoopControl
 from ..sink import RecognizedFrame
 from .api.exchange import ChildSettings
 from .api.routes import api_routes
@@ -26,9 +28,12 @@ from .http_server import CLIENT_TIMEOUT_SECONDS, HttpServer, log_failure
 from .live.metrics import MetricsSource, RunCounters
 from .live.newest import NewestFrame
 from .live.routes import live_routes
-from .pages.navigation import HISTORY_PATH, LIVE_PATH
+from .pages.navigation import HISTORY_PATH, LIVE_PATH, TEACH_PATH
 from .pages.page import load_page
 from .routes import page_routes
+from .teach.addresses import MAX_SIDE
+from .teach.page import load_teach_page
+from .teach.routes import MAX_REQUESTS, PROGRAM, teach_routes
 
 #: Pixels of the longer side of a scene's image in the history, and of its thumbnail, at most.
 SCENE_SIDE = 960
@@ -41,17 +46,19 @@ class WebServer:
     """Serves the page at `address`, such as "http://127.0.0.1:8080/", and what programs ask.
 
     Args:
-        host: Where to listen.
+        host: As HttpServer's, and so are `port` and `token`.
         port: 0 for any that is free.
-        token: What every request must know (see picaption.device.outputs.web.guard); empty:
-            nothing, on this computer's own addresses only.
+        token: What every request must know.
         name: What the bundle is called; the page's title shows it beside picaption.
-        client_timeout: Seconds after which a client that takes nothing is dropped.
-        request_seconds: Seconds after which a client that has sent no request is dropped.
-        frame_ancestors: The origins whose pages may show this one in a frame, spaces between.
+        client_timeout: As HttpServer's, and so are `request_seconds` and `frame_ancestors`.
+        request_seconds: For a request to come.
+        frame_ancestors: Whose pages may show this one.
         source_status: Returns what is known of the source now; the server's thread calls it.
         bundle: The path of the bundle that answers requests; empty: the shipped one.
         history: The path of the history that is shown; empty: none is.
+        control: What can be asked of the loop, and which bundle it has; None: the one of before.
+        teach: The folder of class folders that the page teaches from, which takes a `control`;
+            empty: it teaches none.
 
     Attributes:
         feed: What the page's clients are sent; it belongs to the server's thread.
@@ -75,28 +82,36 @@ class WebServer:
         source_status: Callable[[], SourceStatus] | None = None,
         bundle: str = "",
         history: str = "",
+        control: LoopControl | None = None,
+        teach: str = "",
     ) -> None:
-        self.feed = Feed(source_status, name)
+        self._name = name
+        self._bundle = bundle
+        self._control = control
+        self.feed = Feed(source_status, self._bundle_name)
         self.newest = NewestFrame()
         self.counters = RunCounters()
-        self._name = name
         self._source_status = source_status
         self._answers: Counter[tuple[str, int]] = Counter()
         self._meter = RateMeter()
         self._shown: tuple[int, str | None] | None = None
         # One thread: the live loop's own have the others.
-        worker = Worker(ChildSettings(bundle, 1, True), self.newest.snapshot)
-        paths = [LIVE_PATH, *([HISTORY_PATH] if history else [])]
-        page = load_page(name, frame_ancestors, paths)
-        app = create_app(
-            [
-                *page_routes(self.feed, page.html),
-                *live_routes(self.newest),
-                *api_routes(worker, self._count_answer),
-                *_history_routes(history, name, frame_ancestors, paths),
-            ],
-            self._metrics_source,
+        worker = Worker(
+            ChildSettings(bundle, 1, True), self.newest.snapshot, get_bundle=self._bundle_path
         )
+        self._workers = [worker]
+        paths = [LIVE_PATH, *([HISTORY_PATH] if history else []), *([TEACH_PATH] if teach else [])]
+        page = load_page(name, frame_ancestors, paths)
+        routes = [
+            *page_routes(self.feed, page.html),
+            *live_routes(self.newest),
+            *api_routes(worker, self._count_answer),
+            *_history_routes(history, name, frame_ancestors, paths),
+        ]
+        if teach and control is not None:
+            teacher = self._open_teacher(teach, control)
+            routes += teach_routes(teacher, control, load_teach_page(name, frame_ancestors, paths))
+        app = create_app(routes, self._metrics_source)
         self._http = HttpServer(
             host,
             port,
@@ -106,7 +121,7 @@ class WebServer:
             frame_ancestors=frame_ancestors,
             background=(self.feed.publish, self.feed.watch_source),
             on_stop=self.feed.close,
-            on_end=worker.close,
+            on_end=self._close_workers,
             client_timeout=client_timeout,
             request_seconds=request_seconds,
         )
@@ -154,13 +169,40 @@ class WebServer:
         """Drop every client, free the port and end the thread."""
         self._http.close()
 
+    def _open_teacher(self, folder: str, control: LoopControl) -> Worker:
+        """Return what keeps the class folders in a folder."""
+
+        def newest_frame() -> bytes | None:
+            return None if self.newest.problem() else self.newest.snapshot(width=MAX_SIDE)
+
+        teacher = Worker(
+            ChildSettings(threads=1, has_camera=True, folder=folder),
+            newest_frame,
+            MAX_REQUESTS,
+            lambda: control.state.settings_path,
+            PROGRAM,
+        )
+        self._workers.append(teacher)
+        return teacher
+
+    async def _close_workers(self) -> None:
+        await asyncio.gather(*(worker.close() for worker in self._workers))
+
+    def _bundle_name(self) -> str:
+        """Return what the bundle is called that is in use."""
+        return (self._control and self._control.state.name) or self._name
+
+    def _bundle_path(self) -> str:
+        """Return the path of the bundle that is in use."""
+        return (self._control and self._control.state.path) or self._bundle
+
     def _count_answer(self, path: str, status: int) -> None:
         self._answers[path, status] += 1
 
     def _metrics_source(self) -> MetricsSource:
         return MetricsSource(
             importlib.metadata.version("picaption"),
-            self._name,
+            self._bundle_name(),
             self.counters,
             self._answers,
             self._source_status() if self._source_status else None,

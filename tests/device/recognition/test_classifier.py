@@ -248,6 +248,11 @@ def test_the_temperature_is_that_of_the_images_that_count():
     assert fit_temperature(logits, truth, False, 2 - first) == pytest.approx(0.25)
 
 
+def fit_one_of_many(features, word_evidence, truth):
+    """Fit a classifier without words to images that show one class each."""
+    return fit_classifier(features, word_evidence, None, truth, False)
+
+
 def test_pictures_are_held_out_in_turn():
     random = np.random.default_rng(2)
     truth = np.eye(2, dtype=np.float32)[np.arange(20) % 2]
@@ -255,10 +260,10 @@ def test_pictures_are_held_out_in_turn():
         truth @ random.normal(size=(2, 8)).astype(np.float32)
         + random.normal(size=(20, 8)).astype(np.float32) / 20
     )
-    logits = held_out_logits(features, None, None, truth, False)
+    logits = held_out_logits(features, None, truth, fit_one_of_many)
     assert (logits.argmax(1) == truth.argmax(1)).all()
     # Of a class with one picture there is none left to learn from.
-    lonely = held_out_logits(features[:3], None, None, np.eye(2)[[0, 0, 1]], False)
+    lonely = held_out_logits(features[:3], None, np.eye(2)[[0, 0, 1]], fit_one_of_many)
     assert np.isnan(lonely).all(1).sum() == 1
 
 
@@ -267,7 +272,8 @@ def test_of_every_class_a_like_share_is_held_out():
         np.eye(40, dtype=np.float32), 3, axis=0
     )  # Three pictures each: no fold may take all of a class.
     features = truth + np.random.default_rng(1).normal(size=truth.shape).astype(np.float32) / 20
-    assert (held_out_logits(features, None, None, truth, False).argmax(1) == truth.argmax(1)).all()
+    logits = held_out_logits(features, None, truth, fit_one_of_many)
+    assert (logits.argmax(1) == truth.argmax(1)).all()
 
 
 def test_what_is_unknown_of_a_class_counts_nothing():

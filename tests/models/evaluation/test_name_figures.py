@@ -3,7 +3,8 @@
 import numpy as np
 
 from picaption.device.bundle.names import NamedClass
-from picaption.models.evaluation.name_figures import name_figures
+from picaption.device.recognition.result import Caption
+from picaption.models.evaluation.name_figures import mention_figures, name_figures
 
 NAMES = (
     NamedClass("1", "tabby cat", (), ("cat",)),
@@ -37,3 +38,16 @@ def test_nothing_is_named_rightly_where_nothing_is_named():
     scores = np.full((2, 3), 1 / 3, np.float32)
     figures = name_figures(NAMES, scores, np.array([0, 2]), 0.9)
     assert (figures["named"], figures["named_rightly"]) == (0.0, None)
+
+
+def test_captions_that_mention_what_is_shown():
+    cat = NamedClass("1", "Egyptian cat", ("Egyptian cat", "cat"), ("animal",))
+    captions = [
+        Caption("two cats on a couch", (), -1.0),
+        Caption("an Egyptian cat", (), -1.0, 0.5, True),
+        Caption("a category", (), -1.0),
+        Caption("a dog", (), -1.0, 0.5, True),
+    ]
+    assert mention_figures(captions, [cat] * 4) == {"mentioned": 50, "mentioned_of_sure": 50}
+    unsure = mention_figures(captions[3:], [cat])
+    assert unsure == {"mentioned": 0, "mentioned_of_sure": None}

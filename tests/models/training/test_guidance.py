@@ -103,7 +103,8 @@ def test_names_are_listened_to_where_that_is_better(training, monkeypatch):
 
 
 def test_named_photographs_are_scored_by_what_their_captions_mention():
-    images = DevImages((), (), (), np.empty((0, 0)), (("tabby", "cat"), ("hot dog", "food")))
+    shown = (NamedClass("1", "tabby", ("cat",)), NamedClass("2", "hot dog", (), ("food",)))
+    images = DevImages((), (), (), np.empty((0, 0)), shown)
     figures = guidance_stage._figures(images, ["a Cat on a mat", "a dog"])
     assert figures == {"named": 50.0}
     assert guidance_stage._score(figures) == 50

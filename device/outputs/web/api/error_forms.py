@@ -8,7 +8,7 @@ OPENAI_PREFIX = "/v1/"
 OLLAMA_PREFIX = "/api/"
 #: Other addresses whose answers are JSON.
 JSON_PATHS = ("/state", "/recognize", "/readyz")
-JSON_PREFIXES = (OLLAMA_PREFIX, "/history/")
+JSON_PREFIXES = (OLLAMA_PREFIX, "/history/", "/teach/")
 
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"

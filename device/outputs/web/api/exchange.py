@@ -37,6 +37,7 @@ class ApiRequest:
         frame_bytes: How many bytes of what follows are the live camera's newest frame, a JPEG; the
             rest is the body. 0: none was asked for, or there is none.
         has_asked_frame: Whether the server was asked for that frame.
+        query: What stands behind the path.
     """
 
     method: str
@@ -44,6 +45,7 @@ class ApiRequest:
     content_type: str = ""
     frame_bytes: int = 0
     has_asked_frame: bool = False
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,13 @@ class ChildSettings:
         bundle: The bundle's path; empty: the shipped one.
         threads: Threads to compute with; 0: as the runtime chooses.
         has_camera: Whether there is a live loop with a camera, which has the right of way.
+        folder: The folder of class folders that is taught from; empty: none.
     """
 
     bundle: str = ""
     threads: int = 0
     has_camera: bool = False
+    folder: str = ""
 
 
 class ApiError(Exception):

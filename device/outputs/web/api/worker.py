@@ -11,7 +11,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....bundle.bundle import default_bundle
 from .exchange import ApiAnswer, ApiRequest, ChildSettings, pack, receive_message
@@ -26,6 +26,8 @@ START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 #: How long `close` waits for the child's end.
 CLOSE_SECONDS = 2.0
+#: How long it waits for the child to end by itself, which a closed stream tells it to.
+PATIENCE_SECONDS = 1.0
 
 #: Returns the live camera's newest frame as a JPEG; None if there is none.
 FrameGetter = Callable[[], bytes | None]
@@ -54,6 +56,8 @@ class Worker:
         settings: The child's.
         get_frame: Returns the live camera's newest frame.
         max_requests: Requests that are on their way at once.
+        get_bundle: Returns the path of the bundle to use, in place of the one of the settings.
+        program: The module that the child runs.
     """
 
     def __init__(
@@ -61,8 +65,12 @@ class Worker:
         settings: ChildSettings,
         get_frame: FrameGetter | None = None,
         max_requests: int = MAX_REQUESTS,
+        get_bundle: Callable[[], str] | None = None,
+        program: str = CHILD,
     ) -> None:
         self._settings = settings
+        self._get_bundle = get_bundle
+        self._program = program
         self._get_frame = get_frame
         self._max_requests = max_requests
         self._count = 0
@@ -106,9 +114,7 @@ class Worker:
                 return head, content
             frame = self._get_frame() if self._get_frame else None
             data = frame or b""
-            with_frame = ApiRequest(
-                request.method, request.path, request.content_type, len(data), True
-            )
+            with_frame = replace(request, frame_bytes=len(data), has_asked_frame=True)
             return await self._exchange(with_frame, data, body)
 
     async def _exchange(self, request: ApiRequest, *bodies: bytes) -> tuple[ApiAnswer, bytes]:
@@ -133,16 +139,21 @@ class Worker:
 
     async def _start(self) -> Process:
         """Return the running child's process, started if there is none for this bundle."""
-        state = _bundle_state(self._settings)
+        settings = self._settings
+        if self._get_bundle:
+            settings = replace(settings, bundle=self._get_bundle())
+        state = _bundle_state(settings)
         if self._child and self._child.bundle_state != state:
             self.stop()
         if self._child and self._child.process.returncode is None:
             return self._child.process
         # The child finds what this process finds, and nothing in the folder it happens to run in.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # More threads of numpy's would wait for each other beside the loop's.
+        environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | os.environ
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", CHILD),
+                *(sys.executable, "-P", "-m", self._program),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
@@ -154,7 +165,7 @@ class Worker:
         assert process.stdin is not None and process.stdout is not None
         try:
             async with asyncio.timeout(START_SECONDS):
-                process.stdin.writelines(pack(self._settings))
+                process.stdin.writelines(pack(settings))
                 head, _ = await receive_message(process.stdout)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             self.stop()
@@ -168,7 +179,14 @@ class Worker:
         return process
 
     async def close(self) -> None:
-        """End the child, and wait for its end."""
+        """Let the child end, end it if that takes long, and wait for its end."""
+        if self._child is not None:
+            process = self._child.process
+            if process.stdin is not None:
+                process.stdin.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await process.wait()
         self.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):

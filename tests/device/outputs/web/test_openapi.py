@@ -15,6 +15,7 @@ import jsonschema
 from openapi_spec_validator import validate
 
 from picaption.device.images import encode_image
+from picaption.device.outputs.control import LoopControl
 from picaption.device.outputs.web.api.exchange import ChildSettings
 from picaption.device.outputs.web.api.routes import api_routes
 from picaption.device.outputs.web.api.worker import Worker
@@ -26,6 +27,7 @@ from picaption.device.outputs.web.live.routes import live_routes
 from picaption.device.outputs.web.pages.page import Page
 from picaption.device.outputs.web.routes import page_routes
 from picaption.device.outputs.web.server import WebServer
+from picaption.device.outputs.web.teach.routes import teach_routes
 from tests.device.fakes.histories import make_history
 from tests.device.fakes.standins import FRAME, recognized
 from tests.device.fakes.web_client import TOKEN, port_of
@@ -101,6 +103,7 @@ def test_it_has_the_routes_that_there_are():
         *page_routes(Feed(), ""),
         *live_routes(NewestFrame()),
         *api_routes(Worker(ChildSettings()), lambda path, status: None),
+        *teach_routes(Worker(ChildSettings()), LoopControl(), Page("", "")),
         *history_routes("history.db", Page("", "")),
     ]
     app = create_app(routes, lambda: None)

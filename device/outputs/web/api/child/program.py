@@ -31,8 +31,12 @@ NICE = 10
 MEMORY_BYTES = 1536 << 20
 
 
-def limit_resources() -> None:
-    """Take memory and the writing of files from this process, for good."""
+def limit_resources(file_bytes: int = 0) -> None:
+    """Take memory and the writing of files from this process, for good.
+
+    Args:
+        file_bytes: Bytes of a file that it may write all the same.
+    """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     with contextlib.suppress(OSError, ValueError):
@@ -42,7 +46,7 @@ def limit_resources() -> None:
         if hard != resource.RLIM_INFINITY:
             size = min(size, hard)
         resource.setrlimit(resource.RLIMIT_AS, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -13,18 +13,7 @@ from .questions import MODEL, Service, check_model, split_words
 
 
 def create_response(values: dict[str, Any], service: Service) -> tuple[str, str]:
-    """Answer POST /v1/responses.
-
-    Args:
-        values: The request's JSON.
-        service: What answers.
-
-    Returns:
-        The body and its media type: JSON, or server-sent events for a stream.
-
-    Raises:
-        ApiError: The request is refused.
-    """
+    """Answer POST /v1/responses; arguments and result are those of `openai.complete_chat`."""
     check_model(required(values, "model", str))
     is_stream = optional(values, "stream", bool, False)
     messages = values.get("input")
