@@ -108,8 +108,10 @@ class WebServer:
             *api_routes(worker, self._count_answer),
             *_history_routes(history, name, frame_ancestors, paths),
         ]
+        resting = []
         if teach and control is not None:
             teacher = self._open_teacher(teach, control)
+            resting.append(teacher.rest)
             routes += teach_routes(teacher, control, load_teach_page(name, frame_ancestors, paths))
         app = create_app(routes, self._metrics_source)
         self._http = HttpServer(
@@ -119,7 +121,7 @@ class WebServer:
             app,
             page.policy,
             frame_ancestors=frame_ancestors,
-            background=(self.feed.publish, self.feed.watch_source),
+            background=(self.feed.publish, self.feed.watch_source, *resting),
             on_stop=self.feed.close,
             on_end=self._close_workers,
             client_timeout=client_timeout,

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,9 @@ START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 #: How long `close` waits for the child's end.
 CLOSE_SECONDS = 2.0
+#: After so long without a request `rest` ends the child, and how often it looks.
+IDLE_SECONDS = 900.0
+LOOK_SECONDS = 30.0
 #: How long it waits for the child to end by itself, which a closed stream tells it to.
 PATIENCE_SECONDS = 1.0
 
@@ -77,6 +81,7 @@ class Worker:
         self._turn = asyncio.Lock()
         self._child: _Child | None = None
         self._ending: list[Process] = []
+        self._asked_at = 0.0
 
     @contextmanager
     def reserve(self) -> Iterator[None]:
@@ -117,7 +122,16 @@ class Worker:
             with_frame = replace(request, frame_bytes=len(data), has_asked_frame=True)
             return await self._exchange(with_frame, data, body)
 
+    async def rest(self) -> None:
+        """End the child whenever nobody has asked for long, for ever: it takes memory."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            async with self._turn:
+                if self._child and time.monotonic() - self._asked_at > IDLE_SECONDS:
+                    await self.close()
+
     async def _exchange(self, request: ApiRequest, *bodies: bytes) -> tuple[ApiAnswer, bytes]:
+        self._asked_at = time.monotonic()
         process = await self._start()
         assert process.stdin is not None and process.stdout is not None
         try:

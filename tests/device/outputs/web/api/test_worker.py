@@ -82,3 +82,20 @@ def test_the_life_of_children(tmp_path, caplog, monkeypatch):
     assert [record.getMessage() for record in caplog.records] == [
         "the process that answers requests has ended at /recognize"
     ]
+
+
+def test_a_child_that_nobody_asks_ends_and_comes_back(monkeypatch):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.2)
+
+    async def check(worker):
+        resting = asyncio.create_task(worker.rest())
+        await worker.answer(REQUEST, PHOTO)
+        process = worker._child.process
+        # It is let end, and does so by itself.
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert (await worker.answer(REQUEST, PHOTO))[0].status == 200
+        assert worker._child.process.pid != process.pid
+        resting.cancel()
+
+    run(check)

@@ -17,7 +17,10 @@ function showSelection() {
   for (const key of selected) {
     if (!keys.has(key)) selected.delete(key);
   }
-  for (const item of items) item.ariaSelected = String(selected.has(item.dataset.key));
+  for (const item of items) {
+    const isSelected = String(selected.has(item.dataset.key));
+    if (item.ariaSelected !== isSelected) item.ariaSelected = isSelected;
+  }
   for (const list of document.querySelectorAll(".images")) {
     const current = list.querySelector("[tabindex='0']");
     if (!current && list.firstChild) list.firstChild.tabIndex = 0;
