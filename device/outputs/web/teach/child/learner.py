@@ -158,9 +158,10 @@ def fit_fault(labels: tuple[str, ...], images: list[StoredImage]) -> str:
         labels: The classes that have images.
         images: These images.
     """
-    if len(labels) < 2:
-        return f"two classes are needed, or one and {NONE!r}"
-    counts = {label: sum(image.label == label for image in images) for label in labels}
+    classes = [label for label in labels if label != NONE]
+    if len(classes) < 2:
+        return f"two classes with pictures are needed, besides {NONE!r}"
+    counts = {label: sum(image.label == label for image in images) for label in classes}
     few = [
         f"{label} has {count}" for label, count in counts.items() if count < MIN_IMAGES_PER_CLASS
     ]

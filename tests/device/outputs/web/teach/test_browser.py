@@ -124,7 +124,9 @@ def test_from_the_first_click_to_a_class_that_works_and_back(school, browser):
     browser.click(f"{card('coffee')} .remove")
     wait_for_text(browser, "#undo span", "Undo: delete coffee")
     browser.click("#fit")
-    wait_for_text(browser, "#progress.bad", "two classes are needed, or one and 'none of these'")
+    wait_for_text(
+        browser, "#progress.bad", "two classes with pictures are needed, besides 'none of these'"
+    )
 
 
 def test_many_pictures_are_labelled_by_mouse(school, browser):

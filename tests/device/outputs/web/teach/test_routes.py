@@ -188,7 +188,7 @@ def test_what_cannot_be_fitted_is_said(school):
         school.state("/teach/fit", {})
         return school.wait(lambda state: not state["fitting"])["problem"]
 
-    assert problem() == f"two classes are needed, or one and {NONE!r}"
+    assert problem() == f"two classes with pictures are needed, besides {NONE!r}"
     upload(school, "cat", 1, 2, 3)
     upload(school, "dog", 4, 5)
     assert problem() == "a class takes 3 pictures or more: dog has 2"
