@@ -74,7 +74,7 @@ class Confidence:
         other_score: Of the log-odds of the highest score of the classes that it does not name.
         word_log_probability: Of the mean natural logarithm of its words' probabilities.
         objects: Of the number of classes that it names.
-        no_object: Added where it names none.
+        lowest_tag: Of the log-odds of the lowest score of the tags among its words for classes.
         threshold: A caption of less confidence, 0 to 1, is shown as uncertain.
     """
 
@@ -83,7 +83,7 @@ class Confidence:
     other_score: float = 0.0
     word_log_probability: float = 0.0
     objects: float = 0.0
-    no_object: float = 0.0
+    lowest_tag: float = 0.0
     threshold: float = 0.5
 
 

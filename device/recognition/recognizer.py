@@ -23,7 +23,7 @@ from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
 from ..images import require_image, resize
 from .beam_search import Hypothesis, beam_search
-from .confidence import INPUTS, caption_confidence, confidence_inputs
+from .confidence import caption_confidence, confidence_inputs, index_object_tags
 from .guidance import WordBonuses, create_guide
 from .model import Model
 from .naming import Namer
@@ -77,6 +77,7 @@ class Recognizer:
         self.phrases = index_phrases(metadata.object_words, metadata.other_things)
         # Without words for the classes, no caption would name any.
         self._confidence = metadata.confidence if metadata.object_words else None
+        self._object_tags = index_object_tags(metadata)
         self._name_tree = NameTree(model.names) if model.names else None
         self._guide = create_guide(metadata, model.vocabulary, model.names)
         self._namer: Namer | None = None
@@ -250,21 +251,37 @@ class Recognizer:
         if self._namer is not None:
             caption = self._namer.with_certain_class(caption, class_scores)
         if self._confidence is not None:
-            caption = self._with_confidence(caption, class_scores)
+            caption = self._with_confidence(caption, class_scores, encoded.tags)
         if self._namer is not None and name_scores is not None:
             caption = self._namer.name_instead(caption, class_scores, name_scores) or caption
         return caption
 
-    def _with_confidence(self, caption: Caption, class_scores: np.ndarray) -> Caption:
-        """Return a Caption with its confidence by the classes' probabilities, float32 [C]."""
-        assert self._confidence is not None
-        inputs = confidence_inputs(
-            caption.words, caption.log_probability, class_scores, self.phrases
+    def confidence_inputs(
+        self, caption: Caption, class_scores: np.ndarray, tag_scores: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the inputs of a caption's confidence, float64 [5].
+
+        Args:
+            caption: the caption.
+            class_scores: the classes' probabilities, float32 [C].
+            tag_scores: the tags', float32 [T]; None without tags.
+        """
+        scores = []
+        if tag_scores is not None:
+            tags = self._object_tags
+            scores = [tag_scores.item(tags[word]) for word in caption.words if word in tags]
+        return confidence_inputs(
+            caption.words, caption.log_probability, class_scores, self.phrases, scores
         )
+
+    def _with_confidence(
+        self, caption: Caption, class_scores: np.ndarray, tag_scores: np.ndarray | None
+    ) -> Caption:
+        """Return a Caption with its confidence; the arguments are those of `confidence_inputs`."""
+        assert self._confidence is not None
+        inputs = self.confidence_inputs(caption, class_scores, tag_scores)
         confidence = caption_confidence(self._confidence, inputs)
-        # Nothing vouches for what a caption says that names none of the classes.
-        names_none = bool(inputs[INPUTS.index("no_object")])
-        unsure = confidence < self._confidence.threshold or names_none
+        unsure = confidence < self._confidence.threshold
         return replace(caption, confidence=confidence, unsure=unsure)
 
     def classify(self, encoded: Encoded, word_evidence: np.ndarray | None) -> np.ndarray:

@@ -28,10 +28,10 @@ class Caption:
         words: its words.
         log_probability: natural logarithm, summed over the words and the sentence end; of a name in
             place of a sentence, that of its probability.
-        confidence: how likely the image shows every object that the caption names, 0 to 1; None
-            where the bundle does not tell.
-        unsure: whether that is below the bundle's threshold, or nothing that the caption names is
-            one of the bundle's classes or names.
+        confidence: how likely the image shows every object that the caption names, 0 to 1; of one
+            that names none that the bundle knows, a value below its threshold; None where it does
+            not tell.
+        unsure: whether that is below the bundle's threshold.
         alternatives: the other sentences that the search ended with, best first.
     """
 

@@ -29,20 +29,16 @@ class RatedCaptions:
         confidences: float64 [N], 0 to 1; N is at least 1.
         is_clean: Which captions name no absent object, bool [N].
         threshold: The bundle's: captions of less confidence are shown as uncertain.
-        unsure: Which are shown as uncertain, bool [N]; None: those of less confidence.
     """
 
     confidences: np.ndarray
     is_clean: np.ndarray
     threshold: float
-    unsure: np.ndarray | None = None
 
     @property
     def shown(self) -> np.ndarray:
         """Which captions are shown without a doubt, bool [N]."""
-        if self.unsure is None:
-            return self.confidences >= self.threshold
-        return ~self.unsure
+        return self.confidences >= self.threshold
 
 
 @dataclass(frozen=True)

@@ -238,12 +238,7 @@ def _rated_captions(
     confidences = [caption.confidence for caption in captions]
     if weights is None or None in confidences:
         return None
-    return RatedCaptions(
-        np.array(confidences, float),
-        np.array(is_clean),
-        weights.threshold,
-        np.array([caption.unsure for caption in captions]),
-    )
+    return RatedCaptions(np.array(confidences, float), np.array(is_clean), weights.threshold)
 
 
 def _caption_text(recognition: Recognition) -> str:

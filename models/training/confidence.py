@@ -2,7 +2,8 @@
 
 Logistic regression from the inputs of picaption.device.recognition.confidence to whether a caption
 is clean: whether it names no object that is neither a label of its image nor named by a caption
-that a person wrote. Its weights have a Gaussian prior. Of confidences that each come from the folds
+that a person wrote. Captions that name no class tell nothing of it. Its weights have a Gaussian
+prior. Of confidences that each come from the folds
 without their image, Platt scaling ("Probabilistic Outputs for Support Vector Machines", 1999) takes
 back what the fit is surer of than it should be; and they choose the threshold.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from picaption.device.bundle.metadata import Confidence
-from picaption.device.recognition.confidence import INPUTS, confidence_inputs
+from picaption.device.recognition.confidence import BELOW_THRESHOLD, INPUTS, OBJECTS
 from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.result import Caption
 
@@ -72,18 +73,14 @@ def calibrate_confidence(run: TrainingRun) -> None:
     model.metadata = run.metadata
     recognizer = Recognizer(model)
     scores = class_scores(run, model, run.features.labels_dev, "labels_dev")
-    captions = caption_features(recognizer, run.features.labels_dev, scores)
+    captions, inputs = caption_features(recognizer, run.features.labels_dev, scores)
     is_clean = clean_captions(
         [caption.text for caption in captions],
         [record.labels for record in labels_dev.records],
         labels_dev.classes,
         [record.captions for record in labels_dev.records],
     )
-    rows = [
-        confidence_inputs(caption.words, caption.log_probability, row, recognizer.phrases)
-        for caption, row in zip(captions, scores)
-    ]
-    calibration = fit_confidence(np.array(rows), np.array(is_clean))
+    calibration = fit_confidence(inputs, np.array(is_clean))
     if calibration is None:
         logger.warning(
             "captions have no confidence: too few of the %d dev images' captions name an object "
@@ -102,24 +99,29 @@ def calibrate_confidence(run: TrainingRun) -> None:
 
 def caption_features(
     recognizer: Recognizer, features: np.ndarray, class_scores: np.ndarray
-) -> list[Caption]:
-    """Return what a run's Recognizer says of cached features.
+) -> tuple[list[Caption], np.ndarray]:
+    """Return what a run's Recognizer says of cached features, and the inputs of its confidence.
 
     Args:
         recognizer: Over a FloatModel.
         features: float [N, F] or [N, G, F].
         class_scores: What the search listens to, float32 [N, C].
+
+    Returns:
+        N captions, and float64 [N, 5].
     """
     model = recognizer.model
     assert isinstance(model, FloatModel)
     captions = []
+    inputs = []
     rows = tqdm(zip(features, class_scores), "dev captions", len(features), disable=None)
     for row, scores in rows:
         encoded = model.encode_features(row[None])
         caption = recognizer.caption(encoded, scores, recognizer.name_scores(encoded))
         assert caption is not None
         captions.append(caption)
-    return captions
+        inputs.append(recognizer.confidence_inputs(caption, scores, encoded.tags))
+    return captions, np.array(inputs)
 
 
 def fit_confidence(inputs: np.ndarray, is_clean: np.ndarray, seed: int = 1) -> Calibration | None:
@@ -134,22 +136,27 @@ def fit_confidence(inputs: np.ndarray, is_clean: np.ndarray, seed: int = 1) -> C
     Returns:
         The Calibration; None if there are too few captions of either sort.
     """
-    count = len(is_clean)
-    if min(is_clean.sum(), count - is_clean.sum()) < MIN_CAPTIONS:
+    known = inputs[:, OBJECTS] > 0
+    count = int(known.sum())
+    known_inputs = inputs[known]
+    truth = is_clean[known]
+    if min(truth.sum(), count - truth.sum()) < MIN_CAPTIONS:
         return None
     folds = np.random.default_rng(seed).permutation(np.arange(count) % FOLDS)
     held_out = np.empty(count)
     for fold in range(FOLDS):
         is_held_out = folds == fold
-        weights = fit_logistic(inputs[~is_held_out], is_clean[~is_held_out], PENALTY)
-        held_out[is_held_out] = logits_of(inputs[is_held_out], weights)
-    offset, slope = fit_logistic(held_out[:, None], is_clean, 0.0)
+        weights = fit_logistic(known_inputs[~is_held_out], truth[~is_held_out], PENALTY)
+        held_out[is_held_out] = logits_of(known_inputs[is_held_out], weights)
+    offset, slope = fit_logistic(held_out[:, None], truth, 0.0)
     # A negative slope would turn the order round: then the inputs tell nothing.
     slope = max(0.0, slope)
-    bias, *rest = (slope * fit_logistic(inputs, is_clean, PENALTY)).tolist()
+    bias, *rest = (slope * fit_logistic(known_inputs, truth, PENALTY)).tolist()
     weights_by_name = dict(zip(INPUTS, np.clip(rest, -MAX_WEIGHT, MAX_WEIGHT).tolist()))
-    confidences = 1 / (1 + np.exp(-(offset + slope * held_out)))
-    threshold = choose_threshold(confidences, is_clean)
+    known_confidences = 1 / (1 + np.exp(-(offset + slope * held_out)))
+    threshold = choose_threshold(known_confidences, truth)
+    confidences = np.full(len(inputs), max(0.0, threshold - BELOW_THRESHOLD))
+    confidences[known] = known_confidences
     confidence = Confidence(
         bias=float(np.clip(bias + offset, -MAX_WEIGHT, MAX_WEIGHT)),
         **weights_by_name,

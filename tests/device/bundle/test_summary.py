@@ -51,7 +51,7 @@ def test_weights_of_confidence_are_shown_where_there_are_some(summary):
     sure = replace(summary, contents=replace(summary.contents, metadata=metadata))
     assert (
         "confidence  bias 0.677, lowest_score 0.75, other_score 0, word_log_probability 0, "
-        "objects 0, no_object 0, threshold 0.834"
+        "objects 0, lowest_tag 0, threshold 0.834"
     ) in summary_lines(sure)
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from picaption.device import Recognizer
-from picaption.device.bundle.metadata import Confidence
+from picaption.device.bundle.metadata import Confidence, Metadata
 from picaption.device.bundle.object_words import Phrases, index_phrases
 from picaption.device.recognition.confidence import (
     INPUTS,
     caption_confidence,
     confidence_inputs,
+    index_object_tags,
     log_odds,
 )
 from tests.device.fakes.model import StandInModel
@@ -35,14 +36,14 @@ def test_the_inputs_by_hand():
         "other_score": 0.0,
         "word_log_probability": -1.0,
         "objects": 2.0,
-        "no_object": 0.0,
+        "lowest_tag": 0.0,
     }
     assert inputs("a hot dog") == {
         "lowest_score": 0.0,
         "other_score": pytest.approx(math.log(9), abs=1e-6),
         "word_log_probability": -1.0,
         "objects": 0.0,
-        "no_object": 1.0,
+        "lowest_tag": 0.0,
     }
     everything = inputs("cat dog cup", -400.0)
     assert everything["other_score"] == 0.0 and everything["objects"] == 3.0
@@ -55,8 +56,16 @@ def test_scores_without_classes_are_no_trouble():
         0,
         0,
         0,
-        1,
+        0,
     ]
+    # Of the tags among its words the lowest counts: ln(0.2 / 0.8).
+    with_tags = confidence_inputs(("cat",), 0.0, SCORES, PHRASES, (0.9, 0.2))
+    assert with_tags[4] == pytest.approx(math.log(0.25))
+
+
+def test_tags_that_are_words_for_classes():
+    metadata = Metadata("x", tags=("sitting", "dog", "hot"), object_words=(("hot dog",), ("cat",)))
+    assert index_object_tags(metadata) == {"dog": 1, "hot": 2}
 
 
 @pytest.mark.parametrize("score, bounded", [(0.0, 0.01), (1.0, 0.99), (0.3, 0.3)])
@@ -67,9 +76,12 @@ def test_log_odds_are_bounded(score, bounded):
 def test_the_confidence_by_hand():
     values = np.array([math.log(9), math.log(0.25), -1.0, 2.0, 0.0])
     # 0.5 ln 9 = ln 3, 1 * ln 4, 0.5 * -1, 0.25 * 2 and ln 5: together ln 60.
-    weights = Confidence(math.log(5), 0.5, -1.0, 0.5, 0.25, 3.0)
+    weights = Confidence(math.log(5), 0.5, -1.0, 0.5, 0.25, 3.0, 0.8)
     assert caption_confidence(weights, values) == pytest.approx(60 / 61)
     assert caption_confidence(Confidence(), values) == 0.5
+    # Without an object nothing is known.
+    assert caption_confidence(weights, np.zeros(5)) == pytest.approx(0.799)
+    assert caption_confidence(replace(weights, threshold=0.0), np.zeros(5)) == 0
     for bias in (-100, 100):
         extreme = Confidence(bias, *[bias] * len(INPUTS))
         assert 0 <= caption_confidence(extreme, np.full(len(INPUTS), 1000.0)) <= 1
@@ -87,9 +99,18 @@ class SureModel(StandInModel):
 
 def test_a_caption_has_the_confidence_of_what_it_names():
     caption = Recognizer(SureModel())(GREY).caption
-    # Odds of the cat are 0.97 / 0.03.
+    # Odds of the cat are 0.97 / 0.03; the tag cat, at 0.8, has no weight.
     assert caption.confidence == pytest.approx(1 / (1 + math.e * 3 / 97), abs=1e-6)
     assert not caption.unsure and caption.hedged == "a cat with green eyes"
+
+
+def test_the_tags_of_what_it_names_count():
+    model = SureModel()
+    weights = replace(SureModel.metadata.confidence, lowest_tag=0.5)
+    model.metadata = replace(SureModel.metadata, confidence=weights)
+    caption = Recognizer(model)(GREY).caption
+    # Odds of 97 / 3 / e, times the root of 4.
+    assert caption.confidence == pytest.approx(1 / (1 + math.e * 3 / 97 / 2), abs=1e-6)
 
 
 def test_below_the_threshold_a_caption_is_unsure():

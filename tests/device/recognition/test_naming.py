@@ -152,7 +152,7 @@ def test_a_recognizer_says_what_is_certain():
 
 
 def test_a_caption_that_names_nothing_known_is_unsure():
-    confidence = Confidence(no_object=5.0, threshold=0.5)
+    confidence = Confidence(bias=5.0, threshold=0.5)
     nothing = said(0.5, 0.1, naming=None, confidence=confidence, object_words=(("mug",), ("dog",)))
-    assert nothing.confidence > 0.99 and nothing.unsure
+    assert nothing.confidence == pytest.approx(0.499) and nothing.unsure
     assert not said(0.5, 0.1, naming=None, confidence=confidence).unsure

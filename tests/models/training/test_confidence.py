@@ -33,7 +33,8 @@ def drawn(count, seed=0):
     """Return inputs and truth of which the first input's log-odds, doubled, tell."""
     random = np.random.default_rng(seed)
     inputs = random.normal(0, 1, (count, len(INPUTS)))
-    inputs[:, 4] = 0.0  # Never varies.
+    inputs[:, 3] = 1.0  # Every caption names an object.
+    inputs[:, 4] = 0.0
     truth = random.random(count) < 1 / (1 + np.exp(-2 * inputs[:, 0] - 0.5))
     return inputs, truth
 
@@ -60,7 +61,7 @@ def test_known_weights_are_found_again():
     assert confidence.bias == pytest.approx(0.5, abs=0.15)
     assert confidence.lowest_score == pytest.approx(2.0, abs=0.25)
     others = (confidence.other_score, confidence.word_log_probability, confidence.objects)
-    assert np.abs(others).max() < 0.15 and confidence.no_object == 0.0
+    assert np.abs(others).max() < 0.15 and confidence.lowest_tag == 0.0
 
 
 def test_the_confidence_holds_on_other_captions():
@@ -76,11 +77,24 @@ def test_the_confidence_holds_on_other_captions():
 
 def test_inputs_that_tell_nothing_leave_the_share():
     inputs, truth = drawn(800)
-    calibration = fit_confidence(np.random.default_rng(2).normal(0, 1, inputs.shape), truth)
+    noise = np.random.default_rng(2).normal(0, 1, inputs.shape)
+    noise[:, 3] = 1.0
+    calibration = fit_confidence(noise, truth)
     confidences = calibration.held_out.confidences
     assert np.abs(confidences - truth.mean()).max() < 0.15
     # No threshold shows captions of which 95 % are clean.
     assert calibration.confidence.threshold > 0.6
+
+
+def test_captions_that_name_nothing_stay_below_the_threshold():
+    inputs, truth = drawn(400)
+    expected = fit_confidence(inputs, truth)
+    nothing = np.zeros((3, len(INPUTS)))
+    calibration = fit_confidence(np.vstack([inputs, nothing]), np.append(truth, [True] * 3))
+    assert calibration.confidence == expected.confidence
+    below = calibration.held_out.confidences[-3:]
+    assert below == pytest.approx(calibration.confidence.threshold - 0.001)
+    assert caption_confidence(calibration.confidence, nothing[0]) == below[0]
 
 
 def test_too_few_captions_of_a_sort_have_no_confidence():
