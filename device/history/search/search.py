@@ -58,13 +58,13 @@ class HistorySearch:
     """
 
     #: What a ranking counts for beside the others, by its name.
-    WEIGHTS: ClassVar[dict[str, float]] = {"words": 0.5, "meaning": 1.0}
+    WEIGHTS: ClassVar[dict[str, float]] = {"words": 0.3, "meaning": 1.0}
 
     def __init__(self, bundle: str | os.PathLike[str] | None = None) -> None:
         self.bundle = Path(bundle or default_bundle())
         contents = read_trusted(self.bundle)
         sketcher = Sketcher(contents)
-        self._synonyms = Synonyms(contents.metadata, contents.labels)
+        self._synonyms = Synonyms(contents)
         self._index = MeaningIndex(sketcher) if sketcher.captioner else None
 
     def by_text(
@@ -122,14 +122,15 @@ class HistorySearch:
         rankings = []
         limit = MAX_RANKED if allowed is None else -1
         permitted = None if allowed is None else set(allowed)
-        for ids in rank_by_words(reader, self._synonyms.terms(words), limit):
+        span = (allowed[0], allowed[-1]) if allowed else None
+        for ids in rank_by_words(reader, self._synonyms.terms(words), limit, span):
             if permitted is not None:
                 ids = [number for number in ids if number in permitted][:MAX_RANKED]
             rankings.append((WORDS, ids))
         if self._index is not None:
             self._index.load(reader)
             mask = None if allowed is None else np.isin(self._index.ids, allowed)
-            ranking = self._index.rank(words, mask)
+            ranking = self._index.rank(self._synonyms.in_vocabulary(words), mask)
             rankings.append((MEANING, ranking.ids.tolist()))
         return rankings
 

@@ -2,11 +2,11 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import closing
 
-from ...bundle.metadata import Metadata
-from ...bundle.object_words import Phrases, index_phrases, match_phrases
+from ...bundle.archive import Contents
+from ...bundle.object_words import Phrases, index_phrases, match_phrases, named_classes
 from ..database import WORDS_TABLE, reading_errors
 from ..reader import HistoryReader
 from ..rows import COLUMN_LIST, index_row
@@ -23,7 +23,15 @@ STOP_WORDS = frozenset(
     )
 )
 #: What a match counts for in the caption, in the other captions, and in classes and tags.
-COLUMN_WEIGHTS = (1.0, 0.5, 0.7)
+COLUMN_WEIGHTS = (1.0, 0.7, 1.5)
+
+#: The ids of the scenes that match, best first.
+RANKING = (
+    "SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? "
+    "ORDER BY bm25(words, ?, ?, ?) LIMIT ?"
+)
+MIN_ID = -(1 << 63)
+MAX_ID = (1 << 63) - 1
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -34,49 +42,85 @@ def split_words(text: str) -> list[str]:
 
 
 class Synonyms:
-    """What else a class that a query names may be called in captions.
+    """What else captions may call what a query names.
 
     Args:
-        metadata: Of the bundle.
-        labels: Its classes.
+        contents: Of the bundle, whose classes and names have such words.
     """
 
-    def __init__(self, metadata: Metadata, labels: Sequence[str]) -> None:
-        self._phrases = index_phrases(metadata.object_words, metadata.other_things)
-        self._names = [
+    def __init__(self, contents: Contents) -> None:
+        metadata = contents.metadata
+        self._class_phrases = index_phrases(metadata.object_words, metadata.other_things)
+        self._class_words = [
             tuple(dict.fromkeys((label, *phrases)))
-            for label, phrases in zip(labels, metadata.object_words)
+            for label, phrases in zip(contents.labels, metadata.object_words)
         ]
+        self._vocabulary: Container[str] = ()
+        if contents.vocabulary is not None:
+            self._vocabulary = contents.vocabulary.word_ids
+        self._replacements: Phrases[tuple[str, ...]] = Phrases()
+        for words in self._class_words:
+            self._add_replacements(words, words)
+        for item in contents.names:
+            self._add_replacements((item.name, *item.words), item.words)
 
     def terms(self, words: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return what to look for: for each thing that words name, all that it may be called.
+        """Return what to look for: each word, and for each class that is named its name.
+
+        A class whose words captions never have is looked for by all words that they may have.
 
         Args:
             words: Of the query.
         """
-        named: Phrases = Phrases({(word,): word for word in words if word not in STOP_WORDS})
-        named.update(self._phrases)
-        terms: list[tuple[str, ...]] = []
-        for match in match_phrases(words, named):
-            if isinstance(match, str):
-                terms.append((match,))
-            else:
-                terms += [self._names[index] for index in match]
-        # Words that name no class by themselves, such as those of other things, count too.
-        covered = {word for term in terms for phrase in term for word in phrase.split()}
         content = [word for word in words if word not in STOP_WORDS] or words
-        return [*dict.fromkeys(terms), *((word,) for word in content if word not in covered)]
+        terms: list[tuple[str, ...]] = [(word,) for word in content]
+        text = f" {' '.join(words)} "
+        for index in named_classes(words, self._class_phrases):
+            class_words = self._class_words[index]
+            named = [phrase for phrase in class_words if f" {phrase} " in text]
+            is_known = any(self._is_known(phrase) for phrase in named)
+            terms.append(class_words[:1] if is_known else class_words)
+        return list(dict.fromkeys(terms))
+
+    def in_vocabulary(self, words: Sequence[str]) -> list[str]:
+        """Return a sentence with words that the captioner knows in place of those it does not.
+
+        Args:
+            words: Of the query; those that have no such word stay.
+        """
+        named: Phrases[tuple[str, ...]] = Phrases({(word,): (word,) for word in words})
+        unknown = {word for word in words if word not in self._vocabulary}
+        for phrase, replacement in self._replacements.items():
+            if not unknown.isdisjoint(phrase):
+                named[phrase] = replacement
+        return [word for replacement in match_phrases(words, named) for word in replacement]
+
+    def _add_replacements(self, phrases: Iterable[str], candidates: Iterable[str]) -> None:
+        """Let a known one of the candidates stand for those phrases that are not known."""
+        known = next((phrase for phrase in candidates if self._is_known(phrase)), None)
+        if known is None:
+            return
+        for phrase in phrases:
+            if not self._is_known(phrase):
+                self._replacements.setdefault(tuple(phrase.split()), tuple(known.split()))
+
+    def _is_known(self, phrase: str) -> bool:
+        return all(word in self._vocabulary for word in phrase.split())
 
 
 def rank_by_words(
-    reader: HistoryReader, terms: Iterable[tuple[str, ...]], limit: int
+    reader: HistoryReader,
+    terms: Iterable[tuple[str, ...]],
+    limit: int,
+    span: tuple[int, int] | None = None,
 ) -> list[list[int]]:
     """Return the ids of scenes that have some of the terms, best first.
 
     Args:
         reader: The history.
         terms: What to look for, each by any of its phrases.
-        limit: How many at most.
+        limit: How many at most; -1: all.
+        span: The lowest and the highest id that may be among them; None: any.
 
     Returns:
         Two rankings: of the scenes in the index, and of the few newest, which are not.
@@ -94,12 +138,11 @@ def rank_by_words(
             "INSERT INTO words(rowid, caption, alternatives, names) VALUES(?, ?, ?, ?)",
             map(index_row, rows),
         )
-        return [_ranked(connection, match, limit) for connection in (reader.connection, newest)]
-
-
-def _ranked(connection: sqlite3.Connection, match: str, limit: int) -> list[int]:
-    query = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words, ?, ?, ?) LIMIT ?"
-    return [row[0] for row in connection.execute(query, (match, *COLUMN_WEIGHTS, limit))]
+        values = (match, *(span or (MIN_ID, MAX_ID)), *COLUMN_WEIGHTS, limit)
+        return [
+            [row[0] for row in connection.execute(RANKING, values)]
+            for connection in (reader.connection, newest)
+        ]
 
 
 def _quoted(phrase: str) -> str:

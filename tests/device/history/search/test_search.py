@@ -8,8 +8,11 @@ from datetime import datetime
 import numpy as np
 import pytest
 
+from picaption.device.bundle.archive import Contents
 from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.metadata import Metadata
+from picaption.device.bundle.names import NamedClass
+from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
 from picaption.device.history.captioner.sketch import open_sketcher
 from picaption.device.history.reader import HistoryReader, SceneFilter
 from picaption.device.history.scene import Scene, SceneImage, quantize
@@ -20,12 +23,23 @@ from picaption.device.history.store import HistoryStore
 from picaption.device.recognition.recognizer import Recognizer
 from picaption.device.recognition.result import Score
 
-METADATA = Metadata(
-    "tiny",
-    object_words=(("car", "cars", "automobile"), ("dog", "dogs", "puppy"), ("hot dog", "hot dogs")),
-    other_things=("train track",),
+CONTENTS = Contents(
+    b"",
+    Metadata(
+        "tiny",
+        object_words=(
+            ("car", "cars", "automobile"),
+            ("dog", "dogs", "puppy"),
+            ("hot dog", "hot dogs"),
+        ),
+        other_things=("train track",),
+    ),
+    ("car", "dog", "hot dog"),
+    Vocabulary(
+        [*SPECIAL_WORDS, "a", "car", "dog", "dogs", "hot", "coffee", "puppy", "on", "grass"]
+    ),
+    (NamedClass("n07920052", "espresso", ("espresso", "coffee", "drink"), ("drink",)),),
 )
-LABELS = ("car", "dog", "hot dog")
 NOON = int(datetime(2025, 6, 1, 12).timestamp() * 1000)
 
 
@@ -43,15 +57,30 @@ def test_words_are_split_and_bounded():
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("an automobile", [("car", "cars", "automobile")]),
-        ("a puppy on the grass", [("dog", "dogs", "puppy"), ("grass",)]),
-        ("hot dogs", [("hot dog", "hot dogs")]),
+        # No caption has the word: all others are looked for.
+        ("an automobile", [("automobile",), ("car", "cars", "automobile")]),
+        # Captions may have this one: the class is enough.
+        ("a puppy on the grass", [("puppy",), ("grass",), ("dog",)]),
+        ("hot dogs", [("hot",), ("dogs",), ("hot dog",)]),
         ("train track", [("train",), ("track",)]),
         ("it is", [("it",), ("is",)]),  # Nothing else is there.
     ],
 )
 def test_a_query_names_classes_by_any_of_their_names(query, expected):
-    assert Synonyms(METADATA, LABELS).terms(query.split()) == expected
+    assert Synonyms(CONTENTS).terms(query.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("an automobile on grass", "an car on grass"),
+        ("an espresso", "an coffee"),
+        ("a puppy", "a puppy"),
+        ("two zebras", "two zebras"),
+    ],
+)
+def test_words_that_the_captioner_does_not_know_are_replaced(query, expected):
+    assert " ".join(Synonyms(CONTENTS).in_vocabulary(query.split())) == expected
 
 
 @pytest.fixture
@@ -76,7 +105,8 @@ def word_reader(tmp_path):
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("dog", [[2], [5]]),  # The newest is not in the index.
+        ("dog", [[], [5]]),  # The newest is not in the index.
+        ("puppy", [[2], [5]]),  # By its class.
         ("bicycles", [[1], []]),  # Its class says so.
         ("played on grass", [[2, 3], []]),
         ("cars", [[4], []]),
@@ -86,8 +116,9 @@ def word_reader(tmp_path):
     ],
 )
 def test_scenes_are_ranked_by_stems_and_synonyms(word_reader, query, expected):
-    terms = Synonyms(METADATA, LABELS).terms(split_words(query))
+    terms = Synonyms(CONTENTS).terms(split_words(query))
     assert rank_by_words(word_reader, terms, 10) == expected
+    assert rank_by_words(word_reader, terms, 10, (5, 9)) == [[], expected[1]]
 
 
 # --- fusion
