@@ -27,7 +27,7 @@ function confusionsOf({labels, confusion}) {
 function makeTable({labels, confusion}) {
   const table = make("table");
   const head = make("tr");
-  head.append(make("th", {textContent: "shown, taken for:", scope: "col"}));
+  head.append(make("th", {textContent: "shown", scope: "col"}));
   head.append(...labels.map(label => make("th", {textContent: label, scope: "col", title: label})));
   table.append(head);
   confusion.forEach((row, shown) => {
