@@ -45,7 +45,8 @@ def unit_text(program: Path, settings: Path) -> str:
     Exit code 2, settings that are not valid, is not tried again; anything else is, for ever. The
     service waits neither for the network nor for the time, which may come late or never, and
     counts as started with its first result. It may reach cameras (video, media, and the memory
-    that libcamera shares with them) and the network, and write to /var/lib/picaption.
+    that libcamera shares with them) and the network, and write to /var/lib/picaption. Its processes
+    that answer the page step back behind the loop (setpriority).
 
     Args:
         program: the path of `picaption`.
@@ -111,6 +112,7 @@ RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallFilter=setpriority
 SystemCallErrorNumber=EPERM
 
 [Install]

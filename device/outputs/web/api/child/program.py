@@ -31,6 +31,12 @@ NICE = 10
 MEMORY_BYTES = 1536 << 20
 
 
+def give_way() -> None:
+    """Step back behind a live loop, where that is allowed: a unit of before forbids it."""
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+
+
 def limit_resources(file_bytes: int = 0) -> None:
     """Take memory and the writing of files from this process, for good.
 
@@ -104,7 +110,7 @@ def main() -> None:
         return
     settings = ChildSettings(**message[0])
     if settings.has_camera:
-        os.nice(NICE)
+        give_way()
     try:
         dispatcher = open_dispatcher(settings)
     except PicaptionError as error:

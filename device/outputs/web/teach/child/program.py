@@ -17,7 +17,7 @@ from .....bundle.bundle import default_bundle
 from .....errors import PicaptionError
 from .....log import one_line
 from ...api.child.dispatch import refuse
-from ...api.child.program import NICE, limit_resources, send
+from ...api.child.program import give_way, limit_resources, send
 from ...api.child.questions import NeedsFrameError
 from ...api.exchange import ApiAnswer, ApiError, ApiRequest, ChildSettings, read_message
 from .classroom import Classroom
@@ -79,7 +79,7 @@ def main() -> None:
     if message is None:
         return
     settings = ChildSettings(**message[0])
-    os.nice(NICE)
+    give_way()
     try:
         bundle = Path(settings.bundle or default_bundle())
         classroom = Classroom(Path(settings.folder), bundle, settings.threads or None)
