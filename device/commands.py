@@ -441,6 +441,17 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     help="A class in words: 'mug: a cup with a handle for coffee'; may be given again.",
 )
 @click.option(
+    "--keep-examples",
+    "keep",
+    is_flag=True,
+    help="Keep what the bundle made of the pictures in it, so that --add can add to it.",
+)
+@click.option(
+    "--add",
+    is_flag=True,
+    help="Add the classes and pictures to those that --bundle was taught and keeps.",
+)
+@click.option(
     "--capture",
     "name",
     metavar="CLASS",
@@ -475,6 +486,8 @@ def teach_command(
     output: Path | None,
     bundle: Path | None,
     texts: tuple[str, ...],
+    keep: bool,
+    add: bool,
     name: str | None,
     count: int,
     every: float,
@@ -493,7 +506,7 @@ def teach_command(
     if name and folder is not None:
         capture_class(folder, name, count, every, source)
     if output is not None:
-        teach_folder(folder, output, bundle, threads, texts)
+        teach_folder(folder, output, bundle, threads, texts, keep, add)
     elif not name:
         raise PicaptionError(
             "give --output, the path of the new bundle, or --capture to take pictures"
@@ -525,6 +538,8 @@ def teach_folder(
     bundle: Path | None,
     threads: int | None,
     texts: Sequence[str] = (),
+    keep: bool = False,
+    add: bool = False,
 ) -> None:
     """Write a bundle with the classes of a folder, and print how well they are recognised.
 
@@ -534,8 +549,11 @@ def teach_folder(
         bundle: lends the encoder and the captioner; None: the shipped one.
         threads: of the runtime.
         texts: descriptions of classes, a line each.
+        keep: whether the bundle keeps what it made of the pictures.
+        add: whether they are added to what `bundle` keeps.
     """
     from .bundle.bundle import default_bundle
+    from .bundle.examples import examples_bytes
     from .teaching.teach import teach
     from .teaching.words.descriptions import read_descriptions
 
@@ -552,6 +570,8 @@ def teach_folder(
         threads,
         on_progress,
         descriptions=descriptions,
+        keep=keep,
+        add=add,
     )
     for line in result.skipped:
         say(f"left out: {line}", err=True)
@@ -561,6 +581,9 @@ def teach_folder(
     for label, image_count in result.image_counts.items():
         described = " and a description" if descriptions.get(label) else ""
         say(f"{printable(label):{width}}  {image_count} pictures{described}")
+    if result.stored is not None:
+        size = len(examples_bytes(result.stored))
+        say(f"{output} keeps {len(result.stored)} examples, {size / 1e3:.0f} kB before packing")
     seconds = time.perf_counter() - started
     say(f"{output}: {accuracy_text(result)}; {seconds:.1f} s")
 

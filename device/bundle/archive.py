@@ -1,7 +1,8 @@
 """The bundle as a file: a TFLite graph, and behind it a zip archive with its words and metadata.
 
 The archive's members are metadata.json, labels.txt, vocabulary.txt, names.tsv where the bundle has
-names (picaption.device.bundle.names), and sha256.txt, the hash of all others and of the graph. Any
+names (picaption.device.bundle.names), examples.bin where it keeps what it was taught by
+(picaption.device.bundle.examples), and sha256.txt, the hash of all others and of the graph. Any
 interpreter opens the file as a graph, and `unzip -l` as an archive.
 """
 
@@ -18,13 +19,15 @@ from typing import BinaryIO
 from ..atomic import read_file, require_no_device, write_bytes
 from ..errors import PicaptionError
 from ..log import printable
+from .examples import KeptExamples, examples_bytes, parse_examples
 from .metadata import Metadata, from_json, to_json
 from .names import NamedClass, names_text, parse_names
 from .vocabulary import Vocabulary
 
 MEMBERS = ("metadata.json", "labels.txt", "vocabulary.txt")
-#: The member that bundles without names do not have.
+#: The members that not every bundle has: names, and examples that it was taught by.
 NAMES = "names.tsv"
+EXAMPLES = "examples.bin"
 HASH = "sha256.txt"
 #: No archive member of an honest bundle is larger.
 MAX_MEMBER_BYTES = 4 << 20
@@ -58,6 +61,7 @@ class Contents:
         labels: The names of the classes; none without a classifier.
         vocabulary: The captioner's words; None without a captioner.
         names: The classes of the signature `name`; none without it.
+        examples: What it was taught by; None where it does not keep that.
     """
 
     graph: bytes
@@ -65,6 +69,7 @@ class Contents:
     labels: tuple[str, ...]
     vocabulary: Vocabulary | None
     names: tuple[NamedClass, ...] = ()
+    examples: KeptExamples | None = None
 
 
 @dataclass(frozen=True)
@@ -151,9 +156,12 @@ def parse_bundle(data: bytes, path: str | Path) -> Contents:
         names = parse_names(members[NAMES].decode()) if NAMES in members else ()
         for text in (*labels, *words):
             need_readable(text)
+        examples = None
+        if EXAMPLES in members:
+            examples = parse_examples(members[EXAMPLES], len(labels), len(words))
     except ValueError as error:  # UnicodeDecodeError is one.
         raise PicaptionError(f"{path}: its words are not valid: {error}") from None
-    return Contents(graph, metadata, labels, vocabulary, names)
+    return Contents(graph, metadata, labels, vocabulary, names, examples)
 
 
 def need_readable(text: str) -> None:
@@ -226,6 +234,8 @@ def bundle_bytes(contents: Contents) -> bytes:
     }
     if contents.names:
         members[NAMES] = names_text(contents.names).encode()
+    if contents.examples is not None:
+        members[EXAMPLES] = examples_bytes(contents.examples)
     members[HASH] = content_hash(contents.graph, members).encode()
     return zip_bundle(contents.graph, members)
 
@@ -243,8 +253,8 @@ def split_bundle(data: bytes) -> tuple[bytes, dict[str, bytes]]:
     """Return a bundle's graph and its archive's members."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = {name: archive.getinfo(name) for name in (*MEMBERS, HASH)}
-        if NAMES in archive.namelist():
-            infos[NAMES] = archive.getinfo(NAMES)
+        for name in {NAMES, EXAMPLES}.intersection(archive.namelist()):
+            infos[name] = archive.getinfo(name)
         if any(info.file_size > MAX_MEMBER_BYTES for info in infos.values()):
             raise ValueError("a member is too large")
         start = min(info.header_offset for info in archive.infolist())

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import PicaptionError
 from .archive import GRAPH_MAGIC, Contents, parse_bundle, read_bytes, stored_hash
+from .examples import examples_bytes
 from .metadata import Silence
 from .trust.graph_check import check_graph
 
@@ -313,6 +314,11 @@ def _contents_lines(contents: Contents, sha256: str) -> list[str]:
             lines.append(f"confidence  {weights}")
     else:
         lines.append(f"words       {_first(words)}")
+    if contents.examples is not None:
+        size = len(examples_bytes(contents.examples))
+        lines.append(
+            f"examples    {len(contents.examples)} that it was taught by, {size / 1e3:.0f} kB"
+        )
     lines += _note_lines("provenance", metadata.provenance)
     lines += _note_lines("measured", metadata.measured)
     return lines

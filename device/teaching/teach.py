@@ -14,6 +14,7 @@ import numpy as np
 
 from ..bundle.archive import Contents, read_bundle, require_bundle_or_none
 from ..bundle.bundle import Bundle
+from ..bundle.examples import KeptExamples
 from ..recognition.recognizer import Recognizer
 from .examples import (
     ClassExamples,
@@ -23,6 +24,7 @@ from .examples import (
     require_enough_images,
 )
 from .fit import count_confusion, fit_classes, mean_class_accuracy
+from .keep import add_examples, example_counts, require_examples, taught_descriptions
 from .words.background import Background, extract_background, no_examples
 from .words.descriptions import Descriptions
 from .words.priors import ClassWords
@@ -42,6 +44,7 @@ class TeachResult:
         confusion: how many images of each class (row) were taken for which class (column) by
             these classifiers, int [C, C] in the order of `image_counts`.
         unknown_words: the words of each description that the bundle knows nothing of.
+        stored: what the bundle keeps of the images; None: nothing.
     """
 
     image_counts: dict[str, int]
@@ -49,6 +52,7 @@ class TeachResult:
     skipped: tuple[str, ...]
     confusion: np.ndarray
     unknown_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stored: KeptExamples | None = None
 
 
 def teach(
@@ -59,6 +63,8 @@ def teach(
     on_progress: Callable[[list[LabelledPath]], Iterable[LabelledPath]] | None = None,
     max_difference: float = MAX_SCORE_DIFFERENCE,
     descriptions: Descriptions | None = None,
+    keep: bool = False,
+    add: bool = False,
 ) -> TeachResult:
     """Write a bundle that tells the classes of `folder` apart.
 
@@ -72,6 +78,8 @@ def teach(
         on_progress: wraps the list of images while it is gone through.
         max_difference: how far the new bundle's scores may be from the classifier's.
         descriptions: what some classes are, in words; these may have no folder.
+        keep: whether the bundle keeps what it made of the images, to be taught more later.
+        add: whether the classes are added to those that `base` was taught and keeps.
 
     Raises:
         PicaptionError: the images or the bundle are unusable.
@@ -79,12 +87,20 @@ def teach(
     require_bundle_or_none(output)
     contents = read_bundle(base)
     descriptions = descriptions or {}
+    before = None
+    counts_before: dict[str, int] = {}
+    if add:
+        before = require_examples(contents, base)
+        counts_before = example_counts(contents)
+        descriptions = taught_descriptions(contents) | descriptions
     words = ClassWords(contents)
 
     def needs_images(label: str) -> bool:
-        return not words.knows(label, descriptions)
+        return not counts_before.get(label) and not words.knows(label, descriptions)
 
-    labels, images, skipped = find_class_images(folder, descriptions, needs_images)
+    labels, images, skipped = find_class_images(
+        folder, {*descriptions, *counts_before}, needs_images
+    )
     recognizer = Recognizer(Bundle(base, threads))
     background = None
     if images:
@@ -95,9 +111,16 @@ def teach(
         background = extract_background(recognizer)
         examples = no_examples(labels, background)
     require_enough_images(folder, examples.counts, needs_images)
+    stored = None
+    if keep or add:
+        stored, examples = add_examples(examples, before, contents.labels)
     if background is None and not examples.truth.any(0).all():
         background = extract_background(recognizer)
-    result = teach_examples(contents, examples, output, max_difference, descriptions, background)
+    elif examples.truth.any(0).all():
+        background = None
+    result = teach_examples(
+        contents, examples, output, max_difference, descriptions, background, stored
+    )
     return replace(result, skipped=(*skipped, *result.skipped))
 
 
@@ -108,6 +131,7 @@ def teach_examples(
     max_difference: float = MAX_SCORE_DIFFERENCE,
     descriptions: Descriptions | None = None,
     background: Background | None = None,
+    stored: KeptExamples | None = None,
 ) -> TeachResult:
     """Write a bundle that tells classes apart of which there are enough examples.
 
@@ -118,6 +142,7 @@ def teach_examples(
         max_difference: as for `teach`.
         descriptions: as for `teach`.
         background: what the bundle makes of other images; needed where a class has no example.
+        stored: what the bundle is to keep of the examples; None: nothing.
 
     Raises:
         PicaptionError: the bundle cannot be written.
@@ -150,6 +175,7 @@ def teach_examples(
         examples.counts,
         max_difference,
         descriptions,
+        stored,
     )
     return TeachResult(
         examples.counts,
@@ -157,4 +183,5 @@ def teach_examples(
         examples.skipped,
         count_confusion(held_out, examples.truth),
         {label: words for label, words in priors.unknown.items() if words},
+        stored,
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bundle.archive import Contents
 from ..bundle.bundle import Bundle, write_checked
+from ..bundle.examples import KeptExamples
 from ..bundle.metadata import Silence
 from ..errors import PicaptionError
 from ..recognition.classifier import Classifier, probabilities
@@ -38,6 +39,7 @@ def write_taught_bundle(
     counts: dict[str, int],
     max_difference: float = MAX_SCORE_DIFFERENCE,
     descriptions: Mapping[str, str] | None = None,
+    stored: KeptExamples | None = None,
 ) -> None:
     """Write a bundle with another classifier, once it was loaded and agrees with it.
 
@@ -51,6 +53,7 @@ def write_taught_bundle(
         counts: images by class that it was fitted to, for the metadata.
         max_difference: how far the bundle's scores may be from the classifier's.
         descriptions: what some classes are, in words, for the metadata.
+        stored: what it was fitted to, for the bundle to keep; None: it keeps nothing.
 
     Raises:
         PicaptionError: they are further apart, or the bundle cannot be written.
@@ -82,6 +85,7 @@ def write_taught_bundle(
         graph=with_classify(contents.graph, classifier, multi_label=False),
         metadata=metadata,
         labels=labels,
+        examples=stored,
     )
     expected = probabilities(classifier.logits(features, word_evidence), multi_label=False)
 

@@ -92,6 +92,21 @@ def test_the_command_teaches_by_words(call, bundle, folder, tmp_path):
     assert code == 0 and "taught by words alone, with no picture to try it on; " in out
 
 
+def test_the_command_teaches_in_steps(call, bundle, folder, tmp_path):
+    output = tmp_path / "new.tflite"
+    (folder / "coffee").rename(tmp_path / "coffee")
+    code, out, _ = call("teach", folder, "--bundle", bundle, "--output", output, "--keep-examples")
+    assert code == 0 and f"{output} keeps 16 examples, " in out
+    (tmp_path / "more").mkdir()
+    (tmp_path / "coffee").rename(tmp_path / "more" / "coffee")
+    options = ("--add", "--bundle", output, "--output", output)
+    code, out, _ = call("teach", tmp_path / "more", *options)
+    assert code == 0 and out.splitlines()[2] == "coffee     8 pictures"
+    # It is a bundle like any other.
+    assert call("image", folder / "cat" / "cat_0.jpg", "--bundle", output)[0] == 0
+    assert "examples    24 that it was taught by" in call("inspect", output)[1]
+
+
 def test_the_command_takes_pictures(call, tmp_path):
     options = ("--capture", "desk", "--count", 2, "--every", 0, "--source", "demo")
     line = f"{tmp_path}/desk: 2 pictures taken by demo\n"
@@ -121,6 +136,10 @@ def test_the_command_takes_pictures(call, tmp_path):
         (
             ["--describe", "/: a cat", "--output", "{folder}/x.tflite"],
             "picaption: --describe '/: a cat' names no class: write it as 'mug: a cup",
+        ),
+        (
+            ["{folder}", "--add", "--bundle", "{bundle}", "--output", "{folder}/x.tflite"],
+            "keeps no examples that could be added to: teach it once more by all pictures, with",
         ),
         (["{folder}", "--capture", "../x"], "picaption: --capture '../x' is no class name"),
         (["{folder}/none", "--output", "{folder}/x.tflite"], "picaption: there is no folder"),
