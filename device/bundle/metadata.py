@@ -145,11 +145,13 @@ class Naming:
         threshold: The least probability of a name that takes the place of a caption.
         support: A class that the caption names vouches for it with a score of at least this.
         addition: The least score of a class that is added to a caption.
+        doubt: A tag's score below which a man, woman, boy or girl is called a person or child.
     """
 
     threshold: float = 1.0
     support: float = 0.0
     addition: float = 1.0
+    doubt: float = 0.0
 
 
 @dataclass(frozen=True)

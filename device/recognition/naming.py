@@ -9,8 +9,9 @@ thousand things. So a caption gives way to a name, "a rotary phone", where all o
   SPOKEN_SHARE of that probability;
 - no class vouches for the caption: it names none, or one whose score is below `Naming.support`.
 
-And before, the likeliest class that a caption does not name is added to it, "a woman is sitting on
-a couch with a laptop", where its score reaches `Naming.addition`.
+Before, the likeliest class that a caption does not name is added to it, "a woman is sitting on a
+couch with a laptop", where its score reaches `Naming.addition`. And a man or a woman, of whom the
+captioner is often wrong, is called a person where the word's tag has less than `Naming.doubt`.
 """
 
 import math
@@ -23,6 +24,7 @@ import numpy as np
 from ..bundle.metadata import Metadata
 from ..bundle.names import NamedClass, NameTree
 from ..bundle.object_words import ClassPhrases, index_phrases, named_classes
+from ..bundle.vocabulary import sentence
 from .result import Caption
 
 #: The share of a name's probability that a caption has to speak of, or it speaks of something else.
@@ -40,6 +42,17 @@ UNCOUNTED = frozenset(
 #: The nouns of names that end like a plural and are none.
 SINGULAR = frozenset({"flandres", "hen-of-the-woods", "pyrenees", "triceratops"})
 _SINGULAR_ENDINGS = ("ss", "us", "is")
+#: What people are called whose sex is doubtful.
+GENERAL_WORDS = {
+    "man": "person",
+    "woman": "person",
+    "men": "people",
+    "women": "people",
+    "boy": "child",
+    "girl": "child",
+    "boys": "children",
+    "girls": "children",
+}
 #: Articles that the first letter does not tell.
 ARTICLES = {"hourglass": "an", "one-piece": "a", "unicycle": "a"}
 
@@ -66,8 +79,28 @@ class Namer:
         self._confidence = metadata.confidence
         self._labels = labels
         self._class_phrases = phrases
+        self._people = {
+            tag: index for index, tag in enumerate(metadata.tags) if tag in GENERAL_WORDS
+        }
         self._tree = NameTree(names) if names else None
         self._name_phrases = index_phrases(map(spoken_phrases, names), ())
+
+    def with_general_words(self, caption: Caption, tag_scores: np.ndarray) -> Caption:
+        """Return a caption with general words for people where the tags doubt the special ones.
+
+        Args:
+            caption: what the captioner says.
+            tag_scores: the tags', float32 [T].
+        """
+        doubtful = {
+            word
+            for word in caption.words
+            if word in self._people and tag_scores[self._people[word]] < self._naming.doubt
+        }
+        if not doubtful:
+            return caption
+        words = tuple(GENERAL_WORDS[word] if word in doubtful else word for word in caption.words)
+        return replace(caption, text=sentence(words), words=words)
 
     def with_certain_class(self, caption: Caption, class_scores: np.ndarray) -> Caption:
         """Return a caption with the likeliest class that it does not name, where that is certain.

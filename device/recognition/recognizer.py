@@ -249,6 +249,8 @@ class Recognizer:
         if class_scores is None:
             return caption
         if self._namer is not None:
+            if encoded.tags is not None:
+                caption = self._namer.with_general_words(caption, encoded.tags)
             caption = self._namer.with_certain_class(caption, class_scores)
         if self._confidence is not None:
             caption = self._with_confidence(caption, class_scores, encoded.tags)

@@ -18,7 +18,7 @@ METADATA = Metadata(
     3,
     Beam(2, 1, 9, 1.25),
     Guidance(2, 0.25, -9, 0.5, 1, 0.75, 0.2, 3, 1.5, 0.625, -4, 0.25),
-    Naming(0.8, 0.7, 0.95),
+    Naming(0.8, 0.7, 0.95, 0.5),
     ("a", "on top"),
     ("cat", "dog"),
     (("cat", "kitten"), ("hot dog",)),

@@ -97,6 +97,21 @@ def test_the_likeliest_class_that_is_not_named_is_added(text, classes, expected)
 
 
 @pytest.mark.parametrize(
+    "tags, expected",
+    [
+        ((0.6, 0.6, 0.6), "a man and a girl"),
+        ((0.4, 0.6, 0.6), "a person and a girl"),
+        ((0.4, 0.4, 0.4), "a person and a child"),
+    ],
+)
+def test_people_of_a_doubtful_sex_get_general_words(tags, expected):
+    metadata = Metadata("x", tags=("man", "woman", "girl"), naming=Naming(doubt=0.5))
+    people = Namer(metadata, (), (), index_phrases((), ()))
+    said = people.with_general_words(caption("a man and a girl"), scores(*tags))
+    assert said.text == expected and said.words == tuple(expected.split())
+
+
+@pytest.mark.parametrize(
     "name, expected",
     [
         ("tripod", "a tripod"),
