@@ -106,7 +106,7 @@ class WebServer:
             *page_routes(self.feed, page.html),
             *live_routes(self.newest),
             *api_routes(worker, self._count_answer),
-            *_history_routes(history, name, frame_ancestors, paths),
+            *self._history_routes(history, frame_ancestors, paths),
         ]
         resting = []
         if teach and control is not None:
@@ -171,6 +171,15 @@ class WebServer:
         """Drop every client, free the port and end the thread."""
         self._http.close()
 
+    def _history_routes(
+        self, history: str, frame_ancestors: str, paths: Sequence[str]
+    ) -> list[Route]:
+        """Return the routes of the history at a path; none where there is none."""
+        if not history:
+            return []
+        page = load_history_page(self._name, frame_ancestors, paths)
+        return history_routes(history, page, self._bundle_path)
+
     def _open_teacher(self, folder: str, control: LoopControl) -> Worker:
         """Return what keeps the class folders in a folder."""
 
@@ -209,15 +218,6 @@ class WebServer:
             self._answers,
             self._source_status() if self._source_status else None,
         )
-
-
-def _history_routes(
-    history: str, name: str, frame_ancestors: str, paths: Sequence[str]
-) -> list[Route]:
-    """Return the routes of the history at a path; none where there is none."""
-    if not history:
-        return []
-    return history_routes(history, load_history_page(name, frame_ancestors, paths))
 
 
 class RateMeter:

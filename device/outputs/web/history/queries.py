@@ -50,15 +50,19 @@ def parse_filter(query: Mapping[str, str], zone: tzinfo | None) -> SceneFilter:
     )
 
 
-def parse_paging(query: Mapping[str, str]) -> Paging:
+def parse_paging(query: Mapping[str, str], max_offset: int = MAX_OFFSET) -> Paging:
     """Return which part of the scenes a query wants.
+
+    Args:
+        query: The query.
+        max_offset: Scenes that are left out at most.
 
     Raises:
         ValueError: It says what cannot be.
     """
     return Paging(
         parse_integer(query, "limit", PAGE_SCENES, 1, MAX_SCENES),
-        parse_integer(query, "offset", 0, 0, MAX_OFFSET),
+        parse_integer(query, "offset", 0, 0, max_offset),
     )
 
 

@@ -39,13 +39,17 @@ from .queries import (
     parse_filter,
     parse_integer,
     parse_paging,
+    parse_text,
     parse_zone,
 )
+from .searcher import Searcher
 
 #: Days of the calendar, and of the classes that were there last, unless more are asked for.
 DEFAULT_DAYS = 30
 #: Events of a calendar at most.
 MAX_EVENTS = 2000
+#: Scenes that a search leaves out at most: nobody looks at more of them.
+MAX_HITS = 1000
 #: Bytes of a body at most, and how long it may take.
 MAX_BODY = 65_536
 BODY_SECONDS = 10.0
@@ -53,21 +57,27 @@ BODY_SECONDS = 10.0
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def history_routes(path: str, page: Page) -> list[Route]:
+def history_routes(path: str, page: Page, get_bundle: Callable[[], str] = str) -> list[Route]:
     """Return the routes of a history.
 
     Args:
         path: The history's file.
         page: The page that shows it.
+        get_bundle: Returns the path of the bundle that searches; empty: the shipped one.
     """
     desk = HistoryDesk(path)
+    searcher = Searcher(get_bundle)
 
     async def get_page(request: Request) -> Response:
         headers = {"Content-Security-Policy": page.policy}
         return Response(page.html, media_type="text/html", headers=headers)
 
+    async def get_hits(desk: HistoryDesk, request: Request) -> Response:
+        return await search(desk, searcher, request)
+
     return [
         Route("/history", get_page),
+        Route("/history/search.json", _answering(desk, get_hits)),
         Route("/history/scenes.json", _answering(desk, get_scenes)),
         Route("/history/days.json", _answering(desk, get_days)),
         Route("/history/digest.json", _answering(desk, get_digest)),
@@ -124,6 +134,36 @@ async def get_scenes(desk: HistoryDesk, request: Request) -> Response:
             "count": reader.count(wanted),
             "offset": paging.offset,
             "scenes": scene_forms(reader, scenes),
+        }
+
+    return JSONResponse(await desk.ask(read))
+
+
+async def search(desk: HistoryDesk, searcher: Searcher, request: Request) -> Response:
+    """Return the scenes that a text describes, or that are like another one, best first."""
+    query = request.query_params
+    wanted = parse_filter(query, parse_zone(query))
+    paging = parse_paging(query, MAX_HITS)
+    text = parse_text(query, "q")
+    like = parse_integer(query, "like", -1, 0, 2**63 - 1)
+    if (text is None) == (like < 0):
+        raise ValueError("the query has either q, a text, or like, the id of a scene")
+
+    def read(reader: HistoryReader) -> dict[str, object]:
+        end = paging.offset + paging.limit
+        if text is not None:
+            hits = searcher.by_text(reader, text, wanted, end + 1)
+        elif reader.scene(like) is None:
+            raise ValueError("there is no such scene")
+        else:
+            hits = searcher.like(reader, like, wanted, end + 1)
+        part = hits[paging.offset : end]
+        forms = scene_forms(reader, [hit.scene for hit in part])
+        scores = [{"score": round(hit.score, 5), "found_by": list(hit.found_by)} for hit in part]
+        return {
+            "offset": paging.offset,
+            "has_more": len(hits) > end,
+            "scenes": [form | score for form, score in zip(forms, scores)],
         }
 
     return JSONResponse(await desk.ask(read))

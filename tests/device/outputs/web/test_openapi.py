@@ -72,6 +72,8 @@ REQUESTS = [
     ("/api/ps", None, None),
     ("/api/version", None, None),
     ("/history/scenes.json", None, None),
+    ("/history/search.json?q=cat", "/history/search.json", None),
+    ("/history/search.json", None, None),
     ("/history/scenes.json?limit=0", "/history/scenes.json", None),
     ("/history/days.json?until=2026-11-28", "/history/days.json", None),
     ("/history/digest.json?day=2026-11-28", "/history/digest.json", None),

@@ -9,6 +9,7 @@ from picaption.device.outputs.web.pages.page import read_part
 from tests.device.fakes.browser import CHROMIUM, needs_axe, texts, violations, wait_for_text
 from tests.device.fakes.histories import SCENES, make_history, shift
 from tests.device.fakes.web_client import TOKEN, ask
+from tests.tiny import TINY_BUNDLE
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 
@@ -27,7 +28,8 @@ SCREENS = [(360, 640), (390, 844), (844, 390), (768, 1024), (1280, 800), (2560, 
 
 @pytest.fixture
 def server(serve, tmp_path):
-    return serve(name="kitchen", history=str(make_history(tmp_path / "history.db", RECENT)))
+    path = make_history(tmp_path / "history.db", RECENT)
+    return serve(name="kitchen", bundle=str(TINY_BUNDLE), history=str(path))
 
 
 @pytest.fixture
@@ -108,13 +110,36 @@ def test_the_last_day_is_shown_with_its_digest_and_leads_to_others(page):
 
 
 @needs_chromium
-def test_words_and_filters_choose_scenes_days_and_files(page):
+def test_a_search_finds_scenes_and_one_of_them_finds_others_like_it(page):
     page.click("#query")
-    page.type("desks")
+    page.type("cats")
     page.press("Enter")
-    wait_for_text(page, "#results-title", "“desks”")
-    wait_for_text(page, "#status", "4 scenes, the newest first.")
+    wait_for_text(page, "#results-title", "“cats”")
+    wait_for_text(page, "#status", "The best ones first.")
+    cats = {"a cat on a desk", 'perhaps =cats; "sleeping"'}
+    assert set(texts(page, "#scenes .caption")) == cats
+    assert texts(page, "#digest, #more, #files h2") == []
+    # The day of a scene is said, since they are of several days.
+    assert texts(page, "#scenes time")[0].startswith(f"{YESTERDAY:%a}")
+    page.evaluate("document.querySelector('#scenes button').click()")
+    page.wait_for("document.getElementById('results-title').textContent.startsWith('Like ')")
+    page.wait_for("document.querySelectorAll('#scenes > li').length == 5")
+    assert page.evaluate("document.activeElement.id") == "results-title"
+    click_bar(page, "days", day_title(YESTERDAY - timedelta(days=1)))
+    wait_for_text(page, "#scenes .caption", "an empty desk")
+    page.click("#clear")
+    wait_for_text(page, "#results-title", day_title(YESTERDAY - timedelta(days=1)))
+    wait_for_text(page, "#status", "1 scene, the newest first.")
+
+
+@needs_chromium
+def test_filters_choose_scenes_days_and_files(page):
+    page.click("#all-days")
     page.click("#filters summary")
+    page.click("#word")
+    page.type("desks")
+    page.press("Tab")
+    wait_for_text(page, "#status", "4 scenes, the newest first.")
     page.click("#class")
     page.type("cat")
     page.press("Tab")
@@ -131,20 +156,17 @@ def test_words_and_filters_choose_scenes_days_and_files(page):
     page.evaluate(
         "confidence.value = '0.9'; confidence.dispatchEvent(new Event('change', {bubbles: true}))"
     )
-    wait_for_text(page, "#status", "Nothing fits.")
-    page.evaluate("confidence.value = ''; $('class').value = ''")
-    page.click("#clear")
-    wait_for_text(page, "#status", "6 scenes, the newest first.")
+    wait_for_text(page, "#status", "No scenes.")
 
 
 @needs_chromium
 def test_a_scene_and_a_span_are_deleted_only_once_it_is_confirmed(page):
-    page.evaluate("document.querySelector('#scenes li:nth-child(4) button').click()")
+    page.evaluate("document.querySelector('#scenes > li:nth-child(4) button:last-child').click()")
     wait_for_text(page, "#deletion-text", "“a cat on a desk”, 14:02 – 14:20")
     page.press("Escape")
     page.wait_for("!deletion.open")
     assert len(texts(page, "#scenes .caption")) == 5
-    page.evaluate("document.querySelector('#scenes li:nth-child(4) button').click()")
+    page.evaluate("document.querySelector('#scenes > li:nth-child(4) button:last-child').click()")
     page.wait_for("deletion.open")
     page.click("#delete")
     wait_for_text(page, "#status", "1 scene deleted. 4 scenes, the newest first.")

@@ -15,6 +15,7 @@ from picaption.device.outputs.web.history import desk
 from picaption.device.outputs.web.server import WebServer
 from tests.device.fakes.histories import SCENES, THUMBNAIL, make_history, milliseconds
 from tests.device.fakes.web_client import TOKEN, ask, port_of, until
+from tests.tiny import TINY_BUNDLE
 
 #: 28 November 2026.
 DAY = {"day": "2026-11-28", "tz": "UTC"}
@@ -24,7 +25,7 @@ DAY = {"day": "2026-11-28", "tz": "UTC"}
 def server(tmp_path_factory):
     """A server with a history that no test changes."""
     path = make_history(tmp_path_factory.mktemp("history") / "history.db")
-    server = WebServer("127.0.0.1", 0, history=str(path))
+    server = WebServer("127.0.0.1", 0, bundle=str(TINY_BUNDLE), history=str(path))
     yield server
     server.close()
 
@@ -99,6 +100,33 @@ def test_scenes_are_filtered_and_paged(server):
     # Whatever stands in a word is a word.
     for word in ('"', "'; DROP TABLE scene", "desk OR cat", "caption : desk", "*", "NEAR(a b)"):
         assert captions(server, word=word) == [], word
+
+
+def found(server, **values):
+    """Return the captions of what a search finds, and whether there is more."""
+    status, form = get(server, "search.json", **values)
+    assert status == 200
+    return [scene["caption"] for scene in form["scenes"]], form["has_more"]
+
+
+def test_scenes_are_found_by_text_and_by_another_scenes_picture(server):
+    desks = ["an empty desk"] * 3
+    assert sorted(found(server, q="Desks!")[0]) == ["a cat on a desk", *desks]
+    # The shorter caption is the better one.
+    captions, has_more = found(server, q="a cat", limit=1)
+    assert (captions, has_more) == (['=cats; "sleeping"'], True)
+    assert found(server, q="a cat", limit=1, offset=1) == (["a cat on a desk"], False)
+    assert found(server, q="desk", **{"class": "cat"}) == (["a cat on a desk"], False)
+    assert found(server, q="zebra") == ([], False)
+    form = get(server, "search.json", q="sleeping")[1]["scenes"][0]
+    assert form["found_by"] == ["words"] and form["score"] > 0 and form["thumbnail"]
+    form = get(server, "search.json", like=milliseconds("14:02"))[1]
+    assert len(form["scenes"]) == 5 and not form["has_more"]
+    scores = [scene["score"] for scene in form["scenes"]]
+    assert scores == sorted(scores, reverse=True) and form["scenes"][0]["found_by"] == ["picture"]
+    assert milliseconds("14:02") not in [scene["id"] for scene in form["scenes"]]
+    captions, _ = found(server, like=milliseconds("14:02"), until="2026-11-28", tz="UTC")
+    assert captions == ["an empty desk"]
 
 
 def test_days_and_hours_are_counted_where_the_reader_is(server):
@@ -196,6 +224,10 @@ def test_exports_have_all_scenes_the_oldest_first(server):
         ("scenes.json", {"offset": "-1"}, "offset is a whole number from 0 to 1000000"),
         ("scenes.json", {"word": "a" * 201}, "word has at most 200 characters"),
         ("scenes.json", {"tz": "../../etc/passwd"}, "tz is no time zone"),
+        ("search.json", {}, "the query has either q, a text, or like, the id of a scene"),
+        ("search.json", {"q": "cat", "like": "1"}, "the query has either q, a text, or like"),
+        ("search.json", {"like": "5"}, "there is no such scene"),
+        ("search.json", {"q": "cat", "offset": "1001"}, "offset is a whole number from 0 to 1000"),
         ("days.json", {"days": "93"}, "days is a whole number from 1 to 92"),
         ("days.json", {"until": "0001-01-01"}, "until is a day such as 2026-11-28"),
         ("digest.json", {"day": "28.11.2026"}, "day is a day such as 2026-11-28"),

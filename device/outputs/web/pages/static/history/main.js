@@ -39,13 +39,11 @@ async function loadNames() {
 $("search").onsubmit = event => {
   event.preventDefault();
   const query = $("query").value.trim();
-  choose(query ? {query, day: null, hour: null} : {query});
-  attempt(loadDays);
+  choose(query ? {query, like: null, day: null, hour: null} : {query, like: null});
 };
 $("clear").onclick = () => {
   $("query").value = "";
-  choose({query: ""});
-  attempt(loadDays);
+  choose({query: "", like: null});
 };
 $("filters").onchange = () => attempt(reload);
 

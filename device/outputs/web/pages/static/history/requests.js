@@ -1,9 +1,9 @@
-// What is asked of the server, and what was chosen: words, a day, an hour, filters.
+// What is asked of the server, and what was chosen: a query, a day, an hour, filters.
 
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
 /** What is chosen: `day` as "2026-11-28" or null for all, `hour` from 0 to 23 or null. */
-const chosen = {query: "", day: null, hour: null};
+const chosen = {query: "", like: null, day: null, hour: null};
 
 /** Return the JSON of an address; throw an Error with the server's line if there is none. */
 async function ask(path, values = {}, options = {}) {
@@ -20,8 +20,8 @@ async function ask(path, values = {}, options = {}) {
 }
 
 function fields() {
-  const values = {word: chosen.query};
-  for (const name of ["class", "confidence", "camera"]) values[name] = $(name).value.trim();
+  const values = {};
+  for (const name of ["class", "word", "confidence", "camera"]) values[name] = $(name).value.trim();
   return values;
 }
 
@@ -43,5 +43,5 @@ function wanted() {
 }
 
 function isSearch() {
-  return Boolean(chosen.query);
+  return Boolean(chosen.query) || chosen.like !== null;
 }

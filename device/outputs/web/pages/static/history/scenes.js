@@ -44,6 +44,11 @@ function makeCard(scene) {
     words.append(tags);
   }
   const actions = make("div", {className: "row"});
+  if (scene.can_compare) {
+    const like = make("button", {type: "button", textContent: "More like this"});
+    like.onclick = () => searchLike(scene);
+    actions.append(like);
+  }
   const remove = make("button", {type: "button", textContent: "Delete"});
   remove.onclick = () => confirmScene(scene);
   actions.append(remove);
@@ -59,13 +64,25 @@ function makeCard(scene) {
   return card;
 }
 
+function searchLike(scene) {
+  $("query").value = "";
+  $("results-title").focus();
+  choose({query: "", like: scene, day: null, hour: null});
+}
+
 /** Ask for the scenes that are chosen; `isMore`: for those after the ones that are shown. */
 async function loadScenes(isMore = false) {
   revision += 1;
   const asked = revision;
   const values = {...wanted(), limit: PAGE, offset: isMore ? shown.length : 0};
   setText($("status"), "Looking …");
-  const data = await ask("/history/scenes.json", values);
+  let path = "/history/scenes.json";
+  if (isSearch()) {
+    path = "/history/search.json";
+    values.q = chosen.query;
+    values.like = chosen.like && chosen.like.id;
+  }
+  const data = await ask(path, values);
   // Something else may have been chosen meanwhile.
   if (asked !== revision) return;
   if (!isMore) {
@@ -74,17 +91,19 @@ async function loadScenes(isMore = false) {
   }
   shown.push(...data.scenes);
   $("scenes").append(...data.scenes.map(makeCard));
-  total = data.count;
-  $("more").hidden = shown.length >= total || !data.scenes.length;
+  total = data.count ?? shown.length;
+  $("more").hidden = data.has_more === undefined ? shown.length >= total : !data.has_more;
   setText($("status"), statusText());
 }
 
 function statusText() {
   if (!total) return isSearch() ? "Nothing fits." : "No scenes.";
+  if (isSearch()) return "The best ones first.";
   return `${plural(total, "scene")}, the newest first.`;
 }
 
 function title() {
+  if (chosen.like) return `Like “${sceneText(chosen.like)}”`;
   if (chosen.query) return `“${chosen.query}”`;
   if (chosen.day === null) return "All days";
   const name = dayName(chosen.day);
@@ -103,7 +122,9 @@ async function loadDigest() {
   $("digest").hidden = !digest.scenes;
 }
 
+/** Show the files of what is shown; a search is none of them. */
 function showLinks() {
+  $("files").hidden = isSearch();
   for (const format of ["csv", "jsonl", "zip"]) {
     const parts = new URLSearchParams({format, tz: ZONE});
     for (const [name, value] of Object.entries(wanted())) if (value !== "") parts.set(name, value);
