@@ -10,12 +10,14 @@ import argparse
 import contextlib
 import http.client
 import json
+import os
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ from picaption.device.live.pipeline import Pipeline
 from picaption.device.live.requests import RequestHandler
 from picaption.device.outputs.sink import RecognizedFrame
 from picaption.device.outputs.web.server import WebServer
+from picaption.device.outputs.web.teach.routes import PROGRAM
 from picaption.device.sources.demo_frames import DEMO_IMAGES
 
 #: Frames a second.
@@ -97,16 +100,30 @@ def measure_turn(address: str, frames: FrameTimes) -> Sequence[str]:
     time.sleep(ALONE_SECONDS)
     middle = time.monotonic()
     seconds = []
+    computed = processor_seconds()
     for _ in range(FITS):
         ask(address, "/teach/fit", b"{}")
         while (state := ask(address, "/teach/state.json"))["fitting"]:
             time.sleep(0.05)
         seconds.append(state["fitted"]["seconds"])
     end = time.monotonic()
+    computed = (processor_seconds() - computed) / FITS
     return (
         f"alone: {frames.between(start, middle)}",
         f"beside fits: {frames.between(middle, end)}; a fit {statistics.median(seconds):.2f} s",
+        f"of a processor's time a fit takes {computed:.2f} s",
     )
+
+
+def processor_seconds() -> float:
+    """Return the processor time of the process that fits."""
+    for path in Path("/proc/self/task").glob("*/children"):
+        for child in path.read_text().split():
+            if PROGRAM.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+                # utime and stime, fields 14 and 15 of proc(5).
+                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    raise RuntimeError("there is no process that fits")
 
 
 def upload_parts(address: str, count: int) -> None:
