@@ -23,8 +23,10 @@ from .scene import Scene, SceneImage
 
 #: Scenes that are deleted in one transaction at most.
 DELETE_AT_ONCE = 500
-#: Scenes are removed until so much of the bound on bytes is in use: not one for each that comes.
-PRUNED_SHARE = 0.97
+#: Scenes are removed until there is room for so many bytes, or this share of the bound: what comes
+#: next takes the pages that they leave, and none is moved.
+PRUNED_BYTES = 1e6
+PRUNED_SHARE = 0.05
 #: Once so much of the file is unused, it is made smaller.
 UNUSED_SHARE = 0.25
 #: Pages by which it gets smaller in one transaction at most.
@@ -214,10 +216,12 @@ class HistoryStore:
         """Delete the oldest scenes until the pages in use are fewer; return how many."""
         count = 0
         page_bytes = self._count("page_size")
-        if self._used_pages() * page_bytes <= most:
+        room = min(max(PRUNED_BYTES, most * PRUNED_SHARE), most / 2)
+        # Before the file is too large: pages would be moved to make it smaller.
+        if self._used_pages() * page_bytes <= most - room / 2:
             return 0
         query = f"SELECT id FROM scene ORDER BY id LIMIT {DELETE_AT_ONCE // 4}"
-        while self._used_pages() * page_bytes > most * PRUNED_SHARE:
+        while self._used_pages() * page_bytes > most - room:
             ids = [row[0] for row in self._connection.execute(query)]
             if not ids:
                 break

@@ -198,7 +198,7 @@ def test_the_oldest_scenes_go_by_megabytes_and_the_file_stays_as_small(store, pa
         assert store._count("page_count") * store._count("page_size") <= 500_000
     with closing(HistoryReader(path)) as reader:
         ids = reader.ids(SceneFilter())
-        assert 150 < len(ids) < 300
+        assert 50 < len(ids) < 300
         assert ids[-1] == NOON + 999 * MINUTE  # The newest ones, without a gap.
         assert ids == list(range(ids[0], ids[-1] + 1, MINUTE))
     store.copy_log()
