@@ -227,6 +227,15 @@ def test_what_the_server_refuses_is_said(serve, browser, tmp_path):
 
 
 @needs_chromium
+def test_where_a_search_fails_no_other_scenes_stand_below_it(page):
+    page.evaluate(
+        "query.maxLength = 999; query.value = 'a'.repeat(201); $('search').requestSubmit()"
+    )
+    wait_for_text(page, "#status", "q has at most 200 characters")
+    assert texts(page, "#scenes > li, #more") == []
+
+
+@needs_chromium
 def test_no_screen_is_too_narrow(page):
     for width, height in SCREENS:
         page.resize(width, height)

@@ -82,18 +82,28 @@ async function loadScenes(isMore = false) {
     values.q = chosen.query;
     values.like = chosen.like && chosen.like.id;
   }
-  const data = await ask(path, values);
+  let data;
+  try {
+    data = await ask(path, values);
+  } catch (error) {
+    // What was asked for before would stand below what is asked for now.
+    if (asked === revision && !isMore) clearScenes();
+    throw error;
+  }
   // Something else may have been chosen meanwhile.
   if (asked !== revision) return;
-  if (!isMore) {
-    shown = [];
-    $("scenes").replaceChildren();
-  }
+  if (!isMore) clearScenes();
   shown.push(...data.scenes);
   $("scenes").append(...data.scenes.map(makeCard));
   total = data.count ?? shown.length;
   $("more").hidden = data.has_more === undefined ? shown.length >= total : !data.has_more;
   setText($("status"), statusText());
+}
+
+function clearScenes() {
+  shown = [];
+  $("scenes").replaceChildren();
+  $("more").hidden = true;
 }
 
 function statusText() {
