@@ -118,11 +118,13 @@ def parse_text(query: Mapping[str, str], name: str) -> str | None:
     """Return a text of a query; None if it has none.
 
     Raises:
-        ValueError: It is too long.
+        ValueError: It is too long, or no text.
     """
     text = query.get(name, "").strip()
     if len(text) > MAX_TEXT:
         raise ValueError(f"{name} has at most {MAX_TEXT} characters")
+    if not text.isprintable():
+        raise ValueError(f"{name} is one line without control characters")
     return text or None
 
 

@@ -223,6 +223,8 @@ def test_exports_have_all_scenes_the_oldest_first(server):
         ("scenes.json", {"limit": "201"}, "limit is a whole number from 1 to 200"),
         ("scenes.json", {"offset": "-1"}, "offset is a whole number from 0 to 1000000"),
         ("scenes.json", {"word": "a" * 201}, "word has at most 200 characters"),
+        ("scenes.json", {"word": "a\0b"}, "word is one line without control characters"),
+        ("search.json", {"q": "a\nb"}, "q is one line without control characters"),
         ("scenes.json", {"tz": "../../etc/passwd"}, "tz is no time zone"),
         ("search.json", {}, "the query has either q, a text, or like, the id of a scene"),
         ("search.json", {"q": "cat", "like": "1"}, "the query has either q, a text, or like"),
