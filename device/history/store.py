@@ -178,6 +178,10 @@ class HistoryStore:
             {"day": day, "bytes": amount},
         )
 
+    def sync_commits(self) -> None:
+        """Have every commit written to the disk at once, to measure what each takes."""
+        self._connection.execute("PRAGMA synchronous = FULL")
+
     def copy_log(self) -> None:
         """Copy the write-ahead log into the file, unless another process reads or writes."""
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
