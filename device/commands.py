@@ -480,6 +480,14 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     metavar="SOURCE",
     help="The camera, as `live` takes it.",
 )
+@click.option(
+    "--other-things",
+    type=click.FloatRange(0.1, 100),
+    default=5,
+    show_default=True,
+    metavar="PERCENT",
+    help="How many of 100 pictures of other things may get a class; 100: all.",
+)
 @threads_option
 def teach_command(
     folder: Path | None,
@@ -492,21 +500,23 @@ def teach_command(
     count: int,
     every: float,
     source: str,
+    other_things: float,
     threads: int | None,
 ) -> None:
     """Teach the classes of a folder of pictures.
 
     FOLDER has a folder of pictures for each class. The new bundle describes as before, and
     classifies by what these pictures show. Three pictures a class will do; more are better, and
-    a class needs none that --describe or its name says enough of. Without --output, --capture
-    takes pictures and leaves it at that.
+    a class needs none that --describe or its name says enough of. Pictures in a folder "none
+    of these" show no class. Without --output, --capture takes pictures and leaves it at that.
     """
     if folder is None and (name or not texts):
         raise PicaptionError("give the folder of the classes' pictures, or --describe the classes")
     if name and folder is not None:
         capture_class(folder, name, count, every, source)
     if output is not None:
-        teach_folder(folder, output, bundle, threads, texts, keep, add)
+        share = other_things / 100
+        teach_folder(folder, output, bundle, threads, texts, keep, add, share)
     elif not name:
         raise PicaptionError(
             "give --output, the path of the new bundle, or --capture to take pictures"
@@ -540,6 +550,7 @@ def teach_folder(
     texts: Sequence[str] = (),
     keep: bool = False,
     add: bool = False,
+    other_share: float = 0.05,
 ) -> None:
     """Write a bundle with the classes of a folder, and print how well they are recognised.
 
@@ -551,6 +562,7 @@ def teach_folder(
         texts: descriptions of classes, a line each.
         keep: whether the bundle keeps what it made of the pictures.
         add: whether they are added to what `bundle` keeps.
+        other_share: the share of pictures of other things that may get a class, 0 to 1.
     """
     from .bundle.bundle import default_bundle
     from .bundle.examples import examples_bytes
@@ -572,9 +584,12 @@ def teach_folder(
         descriptions=descriptions,
         keep=keep,
         add=add,
+        other_share=other_share,
     )
     for line in result.skipped:
         say(f"left out: {line}", err=True)
+    for line in result.notes:
+        say(f"note: {line}", err=True)
     for label, words in result.unknown_words.items():
         say(f"{label}: words that the bundle does not know: {', '.join(words)}", err=True)
     width = max(len(printable(label)) for label in result.image_counts)
@@ -586,6 +601,14 @@ def teach_folder(
         say(f"{output} keeps {len(result.stored)} examples, {size / 1e3:.0f} kB before packing")
     seconds = time.perf_counter() - started
     say(f"{output}: {accuracy_text(result)}; {seconds:.1f} s")
+    if result.other_share is not None:
+        beside = ""
+        if result.negatives:
+            beside = f"; {result.negatives} pictures of none of these were taught beside others"
+        say(
+            f"of 100 pictures of other things, about {100 * result.other_share:g} would get a "
+            f"class{beside}"
+        )
 
 
 def accuracy_text(result: "TeachResult") -> str:

@@ -9,8 +9,15 @@ with a sigmoid or a softmax as activation; `name` is the same for a second set o
 (picaption.device.bundle.names), by a softmax and without a caption.
 Weights have a single scale per matrix: tflite-runtime 2.14 reads no others beside floating-point
 inputs.
+
+With a gate, the scores are multiplied by the probability that the image shows any of the classes,
+
+    1 - softmax(L2(features) . F + sqrt(names) . N + c)[last]
+
+where `names` is what the signature `name` makes of the features.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -54,8 +61,31 @@ class ClassifierWeights(Protocol):
         ...
 
 
+class GateWeights(Protocol):
+    """The weights of picaption.device.teaching.gate.Gate, float32; the last output is none."""
+
+    @property
+    def features(self) -> np.ndarray:
+        """Weights of the features at unit length, [F, C + 1]."""
+        ...
+
+    @property
+    def names(self) -> np.ndarray:
+        """Weights of the square roots of the names' probabilities, [names, C + 1]."""
+        ...
+
+    @property
+    def bias(self) -> np.ndarray:
+        """Bias, [C + 1]."""
+        ...
+
+
 def with_classify(
-    graph: bytes, weights: ClassifierWeights, multi_label: bool, quantized: bool = True
+    graph: bytes,
+    weights: ClassifierWeights,
+    multi_label: bool,
+    quantized: bool = True,
+    gate: GateWeights | None = None,
 ) -> bytes:
     """Return a graph with the signature `classify`, in place of the one it may have.
 
@@ -64,11 +94,12 @@ def with_classify(
         weights: What `classify` computes.
         multi_label: Scores are sigmoids, otherwise a softmax.
         quantized: Weights have 8 bits, otherwise they are floating point.
+        gate: Whether the image shows any of the classes; the graph has names. None: it does.
 
     Returns:
         The new flatbuffer; all other signatures compute what they did.
     """
-    return _with_scores(graph, CLASSIFY, weights, multi_label, quantized)
+    return _with_scores(graph, CLASSIFY, weights, multi_label, quantized, gate)
 
 
 def with_names(graph: bytes, weights: ClassifierWeights, quantized: bool = True) -> bytes:
@@ -96,9 +127,32 @@ def read_name_weights(graph: bytes) -> np.ndarray | None:
         written so.
     """
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
+    subgraph = _name_subgraph(model)
+    return None if subgraph is None else _first_product(model, subgraph)
+
+
+def read_names(graph: bytes) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what `read_name_weights` does, and the bias float32 [names]; or None."""
+    model = schema.ModelT.InitFromPackedBuf(graph, 0)
+    subgraph = _name_subgraph(model)
+    weights = None if subgraph is None else _first_product(model, subgraph)
+    if weights is None:
+        return None
+    inputs = subgraph.operators[0].inputs
+    if len(inputs) < 3 or inputs[2] < 0:
+        return None
+    tensor = subgraph.tensors[inputs[2]]
+    data = model.buffers[tensor.buffer].data
+    if tensor.type != TYPES.FLOAT32 or data is None:
+        return None
+    return weights, np.frombuffer(bytes(data), np.float32)
+
+
+def _name_subgraph(model: Any) -> Any:
+    """Return the subgraph of the signature `name`, a schema.SubGraphT, or None."""
     for signature in model.signatureDefs or []:
         if signature.signatureKey == NAME.encode():
-            return _first_product(model, model.subgraphs[signature.subgraphIndex])
+            return model.subgraphs[signature.subgraphIndex]
     return None
 
 
@@ -123,7 +177,12 @@ def _first_product(model: Any, subgraph: Any) -> np.ndarray | None:
 
 
 def _with_scores(
-    graph: bytes, key: str, weights: ClassifierWeights, multi_label: bool, quantized: bool
+    graph: bytes,
+    key: str,
+    weights: ClassifierWeights,
+    multi_label: bool,
+    quantized: bool,
+    gate: GateWeights | None = None,
 ) -> bytes:
     """Return a graph with a signature `key` that computes scores."""
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
@@ -133,9 +192,7 @@ def _with_scores(
     inputs = {"features": subgraph.tensor((1, feature_count), "features")}
     features = inputs["features"]
     if not weights.raw:
-        features = subgraph.operator(
-            OPERATORS.L2_NORMALIZATION, [features], (feature_count,), schema.L2NormOptionsT()
-        )
+        features = subgraph.unit_length(features, feature_count)
     logits = subgraph.product(features, weights.features, weights.bias, quantized)
     if weights.words is not None:
         inputs["caption"] = subgraph.tensor((1, weights.words.shape[0]), "caption")
@@ -143,14 +200,38 @@ def _with_scores(
         logits = subgraph.operator(
             OPERATORS.ADD, [logits, word_logits], (class_count,), schema.AddOptionsT()
         )
+    output = "scores" if gate is None else None
     if multi_label:
-        scores = subgraph.operator(OPERATORS.LOGISTIC, [logits], (class_count,), name="scores")
+        scores = subgraph.operator(OPERATORS.LOGISTIC, [logits], (class_count,), name=output)
     else:
+        scores = subgraph.softmax(logits, class_count, output)
+    if gate is not None:
+        shows_a_class = _gate(subgraph, inputs["features"], gate)
         scores = subgraph.operator(
-            OPERATORS.SOFTMAX, [logits], (class_count,), schema.SoftmaxOptionsT(beta=1.0), "scores"
+            OPERATORS.MUL, [scores, shows_a_class], (class_count,), schema.MulOptionsT(), "scores"
         )
     subgraph.finish(inputs, {"scores": scores})
     return pack_model(model)
+
+
+def _gate(subgraph: "Subgraph", features: int, gate: GateWeights) -> int:
+    """Add the probability that an image shows any of the classes, float32 [1, 1].
+
+    Weights are floating point: that of an unlikely name may be large beside all others.
+    """
+    feature_count, output_count = gate.features.shape
+    names = subgraph.inline(_name_subgraph(subgraph.model), [features])[0]
+    roots = subgraph.operator(OPERATORS.SQRT, [names], (len(gate.names),))
+    unit_features = subgraph.unit_length(features, feature_count)
+    feature_logits = subgraph.product(unit_features, gate.features, gate.bias, quantized=False)
+    name_logits = subgraph.product(roots, gate.names, None, quantized=False)
+    logits = subgraph.operator(
+        OPERATORS.ADD, [feature_logits, name_logits], (output_count,), schema.AddOptionsT()
+    )
+    outputs = subgraph.softmax(logits, output_count)
+    all_but_none = np.ones((output_count, 1), np.float32)
+    all_but_none[-1] = 0
+    return subgraph.product(outputs, all_but_none, None, quantized=False)
 
 
 def _remove(model: Any, name: str) -> None:
@@ -177,6 +258,13 @@ def drop_unused_buffers(model: Any) -> None:
     new_indices = {before: after for after, before in enumerate(used)}
     for owner in owners:
         owner.buffer = new_indices[owner.buffer]
+
+
+def _without_name(tensor: Any) -> Any:
+    """Return a schema.TensorT with the same constants and no name."""
+    twin = copy.copy(tensor)
+    twin.name = None
+    return twin
 
 
 class Subgraph:
@@ -245,6 +333,39 @@ class Subgraph:
             )
         )
         return output
+
+    def unit_length(self, features: int, count: int) -> int:
+        """Add `features`, float32 [1, count], brought to unit length."""
+        options = schema.L2NormOptionsT()
+        return self.operator(OPERATORS.L2_NORMALIZATION, [features], (count,), options)
+
+    def softmax(self, logits: int, count: int, name: str | None = None) -> int:
+        """Add the probabilities of `logits`, float32 [1, count]."""
+        options = schema.SoftmaxOptionsT(beta=1.0)
+        return self.operator(OPERATORS.SOFTMAX, [logits], (count,), options, name)
+
+    def inline(self, source: Any, inputs: Sequence[int]) -> list[int]:
+        """Add what another subgraph of the model computes; both use the same constants.
+
+        Args:
+            source: The schema.SubGraphT.
+            inputs: The tensors here that its inputs are.
+
+        Returns:
+            The tensors here that its outputs are.
+        """
+        indices = dict(zip(source.inputs.tolist(), inputs))
+        for index, tensor in enumerate(source.tensors):
+            if index not in indices:
+                self.graph.tensors.append(_without_name(tensor))
+                indices[index] = len(self.graph.tensors) - 1
+        indices[-1] = -1  # An input that is left out.
+        for operator in source.operators:
+            twin = copy.copy(operator)
+            twin.inputs = np.array([indices[index] for index in operator.inputs], np.int32)
+            twin.outputs = np.array([indices[index] for index in operator.outputs], np.int32)
+            self.graph.operators.append(twin)
+        return [indices[index] for index in source.outputs.tolist()]
 
     def product(
         self, rows: int, weights: np.ndarray, bias: np.ndarray | None, quantized: bool

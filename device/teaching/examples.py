@@ -3,7 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ from ..recognition.stopwatch import Stopwatch
 MIN_IMAGES_PER_CLASS = 3
 #: The longest name of a class, in characters.
 MAX_NAME_LENGTH = 60
+
+#: The folder of pictures that show none of the classes (picaption.device.teaching.gate).
+NONE_OF_THESE = "none of these"
 
 #: An image and its class: (class name, path).
 LabelledPath = tuple[str, Path]
@@ -131,6 +134,29 @@ def stack_examples(
     )
 
 
+def split_negatives(examples: ClassExamples) -> tuple[ClassExamples, np.ndarray]:
+    """Take the pictures that show none of the classes out of the examples.
+
+    Returns:
+        The ClassExamples without NONE_OF_THESE, and the features of its images, float32 [N, F].
+    """
+    if NONE_OF_THESE not in examples.labels:
+        return examples, examples.features[:0]
+    none_id = examples.labels.index(NONE_OF_THESE)
+    is_negative = examples.truth[:, none_id] > 0
+    rows = np.flatnonzero(~is_negative)
+    evidence = examples.word_evidence
+    classes = replace(
+        examples,
+        labels=tuple(label for label in examples.labels if label != NONE_OF_THESE),
+        paths=tuple(examples.paths[row] for row in rows),
+        truth=np.delete(examples.truth[rows], none_id, axis=1),
+        features=examples.features[rows],
+        word_evidence=None if evidence is None else evidence[rows],
+    )
+    return classes, examples.features[is_negative]
+
+
 def find_class_images(
     folder: str | Path | None,
     described: Iterable[str] = (),
@@ -158,8 +184,9 @@ def find_class_images(
     if folder is not None:
         paths = {class_name(path): path for path in find_class_folders(folder)}
     labels = sorted({*paths, *described})
-    if len(labels) < 2:
-        raise PicaptionError(_too_few_classes(folder, len(labels)))
+    class_count = len({*labels} - {NONE_OF_THESE})
+    if class_count < 2:
+        raise PicaptionError(_too_few_classes(folder, class_count))
     images: list[LabelledPath] = []
     skipped = []
     first_use: dict[bytes, LabelledPath] = {}

@@ -16,14 +16,18 @@ from ..bundle.archive import Contents, read_bundle, require_bundle_or_none
 from ..bundle.bundle import Bundle
 from ..bundle.examples import KeptExamples
 from ..recognition.recognizer import Recognizer
+from .background import bundle_background, name_probabilities
 from .examples import (
+    NONE_OF_THESE,
     ClassExamples,
     LabelledPath,
     extract_features,
     find_class_images,
     require_enough_images,
+    split_negatives,
 )
 from .fit import count_confusion, fit_classes, mean_class_accuracy
+from .gate import DEFAULT_SHARE, Gate, fit_gate
 from .keep import add_examples, example_counts, require_examples, taught_descriptions
 from .words.background import Background, extract_background, no_examples
 from .words.descriptions import Descriptions
@@ -45,6 +49,10 @@ class TeachResult:
             these classifiers, int [C, C] in the order of `image_counts`.
         unknown_words: the words of each description that the bundle knows nothing of.
         stored: what the bundle keeps of the images; None: nothing.
+        negatives: how many images of NONE_OF_THESE there are.
+        other_share: the share of pictures of other things that get a class, about, 0 to 1; None:
+            any of them may.
+        notes: what is not as one would expect, as lines.
     """
 
     image_counts: dict[str, int]
@@ -53,6 +61,9 @@ class TeachResult:
     confusion: np.ndarray
     unknown_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stored: KeptExamples | None = None
+    negatives: int = 0
+    other_share: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def teach(
@@ -65,6 +76,7 @@ def teach(
     descriptions: Descriptions | None = None,
     keep: bool = False,
     add: bool = False,
+    other_share: float = DEFAULT_SHARE,
 ) -> TeachResult:
     """Write a bundle that tells the classes of `folder` apart.
 
@@ -80,6 +92,7 @@ def teach(
         descriptions: what some classes are, in words; these may have no folder.
         keep: whether the bundle keeps what it made of the images, to be taught more later.
         add: whether the classes are added to those that `base` was taught and keeps.
+        other_share: the share of pictures of other things that may get a class, 0 to 1; 1: all.
 
     Raises:
         PicaptionError: the images or the bundle are unusable.
@@ -96,7 +109,9 @@ def teach(
     words = ClassWords(contents)
 
     def needs_images(label: str) -> bool:
-        return not counts_before.get(label) and not words.knows(label, descriptions)
+        if label == NONE_OF_THESE or counts_before.get(label):
+            return False
+        return not words.knows(label, descriptions)
 
     labels, images, skipped = find_class_images(
         folder, {*descriptions, *counts_before}, needs_images
@@ -111,6 +126,7 @@ def teach(
         background = extract_background(recognizer)
         examples = no_examples(labels, background)
     require_enough_images(folder, examples.counts, needs_images)
+    examples, negatives = split_negatives(examples)
     stored = None
     if keep or add:
         stored, examples = add_examples(examples, before, contents.labels)
@@ -119,7 +135,15 @@ def teach(
     elif examples.truth.any(0).all():
         background = None
     result = teach_examples(
-        contents, examples, output, max_difference, descriptions, background, stored
+        contents,
+        examples,
+        output,
+        max_difference,
+        descriptions,
+        background,
+        stored,
+        other_share,
+        negatives,
     )
     return replace(result, skipped=(*skipped, *result.skipped))
 
@@ -132,6 +156,8 @@ def teach_examples(
     descriptions: Descriptions | None = None,
     background: Background | None = None,
     stored: KeptExamples | None = None,
+    other_share: float = DEFAULT_SHARE,
+    negatives: np.ndarray | None = None,
 ) -> TeachResult:
     """Write a bundle that tells classes apart of which there are enough examples.
 
@@ -143,11 +169,17 @@ def teach_examples(
         descriptions: as for `teach`.
         background: what the bundle makes of other images; needed where a class has no example.
         stored: what the bundle is to keep of the examples; None: nothing.
+        other_share: as for `teach`.
+        negatives: features of images that show none of the classes, beside those of the examples
+            that are called NONE_OF_THESE, float32 [N, F].
 
     Raises:
         PicaptionError: the bundle cannot be written.
     """
     require_bundle_or_none(output)
+    examples, other_features = split_negatives(examples)
+    if negatives is not None:
+        other_features = np.concatenate([negatives, other_features])
     labels = examples.labels
     descriptions = descriptions or {}
     features = examples.features
@@ -163,6 +195,7 @@ def teach_examples(
         classifier, held_out = fit_classes(
             examples, contents.vocabulary, prototypes=priors.features, prior=priors.words
         )
+    gate, notes = gate_of(contents, examples, other_features, other_share)
     if examples.silent:
         contents = speaking_always(contents)
     write_taught_bundle(
@@ -176,6 +209,7 @@ def teach_examples(
         max_difference,
         descriptions,
         stored,
+        gate,
     )
     return TeachResult(
         examples.counts,
@@ -184,4 +218,40 @@ def teach_examples(
         count_confusion(held_out, examples.truth),
         {label: words for label, words in priors.unknown.items() if words},
         stored,
+        len(other_features),
+        gate.share if gate else None,
+        tuple(notes),
     )
+
+
+def gate_of(
+    contents: Contents, examples: ClassExamples, negatives: np.ndarray, other_share: float
+) -> tuple[Gate | None, list[str]]:
+    """Return the Gate of classes, or None and why there is none.
+
+    Args:
+        contents: of the bundle that has made the examples.
+        examples: of the classes.
+        negatives: features of images that show none of the classes, float32 [N, F].
+        other_share: as for `teach`.
+    """
+    if other_share >= 1:
+        return None, []
+    statistics = bundle_background(contents)
+    count = len(examples.features)
+    names = name_probabilities(contents.graph, np.concatenate([examples.features, negatives]))
+    if statistics is None or names is None:
+        reason = "there are no statistics of other pictures for this bundle"
+    elif not examples.truth.any(0).all():
+        reason = "a class has no pictures"
+    else:
+        gate = fit_gate(
+            examples.features,
+            names[:count],
+            examples.truth,
+            statistics,
+            (negatives, names[count:]),
+            other_share,
+        )
+        return gate, []
+    return None, [f"pictures of other things get a class too: {reason}"]

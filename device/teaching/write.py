@@ -14,6 +14,8 @@ from ..bundle.examples import KeptExamples
 from ..bundle.metadata import Silence
 from ..errors import PicaptionError
 from ..recognition.classifier import Classifier, probabilities
+from .background import name_probabilities
+from .gate import Gate
 from .graph import classifier_graph
 
 #: How far the probabilities of the new bundle may be from the classifier's: what weights of 8 bits
@@ -40,6 +42,7 @@ def write_taught_bundle(
     max_difference: float = MAX_SCORE_DIFFERENCE,
     descriptions: Mapping[str, str] | None = None,
     stored: KeptExamples | None = None,
+    gate: Gate | None = None,
 ) -> None:
     """Write a bundle with another classifier, once it was loaded and agrees with it.
 
@@ -54,6 +57,7 @@ def write_taught_bundle(
         max_difference: how far the bundle's scores may be from the classifier's.
         descriptions: what some classes are, in words, for the metadata.
         stored: what it was fitted to, for the bundle to keep; None: it keeps nothing.
+        gate: whether an image shows any of the classes; None: it always does.
 
     Raises:
         PicaptionError: they are further apart, or the bundle cannot be written.
@@ -67,6 +71,8 @@ def write_taught_bundle(
     taught_now: dict[str, Any] = {"bundle": base, "pictures": counts}
     if descriptions:
         taught_now["descriptions"] = dict(descriptions)
+    if gate is not None:
+        taught_now["share_of_other_things"] = gate.share
     metadata = replace(
         lender,
         name=bundle_name(output),
@@ -82,12 +88,16 @@ def write_taught_bundle(
     )
     taught = replace(
         contents,
-        graph=with_classify(contents.graph, classifier, multi_label=False),
+        graph=with_classify(contents.graph, classifier, multi_label=False, gate=gate),
         metadata=metadata,
         labels=labels,
         examples=stored,
     )
     expected = probabilities(classifier.logits(features, word_evidence), multi_label=False)
+    if gate is not None:
+        names = name_probabilities(contents.graph, features)
+        assert names is not None, "a gate is fitted to a bundle with names"
+        expected = expected * gate.probability(features, names)
 
     def check(bundle: Bundle) -> None:
         scores = [

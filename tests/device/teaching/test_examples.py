@@ -1,11 +1,13 @@
 """Class folders: what is in them, and what is wrong with them."""
 
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from picaption.device import PicaptionError
-from picaption.device.teaching.examples import find_class_images
+from picaption.device.teaching.examples import ClassExamples, find_class_images, split_negatives
 
 
 @pytest.mark.parametrize(
@@ -37,4 +39,31 @@ from picaption.device.teaching.examples import find_class_images
 def test_folders_that_teach_nothing_are_refused(folder, spoil, message):
     spoil(folder)
     with pytest.raises(PicaptionError, match=message):
+        find_class_images(folder)
+
+
+def test_pictures_of_none_of_these_are_no_class():
+    truth = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]]
+    examples = ClassExamples(
+        labels=("cup", "none of these", "spoon"),
+        paths=tuple(Path(f"{number}.jpg") for number in range(4)),
+        truth=truth,
+        features=np.arange(8, dtype=np.float32).reshape(4, 2),
+        word_evidence=None,
+        skipped=(),
+    )
+    classes, negatives = split_negatives(examples)
+    assert classes.labels == ("cup", "spoon")
+    assert classes.counts == {"cup": 1, "spoon": 1}
+    assert [path.name for path in classes.paths] == ["0.jpg", "3.jpg"]
+    assert classes.features.tolist() == [[0, 1], [6, 7]]
+    assert negatives.tolist() == [[2, 3], [4, 5]]
+    same, nothing = split_negatives(classes)
+    assert same is classes and len(nothing) == 0
+
+
+def test_none_of_these_is_not_one_of_two_classes(folder):
+    shutil.rmtree(folder / "coffee")
+    (folder / "cat").rename(folder / "none of these")
+    with pytest.raises(PicaptionError, match="has 1 class folder; it takes two or more"):
         find_class_images(folder)

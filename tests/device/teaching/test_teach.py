@@ -37,6 +37,7 @@ def test_what_was_taught_is_recognised(folder, tmp_path, photos):
     assert metadata.provenance["taught"] == {
         "bundle": "everyday",
         "pictures": taught.image_counts,
+        "share_of_other_things": 0.05,
     }
     for name, image in photos.items():
         found = recognizer(image)

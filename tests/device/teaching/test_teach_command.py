@@ -87,7 +87,11 @@ def test_the_command_teaches_by_words(call, bundle, folder, tmp_path):
         "coffee     8 pictures and a description",
         "table      0 pictures",
     ]
-    assert errors.splitlines()[-1] == "coffee: words that the bundle does not know: zarf"
+    assert errors.splitlines()[-2:] == [
+        "note: pictures of other things get a class too: there are no statistics of other pictures "
+        "for this bundle",
+        "coffee: words that the bundle does not know: zarf",
+    ]
     code, out, _ = call("teach", "--describe", "a cat: brown", "--describe", "table", *options)
     assert code == 0 and "taught by words alone, with no picture to try it on; " in out
 
