@@ -13,6 +13,7 @@ by Linux's own settings), and leaves the file whole: every page in the log has a
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -118,10 +119,10 @@ def connect_to_read(path: str | os.PathLike[str]) -> sqlite3.Connection:
 
 @contextmanager
 def reading_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what SQLite raises into a PicaptionError that names the file."""
+    """Turn what SQLite, and rows of other values than ours, raise into a PicaptionError."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, zlib.error, ValueError, TypeError) as error:
         raise PicaptionError(f"history: {path} cannot be read ({error})") from None
 
 

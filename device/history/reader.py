@@ -95,7 +95,7 @@ class HistoryReader:
         query = (
             f"SELECT {COLUMN_LIST} FROM scene WHERE {condition} ORDER BY id DESC LIMIT ? OFFSET ?"
         )
-        return [to_scene(row) for row in self._select(query, [*values, limit, offset])]
+        return self._to_scenes(self._select(query, [*values, limit, offset]))
 
     def count(self, wanted: SceneFilter) -> int:
         """Return how many scenes there are."""
@@ -122,7 +122,7 @@ class HistoryReader:
         last = -1
         while rows := self._select(query, [last, *values]):
             last = rows[-1][0]
-            yield from map(to_scene, rows)
+            yield from self._to_scenes(rows)
 
     def slots(self, wanted: SceneFilter, begin: int, end: int, length: int) -> dict[int, int]:
         """Return how many scenes began in each slot of time that has some, by the slot's begin.
@@ -161,7 +161,7 @@ class HistoryReader:
     def scene(self, scene_id: int) -> Scene | None:
         """Return a scene; None if there is none of that id."""
         rows = self._select(f"SELECT {COLUMN_LIST} FROM scene WHERE id = ?", [scene_id])
-        return to_scene(rows[0]) if rows else None
+        return self._to_scenes(rows)[0] if rows else None
 
     def image(self, scene_id: int) -> SceneImage | None:
         """Return what is remembered of a scene's image; None if nothing is."""
@@ -170,7 +170,8 @@ class HistoryReader:
             "WHERE scene = ?"
         )
         for scale, features, sketch, thumbnail in self._select(query, [scene_id]):
-            return SceneImage(to_features(scale, features), thumbnail, sketch)
+            with reading_errors(self.path):
+                return SceneImage(to_features(scale, features), thumbnail, sketch)
         return None
 
     def thumbnail(self, scene_id: int) -> bytes | None:
@@ -251,6 +252,10 @@ class HistoryReader:
                 wanted.word,
             )
         return " AND ".join(parts), values
+
+    def _to_scenes(self, rows: list[tuple]) -> list[Scene]:
+        with reading_errors(self.path):
+            return [to_scene(row) for row in rows]
 
     def _select(self, query: str, values: list[Any]) -> list[tuple]:
         with reading_errors(self.path):

@@ -81,8 +81,8 @@ class MeaningIndex:
                 "ORDER BY scene",
                 [self._sketcher.prefix],
             ).fetchall()
-        self.ids = np.array([row[0] for row in rows], np.int64)
-        self.sketches = parse_sketches([row[1] for row in rows], self._captioner.sketch_size)
+            self.ids = np.array([row[0] for row in rows], np.int64)
+            self.sketches = parse_sketches([row[1] for row in rows], self._captioner.sketch_size)
         self._mean = np.zeros(self._captioner.sketch_size, np.float32)
         for rows_of_block in _blocks(len(self.ids)):
             self._mean += self.sketches.floats(rows_of_block).sum(axis=0)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sqlite3
 from contextlib import closing
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from picaption.device.bundle.bundle import Bundle
 from picaption.device.bundle.metadata import Metadata
 from picaption.device.bundle.names import NamedClass
 from picaption.device.bundle.vocabulary import SPECIAL_WORDS, Vocabulary
+from picaption.device.errors import PicaptionError
 from picaption.device.history.captioner.sketch import open_sketcher
 from picaption.device.history.reader import HistoryReader, SceneFilter
 from picaption.device.history.scene import Scene, SceneImage, quantize
@@ -250,6 +252,30 @@ def test_scenes_of_another_encoder_are_found_by_words_alone(tmp_path, search):
             assert len(search.by_text(reader, "zebras")) == 2
             store.erase(1, 2)
             assert [hit.scene.id for hit in search.by_text(reader, "zebras")] == [2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE scene SET tags = '{'",
+        "UPDATE scene SET classes = '[1]'",
+        "UPDATE sketch SET sketch = substr(sketch, 1, 20)",
+        "UPDATE image SET features = x'ffff'",
+    ],
+)
+def test_a_history_with_rows_of_others_is_one_line(tmp_path, history, search, change):
+    path = tmp_path / "history.db"
+    path.write_bytes(history[0].read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+        connection.commit()
+    with (
+        closing(HistoryReader(path)) as reader,
+        pytest.raises(PicaptionError, match="history.db cannot be read") as error,
+    ):
+        search.by_text(reader, "a cat")
+        search.like(reader, next(iter(history[1].values())))
+    assert "\n" not in str(error.value)
 
 
 # --- the command
