@@ -452,6 +452,12 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     help="Add the classes and pictures to those that --bundle was taught and keeps.",
 )
 @click.option(
+    "--say-classes",
+    "say_classes",
+    is_flag=True,
+    help="Captions say a certain class by its name: 'my mug on a table' for 'a cup on a table'.",
+)
+@click.option(
     "--capture",
     "name",
     metavar="CLASS",
@@ -496,6 +502,7 @@ def teach_command(
     texts: tuple[str, ...],
     keep: bool,
     add: bool,
+    say_classes: bool,
     name: str | None,
     count: int,
     every: float,
@@ -516,7 +523,7 @@ def teach_command(
         capture_class(folder, name, count, every, source)
     if output is not None:
         share = other_things / 100
-        teach_folder(folder, output, bundle, threads, texts, keep, add, share)
+        teach_folder(folder, output, bundle, threads, texts, keep, add, share, say_classes)
     elif not name:
         raise PicaptionError(
             "give --output, the path of the new bundle, or --capture to take pictures"
@@ -551,6 +558,7 @@ def teach_folder(
     keep: bool = False,
     add: bool = False,
     other_share: float = 0.05,
+    say_classes: bool = False,
 ) -> None:
     """Write a bundle with the classes of a folder, and print how well they are recognised.
 
@@ -563,6 +571,7 @@ def teach_folder(
         keep: whether the bundle keeps what it made of the pictures.
         add: whether they are added to what `bundle` keeps.
         other_share: the share of pictures of other things that may get a class, 0 to 1.
+        say_classes: whether captions say the classes by their names.
     """
     from .bundle.bundle import default_bundle
     from .bundle.examples import examples_bytes
@@ -585,6 +594,7 @@ def teach_folder(
         keep=keep,
         add=add,
         other_share=other_share,
+        say=say_classes,
     )
     for line in result.skipped:
         say(f"left out: {line}", err=True)
@@ -596,6 +606,11 @@ def teach_folder(
     for label, image_count in result.image_counts.items():
         described = " and a description" if descriptions.get(label) else ""
         say(f"{printable(label):{width}}  {image_count} pictures{described}")
+    for label, nouns in result.nouns.items():
+        if nouns:
+            say(f"captions say {label} in place of {', '.join(nouns)}")
+        else:
+            say(f"captions do not say {label}: they have no word for it")
     if result.stored is not None:
         size = len(examples_bytes(result.stored))
         say(f"{output} keeps {len(result.stored)} examples, {size / 1e3:.0f} kB before packing")

@@ -244,6 +244,11 @@ class Bundle:
             f"it has words for {len(self.metadata.object_words)} classes, and "
             f"{len(self.labels)} labels",
         )
+        self._need(
+            len(self.metadata.class_nouns) in (0, len(self.labels)),
+            f"it has nouns for {len(self.metadata.class_nouns)} classes, and "
+            f"{len(self.labels)} labels",
+        )
         if self.vocabulary:
             try:
                 encode_prompts(self.vocabulary, self.metadata.prompts, self.metadata.order)

@@ -183,6 +183,8 @@ class Metadata:
         silence: Below what the bundle has nothing to say about an image.
         provenance: Free text by name: what it was trained on.
         measured: Free values by name: how good it was.
+        class_nouns: For each class the words of a caption that its name takes the place of
+            (picaption.device.recognition.class_nouns); empty: captions do not say classes.
     """
 
     name: str
@@ -205,6 +207,7 @@ class Metadata:
     silence: Silence = Silence()
     provenance: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
+    class_nouns: tuple[tuple[str, ...], ...] = ()
 
 
 def to_json(metadata: Metadata) -> str:
@@ -243,6 +246,7 @@ def from_json(text: str | bytes, where: str | Path) -> Metadata:
             prompts=tuple(metadata.prompts),
             object_words=tuple(map(tuple, metadata.object_words)),
             other_things=tuple(metadata.other_things),
+            class_nouns=tuple(map(tuple, metadata.class_nouns)),
         )
         _check(metadata)
     except (ValueError, RecursionError) as error:  # The latter from the repr of deep values.
@@ -382,7 +386,9 @@ def _check_object_words(metadata: Metadata) -> None:
     """Raise ValueError unless object_words and other_things hold phrases, in lists of any kind."""
     rows = metadata.object_words
     _need(all(type(row) in (list, tuple) for row in rows), "object_words are not lists")
-    phrases = [*metadata.other_things, *(phrase for row in rows for phrase in row)]
+    nouns = metadata.class_nouns
+    _need(all(type(row) in (list, tuple) for row in nouns), "class_nouns are not lists")
+    phrases = [*metadata.other_things, *(phrase for row in (*rows, *nouns) for phrase in row)]
     _need(len(phrases) <= _MAX_OBJECT_WORDS, f"there are {len(phrases)} words for objects")
     for phrase in phrases:
         is_phrase = type(phrase) is str and 1 <= len(phrase.split()) <= _MAX_PHRASE

@@ -23,6 +23,7 @@ from ..bundle.word_evidence import compute_word_evidence
 from ..errors import PicaptionError
 from ..images import require_image, resize
 from .beam_search import Hypothesis, beam_search
+from .class_nouns import ClassNamer
 from .confidence import caption_confidence, confidence_inputs, index_object_tags
 from .guidance import WordBonuses, create_guide
 from .model import Model
@@ -83,6 +84,9 @@ class Recognizer:
         self._namer: Namer | None = None
         if metadata.naming is not None and metadata.object_words:
             self._namer = Namer(metadata, model.labels, model.names, self.phrases)
+        self._class_namer: ClassNamer | None = None
+        if any(metadata.class_nouns):
+            self._class_namer = ClassNamer(model.labels, metadata.class_nouns)
 
     def __call__(
         self,
@@ -256,6 +260,8 @@ class Recognizer:
             caption = self._with_confidence(caption, class_scores, encoded.tags)
         if self._namer is not None and name_scores is not None:
             caption = self._namer.name_instead(caption, class_scores, name_scores) or caption
+        if self._class_namer is not None:
+            caption = self._class_namer.rename(caption, class_scores)
         return caption
 
     def confidence_inputs(

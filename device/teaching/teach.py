@@ -29,6 +29,7 @@ from .examples import (
 from .fit import count_confusion, fit_classes, mean_class_accuracy
 from .gate import DEFAULT_SHARE, Gate, fit_gate
 from .keep import add_examples, example_counts, require_examples, taught_descriptions
+from .nouns import caption_images, class_nouns
 from .words.background import Background, extract_background, no_examples
 from .words.descriptions import Descriptions
 from .words.priors import ClassWords
@@ -53,6 +54,7 @@ class TeachResult:
         other_share: the share of pictures of other things that get a class, about, 0 to 1; None:
             any of them may.
         notes: what is not as one would expect, as lines.
+        nouns: the words of captions that the classes' names take the place of.
     """
 
     image_counts: dict[str, int]
@@ -64,6 +66,7 @@ class TeachResult:
     negatives: int = 0
     other_share: float | None = None
     notes: tuple[str, ...] = ()
+    nouns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def teach(
@@ -77,6 +80,7 @@ def teach(
     keep: bool = False,
     add: bool = False,
     other_share: float = DEFAULT_SHARE,
+    say: bool = False,
 ) -> TeachResult:
     """Write a bundle that tells the classes of `folder` apart.
 
@@ -93,6 +97,7 @@ def teach(
         keep: whether the bundle keeps what it made of the images, to be taught more later.
         add: whether the classes are added to those that `base` was taught and keeps.
         other_share: the share of pictures of other things that may get a class, 0 to 1; 1: all.
+        say: whether captions say the classes (picaption.device.recognition.class_nouns).
 
     Raises:
         PicaptionError: the images or the bundle are unusable.
@@ -134,6 +139,11 @@ def teach(
         background = extract_background(recognizer)
     elif examples.truth.any(0).all():
         background = None
+    nouns: tuple[tuple[str, ...], ...] = ()
+    if say:
+        nouns_before = dict(zip(contents.labels, contents.metadata.class_nouns))
+        captions = caption_images(recognizer, images)
+        nouns = class_nouns(contents, examples.labels, captions, descriptions, nouns_before)
     result = teach_examples(
         contents,
         examples,
@@ -144,6 +154,7 @@ def teach(
         stored,
         other_share,
         negatives,
+        nouns,
     )
     return replace(result, skipped=(*skipped, *result.skipped))
 
@@ -158,6 +169,7 @@ def teach_examples(
     stored: KeptExamples | None = None,
     other_share: float = DEFAULT_SHARE,
     negatives: np.ndarray | None = None,
+    nouns: tuple[tuple[str, ...], ...] = (),
 ) -> TeachResult:
     """Write a bundle that tells classes apart of which there are enough examples.
 
@@ -172,6 +184,7 @@ def teach_examples(
         other_share: as for `teach`.
         negatives: features of images that show none of the classes, beside those of the examples
             that are called NONE_OF_THESE, float32 [N, F].
+        nouns: the words of captions that the classes' names take the place of; empty: they do not.
 
     Raises:
         PicaptionError: the bundle cannot be written.
@@ -210,6 +223,7 @@ def teach_examples(
         descriptions,
         stored,
         gate,
+        nouns,
     )
     return TeachResult(
         examples.counts,
@@ -221,6 +235,7 @@ def teach_examples(
         len(other_features),
         gate.share if gate else None,
         tuple(notes),
+        dict(zip(labels, nouns)),
     )
 
 

@@ -43,6 +43,7 @@ def write_taught_bundle(
     descriptions: Mapping[str, str] | None = None,
     stored: KeptExamples | None = None,
     gate: Gate | None = None,
+    class_nouns: tuple[tuple[str, ...], ...] = (),
 ) -> None:
     """Write a bundle with another classifier, once it was loaded and agrees with it.
 
@@ -58,6 +59,8 @@ def write_taught_bundle(
         descriptions: what some classes are, in words, for the metadata.
         stored: what it was fitted to, for the bundle to keep; None: it keeps nothing.
         gate: whether an image shows any of the classes; None: it always does.
+        class_nouns: the words of captions that the classes' names take the place of; empty: they
+            do not.
 
     Raises:
         PicaptionError: they are further apart, or the bundle cannot be written.
@@ -82,6 +85,7 @@ def write_taught_bundle(
         guidance=replace(lender.guidance, class_weight=0.0, choice_weight=0.0),
         object_words=(),
         other_things=(),
+        class_nouns=class_nouns,
         confidence=None,
         measured={},
         provenance=lender.provenance | {"taught": taught_now},

@@ -111,6 +111,14 @@ def test_the_command_teaches_in_steps(call, bundle, folder, tmp_path):
     assert "examples    24 that it was taught by" in call("inspect", output)[1]
 
 
+def test_the_command_says_which_words_names_take_the_place_of(call, folder, tmp_path):
+    output = tmp_path / "new.tflite"
+    code, out, _ = call("teach", folder, "--output", output, "--say-classes")
+    lines = out.splitlines()
+    assert code == 0 and "captions say cat in place of cat" in lines
+    assert sum(line.startswith("captions ") for line in lines) == 3
+
+
 def test_the_command_takes_pictures(call, tmp_path):
     options = ("--capture", "desk", "--count", 2, "--every", 0, "--source", "demo")
     line = f"{tmp_path}/desk: 2 pictures taken by demo\n"
