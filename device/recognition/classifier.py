@@ -6,7 +6,7 @@ each word's divided by how much it varies,
     z = W f + V s + b        P(class | image) = softmax(z), or 1 / (1 + exp(-z)) for multi-label
 
 W and V are the likeliest under Gaussian priors. The prior of W has mean zero, or what a bundle with
-names knows of those of the classes (picaption.device.recognition.prototypes). The mean of V's
+names knows of those of the classes (picaption.device.teaching.words.prototypes). The mean of V's
 prior is what language says of a class without an image: it is there where the captioner calls for
 the words of its name, or for words that go with it (picaption.models.language.word_prior). The
 more images there are, the less language counts. The fit needs numpy alone and takes seconds, so it

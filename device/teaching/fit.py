@@ -7,9 +7,9 @@ import numpy as np
 from ..bundle.archive import Contents
 from ..bundle.vocabulary import Vocabulary
 from ..recognition.classifier import Classifier, fit_calibrated, name_prior
-from ..recognition.prototypes import name_prototypes
 from .examples import ClassExamples
 from .graph import classifier_graph
+from .words.prototypes import name_prototypes
 
 
 def class_prototypes(

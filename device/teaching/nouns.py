@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..bundle.archive import Contents
 from ..errors import PicaptionError
 from ..images import read_image
-from ..recognition.prototypes import plain_name
 from ..recognition.recognizer import Recognizer
 from .examples import LabelledPath
 from .words.priors import split_words
+from .words.prototypes import plain_name
 
 #: The least share of a class's captions that have a word.
 MIN_SHARE = 0.2

@@ -140,7 +140,7 @@ def teach(
     elif examples.truth.any(0).all():
         background = None
     nouns: tuple[tuple[str, ...], ...] = ()
-    if say:
+    if say or (add and contents.metadata.class_nouns):
         nouns_before = dict(zip(contents.labels, contents.metadata.class_nouns))
         captions = caption_images(recognizer, images)
         nouns = class_nouns(contents, examples.labels, captions, descriptions, nouns_before)

@@ -180,7 +180,7 @@ def fit_heads(
         multi_label: Whether an image may have several classes.
         random: Draws the random features and shuffles the evidence.
         prototypes: What the bundle's names know of the classes, float32 [F, C]
-            (picaption.device.recognition.prototypes), for `fused`; None for nothing.
+            (picaption.device.teaching.words.prototypes), for `fused`; None for nothing.
     """
     kitchen_sinks = random.normal(size=(train.features.shape[1], len(prior))).astype(np.float32)
     seed = int(random.integers(1 << 32))

@@ -35,10 +35,10 @@ from picaption.device.bundle.classifier_graph import read_name_weights, with_nam
 from picaption.device.errors import PicaptionError
 from picaption.device.log import say
 from picaption.device.recognition.classifier import Classifier, fit_classifier
-from picaption.device.recognition.prototypes import plain_name
 from picaption.device.teaching.words.background import Background, extract_background
 from picaption.device.teaching.words.descriptions import Descriptions, parse_file
 from picaption.device.teaching.words.priors import ClassPriors, ClassWords
+from picaption.device.teaching.words.prototypes import plain_name
 from picaption.device.teaching.words.unseen import classify_by_words
 
 from ..options import FILE, FOLDER, DataSelection, data_options

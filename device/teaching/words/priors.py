@@ -5,9 +5,9 @@ like?", ICCV 2023; Yang et al., "Language in a Bottle", CVPR 2023), in words tha
 for them. Each of its words counts twice, where it can: by the word evidence, whether the captioner
 calls for it; and by the weights of the bundle's names that are called so, such as the 119 dogs for
 a dog. A word that many names share says less than one of few: a group of names counts by
-1 / sqrt(its size). The name of a class counts by itself and more
-(picaption.device.recognition.classifier.name_prior, picaption.device.recognition.prototypes); where
-the bundle does not know it, its words are read as a part of the description.
+1 / sqrt(its size). The name of a class counts by itself and more (`name_prior` in
+picaption.device.recognition.classifier, and picaption.device.teaching.words.prototypes); where the
+bundle does not know it, its words are read as a part of the description.
 """
 
 import re
@@ -21,8 +21,8 @@ from ...bundle.names import NamedClass
 from ...bundle.object_words import Phrases, match_phrases
 from ...bundle.vocabulary import Vocabulary
 from ...recognition.classifier import known_forms, name_words
-from ...recognition.prototypes import matching_names, weighted_prototypes
 from ..graph import classifier_graph
+from .prototypes import matching_names, weighted_prototypes
 
 #: The weight of a description's words together, for a standard deviation of each one's evidence,
 #: times the root of their number. Beside pictures, half or double makes little difference.

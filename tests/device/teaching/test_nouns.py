@@ -63,6 +63,11 @@ def test_taught_classes_are_said(folder, photos, tmp_path):
     recognizer = Recognizer(path)
     text = recognizer(photos["cat"]).caption.text
     assert "our Tom" in text and "a our" not in text
+    added = teach(path, folder, path, keep=True, say=True, descriptions=descriptions)
+    assert teach(path, None, path, add=True, descriptions={"table": ""}).nouns == {
+        **added.nouns,
+        "table": (),
+    }  # What was asked for once stays.
     teach(path, folder, path)
     assert "our Tom" not in Recognizer(path)(photos["cat"]).caption.text  # Off by default.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from picaption.device.bundle.names import NamedClass
-from picaption.device.recognition.prototypes import matching_names, name_prototypes
+from picaption.device.teaching.words.prototypes import matching_names, name_prototypes
 
 NAMES = (
     NamedClass("n1", "coffee mug", ("mug", "cup"), ("container",)),

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..bundle.names import NamedClass
+from ...bundle.names import NamedClass
 
 
 def name_prototypes(
