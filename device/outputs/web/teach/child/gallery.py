@@ -16,7 +16,7 @@ from typing import Any
 
 from .....atomic import read_file
 from .....images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
-from .....teaching.examples import MAX_NAME_LENGTH
+from .....teaching.examples import MAX_NAME_LENGTH, NONE_OF_THESE
 from ...api.exchange import ApiError
 from .files import is_real_folder, make_folder, write_new
 from .steps import Move, Step
@@ -24,8 +24,8 @@ from .steps import Move, Step
 #: Classes, and images in all, at most.
 MAX_CLASSES = 100
 MAX_IMAGES = 3000
-#: The class of what is none of the others; it is always there, and has this name.
-NONE = "none of these"
+#: The class of what is none of the others, which is always there.
+NONE = NONE_OF_THESE
 #: Hexadecimal digits of a content's hash that an image is asked for by.
 KEY_DIGITS = 20
 #: A folder is listed again while it has just been changed: some file systems tell times coarsely.

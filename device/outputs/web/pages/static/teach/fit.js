@@ -49,12 +49,15 @@ function showResult(summary) {
   $("result").dataset.key = key;
   $("result").hidden = !summary || !summary.labels;
   if ($("result").hidden) return;
-  const {accuracy, labels, counts, seconds} = summary;
+  const {accuracy, labels, counts, seconds, other_share: share} = summary;
   const figure = accuracy === null
     ? "There are too few pictures to say how well it does."
     : `${percent(accuracy)} of a class' pictures told rightly, by classifiers taught without them.`;
   const classes = labels.map((label, index) => `${label} ${counts[index]}`).join(", ");
   setText($("accuracy"), `${figure} (${classes}; ${digits(seconds, 1)} s)`);
+  const isKnown = typeof share === "number";
+  $("other").hidden = !isKnown;
+  if (isKnown) setText($("other"), `Of pictures of other things about ${percent(share)} get a class.`);
   const pairs = confusionsOf(summary).slice(0, MOST_CONFUSIONS).map(([count, total, shown, taken]) =>
     `${count} of ${total} pictures of ${shown} taken for ${taken}`);
   $("confusions").replaceChildren(...pairs.map(text => make("li", {textContent: text})));
