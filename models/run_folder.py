@@ -34,6 +34,12 @@ def save_model(model: keras.Model, path: str | Path) -> None:
         model.save(partial)
 
 
+def save_weights(model: keras.Model, path: str | Path) -> None:
+    """Write a model's weights to `path`, which ends in .weights.h5, completely or not at all."""
+    with atomic_write(path) as partial:
+        model.save_weights(partial)
+
+
 def load_model(path: str | Path) -> keras.Model:
     """Read a Keras model; raise PicaptionError where it is missing or not one."""
     _need_part(path)

@@ -1,6 +1,8 @@
 """Fitting captioner, tagger and encoder together: the joint model, its losses and the fit."""
 
 import math
+import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +16,13 @@ from picaption.device.recognition.classifier import Classifier
 
 from ..data.batches import Batches
 from ..networks.captioner import Captioner
+from ..run_folder import save_weights
 
 #: Whether XLA compiles the steps of a fit: JAX crawls without it; TensorFlow's depthwise
 #: convolutions are slow on a CPU with it.
 JIT_COMPILE = keras.backend.backend() == "jax"
+
+_BACKUP = re.compile(r"epoch_([0-9]+)\.weights\.h5")
 
 #: The weight of each loss. The losses are means over words, tags and classes; the weights bring
 #: them to a like size.
@@ -165,6 +170,48 @@ def compile_joint(
     )
 
 
+class Backup(keras.callbacks.Callback):
+    """Leaves the weights after every epoch, until the fit ends, so that it can be continued.
+
+    Keras' own backup writes over its only file: a fit that is killed meanwhile leaves one that
+    cannot be read.
+
+    Args:
+        folder: For the backup; made if need be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def restore(self, model: keras.Model) -> int:
+        """Give a compiled model the weights of the last epoch; return how many are done."""
+        backups = self._backups()
+        if not backups:
+            return 0
+        # An optimizer that is not built yet would not read its moments.
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(backups[max(backups)])
+        return max(backups)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Write a backup in place of those before."""
+        self._folder.mkdir(exist_ok=True)
+        before = self._backups()
+        save_weights(self.model, self._folder / f"epoch_{epoch + 1}.weights.h5")
+        for path in before.values():
+            path.unlink()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Remove the backup: what was fitted is in the model."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _backups(self) -> dict[int, Path]:
+        """Return the backups by the number of epochs that are done."""
+        matches = ((_BACKUP.fullmatch(path.name), path) for path in self._folder.glob("*"))
+        return {int(match[1]): path for match, path in matches if match}
+
+
 def fit_model(
     model: keras.Model,
     batches: keras.utils.PyDataset,
@@ -189,8 +236,9 @@ def fit_model(
         monitor: The figure that is lowest in the best epoch.
     """
     folder.mkdir(exist_ok=True)
+    backup = Backup(folder / "backup")
     callbacks = [
-        keras.callbacks.BackupAndRestore(folder / "backup"),
+        backup,
         keras.callbacks.CSVLogger(folder / "history.csv", append=True),
         keras.callbacks.TerminateOnNaN(),
     ]
@@ -203,6 +251,7 @@ def fit_model(
     model.fit(
         batches,
         epochs=epochs,
+        initial_epoch=backup.restore(model),
         validation_data=dev,
         callbacks=callbacks,
         verbose=1 if sys.stderr.isatty() else 2,

@@ -22,11 +22,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from picaption.device.atomic import atomic_write
 from picaption.device.bundle.bundle import log_softmax
 from picaption.device.bundle.vocabulary import END_ID, START_ID
 
 from ..data.batches import Batches, Examples
+from ..run_folder import save_weights
 from ..settings import Settings
 from . import fit
 
@@ -177,8 +177,7 @@ def train_lstm(
     )
     dev_batches = CaptionBatches(dev, batch=settings.batch, training=False)
     fit.fit_model(model, batches, dev_batches, epochs, settings.patience, folder)
-    with atomic_write(path) as partial:
-        model.save_weights(partial)
+    save_weights(model, path)
     return decoder
 
 

@@ -18,7 +18,9 @@ from tqdm import tqdm
 from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
 from ..data.batches import Examples, windows
+from ..files import write_lines
 from ..networks.captioner import Captioner
+from ..run_folder import save_weights
 from ..settings import Settings
 from . import fit
 from .rewards import CaptionMetric, Reward
@@ -133,7 +135,7 @@ def train_self_critical(
         model.load_weights(last_path)
     else:
         dev_rewards.append(greedy_reward(captioner, settings, dev, dev_reward))
-        model.save_weights(best_path)
+        save_weights(model, best_path)
         logger.info("self-critical training starts at dev reward %.3f", dev_rewards[0])
     for epoch in range(len(dev_rewards), settings.scst_epochs + 1):
         sampled = _train_epoch(model, captioner, settings, train, reward, epoch)
@@ -142,9 +144,9 @@ def train_self_critical(
             "reward epoch %d: sampled %.3f, dev reward %.3f", epoch, sampled, dev_rewards[-1]
         )
         if dev_rewards[-1] == max(dev_rewards):
-            model.save_weights(best_path)
-        model.save_weights(last_path)
-        dev_path.write_text("".join(f"{mean:.6f}\n" for mean in dev_rewards))
+            save_weights(model, best_path)
+        save_weights(model, last_path)
+        write_lines(dev_path, [f"{mean:.6f}" for mean in dev_rewards])
     model.load_weights(best_path)
 
 

@@ -7,10 +7,70 @@ import pytest
 from picaption.device.recognition.classifier import Classifier
 from picaption.models.data.batches import UNKNOWN_LABEL
 from picaption.models.training.fit import (
+    Backup,
     NameDistillation,
     average_weights,
+    fit_model,
     known_binary_crossentropy,
 )
+
+
+class Line(keras.utils.PyDataset):
+    """Points of y = 2 x, three batches; an error comes in place of the batch of that number."""
+
+    def __init__(self, interrupted_at=None):
+        super().__init__()
+        self.count = 0
+        self.interrupted_at = interrupted_at
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if self.count == self.interrupted_at:
+            raise RuntimeError("pulled the plug")
+        self.count += 1
+        x = np.arange(4, dtype=np.float32)[:, None] + index
+        return x, 2 * x
+
+
+def line_model():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.1), "mse")
+    return model
+
+
+def test_a_fit_goes_on_after_the_last_whole_epoch(tmp_path):
+    model = line_model()
+    with pytest.raises(Exception, match="pulled the plug"):
+        fit_model(model, Line(interrupted_at=9), None, 4, 9, tmp_path, "loss")
+    (backup,) = (tmp_path / "backup").iterdir()
+    assert backup.name == "epoch_2.weights.h5"
+    # Killed while it wrote the next one.
+    (tmp_path / "backup" / ".partial.epoch_3.weights.h5").write_bytes(backup.read_bytes()[:500])
+    batches = Line()
+    fit_model(line_model(), batches, None, 4, 9, tmp_path, "loss")
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["epoch", "0", "1", "2", "3"]
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_backup_has_weights_and_moments_of_the_last_epoch(tmp_path):
+    model = line_model()
+    backup = Backup(tmp_path / "backup")
+    backup.set_model(model)
+    assert backup.restore(model) == 0
+    for epoch in range(2):
+        model.train_on_batch(np.ones((4, 1)), np.ones((4, 1)))
+        backup.on_epoch_end(epoch)
+    assert len(list((tmp_path / "backup").iterdir())) == 1
+    again = line_model()
+    assert Backup(tmp_path / "backup").restore(again) == 2
+    for ours, theirs in zip(again.variables, model.variables):
+        np.testing.assert_array_equal(ours, theirs)
+    assert len(again.optimizer.variables) == len(model.optimizer.variables) > 3
+    for ours, theirs in zip(again.optimizer.variables, model.optimizer.variables):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_average_weights_by_hand():
