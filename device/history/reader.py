@@ -177,7 +177,7 @@ class HistoryReader:
     def thumbnail(self, scene_id: int) -> bytes | None:
         """Return the JPEG of a scene; None if there is none."""
         rows = self._select("SELECT thumbnail FROM image WHERE scene = ?", [scene_id])
-        return rows[0][0] if rows else None
+        return rows[0][0] if rows and isinstance(rows[0][0], bytes) else None
 
     def image_states(self, ids: Sequence[int]) -> dict[int, ImageState]:
         """Return what is remembered of the images of scenes, by their ids."""

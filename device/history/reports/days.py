@@ -52,5 +52,6 @@ def count_days(
     slots = reader.slots(wanted, round(begin * 1000), round(end * 1000), SLOT_SECONDS * 1000)
     for start, count in slots.items():
         moment = datetime.fromtimestamp(start / 1000, zone)
-        hours[moment.date()][moment.hour] += count
+        if moment.date() in hours:  # Of a damaged file anything may be read.
+            hours[moment.date()][moment.hour] += count
     return [DayCount(day.isoformat(), sum(counts), tuple(counts)) for day, counts in hours.items()]
