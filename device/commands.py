@@ -540,8 +540,13 @@ def capture_class(folder: Path, name: str, count: int, interval: float, source: 
             f"--capture {name!r} is no class name: give one without slashes or a dot before it"
         )
     camera = open_source(source)
-    if source == "auto" and camera.name == "demo":
-        raise CameraError("there is no camera to take pictures with; plug one in, or give --source")
+    if camera.name == "demo":
+        camera.close()
+        if source == "auto":
+            raise CameraError(
+                "there is no camera to take pictures with; plug one in, or give --source"
+            )
+        raise PicaptionError("the demo shows no class of yours: give --source a camera or a file")
     try:
         paths = capture(camera, folder / name, count, interval)
     finally:

@@ -29,6 +29,7 @@ from .examples import (
 from .fit import count_confusion, fit_classes, mean_class_accuracy
 from .gate import DEFAULT_SHARE, Gate, fit_gate
 from .keep import add_examples, example_counts, require_examples, taught_descriptions
+from .notes import notes_on
 from .nouns import caption_images, class_nouns
 from .words.background import Background, extract_background, no_examples
 from .words.descriptions import Descriptions
@@ -225,16 +226,17 @@ def teach_examples(
         gate,
         nouns,
     )
+    confusion = count_confusion(held_out, examples.truth)
     return TeachResult(
         examples.counts,
         mean_class_accuracy(held_out, examples.truth),
         examples.skipped,
-        count_confusion(held_out, examples.truth),
+        confusion,
         {label: words for label, words in priors.unknown.items() if words},
         stored,
         len(other_features),
         gate.share if gate else None,
-        tuple(notes),
+        (*notes, *notes_on(examples, confusion)),
         dict(zip(labels, nouns)),
     )
 

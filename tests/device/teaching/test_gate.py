@@ -60,7 +60,7 @@ def test_what_shows_a_class_passes_and_other_things_do_not(simple):
     assert (gate.probability(features, names) > 0.5).mean() > 0.9
     generator = np.random.default_rng(1)
     others, other_names = points((0.5, 0.5, 0.4, 0.2), 1000, generator, 0.4)
-    # A tenth of the Background passes, of which about half would get a class.
+    # A twelfth of the Background passes, of which 60 % would get a class.
     assert 0.03 < (gate.probability(others, other_names) > 0.5).mean() < 0.2
 
 
@@ -72,8 +72,8 @@ def test_the_share_that_passes_is_the_one_asked_for(simple):
     for share in (0.05, 0.2):
         gate = fit_gate(features, names, truth, background, share=share)
         shares.append((gate.probability(held_out, roots**2) > 0.5).mean())
-    # SURE_SHARE is a half: twice as many pass, of the 100 that the fit did not see.
-    assert shares == pytest.approx([0.1, 0.4], abs=0.021)
+    # SURE_SHARE is 0.6: more pass than get a class, of the 100 that the fit did not see.
+    assert shares == pytest.approx([0.083, 0.333], abs=0.021)
 
 
 def test_negatives_count_beside_the_background(simple):
@@ -81,7 +81,7 @@ def test_negatives_count_beside_the_background(simple):
     near, near_names = points((0.9, 0.1, -0.3, -0.4), 20, np.random.default_rng(2))
     without = fit_gate(features, names, truth, background)
     gate = fit_gate(features, names, truth, background, (near, near_names))
-    assert without.probability(near, near_names).mean() > 0.8
+    assert without.probability(near, near_names).mean() > 0.7
     assert gate.probability(near, near_names).mean() < 0.5
 
 
@@ -120,7 +120,7 @@ def test_other_things_have_no_certain_class_in_the_bundle(folder, tmp_path):
     strict = tmp_path / "strict.tflite"
     loose = tmp_path / "loose.tflite"
     taught = teach(default_bundle(), folder, strict)
-    assert (taught.other_share, taught.notes) == (0.05, ())
+    assert taught.other_share == 0.05
     assert teach(default_bundle(), folder, loose, other_share=1.0).other_share is None
     images = {path.stem: read_image(path) for path in list_images(DEMO_IMAGES)}
     shown = ("astronaut", "cat", "coffee")
