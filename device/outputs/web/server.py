@@ -22,17 +22,17 @@ from .api.worker import Worker
 from .app import create_app
 from .door import REQUEST_SECONDS
 from .feed import JPEG_QUALITY, ChartPoint, Feed, Offer
-from .history.page import load_history_page
+from .history.page import HISTORY_PAGE
 from .history.routes import history_routes
 from .http_server import CLIENT_TIMEOUT_SECONDS, HttpServer, log_failure
 from .live.metrics import MetricsSource, RunCounters
 from .live.newest import NewestFrame
 from .live.routes import live_routes
 from .pages.navigation import HISTORY_PATH, LIVE_PATH, TEACH_PATH
-from .pages.page import load_page
+from .pages.page import LIVE_PAGE, load_page
 from .routes import page_routes
 from .teach.addresses import MAX_SIDE
-from .teach.page import load_teach_page
+from .teach.page import TEACH_PAGE
 from .teach.routes import MAX_REQUESTS, PROGRAM, teach_routes
 
 #: Pixels of the longer side of a scene's image in the history, and of its thumbnail, at most.
@@ -101,7 +101,7 @@ class WebServer:
         )
         self._workers = [worker]
         paths = [LIVE_PATH, *([HISTORY_PATH] if history else []), *([TEACH_PATH] if teach else [])]
-        page = load_page(name, frame_ancestors, paths)
+        page = load_page(LIVE_PAGE, name, frame_ancestors, paths)
         routes = [
             *page_routes(self.feed, page.html),
             *live_routes(self.newest),
@@ -112,7 +112,8 @@ class WebServer:
         if teach and control is not None:
             teacher = self._open_teacher(teach, control)
             resting.append(teacher.rest)
-            routes += teach_routes(teacher, control, load_teach_page(name, frame_ancestors, paths))
+            teach_page = load_page(TEACH_PAGE, name, frame_ancestors, paths)
+            routes += teach_routes(teacher, control, teach_page)
         app = create_app(routes, self._metrics_source)
         self._http = HttpServer(
             host,
@@ -177,7 +178,7 @@ class WebServer:
         """Return the routes of the history at a path; none where there is none."""
         if not history:
             return []
-        page = load_history_page(self._name, frame_ancestors, paths)
+        page = load_page(HISTORY_PAGE, self._name, frame_ancestors, paths)
         return history_routes(history, page, self._bundle_path)
 
     def _open_teacher(self, folder: str, control: LoopControl) -> Worker:

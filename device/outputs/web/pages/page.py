@@ -9,6 +9,7 @@ import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -18,11 +19,33 @@ from .navigation import LIVE_PATH, navigation
 
 #: What a Content-Security-Policy calls nobody.
 NO_FRAMES = "'none'"
-#: The parts of the live page's style and script, in their order.
-STYLES = ("colours.css", "header.css", "page.css")
-SCRIPTS = (
-    *("dom.js", "navigation.js", "words.js", "figures.js"),
-    *("history.js", "stage.js", "live.js"),
+
+
+@dataclass(frozen=True)
+class PageFiles:
+    """The files in `static` that a page is made of.
+
+    Attributes:
+        template: Its HTML.
+        styles: The parts of its style, in their order.
+        scripts: The parts of its script, in their order.
+        path: Where it is served.
+    """
+
+    template: str
+    styles: tuple[str, ...]
+    scripts: tuple[str, ...]
+    path: str
+
+
+LIVE_PAGE = PageFiles(
+    "page.html",
+    ("colours.css", "header.css", "page.css"),
+    (
+        *("dom.js", "navigation.js", "words.js", "figures.js"),
+        *("history.js", "stage.js", "live.js"),
+    ),
+    LIVE_PATH,
 )
 
 
@@ -33,10 +56,13 @@ class Page(NamedTuple):
     policy: str
 
 
-def load_page(name: str, frame_ancestors: str = "", paths: Sequence[str] = (LIVE_PATH,)) -> Page:
-    """Return the live page.
+def load_page(
+    files: PageFiles, name: str, frame_ancestors: str = "", paths: Sequence[str] = (LIVE_PATH,)
+) -> Page:
+    """Return a page of the navigation.
 
     Args:
+        files: What it is made of.
         name: What its title shows beside picaption.
         frame_ancestors: The origins whose pages may show it in a frame, spaces between.
         paths: The paths of the pages that there are.
@@ -44,9 +70,9 @@ def load_page(name: str, frame_ancestors: str = "", paths: Sequence[str] = (LIVE
     parts = {
         "title": html.escape(" · ".join(dict.fromkeys(("picaption", name)))),
         "doubt": html.escape(DOUBT),
-        "navigation": navigation(paths, LIVE_PATH),
+        "navigation": navigation(paths, files.path),
     }
-    return build_page("page.html", STYLES, SCRIPTS, parts, frame_ancestors)
+    return build_page(files.template, files.styles, files.scripts, parts, frame_ancestors)
 
 
 def build_page(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from picaption.device.outputs.web.history.page import SCRIPTS, STYLES
+from picaption.device.outputs.web.history.page import HISTORY_PAGE
 from picaption.device.outputs.web.pages.page import read_part
 from tests.device.fakes.browser import CHROMIUM, needs_axe, texts, violations, wait_for_text
 from tests.device.fakes.histories import SCENES, make_history, shift
@@ -64,7 +64,7 @@ def test_the_page_is_complete_and_needs_nothing_from_elsewhere(server):
     status, headers, body = ask(server, "/history")
     text = body.decode()
     assert status == 200 and "<title>History · picaption · kitchen</title>" in text
-    assert all(read_part(name) in text for name in SCRIPTS + STYLES)
+    assert all(read_part(name) in text for name in HISTORY_PAGE.scripts + HISTORY_PAGE.styles)
     assert text.count("http") == text.count("http://www.w3.org/2000/svg")
     assert "innerHTML" not in text and " style=" not in text and " onclick=" not in text
     policy = headers["Content-Security-Policy"]

@@ -5,7 +5,7 @@ import hashlib
 import re
 
 from picaption.device.outputs.web.pages.navigation import navigation
-from picaption.device.outputs.web.pages.page import SCRIPTS, STYLES, fill, load_page, read_part
+from picaption.device.outputs.web.pages.page import LIVE_PAGE, fill, load_page, read_part
 from picaption.device.recognition.result import DOUBT
 from tests.device.fakes.web_client import ask
 
@@ -16,7 +16,7 @@ def test_the_page_is_complete_and_needs_nothing_from_elsewhere(serve):
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
     assert "<title>picaption · &lt;kitchen&gt; &amp; $script</title>" in page
     assert f'data-doubt="{DOUBT}"' in page
-    assert all(read_part(name) in page for name in SCRIPTS + STYLES)
+    assert all(read_part(name) in page for name in LIVE_PAGE.scripts + LIVE_PAGE.styles)
     assert page.count("http") == page.count("http://www.w3.org/2000/svg")
     assert "innerHTML" not in page and " style=" not in page and " onclick=" not in page
 
@@ -49,5 +49,8 @@ def test_pages_lead_to_those_that_there_are():
         '<nav aria-label="Pages"><a href="/">Live</a>'
         '<a href="/teach" aria-current="page">Teach</a></nav>'
     )
-    assert "<nav" not in load_page("kitchen").html
-    assert navigation(["/", "/history"], "/") in load_page("kitchen", "", ["/", "/history"]).html
+    assert "<nav" not in load_page(LIVE_PAGE, "kitchen").html
+    assert (
+        navigation(["/", "/history"], "/")
+        in load_page(LIVE_PAGE, "kitchen", "", ["/", "/history"]).html
+    )
