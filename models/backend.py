@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sqlite3  # noqa: F401  # TensorFlow brings one without full-text search: the first wins.
 import warnings
 
 from picaption.device.images import quiet_stderr

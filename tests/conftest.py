@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sqlite3  # noqa: F401  # Before TensorFlow, see picaption.models.backend.
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

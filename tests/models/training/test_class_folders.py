@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer, default_bundle
-from picaption.device.bundle.metadata import Guidance
 from picaption.device.images import list_images, read_image, write_image
 from picaption.models import commands
 from picaption.models.training.class_folders import (
@@ -61,7 +60,7 @@ def test_class_folders_make_a_bundle_and_a_report(folder, tmp_path, photos, caps
         bundle.metadata,
         object_words=(),
         other_things=(),
-        guidance=Guidance(),
+        guidance=dataclasses.replace(bundle.metadata.guidance, class_weight=0.0, choice_weight=0.0),
         confidence=None,
     )
     base = Recognizer(bundle)
