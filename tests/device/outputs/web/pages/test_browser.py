@@ -185,6 +185,8 @@ def test_a_scene_of_the_history_is_shown_larger_by_mouse_and_keys(serve, browser
         # Focus is where it was, and Enter opens the scene again.
         browser.press("Enter")
         wait_for_text(browser, "#scene h2", "a dog")
+        # Until the image is there, the button below it moves.
+        browser.wait_for("document.getElementById('scene-picture').complete")
         browser.click("#close")
         browser.wait_for("!document.getElementById('scene').open")
 
