@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..bundle.vocabulary import sentence
 from .naming import name_phrase
 from .result import Caption
 
@@ -65,7 +66,7 @@ class ClassNamer:
             return caption
         return replace(
             caption,
-            text=" ".join(renamed).replace(" 's", "'s"),
+            text=sentence(renamed),
             words=renamed,
             alternatives=(caption.text, *caption.alternatives),
         )

@@ -115,8 +115,8 @@ class Namer:
         if unnamed[best] < self._naming.addition:
             return caption
         joint = "and" if "with" in caption.words else "with"
-        text = f"{caption.text} {joint} {name_phrase(self._labels[best])}"
-        return replace(caption, text=text, words=tuple(text.split()))
+        words = (*caption.words, joint, *name_phrase(self._labels[best]).split())
+        return replace(caption, text=sentence(words), words=words)
 
     def name_instead(
         self, caption: Caption, class_scores: np.ndarray, name_scores: np.ndarray
