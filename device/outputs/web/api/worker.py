@@ -7,6 +7,7 @@ read. A child that dies, or hangs, is ended, and another starts for the next req
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -214,8 +215,10 @@ class Worker:
         self._child = None
         if child is None:
             return
-        with suppress(ProcessLookupError):
-            child.process.kill()
+        if child.process.returncode is None:
+            # Not its kill(), which takes the exit status that the event loop waits for.
+            with suppress(ProcessLookupError):
+                os.kill(child.process.pid, signal.SIGKILL)
         if child.process.stdin is not None:
             child.process.stdin.close()
         self._ending = [process for process in self._ending if process.returncode is None]
