@@ -7,7 +7,6 @@ photographs are recognised, and stand for what a camera may have seen yesterday 
 before.
 """
 
-import argparse
 import random
 import tempfile
 from contextlib import closing
@@ -22,7 +21,9 @@ from picaption.device.images import encode_image, list_images, read_image, shrin
 from picaption.device.outputs.web.server import WebServer
 from picaption.device.recognition.recognizer import Recognizer, open_recognizer
 from picaption.device.sources.demo_frames import DEMO_IMAGES
-from tests.device.fakes.browser import CHROMIUM, Browser, wait_for_text
+from tests.device.fakes.browser import wait_for_text
+
+from .browser_picture import open_browser, picture_parser, read_options, save_picture
 
 #: When yesterday's scenes began, how many minutes they took, and the photograph of each.
 DAY = (
@@ -38,19 +39,12 @@ JPEG_QUALITY = 72
 
 def main() -> None:
     """Take the picture that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("output", help="a .jpg")
-    parser.add_argument("--size", default="1280x860", help="pixels of the screen, such as 390x844")
-    parser.add_argument("--dark", action="store_true", help="as those see it who prefer dark")
-    options = parser.parse_args()
-    if not CHROMIUM:
-        parser.error("there is no Chromium: sudo apt install chromium")
-    width, height = map(int, options.size.split("x"))
+    options = read_options(picture_parser(__doc__, "1280x860"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "history.db")
         make_history(path)
         server = WebServer("127.0.0.1", 0, name="everyday", history=str(path))
-        browser = Browser(f"{folder}/profile", width, height, options.dark)
+        browser = open_browser(options, f"{folder}/profile")
         with closing(server), closing(browser):
             browser.call("Emulation.setLocaleOverride", locale="en-GB")
             browser.open(f"{server.address}history")
@@ -59,9 +53,7 @@ def main() -> None:
                 "[...document.querySelectorAll('#scenes img')].slice(0, 6)"
                 ".every(image => image.naturalWidth)"
             )
-            browser.screenshot(f"{folder}/page.png")
-        page = read_image(f"{folder}/page.png")
-        Path(options.output).write_bytes(encode_image(page, ".jpg", JPEG_QUALITY))
+            save_picture(browser, options.output, JPEG_QUALITY)
 
 
 def make_history(path: Path) -> None:

@@ -19,24 +19,22 @@ from picaption.device.live.loop import run
 from picaption.device.live.pipeline import Pipeline
 from picaption.device.outputs.web.server import WebServer
 from picaption.device.sources.demo_frames import Demo
-from tests.device.fakes.browser import CHROMIUM, Browser
+from tests.device.fakes.browser import Browser
+
+from .browser_picture import open_browser, picture_parser, read_options, save_picture
 
 #: How long to wait for the caption once the second round has begun.
 MAX_SECONDS = 120.0
 #: After this the picture, the charts and the bars are as they stay.
 SETTLE_SECONDS = 1.0
+JPEG_QUALITY = 88
 
 
 def main() -> None:
     """Take the picture that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("output", help="a .jpg or .png")
+    parser = picture_parser(__doc__, "1280x800")
     parser.add_argument("--caption", required=True, help="what the page says in the picture")
-    parser.add_argument("--size", default="1280x800", help="pixels of the screen, such as 390x844")
-    parser.add_argument("--dark", action="store_true", help="as those see it who prefer dark")
-    options = parser.parse_args()
-    if not CHROMIUM:
-        parser.error("there is no Chromium: sudo apt install chromium")
+    options = read_options(parser)
     pipeline = Pipeline(Config(source="demo", web=True, port=0, quiet=True))
     page = cast(WebServer, pipeline.sinks["web"])
     done = threading.Event()
@@ -62,10 +60,9 @@ def main() -> None:
 
 def take_picture(address: str, options: argparse.Namespace) -> None:
     """Save what a browser shows at an address once it says the caption."""
-    width, height = map(int, options.size.split("x"))
     with (
         tempfile.TemporaryDirectory() as profile,
-        closing(Browser(profile, width, height, options.dark)) as browser,
+        closing(open_browser(options, profile)) as browser,
     ):
         browser.open(address)
         time.sleep(Demo.SECONDS * Demo((64, 48)).count)
@@ -75,7 +72,7 @@ def take_picture(address: str, options: argparse.Namespace) -> None:
                 history = browser.evaluate("document.getElementById('history').innerText")
                 raise TimeoutError(f"the page never says {options.caption!r}, but {history}")
             time.sleep(0.1)
-        browser.screenshot(options.output)
+        save_picture(browser, options.output, JPEG_QUALITY)
 
 
 def shows(browser: Browser, caption: str) -> bool:

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlsplit
 
@@ -24,7 +23,8 @@ from picaption.device.live.pipeline import Pipeline
 from picaption.device.live.requests import RequestHandler
 from picaption.device.outputs.web.server import WebServer
 from picaption.device.sources.demo_frames import DEMO_IMAGES
-from tests.device.fakes.browser import CHROMIUM, Browser
+
+from .browser_picture import open_browser, picture_parser, read_options, save_picture
 
 #: The classes, and the demo's photograph of each.
 CLASSES = {"my coffee": "coffee", "our cat": "cat", "empty bed": "bedroom"}
@@ -39,13 +39,7 @@ SETTLE_SECONDS = 0.6
 
 def main() -> None:
     """Take the picture that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("output", help="a .jpg")
-    parser.add_argument("--size", default="1280x860", help="pixels of the screen, such as 390x844")
-    parser.add_argument("--dark", action="store_true", help="as those see it who prefer dark")
-    options = parser.parse_args()
-    if not CHROMIUM:
-        parser.error("there is no Chromium: sudo apt install chromium")
+    options = read_options(picture_parser(__doc__, "1280x860"))
     done = threading.Event()
     problems: list[Exception] = []
 
@@ -76,10 +70,9 @@ def take_picture(address: str, options: argparse.Namespace) -> None:
     """Teach the classes at an address, and save what a browser shows then."""
     for label, name in CLASSES.items():
         upload_parts(address, label, name)
-    width, height = map(int, options.size.split("x"))
     with (
         tempfile.TemporaryDirectory() as profile,
-        closing(Browser(profile, width, height, options.dark)) as browser,
+        closing(open_browser(options, profile)) as browser,
     ):
         browser.open(f"{address}teach")
         browser.wait_for("Boolean(state)")
@@ -97,9 +90,7 @@ def take_picture(address: str, options: argparse.Namespace) -> None:
                 raise TimeoutError("the page never says 'my coffee'")
             time.sleep(0.1)
         time.sleep(SETTLE_SECONDS)
-        browser.screenshot(f"{profile}/page.png")
-        page = read_image(f"{profile}/page.png")
-        Path(options.output).write_bytes(encode_image(page, ".jpg", JPEG_QUALITY))
+        save_picture(browser, options.output, JPEG_QUALITY)
 
 
 def upload_parts(address: str, label: str, name: str) -> None:

@@ -22,7 +22,7 @@ features may be those of another network than the bundle's.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -374,6 +374,43 @@ def parse_counts(context: click.Context, parameter: click.Parameter, text: str) 
     return [None if part == "all" else int(part) for part in parts]
 
 
+def study_options(counts: str, parse: Callable[..., list]) -> Callable[[Callable], Callable]:
+    """Return the decorator that declares the options of the studies' sets, counts and draws.
+
+    Args:
+        counts: The default of --pictures.
+        parse: Its callback: a context, a parameter and the text to the counts.
+    """
+    options = (
+        click.option("--folders-dev", type=FOLDER, help="and of dev pictures."),
+        click.option("--train", type=FILE, help="The training pictures of --labels, one a line."),
+        click.option("--dev", type=FILE, help="The dev pictures of --labels, one a line."),
+        click.option(
+            "--pictures",
+            "counts",
+            default=counts,
+            show_default=True,
+            callback=parse,
+            help="Pictures a class.",
+        ),
+        click.option(
+            "--draws",
+            default=20,
+            show_default=True,
+            type=click.IntRange(1),
+            help="How often they are drawn.",
+        ),
+        click.option(
+            "--json", "json_file", type=FILE, help="Write the figures as JSON to this file."
+        ),
+    )
+
+    def decorate(command: Callable) -> Callable:
+        return reduce(lambda decorated, option: option(decorated), options[::-1], command)
+
+    return decorate
+
+
 @click.command(name="study")
 @click.argument("bundle", type=FILE)
 @data_options(
@@ -387,9 +424,7 @@ def parse_counts(context: click.Context, parameter: click.Parameter, text: str) 
     captions="Captions of more dev pictures of --labels, for the head `human`.",
     folders="Or class folders: of training pictures,",
 )
-@click.option("--folders-dev", type=FOLDER, help="and of dev pictures.")
-@click.option("--train", type=FILE, help="The training pictures of --labels, one a line.")
-@click.option("--dev", type=FILE, help="The dev pictures of --labels, one a line.")
+@study_options("1,2,5,10,50,all", parse_counts)
 @click.option(
     "--text",
     type=FILE,
@@ -401,22 +436,6 @@ def parse_counts(context: click.Context, parameter: click.Parameter, text: str) 
     help="Bundle or training run for the features.  [default: BUNDLE]",
 )
 @click.option("--spoiled", is_flag=True, help="Try spoiled dev pictures too.")
-@click.option(
-    "--pictures",
-    "counts",
-    default="1,2,5,10,50,all",
-    show_default=True,
-    callback=parse_counts,
-    help="Pictures a class.",
-)
-@click.option(
-    "--draws",
-    default=20,
-    show_default=True,
-    type=click.IntRange(1),
-    help="How often they are drawn.",
-)
-@click.option("--json", "json_file", type=FILE, help="Write the figures as JSON to this file.")
 @click.option("--plot", type=FILE, help="Draw them into this file, a PNG or SVG.")
 def study_command(
     bundle: Path,

@@ -41,8 +41,15 @@ from picaption.device.teaching.words.priors import ClassPriors, ClassWords
 from picaption.device.teaching.words.prototypes import plain_name
 from picaption.device.teaching.words.unseen import classify_by_words
 
-from ..options import FILE, FOLDER, DataSelection, data_options
-from .caption_study import HeadInputs, compute_inputs, read_sets, sample_rows, sample_scorer
+from ..options import FILE, DataSelection, data_options
+from .caption_study import (
+    HeadInputs,
+    compute_inputs,
+    read_sets,
+    sample_rows,
+    sample_scorer,
+    study_options,
+)
 from .metrics import percent
 
 #: What is told of the classes beside their images.
@@ -227,9 +234,7 @@ def parse_counts(context: click.Context, parameter: click.Parameter, text: str) 
     classes="Its class names, one a line.",
     folders="Or class folders: of training pictures,",
 )
-@click.option("--folders-dev", type=FOLDER, help="and of dev pictures.")
-@click.option("--train", type=FILE, help="The training pictures of --labels, one a line.")
-@click.option("--dev", type=FILE, help="The dev pictures of --labels, one a line.")
+@study_options("0,1,2,5", parse_counts)
 @click.option(
     "--descriptions",
     "description_file",
@@ -238,22 +243,6 @@ def parse_counts(context: click.Context, parameter: click.Parameter, text: str) 
     help="A line for each class: NAME: DESCRIPTION.",
 )
 @click.option("--unknown", is_flag=True, help="Take the classes' own names out of the bundle's.")
-@click.option(
-    "--pictures",
-    "counts",
-    default="0,1,2,5",
-    show_default=True,
-    callback=parse_counts,
-    help="Pictures a class.",
-)
-@click.option(
-    "--draws",
-    default=20,
-    show_default=True,
-    type=click.IntRange(1),
-    help="How often they are drawn.",
-)
-@click.option("--json", "json_file", type=FILE, help="Write the figures as JSON to this file.")
 def study_command(
     bundle: Path,
     data: DataSelection,
