@@ -30,12 +30,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from picaption.device.errors import PicaptionError
-from tools.fuzz import api, bundle_kind, history, media, network, payloads, texts
+from tools.fuzz import api, bundle_kind, history, media, network, payloads, teaching, texts
 from tools.fuzz.kind import Kind
 
 KINDS = {
     kind.name: kind
-    for module in (texts, media, network, payloads, api, history, bundle_kind)
+    for module in (texts, media, network, payloads, api, history, teaching, bundle_kind)
     for kind in module.KINDS
 }
 #: What no input may take.
