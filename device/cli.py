@@ -18,6 +18,7 @@ GROUP = "picaption.commands"
 ORDER = (
     *(
         "image",
+        "annotate",
         "live",
         "search",
         "serve",
@@ -44,6 +45,9 @@ EXTRA = {
     "prometheus_client": "metrics",
     "paho": "mqtt",
     "yaml": "flash",
+    "distributed": "annotate",
+    "fsspec": "annotate",
+    "pyarrow": "annotate",
 }
 #: Exit codes: of a usage or input error, of one that a retry may mend (sysexits.h), of ctrl-C.
 EXIT_ERROR = 2

@@ -29,6 +29,8 @@ PRINTERS = frozenset(
     ["device/log.py", "device/cli.py", "device/commands.py", "device/trial.py"]
     + ["device/outputs/terminal.py", "device/outputs/jsonl.py", "device/flash/installer.py"]
     + ["convert/tflite/trial.py"]
+    # A line that begins with what clears the terminal's, of numbers alone.
+    + ["device/annotate/progress.py"]
 )
 #: The most per 1,000 lines: packed assignments, conditional expressions, lambdas.
 PACKED, CONDITIONAL, LAMBDA = 5, 12, 2

@@ -21,6 +21,7 @@ ROOMS = ("device", "models", "convert")
 #: The console script beside the interpreter that runs the tests.
 PICAPTION = Path(sys.executable).with_name("picaption")
 COMMANDS = (
+    "annotate",
     "bench",
     "config",
     "convert",

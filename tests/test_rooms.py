@@ -23,7 +23,7 @@ LAYERS = {
         ["config", "bundle", "sources"],
         ["recognition"],
         ["teaching"],
-        ["trial"],
+        ["trial", "annotate"],
         ["history"],
         ["outputs"],
         ["live"],
@@ -68,6 +68,9 @@ DEVICE_NEEDS = {
     "python_multipart",
     "prometheus_client",
     "yaml",
+    "distributed",
+    "fsspec",
+    "pyarrow",
 }
 #: What `import picaption.device` may load.
 LOADED_BY_DEVICE = {"picaption", "click", "cv2", "numpy", "ai_edge_litert", "flatbuffers"}

@@ -32,6 +32,7 @@ class Advisory:
 
 ADVISORIES = (
     Advisory("click", "8.3.3", "CVE-2026-7246: click.edit() runs what stands in a file's name"),
+    Advisory("distributed", "2026.1.0", "CVE-2026-23528: a link runs code by Jupyter's proxy"),
     Advisory("h11", "0.16", "CVE-2025-43859: requests are smuggled through chunked bodies"),
     Advisory("jinja2", "3.1.6", "CVE-2025-27516: a template leaves the sandbox"),
     Advisory("keras", "3.13.2", "CVE-2026-1462: a crafted model file runs a SavedModel"),
@@ -42,6 +43,8 @@ ADVISORIES = (
     Advisory("opencv-python-headless", "4.12", "CVE-2025-53644: a crafted JPEG writes to the heap"),
     # The aarch64 wheels of 4.12 and 4.13 hold FFmpeg 5.1 and libpng 1.6.48.
     Advisory("opencv-python-headless", "4.14", "CVE-2026-22801, CVE-2026-40962: in its wheels"),
+    Advisory("pyarrow", "14.0.1", "CVE-2023-47248: a crafted file runs code"),
+    Advisory("pyarrow", "23.0.1", "CVE-2026-25087: a crafted file is read after it is freed"),
     Advisory("pytest", "9.0.3", "CVE-2025-71176: its temporary folders can be foretold"),
     Advisory("python-multipart", "0.0.27", "CVE-2026-42561: a part has headers without an end"),
     Advisory("python-multipart", "0.0.30", "CVE-2026-53539"),
@@ -60,8 +63,8 @@ WITHOUT_ADVISORY = frozenset(
     (
         "ai-edge-litert",
         "axe-core-python",
-        "axe-core-python",
         "flatbuffers",
+        "fsspec",
         "jsonschema",
         "matplotlib",
         "mypy",

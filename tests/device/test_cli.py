@@ -79,7 +79,7 @@ def test_a_command_whose_packages_are_missing_says_what_to_install(call, monkeyp
 def test_the_extras_are_known_whole():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    for extra in ("convert", "web"):
+    for extra in ("annotate", "convert", "web"):
         listed = {
             re.match(r"[\w-]+", line)[0].replace("-", "_")
             for line in setup["options.extras_require"][extra].split("\n")
