@@ -4,21 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..recognition.classifier import l2_normalize
+from ..recognition.classifier import MAX_COMPARED, close_rows, connected_rows
 from .examples import ClassExamples
 
-#: Pictures whose features are closer than this, by cosine, are nearly the same. Of 1,200
-#: photographs of Imagenette none are closer to another than 0.90; one that is cut by 4 % at each
-#: side, mirrored, moved by 5 % or a fifth brighter is mostly at 0.94 or more of itself.
-NEAR_DUPLICATE = 0.92
 #: A class with so many times the pictures of another is named.
 UNEQUAL = 4
 #: Two classes are too alike where so large a share of their pictures is taken for the other.
 TOO_ALIKE = 0.25
 #: As many pictures have to be confused at least.
 MIN_CONFUSED = 2
-#: Of more pictures, only the first ones are compared with each other.
-MAX_COMPARED = 2000
 
 
 def notes_on(examples: ClassExamples, confusion: np.ndarray) -> list[str]:
@@ -74,8 +68,9 @@ def alike_classes(labels: Sequence[str], confusion: np.ndarray) -> list[str]:
 
 def near_duplicates(examples: ClassExamples) -> list[str]:
     """Return a line for pictures that are nearly the same: in one class, and in two."""
-    units = l2_normalize(examples.features[:MAX_COMPARED])
-    close = np.triu(units @ units.T > NEAR_DUPLICATE, 1)
+    is_close = close_rows(examples.features[:MAX_COMPARED])
+    groups = connected_rows(is_close)
+    close = np.triu(is_close, 1)
     classes = examples.truth[:MAX_COMPARED].argmax(1)
     same = classes[:, None] == classes
     lines = []
@@ -85,9 +80,15 @@ def near_duplicates(examples: ClassExamples) -> list[str]:
         count = len(set(inside.ravel().tolist()))
         lines.append(
             f"{count} pictures are nearly the same as another of their class, such as "
-            f"{examples.paths[first]} and {examples.paths[second]}: what is told of held-out "
-            "pictures is too good"
+            f"{examples.paths[first]} and {examples.paths[second]}: they are held out together"
         )
+    for label in np.unique(classes):
+        rows = np.flatnonzero(classes == label)
+        if len(rows) > 1 and len(np.unique(groups[rows])) == 1:
+            lines.append(
+                f"all pictures of {examples.labels[label]} are nearly the same: what is told of "
+                "held-out ones is too good; show it from other sides, in other places"
+            )
     across = np.argwhere(close & ~same)
     if len(across):
         first, second = across[0]

@@ -92,7 +92,7 @@ class Guard:
             )
             return error_response(path, 403, message, self._headers)
         if path in (*PAGE_PATHS, LOGIN_PATH) and _reads_html(Request(scope)):
-            return self._secured(self._login.form())
+            return self._secured(self._login.form(path=path))
         message = (
             "the token is missing or wrong: send it as Authorization: Bearer TOKEN, or as ?token="
         )

@@ -23,6 +23,7 @@ from ...recognition.classifier import (
     fit_temperature,
     held_out_parts,
     l2_normalize,
+    near_duplicate_groups,
 )
 from ..examples import ClassExamples
 from .background import Background
@@ -55,7 +56,8 @@ def fit_with_unseen(
     logits = np.full(truth.shape, np.nan, np.float32)
     all_rows = np.arange(len(truth))
     classifier = _fit(examples, all_rows, priors, background)
-    for rest, part in held_out_parts(truth):
+    groups = near_duplicate_groups(examples.features, truth)
+    for rest, part in held_out_parts(truth, groups):
         part_evidence = None
         if examples.word_evidence is not None:
             part_evidence = examples.word_evidence[part]

@@ -15,8 +15,10 @@ from picaption.device.recognition.classifier import (
     fit_logistic_regression,
     fit_temperature,
     held_out_logits,
+    held_out_parts,
     l2_normalize,
     name_prior,
+    near_duplicate_groups,
     probabilities,
 )
 
@@ -274,6 +276,36 @@ def test_of_every_class_a_like_share_is_held_out():
     features = truth + np.random.default_rng(1).normal(size=truth.shape).astype(np.float32) / 20
     logits = held_out_logits(features, None, truth, fit_one_of_many)
     assert (logits.argmax(1) == truth.argmax(1)).all()
+
+
+def test_pictures_that_are_nearly_the_same_are_held_out_together():
+    # At angles of 0, 20, 40, 90 and 180 degrees: a step of 20 has a cosine of 0.94.
+    angles = np.deg2rad([0, 90, 20, 180, 40])
+    features = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    one_class = np.ones((5, 1), np.float32)
+    assert near_duplicate_groups(features, one_class).tolist() == [0, 1, 0, 2, 0]
+    # Of a class that has nothing else, every picture is by itself.
+    two_classes = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]]
+    assert len(set(near_duplicate_groups(features, two_classes).tolist())) == 5
+    groups = np.array([0, 1, 0, 2, 0, 3, 4, 5])
+    truth = np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 0, 1, 1, 1]]
+    parts = [set(part.tolist()) for _, part in held_out_parts(truth, groups)]
+    assert any({0, 2, 4} <= part for part in parts)
+    assert sorted(row for part in parts for row in part) == list(range(8))
+
+
+def test_a_copy_in_another_part_does_not_make_a_class_look_known():
+    random = np.random.default_rng(3)
+    # Forty things, each shown twice with another light, and each of a class by lot: whoever
+    # has not seen the copy cannot know the class.
+    things = np.repeat(random.normal(size=(40, 64)), 2, 0)
+    features = (things + random.normal(size=things.shape) / 20).astype(np.float32)
+    truth = np.eye(2, dtype=np.float32)[np.repeat(random.permutation(np.arange(40) % 2), 2)]
+    logits = held_out_logits(features, None, truth, fit_one_of_many)
+    assert 0.25 < (logits.argmax(1) == truth.argmax(1)).mean() < 0.75
+    classifier = fit_one_of_many(features[::2], None, truth[::2])
+    copies = classifier.logits(features[1::2], None)
+    assert (copies.argmax(1) == truth[1::2].argmax(1)).mean() > 0.9
 
 
 def test_what_is_unknown_of_a_class_counts_nothing():

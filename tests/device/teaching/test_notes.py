@@ -25,6 +25,21 @@ def test_alike_classes_are_named_with_their_share():
     assert alike_classes(("cup", "mug"), np.array([[1, 0], [1, 0]])) == []
 
 
+def test_a_class_whose_pictures_are_all_nearly_the_same_is_named():
+    angles = np.radians([0, 20, 90, 180, 270, 10])
+    examples = ClassExamples(
+        labels=("cup", "mug"),
+        paths=tuple(Path(f"{number}.jpg") for number in range(6)),
+        truth=np.eye(2, dtype=np.float32)[[0, 0, 1, 1, 1, 0]],
+        features=np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32),
+        word_evidence=None,
+        skipped=(),
+    )
+    together, too_good = near_duplicates(examples)
+    assert together.endswith("they are held out together")
+    assert too_good.startswith("all pictures of cup are nearly the same: what is told of held-out")
+
+
 def test_near_duplicates_are_named_within_and_across_classes():
     angles = np.radians([0, 10, 90, 100.1, 115, 180])  # The cosine of 23 degrees is 0.92.
     features = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)

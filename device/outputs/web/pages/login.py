@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, Response
 
+from .navigation import LIVE_PATH, TITLES
 from .page import NO_FRAMES, Page, fill, hash_source, join_parts, read_part
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Login:
 
     Args:
         is_token: Whether a text is the token.
-        admit: Returns what lets a browser in that knows it.
+        admit: Returns what lets a browser in that knows it, and leads to the page at a path.
         frame_ancestors: The origins whose pages may show the form in a frame, spaces between.
         clock: Returns the time in seconds.
     """
@@ -75,7 +76,7 @@ class Login:
     def __init__(
         self,
         is_token: Callable[[str], bool],
-        admit: Callable[[], Response],
+        admit: Callable[[str], Response],
         frame_ancestors: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,14 +85,15 @@ class Login:
         self._frame_ancestors = frame_ancestors
         self._wrong = WrongTries(clock)
 
-    def form(self, error: str = "", status: int = 401) -> Response:
+    def form(self, error: str = "", status: int = 401, path: str = LIVE_PATH) -> Response:
         """Return the form.
 
         Args:
             error: Why it is shown again, as plain text without special characters.
             status: The HTTP status.
+            path: The page that it leads to; what is none leads to the live one.
         """
-        page = load_form(error, self._frame_ancestors)
+        page = load_form(error, self._frame_ancestors, path)
         headers = {
             "Content-Security-Policy": page.policy,
             # Otherwise browsers would not say where the form was sent from.
@@ -108,22 +110,23 @@ class Login:
             body: The form, as browsers encode it by default.
             network: The address of the browser, or what its network has in common.
         """
+        token, path = _fields_of(body)
         pause = self._wrong.pause(network)
         if pause:
-            response = self.form(f"Too many wrong tokens: try again in {pause} s.", 429)
+            response = self.form(f"Too many wrong tokens: try again in {pause} s.", 429, path)
             response.headers["Retry-After"] = str(pause)
             return response
-        token = _token_of(body)
         if self._is_token(token) or self._is_token(token.strip()):
             self._wrong.forget(network)
-            return self._admit()
+            return self._admit(path)
         self._wrong.add(network)
-        return self.form(WRONG_TOKEN)
+        return self.form(WRONG_TOKEN, path=path)
 
 
-def load_form(error: str = "", frame_ancestors: str = "") -> Page:
+def load_form(error: str = "", frame_ancestors: str = "", path: str = LIVE_PATH) -> Page:
     """Return the form, and its policy: nothing but its own style and script, and itself to send."""
     parts = {
+        "page": _known_page(path),
         "style": join_parts(("colours.css", "login.css")),
         "icon": base64.b64encode(read_part("favicon.svg").encode()).decode(),
         "error": f'<p class="error" id="error" role="alert">{error}</p>' if error else "",
@@ -140,10 +143,15 @@ def load_form(error: str = "", frame_ancestors: str = "") -> Page:
     )
 
 
-def _token_of(body: bytes) -> str:
-    """Return the form's token; empty if it has none or the body is no form."""
+def _fields_of(body: bytes) -> tuple[str, str]:
+    """Return the form's token, empty if it has none or the body is no form, and its page's path."""
     try:
         fields = parse_qs(body.decode("ascii"), max_num_fields=8, errors="strict")
     except ValueError:
-        return ""
-    return fields.get("token", [""])[0]
+        return "", LIVE_PATH
+    return fields.get("token", [""])[0], _known_page(fields.get("page", [""])[0])
+
+
+def _known_page(path: str) -> str:
+    """Return the path of a page; of anything else, such as another site's address, the live one."""
+    return path if path in TITLES else LIVE_PATH

@@ -1,5 +1,7 @@
 """The form of the login: who gets it, what it opens, and how often it may be tried."""
 
+from urllib.parse import quote
+
 import pytest
 from starlette.responses import PlainTextResponse
 
@@ -25,7 +27,7 @@ class Clock:
 
 
 def login(clock):
-    return Login("right".__eq__, lambda: PlainTextResponse("in", 303), clock=clock)
+    return Login("right".__eq__, lambda path: PlainTextResponse(path, 303), clock=clock)
 
 
 def test_a_browser_gets_the_form_and_a_program_one_line(serve):
@@ -65,6 +67,21 @@ def test_the_right_token_becomes_a_cookie_that_scripts_do_not_see(serve):
     assert ask(page, Cookie=cookie)[0] == 200
     status, headers, _ = ask(page, "/login", Cookie=cookie)
     assert status == 303 and headers["Location"] == "/"
+
+
+def test_the_login_leads_to_the_page_that_was_asked_for_and_nowhere_else(serve):
+    page = serve(token=TOKEN)
+    for path in ("/", "/history", "/teach"):
+        _, _, body = ask(page, f"{path}?q=dog", **BROWSER)
+        assert f'<input type="hidden" name="page" value="{path}">'.encode() in body
+        field = f"&page={quote(path, safe='')}"
+        _, _, body = log_in(page, raw=f"token=wrong{field}".encode())
+        assert f'<input type="hidden" name="page" value="{path}">'.encode() in body
+        status, headers, _ = log_in(page, raw=f"token={TOKEN}{field}".encode())
+        assert status == 303 and headers["Location"] == path
+    for path in ("//elsewhere.example", "http://elsewhere.example", "/events", '"><b>', ""):
+        raw = f"token={TOKEN}&page={quote(path, safe='')}".encode()
+        assert log_in(page, raw=raw)[1]["Location"] == "/"
 
 
 def test_a_wrong_token_opens_nothing_and_too_many_have_to_wait(serve, caplog):
