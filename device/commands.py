@@ -635,6 +635,8 @@ def accuracy_text(result: "TeachResult") -> str:
     """Return what is known of how well taught classes are recognised."""
     if not any(result.image_counts.values()):
         return "taught by words alone, with no picture to try it on"
+    if len(result.image_counts) == 1:
+        return "one class, told from other things"
     if math.isnan(result.held_out_accuracy):
         return "taught by too few pictures to try it on some of them"
     return (

@@ -1,11 +1,15 @@
 """Measure what hostile connections to the page cost the live loop.
 
-    python tools/hostile_network.py [--connections 1000] [--pairs 6] [--seconds 5]
+    python tools/hostile_network.py [--connections 1000] [--pairs 20] [--seconds 4]
 
 The loop runs over frames of the demo, as fast as it can, with the page on. In turns it is left in
-peace and attacked by another process, which keeps so many connections open and opens each again as
+peace and attacked, so that each turn has one of the other kind beside it, before or after in turns:
+what other programs do meanwhile, and what the computer's clock does, falls on both alike. The fall
+of the frame rate is the median of the pairs' ratios; beside it stand the quartiles, and what this
+process computes for a frame, which hardly depends on other programs. The attacker is another
+process, which keeps so many connections open and opens each again as
 soon as it is dropped: silent ones, ones that send half a request or a byte at a time, rubbish, and
-whole requests without the token. Meanwhile a client with the token asks for the page twice a
+whole requests without the token. All the while a client with the token asks for the page twice a
 second. Linux only: epoll.
 """
 
@@ -20,9 +24,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
+
+import numpy as np
 
 from picaption.device.bench.soak import PreparedSource
 from picaption.device.config.settings import Config
@@ -42,8 +49,9 @@ OPENINGS = {
 #: How often the connections that send byte by byte send one, and the page is asked for.
 TRICKLE_SECONDS = 0.1
 ASK_SECONDS = 0.5
-#: Frames before anything counts.
+#: Before anything counts, and before a turn does: the attacker has to be at work.
 WARM_UP_SECONDS = 3.0
+SETTLE_SECONDS = 1.0
 
 
 class Frames:
@@ -62,6 +70,20 @@ class Frames:
 
     def close(self) -> None:
         """Do nothing: there is nothing to finish."""
+
+
+class Turn(NamedTuple):
+    """A turn of peace or attack.
+
+    Attributes:
+        rate: frames a second.
+        cpu_ms: milliseconds that this process computed for a frame.
+        answers: what the client with the token saw.
+    """
+
+    rate: float
+    cpu_ms: float
+    answers: "Answers"
 
 
 class Answers(NamedTuple):
@@ -147,7 +169,7 @@ def ask_meanwhile(port: int, token: str, seconds: float) -> Answers:
     while time.monotonic() < end:
         try:
             answers.append(ask_for_page(port, token))
-        except OSError:
+        except (OSError, http.client.HTTPException):
             failures += 1
         time.sleep(ASK_SECONDS)
     return Answers(answers, failures)
@@ -167,28 +189,36 @@ def measure(connections: int, pairs: int, seconds: float, threads: int) -> dict[
     server = pipeline.sinks["web"]
     assert isinstance(server, WebServer)
     port = int(server.address.rstrip("/").rpartition(":")[2])
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    answers: list[Answers] = []
-    opened = []
+    turns: dict[bool, list[Turn]] = {False: [], True: []}
+    opened: list[int] = []
     done = threading.Event()
 
+    def take_turn(is_attacked: bool) -> Turn:
+        command = ["nice", sys.executable, __file__, "--attack", str(port)]
+        command += ["--connections", str(connections)]
+        attacker = is_attacked and subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        time.sleep(SETTLE_SECONDS)
+        count = frames.count
+        cpu_start = time.process_time()
+        start = time.monotonic()
+        answers = ask_meanwhile(port, token, seconds)
+        elapsed = time.monotonic() - start
+        count = max(1, frames.count - count)
+        cpu_ms = (time.process_time() - cpu_start) / count * 1e3
+        if attacker:
+            opened.append(int(attacker.communicate()[0]))
+        return Turn(count / elapsed, cpu_ms, answers)
+
     def take_turns() -> None:
-        time.sleep(WARM_UP_SECONDS)
-        for attacked in (False, True) * pairs:
-            command = ["nice", sys.executable, __file__, "--attack", str(port)]
-            command += ["--connections", str(connections)]
-            attacker = attacked and subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            time.sleep(1.0)  # Until the attacker is at work; as long in peace.
-            count = frames.count
-            start = time.monotonic()
-            turn = ask_meanwhile(port, token, seconds)
-            rates[attacked].append((frames.count - count) / (time.monotonic() - start))
-            if attacker:
-                answers.append(turn)
-                opened.append(int(attacker.communicate()[0]))
-        done.set()
+        try:
+            time.sleep(WARM_UP_SECONDS)
+            for number in range(pairs):
+                for is_attacked in (number % 2 == 1, number % 2 == 0):
+                    turns[is_attacked].append(take_turn(is_attacked))
+        finally:
+            done.set()
 
     def stop_when_done() -> None:
         if done.is_set():
@@ -202,27 +232,36 @@ def measure(connections: int, pairs: int, seconds: float, threads: int) -> dict[
         thread.join()
     finally:
         pipeline.close()
-    took = [second for turn in answers for second in turn.seconds]
-    falls = [1 - attacked / peace for peace, attacked in zip(rates[False], rates[True])]
+    took = [second for turn in turns[True] for second in turn.answers.seconds]
+    pairs_of_turns = list(zip(turns[False], turns[True], strict=True))
+    falls = [100 * (1 - attacked.rate / peace.rate) for peace, attacked in pairs_of_turns]
+    growths = [100 * (attacked.cpu_ms / peace.cpu_ms - 1) for peace, attacked in pairs_of_turns]
     return {
         "connections": connections,
-        "opened_a_second": round(statistics.median(opened) / (seconds + 1)),
-        "frames_a_second_in_peace": round(statistics.median(rates[False]), 2),
-        "frames_a_second_attacked": round(statistics.median(rates[True]), 2),
-        "fall_percent": round(100 * statistics.median(falls), 2),
-        "falls_percent": [round(100 * fall, 2) for fall in falls],
-        "page_seconds_median": round(statistics.median(took), 3),
-        "page_seconds_max": round(max(took), 3),
-        "page_failures": sum(turn.failures for turn in answers),
+        "opened_a_second": round(statistics.median(opened) / (seconds + SETTLE_SECONDS)),
+        "frames_a_second_in_peace": _median(turn.rate for turn in turns[False]),
+        "frames_a_second_attacked": _median(turn.rate for turn in turns[True]),
+        "fall_percent": _median(falls),
+        "fall_percent_quartiles": np.percentile(falls, (25, 75)).round(2).tolist(),
+        "cpu_ms_a_frame_in_peace": _median(turn.cpu_ms for turn in turns[False]),
+        "cpu_growth_percent": _median(growths),
+        "cpu_growth_percent_quartiles": np.percentile(growths, (25, 75)).round(2).tolist(),
+        "page_seconds_median": round(statistics.median(took), 3) if took else None,
+        "page_seconds_max": round(max(took), 3) if took else None,
+        "page_failures": sum(turn.answers.failures for turn in turns[True]),
     }
+
+
+def _median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 2)
 
 
 def main() -> None:
     """Print the figures as JSON, or attack."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--connections", type=int, default=1000)
-    parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each turn")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn")
     parser.add_argument("--threads", type=int, default=1, help="of the network")
     parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -375,6 +375,8 @@ def connected_rows(close: np.ndarray) -> np.ndarray:
     Args:
         close: bool [N, N], symmetric, True in its diagonal.
     """
+    if not len(close):
+        return np.zeros(0, int)
     first = close.argmax(1)
     while True:
         following = np.where(close, first, len(first)).min(1)

@@ -161,6 +161,7 @@ def find_class_images(
     folder: str | Path | None,
     described: Iterable[str] = (),
     needs_images: Callable[[str], bool] = always_needs_images,
+    least_classes: int = 2,
 ) -> tuple[tuple[str, ...], list[LabelledPath], list[str]]:
     """Find the images in the class folders in `folder`; an image that is twice in one counts once.
 
@@ -168,12 +169,13 @@ def find_class_images(
         folder: a folder with a folder of images for each class; None without images.
         described: names of classes that may have no folder.
         needs_images: returns whether a class of this name needs images.
+        least_classes: how many classes there have to be.
 
     Returns:
         The class names, the images, and lines that say what was left out.
 
     Raises:
-        PicaptionError: there are fewer than two classes, a class has too few images, a folder has
+        PicaptionError: there are too few classes, a class has too few images, a folder has
             no valid class name, or two classes have the same image.
     """
     if folder is not None and not Path(folder).is_dir():
@@ -185,7 +187,7 @@ def find_class_images(
         paths = {class_name(path): path for path in find_class_folders(folder)}
     labels = sorted({*paths, *described})
     class_count = len({*labels} - {NONE_OF_THESE})
-    if class_count < 2:
+    if class_count < least_classes:
         raise PicaptionError(_too_few_classes(folder, class_count))
     images: list[LabelledPath] = []
     skipped = []

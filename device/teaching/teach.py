@@ -15,6 +15,7 @@ import numpy as np
 from ..bundle.archive import Contents, read_bundle, require_bundle_or_none
 from ..bundle.bundle import Bundle
 from ..bundle.examples import KeptExamples
+from ..errors import PicaptionError
 from ..recognition.recognizer import Recognizer
 from .background import bundle_background, name_probabilities
 from .examples import (
@@ -45,7 +46,8 @@ class TeachResult:
     Attributes:
         image_counts: images by class.
         held_out_accuracy: the share of a class' images that classifiers got right that were fitted
-            without them, as the mean over the classes; nan where there were too few for that.
+            without them, as the mean over the classes; nan where there were too few for that, or
+            one class.
         skipped: what was left out, as lines.
         confusion: how many images of each class (row) were taken for which class (column) by
             these classifiers, int [C, C] in the order of `image_counts`.
@@ -68,6 +70,16 @@ class TeachResult:
     other_share: float | None = None
     notes: tuple[str, ...] = ()
     nouns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def least_classes(contents: Contents, other_share: float = DEFAULT_SHARE) -> int:
+    """Return how many classes can be taught at least: one is told from other things, or two apart.
+
+    Args:
+        contents: of the bundle that lends its encoder.
+        other_share: as for `teach`.
+    """
+    return 1 if other_share < 1 and bundle_background(contents) is not None else 2
 
 
 def teach(
@@ -119,8 +131,9 @@ def teach(
             return False
         return not words.knows(label, descriptions)
 
+    least = 2 if folder is None else least_classes(contents, other_share)
     labels, images, skipped = find_class_images(
-        folder, {*descriptions, *counts_before}, needs_images
+        folder, {*descriptions, *counts_before}, needs_images, least
     )
     recognizer = Recognizer(Bundle(base, threads))
     background = None
@@ -210,6 +223,12 @@ def teach_examples(
             examples, contents.vocabulary, prototypes=priors.features, prior=priors.words
         )
     gate, notes = gate_of(contents, examples, other_features, other_share)
+    if len(labels) == 1:
+        if gate is None:
+            reason = notes[0] if notes else "pictures of other things get a class too"
+            raise PicaptionError(f"{labels[0]} is the only class, and {reason}; teach a second one")
+        # Among one class every picture is told rightly, which says nothing.
+        held_out = np.full_like(held_out, np.nan)
     if examples.silent:
         contents = speaking_always(contents)
     write_taught_bundle(

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from picaption.device import Bundle, PicaptionError, Recognizer, default_bundle
@@ -133,6 +134,23 @@ def test_classes_are_taught_by_words_alone(photos, tmp_path):
     assert best == {"astronaut": "person", "cat": "tiger", "coffee": "drink"}
     taught_by = recognizer.model.metadata.provenance["taught"]
     assert taught_by["descriptions"] == descriptions
+
+
+def test_one_class_is_told_from_all_other_things(folder, photos, bundle, tmp_path):
+    for label in ("astronaut", "coffee"):
+        shutil.rmtree(folder / label)
+    output = tmp_path / "cat.tflite"
+    taught = teach(default_bundle(), folder, output)
+    assert taught.image_counts == {"cat": 8} and np.isnan(taught.held_out_accuracy)
+    recognizer = Recognizer(output)
+    scores = {name: recognizer(image).classes[0].score for name, image in photos.items()}
+    assert recognizer.model.labels == ("cat",)
+    assert scores["cat"] > 0.9 and scores["coffee"] < 0.3 and scores["astronaut"] < 0.3
+    # Without statistics of other things, or where any may have a class, there is nothing to tell.
+    for base, share in ((bundle, 0.05), (default_bundle(), 1.0)):
+        with pytest.raises(PicaptionError, match="has 1 class folder; it takes two or more"):
+            teach(base, folder, tmp_path / "none.tflite", other_share=share)
+    assert not (tmp_path / "none.tflite").exists()
 
 
 def test_a_class_without_a_picture_stands_beside_others_that_have_some(folder, photos, tmp_path):

@@ -23,7 +23,7 @@ from .....teaching.examples import (
     stack_examples,
 )
 from .....teaching.graph import classifier_graph
-from .....teaching.teach import TeachResult, teach_examples
+from .....teaching.teach import TeachResult, least_classes, teach_examples
 from .....teaching.words.descriptions import DESCRIPTIONS, Descriptions, read_descriptions
 from .bundles import TaughtBundles
 from .gallery import MAX_IMAGES, NONE, Album, StoredImage
@@ -54,6 +54,7 @@ class Learner:
         classifier_graph()  # What the first fit would wait for.
         self._recognizer: Recognizer = open_recognizer(bundle, threads)
         self._contents: Contents = read_bundle(bundle)
+        self._least_classes = least_classes(self._contents)
         self._bundles = bundles
         self._folder = folder
         self._examples: dict[str, Example] = {}
@@ -101,7 +102,7 @@ class Learner:
         labels = tuple(
             label for label in album.classes if any(image.label == label for image in images)
         )
-        fault = fit_fault(labels, images)
+        fault = fit_fault(labels, images, self._least_classes)
         if fault:
             self.problem = fault
             return
@@ -151,16 +152,19 @@ def descriptions_of(folder: Path, labels: tuple[str, ...]) -> Descriptions:
     return {label: descriptions[label] for label in labels if label in descriptions}
 
 
-def fit_fault(labels: tuple[str, ...], images: list[StoredImage]) -> str:
+def fit_fault(labels: tuple[str, ...], images: list[StoredImage], least: int = 2) -> str:
     """Return why classes cannot be fitted; empty if they can.
 
     Args:
         labels: The classes that have images.
         images: These images.
+        least: How many classes there have to be, one or two.
     """
     classes = [label for label in labels if label != NONE]
-    if len(classes) < 2:
-        return f"two classes with pictures are needed, besides {NONE!r}"
+    if len(classes) < least:
+        needed = "a class" if least == 1 else "two classes"
+        verb = "is" if least == 1 else "are"
+        return f"{needed} with pictures {verb} needed, besides {NONE!r}"
     counts = {label: sum(image.label == label for image in images) for label in classes}
     few = [
         f"{label} has {count}" for label, count in counts.items() if count < MIN_IMAGES_PER_CLASS

@@ -50,8 +50,11 @@ function showResult(summary) {
   $("result").hidden = !summary || !summary.labels;
   if ($("result").hidden) return;
   const {accuracy, labels, counts, seconds, other_share: share} = summary;
+  const unknown = labels.length === 1
+    ? "One class, told from other things."
+    : "There are too few pictures to say how well it does.";
   const figure = accuracy === null
-    ? "There are too few pictures to say how well it does."
+    ? unknown
     : `${percent(accuracy)} of a class' pictures told rightly, by classifiers taught without them.`;
   const classes = labels.map((label, index) => `${label} ${counts[index]}`).join(", ");
   setText($("accuracy"), `${figure} (${classes}; ${digits(seconds, 1)} s)`);
