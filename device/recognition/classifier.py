@@ -335,30 +335,33 @@ def held_out_logits(
 
 
 def near_duplicate_groups(features: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return a number for each image, equal for images that are nearly the same.
+    """Return a number for each image, equal for those of a class that are nearly the same.
 
     So are images that have another one in common that they are nearly the same as. In a class of
-    which all images are, every image has its own number: there is nothing else to hold out. Only
-    the images in the same MAX_COMPARED rows are compared.
+    which most images are, every image has its own number: what is left would be too little to learn
+    from. Only the images in the same MAX_COMPARED rows are compared.
 
     Args:
         features: float32 [N, F].
         truth: [N, C] of 0 and 1.
     """
     groups = np.arange(len(features))
-    units = l2_normalize(features)
-    for start in range(0, len(features), MAX_COMPARED):
-        part = units[start : start + MAX_COMPARED]
-        groups[start : start + MAX_COMPARED] = start + connected_rows(
-            part @ part.T > NEAR_DUPLICATE
-        )
-    singles = np.arange(len(features))
+    singles = groups.copy()
     classes = truth.argmax(1)
+    for start in range(0, len(features), MAX_COMPARED):
+        rows = slice(start, start + MAX_COMPARED)
+        close = close_rows(features[rows]) & (classes[rows, None] == classes[rows])
+        groups[rows] = start + connected_rows(close)
     for label in np.unique(classes):
         rows = np.flatnonzero(classes == label)
-        if len(np.unique(groups[rows])) < 2:
+        if is_mostly_one(groups[rows]):
             groups[rows] = singles[rows]
     return np.asarray(np.unique(groups, return_inverse=True)[1])
+
+
+def is_mostly_one(groups: np.ndarray) -> bool:
+    """Return whether more than half of the images of a class, two or more, are in one group."""
+    return len(groups) > 1 and 2 * int(np.unique(groups, return_counts=True)[1].max()) > len(groups)
 
 
 def close_rows(features: np.ndarray) -> np.ndarray:

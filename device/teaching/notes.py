@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..recognition.classifier import MAX_COMPARED, close_rows, connected_rows
+from ..recognition.classifier import MAX_COMPARED, close_rows, connected_rows, is_mostly_one
 from .examples import ClassExamples
 
 #: A class with so many times the pictures of another is named.
@@ -69,10 +69,10 @@ def alike_classes(labels: Sequence[str], confusion: np.ndarray) -> list[str]:
 def near_duplicates(examples: ClassExamples) -> list[str]:
     """Return a line for pictures that are nearly the same: in one class, and in two."""
     is_close = close_rows(examples.features[:MAX_COMPARED])
-    groups = connected_rows(is_close)
     close = np.triu(is_close, 1)
     classes = examples.truth[:MAX_COMPARED].argmax(1)
     same = classes[:, None] == classes
+    groups = connected_rows(is_close & same)
     lines = []
     inside = np.argwhere(close & same)
     if len(inside):
@@ -84,9 +84,9 @@ def near_duplicates(examples: ClassExamples) -> list[str]:
         )
     for label in np.unique(classes):
         rows = np.flatnonzero(classes == label)
-        if len(rows) > 1 and len(np.unique(groups[rows])) == 1:
+        if is_mostly_one(groups[rows]):
             lines.append(
-                f"all pictures of {examples.labels[label]} are nearly the same: what is told of "
+                f"most pictures of {examples.labels[label]} are nearly the same: what is told of "
                 "held-out ones is too good; show it from other sides, in other places"
             )
     across = np.argwhere(close & ~same)

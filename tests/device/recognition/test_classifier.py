@@ -279,14 +279,14 @@ def test_of_every_class_a_like_share_is_held_out():
 
 
 def test_pictures_that_are_nearly_the_same_are_held_out_together():
-    # At angles of 0, 20, 40, 90 and 180 degrees: a step of 20 has a cosine of 0.94.
-    angles = np.deg2rad([0, 90, 20, 180, 40])
+    # At angles of 0, 90, 20, 180, 40 and 270 degrees: a step of 20 has a cosine of 0.94.
+    angles = np.deg2rad([0, 90, 20, 180, 40, 270])
     features = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    one_class = np.ones((5, 1), np.float32)
-    assert near_duplicate_groups(features, one_class).tolist() == [0, 1, 0, 2, 0]
-    # Of a class that has nothing else, every picture is by itself.
-    two_classes = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]]
-    assert len(set(near_duplicate_groups(features, two_classes).tolist())) == 5
+    one_class = np.ones((6, 1), np.float32)
+    assert near_duplicate_groups(features, one_class).tolist() == [0, 1, 0, 2, 0, 3]
+    # Of a class that has little else, every picture is by itself.
+    two_classes = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0, 0]]
+    assert len(set(near_duplicate_groups(features, two_classes).tolist())) == 6
     groups = np.array([0, 1, 0, 2, 0, 3, 4, 5])
     truth = np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 0, 1, 1, 1]]
     parts = [set(part.tolist()) for _, part in held_out_parts(truth, groups)]
