@@ -213,11 +213,13 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
     `picaption config` shows which hold. SIGHUP reads that file and the bundle again.
     """
     from . import log
+    from .live.heap import bound_heap
     from .live.loop import run
     from .live.pipeline import Pipeline
     from .live.requests import RequestHandler
     from .system import sd_notify
 
+    bound_heap()
     loaded = load_config(overrides, config_path)
     config = loaded.config
     log.configure(config.log_level)

@@ -20,6 +20,7 @@ from ..bundle.bundle import Bundle, Runner, default_bundle
 from ..config.options import options
 from ..config.settings import Config
 from ..config.toml import load_config
+from ..live.heap import bound_heap
 from ..live.loop import run
 from ..live.pipeline import Pipeline
 from ..outputs.sink import RecognizedFrame
@@ -266,6 +267,7 @@ def _percentiles(values: np.ndarray) -> dict[str, float]:
 )
 def main(config_path: Path | None, rate: float | None, **overrides: Any) -> None:
     """Run the live loop for --frames frames and print what it cost, as JSON."""
+    bound_heap()
     config = load_config(overrides, config_path).config
     if config.frames <= SETTLED_FRAMES:
         raise click.UsageError(f"give --frames, more than {SETTLED_FRAMES}")

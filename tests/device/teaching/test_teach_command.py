@@ -90,7 +90,7 @@ def test_the_command_teaches_by_words(call, bundle, folder, tmp_path):
     assert errors.splitlines()[-1] == "coffee: words that the bundle does not know: zarf"
     assert (
         "note: pictures of other things get a class too: there are no statistics of other pictures "
-        "for this bundle" in errors.splitlines()[-5:]
+        "for this bundle" in errors.splitlines()
     )
     code, out, _ = call("teach", "--describe", "a cat: brown", "--describe", "table", *options)
     assert code == 0 and "taught by words alone, with no picture to try it on; " in out
