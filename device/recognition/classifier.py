@@ -349,9 +349,9 @@ def near_duplicate_groups(features: np.ndarray, truth: np.ndarray) -> np.ndarray
     singles = groups.copy()
     classes = truth.argmax(1)
     for start in range(0, len(features), MAX_COMPARED):
-        rows = slice(start, start + MAX_COMPARED)
-        close = close_rows(features[rows]) & (classes[rows, None] == classes[rows])
-        groups[rows] = start + connected_rows(close)
+        part = slice(start, start + MAX_COMPARED)
+        close = close_rows(features[part]) & (classes[part, None] == classes[part])
+        groups[part] = start + connected_rows(close)
     for label in np.unique(classes):
         rows = np.flatnonzero(classes == label)
         if is_mostly_one(groups[rows]):
