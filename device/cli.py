@@ -29,7 +29,7 @@ ORDER = (
         "bench",
         "service",
     ),
-    *("flash", "update", "train", "convert", "evaluate"),
+    *("flash", "update", "fleet", "train", "convert", "evaluate"),
 )
 #: Packages that picaption itself does without, and the extra that brings each of them.
 EXTRA = {
@@ -48,6 +48,7 @@ EXTRA = {
     "distributed": "annotate",
     "fsspec": "annotate",
     "pyarrow": "annotate",
+    "cryptography": "fleet",
 }
 #: Exit codes: of a usage or input error, of one that a retry may mend (sysexits.h), of ctrl-C.
 EXIT_ERROR = 2

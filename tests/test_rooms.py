@@ -19,7 +19,7 @@ LAYERS = {
     "device": [
         ["errors"],
         ["log", "atomic", "board", "json_form", "html_page", "opencv_path", "parsing"],
-        ["cli", "images", "addresses"],
+        ["cli", "images", "addresses", "signing"],
         ["config", "bundle", "sources"],
         ["recognition"],
         ["teaching"],
@@ -29,6 +29,7 @@ LAYERS = {
         ["live"],
         ["system"],
         ["flash", "bench"],
+        ["fleet"],
         ["commands"],
     ],
     "models": [
@@ -71,6 +72,7 @@ DEVICE_NEEDS = {
     "distributed",
     "fsspec",
     "pyarrow",
+    "cryptography",
 }
 #: What `import picaption.device` may load.
 LOADED_BY_DEVICE = {"picaption", "click", "cv2", "numpy", "ai_edge_litert", "flatbuffers"}

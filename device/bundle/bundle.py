@@ -26,6 +26,7 @@ import numpy as np
 
 from ..atomic import write_bytes
 from ..errors import PicaptionError
+from ..signing.policy import need_signed_bundle
 from .archive import (
     Contents,
     bundle_bytes,
@@ -65,9 +66,12 @@ def read_trusted(path: str | Path, trusted: bool = False) -> Contents:
         trusted: Whether the caller has made or tried it.
 
     Raises:
-        PicaptionError: It is no bundle, or not one that can be used here.
+        PicaptionError: It is no bundle, not one that can be used here, or not signed where
+            that is required.
     """
     data = read_bytes(path, "the bundle")
+    if not trusted:
+        need_signed_bundle(data, path, _shipped_bundle())
     contents = parse_bundle(data, path)
     if not trusted:
         need_trust(data, contents.graph, path, _shipped_bundle())

@@ -97,6 +97,12 @@ class Config:
         "A folder of bundles, one of which Home Assistant may choose while the loop runs.",
         metavar="FOLDER",
     )
+    public_keys: str = _setting(
+        "",
+        "Take only bundles and updates that are signed by a key of this ring (picaption fleet "
+        "keys); empty: all.",
+        metavar="FILE",
+    )
     threads: int = _setting(
         0, "Threads to compute with; 0: a thread a core, at most 4.", click.IntRange(0, 64), "N"
     )
@@ -304,7 +310,7 @@ SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["secret
 
 #: The settings in the groups that the help shows.
 GROUPS = {
-    "Source and bundle": ("source", "bundle", "bundles", "threads"),
+    "Source and bundle": ("source", "bundle", "bundles", "public_keys", "threads"),
     "Camera": (
         *("size", "camera_fps", "rotate", "hflip", "vflip", "focus", "exposure", "gain"),
         *("stall", "retries"),
@@ -324,7 +330,10 @@ GROUPS = {
 }
 
 #: The settings that are paths of files.
-PATHS = ("bundle", "bundles", "json", "video", "teach", "mqtt_ca", "snapshots", "history")
+PATHS = (
+    *("bundle", "bundles", "public_keys", "json", "video", "teach", "mqtt_ca", "snapshots"),
+    "history",
+)
 
 
 def expand_home(config: Config) -> Config:

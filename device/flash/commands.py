@@ -67,6 +67,12 @@ _CARD_OPTIONS = (
         metavar="FILE",
         help="A picaption.toml with all other settings.",
     ),
+    click.option(
+        "--public-keys",
+        type=_FILE,
+        metavar="FILE",
+        help="A ring of `picaption fleet keys`: the Pi takes only what its keys have signed.",
+    ),
     _BUNDLE_OPTION,
     click.option(
         "--payload",
@@ -100,7 +106,11 @@ def card_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @card_options
 def prepare_command(
-    boot_path: Path, payload: Path | None, bundle: Path | None, **options: Any
+    boot_path: Path,
+    payload: Path | None,
+    bundle: Path | None,
+    public_keys: Path | None,
+    **options: Any,
 ) -> None:
     """Prepare a mounted boot partition.
 
@@ -110,8 +120,10 @@ def prepare_command(
     from .prepare import earlier_token, prepare
 
     boot = MountedBoot(boot_path)
-    machine, settings = _set_up_from_options(earlier_token=earlier_token(boot), **options)
-    prepare(boot, machine, settings, payload, bundle)
+    machine, settings = _set_up_from_options(
+        earlier_token=earlier_token(boot), has_keys=bool(public_keys), **options
+    )
+    prepare(boot, machine, settings, payload, bundle, public_keys=public_keys)
     say(f"{boot_path}: ready; unmount it, and put the card into the Pi")
     _print_page_address(settings, machine)
 
@@ -128,7 +140,12 @@ def prepare_command(
 @click.option("--out", required=True, type=_FILE, metavar="FILE", help="The image to write.")
 @card_options
 def image_command(
-    source_image: Path, out: Path, payload: Path | None, bundle: Path | None, **options: Any
+    source_image: Path,
+    out: Path,
+    payload: Path | None,
+    bundle: Path | None,
+    public_keys: Path | None,
+    **options: Any,
 ) -> None:
     """Make an image that captions.
 
@@ -140,11 +157,14 @@ def image_command(
     need_mtools()
     if out.exists() and source_image.exists() and out.samefile(source_image):
         raise PicaptionError(f"--out {out} would overwrite the image itself; give another path")
-    machine, settings = _set_up_from_options(earlier_token="", **options)
+    machine, settings = _set_up_from_options(
+        earlier_token="", has_keys=bool(public_keys), **options
+    )
     with atomic_write(out) as partial:
         with _progress_bar("copying") as on_progress:
             copy_image(source_image, partial, on_progress)
-        prepare(ImageBoot(partial, source_image), machine, settings, payload, bundle)
+        boot = ImageBoot(partial, source_image)
+        prepare(boot, machine, settings, payload, bundle, public_keys=public_keys)
     say(f"{out}: ready; write it to a card: picaption flash write {out} DEVICE")
     _print_page_address(settings, machine)
 
@@ -202,13 +222,14 @@ def _set_up_from_options(
     source: str | None,
     web: bool,
     mqtt: str | None,
+    has_keys: bool,
     **machine_options: Any,
 ) -> tuple["Machine", "LoadedConfig"]:
     """Return how the Pi is set up, and its settings; asks for what is secret."""
     from .prepare import card_settings
 
     machine = _machine_from_options(**machine_options)
-    return machine, card_settings(settings_path, source, mqtt, web, earlier_token)
+    return machine, card_settings(settings_path, source, mqtt, web, earlier_token, has_keys)
 
 
 def _machine_from_options(

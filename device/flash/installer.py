@@ -33,6 +33,9 @@ MEMBER = re.compile(r"manifest\.json|bundle\.tflite|wheels/[A-Za-z0-9_.+-]+\.whl
 GROWTH = 5
 
 SETTINGS = "etc/picaption.toml"
+#: The public keys that the Pi trusts, where the card brings some, and their name on the card.
+KEYS = "etc/picaption-keys.json"
+CARD_KEYS = "keys.json"
 COMMAND = "usr/local/bin/picaption"
 UNITS = "etc/systemd/system"
 
@@ -348,11 +351,13 @@ def set_up(boot: Path, root: Path = Path("/")) -> None:
         remove_old_versions(home)
         for name, text in FILES.items():
             write(root / name, text, 0o755 if name == COMMAND else 0o644)
+        if (boot / CARD_KEYS).exists():
+            write(root / KEYS, (boot / CARD_KEYS).read_text(encoding="utf-8"))
         _write_settings(boot / "picaption.toml", root / SETTINGS)
         _start_services(root, home / "current")
         os.sync()
     # This file last: it is what the next boot looks for.
-    for name in (PAYLOAD, "picaption.toml", "failed.txt", PROGRAM):
+    for name in (PAYLOAD, "picaption.toml", CARD_KEYS, "failed.txt", PROGRAM):
         (boot / name).unlink(missing_ok=True)
         os.sync()
     with contextlib.suppress(OSError):

@@ -128,7 +128,7 @@ def download(wheel: Path, python: str, folder: Path, architecture: str = ARCHITE
     Raises:
         PicaptionError: pip fails.
     """
-    _run_pip(download_command(python, folder, architecture, f"{wheel}[mqtt,web]", "pip"))
+    _run_pip(download_command(python, folder, architecture, f"{wheel}[fleet,mqtt,web]", "pip"))
     # OpenCV's wheels ask for numpy 2, which pip would not leave out, and run with either.
     for numpy in folder.glob("numpy-*.whl"):
         numpy.unlink()

@@ -14,9 +14,21 @@ from ..config.settings import Config
 from ..config.toml import LoadedConfig, load_config, plain_toml
 from ..errors import PicaptionError
 from ..parsing import MalformedError, parse_toml
+from ..signing.keys import read_ring, ring_bytes
+from ..signing.signature import check_file
 from .card import FOLDER, BootPartition, System, identify
 from .firstrun import firstrun_seed
-from .installer import BUNDLE, HOME, PAYLOAD, PROGRAM, InstallError, read_manifest, unpack
+from .installer import (
+    BUNDLE,
+    CARD_KEYS,
+    HOME,
+    KEYS,
+    PAYLOAD,
+    PROGRAM,
+    InstallError,
+    read_manifest,
+    unpack,
+)
 from .machine import Machine, hash_password
 from .payload import ARCHITECTURE, collect
 from .seed import cloud_seed
@@ -34,6 +46,7 @@ def prepare(
     payload: Path | None = None,
     bundle: Path | None = None,
     architecture: str = ARCHITECTURE,
+    public_keys: Path | None = None,
 ) -> None:
     """Write the payload, the settings and what sets up a Machine to a boot partition.
 
@@ -44,11 +57,18 @@ def prepare(
         payload: the path of a payload; None to make one.
         bundle: the path of a bundle for the payload that is made; None for the shipped one.
         architecture: the Pi's processor, as platform.machine() names it.
+        public_keys: the path of the ring of keys that the Pi trusts; None: it takes what is not
+            signed.
 
     Raises:
         PicaptionError: something does not fit; nothing has been written.
     """
     system = identify(boot)
+    ring = read_ring(public_keys) if public_keys else None
+    if ring is not None:
+        for path in (payload, bundle):
+            if path is not None:
+                check_file(path, ring)
     if machine.password:
         hashed = hash_password(machine.password, _earlier_seed(boot))
         machine = replace(machine, password=hashed)
@@ -69,6 +89,8 @@ def prepare(
             f"{FOLDER}/picaption.toml": plain_toml(settings).encode(),
             f"{FOLDER}/{PROGRAM}": Path(__file__).with_name("installer.py").read_bytes(),
         }
+        if ring is not None:
+            files[f"{FOLDER}/{CARD_KEYS}"] = ring_bytes(ring)
         if machine.user:
             # Has the system start its SSH server.
             files["ssh"] = b""
@@ -136,7 +158,12 @@ def check_payload(payload: Path, system: System, architecture: str, folder: Path
 
 
 def card_settings(
-    path: Path | None, source: str | None, mqtt: str | None, web: bool, earlier_token: str
+    path: Path | None,
+    source: str | None,
+    mqtt: str | None,
+    web: bool,
+    earlier_token: str,
+    has_keys: bool = False,
 ) -> LoadedConfig:
     """Return the settings of a card.
 
@@ -146,6 +173,7 @@ def card_settings(
         mqtt: the MQTT broker; None for the file's.
         web: whether to serve the page to the network, with a token.
         earlier_token: the page's token if the file has none; "" for a new one.
+        has_keys: whether the card brings public keys, by which what it takes is signed.
 
     Raises:
         PicaptionError: a setting is not valid.
@@ -157,6 +185,8 @@ def card_settings(
         "mqtt": mqtt,
         "bundle": str(HOME / "current" / BUNDLE),
     }
+    if has_keys:
+        overrides["public_keys"] = f"/{KEYS}"
     if web:
         token = load_config({}, path, {}).config.token
         overrides["web"] = True

@@ -25,6 +25,8 @@ from ..cli import PathType
 from ..config.toml import load_config
 from ..errors import PicaptionError
 from ..log import say
+from ..signing.keys import KeyRing, is_ring, read_ring, write_ring
+from ..signing.signature import check_file
 from ..system.service import SETTINGS, UNIT, need_systemd
 from .installer import (
     BUNDLE,
@@ -50,11 +52,15 @@ _POLL_SECONDS = 0.5
 def update_command(file: Path) -> None:
     """Update this card's version or bundle.
 
-    FILE is a payload of `picaption flash payload`, or a bundle. What runs is left as it is until
+    FILE is a payload of `picaption flash payload`, a bundle, or a ring of `picaption fleet keys`.
+    With public_keys in the settings, it is signed by one of them. What runs is left as it is until
     the new version has captioned a demo photo. If that version then shows no result within two
     minutes as the service, the old one takes its place again. So it does at the next start if
     power fails before.
     """
+    if has_keys(file):
+        say(update_keys(file))
+        return
     need_systemd()
     say(update(file))
 
@@ -89,9 +95,12 @@ def update(
         raise PicaptionError(
             f"only root may update: sudo picaption update {shlex.quote(str(file))}"
         )
+    ring = trusted_keys(settings)
     with _exclusive(home), _signals_as_exit():
         try:
             take_back(home)
+            if ring is not None:
+                check_file(file, ring)
             if is_bundle(file):
                 folder = install_bundle(file, home, settings)
             else:
@@ -106,6 +115,56 @@ def update(
             # The old version, or a new one that did not take its place.
             remove_old_versions(home)
     return f"{folder.name} runs"
+
+
+def trusted_keys(settings: Path = SETTINGS) -> KeyRing | None:
+    """Return the keys that the service's settings trust; None: it takes what is not signed.
+
+    Raises:
+        PicaptionError: The settings, or the keys, cannot be read.
+    """
+    if not settings.exists():
+        return None
+    path = load_config({}, settings, {}).config.public_keys
+    return read_ring(path) if path else None
+
+
+def has_keys(path: Path) -> bool:
+    """Return whether a file is meant to be a ring of public keys; it may be missing."""
+    try:
+        return path.is_file() and is_ring(path.read_bytes()[:64])
+    except OSError:
+        return False
+
+
+def update_keys(path: Path, settings: Path = SETTINGS) -> str:
+    """Have the service trust a newer ring of keys, which the one of before has signed.
+
+    Args:
+        path: the path of the newer ring, its signature beside it.
+        settings: the service's file of settings.
+
+    Returns:
+        A line that says which keys are trusted.
+
+    Raises:
+        PicaptionError: it is not signed by a key that holds, or not newer; nothing has changed.
+    """
+    trusted = trusted_keys(settings)
+    if trusted is None:
+        raise PicaptionError(
+            f"{settings} has no public_keys; set them to the path of a ring that you have looked at"
+        )
+    check_file(path, trusted)
+    ring = read_ring(path)
+    if ring.serial <= trusted.serial:
+        raise PicaptionError(
+            f"{path}: its serial {ring.serial} is not beyond {trusted.serial}, that of the keys "
+            "that are trusted now; make a newer one by picaption fleet keys"
+        )
+    write_ring(Path(load_config({}, settings, {}).config.public_keys), ring)
+    valid = [key.id for key in ring.keys if not key.revoked]
+    return f"trusted from now on: {', '.join(valid)}"
 
 
 def is_bundle(path: Path) -> bool:

@@ -21,12 +21,13 @@ from ..outputs.outputs import OUTPUTS, OutputModule
 from ..outputs.sink import OutputContext, Sink
 from ..recognition.recognizer import Recognizer, open_recognizer
 from ..recognition.scene import SceneTracker
+from ..signing.policy import require_signatures
 from ..sources.capture import ReconnectingReader, SequentialReader, open_reader
 from ..sources.controls import Controls
 from ..sources.rotated import RotatedSource
 from ..sources.source import Reader, Source, SourceStatus
 from ..sources.sources import SOURCES, SourceModule, open_source
-from ..teaching.live_bundle import live_bundle
+from ..teaching.live_bundle import live_bundle, taught_folder
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ MAX_BUNDLES = 100
 MAX_NAME = 64
 #: The settings that the recognizer is made of.
 RECOGNIZER_SETTINGS = ("bundle", "threads")
+#: Those that say which bundles may be opened: they hold also where the bundle cannot be replaced.
+TRUST_SETTINGS = ("public_keys",)
 
 
 def open_configured_source(
@@ -76,7 +79,9 @@ def open_configured_source(
 
 
 def open_configured_recognizer(config: Config) -> Recognizer:
-    """Return the Recognizer that `config` asks for."""
+    """Return the Recognizer that `config` asks for; of a signed bundle, where that is required."""
+    own = [taught_folder(config.teach)] if config.teach else []
+    require_signatures(config.public_keys, own)
     return open_recognizer(config.bundle or None, config.threads or None)
 
 
@@ -156,7 +161,7 @@ class Pipeline:
         config = _checked(config)
         before = self.config
         bundle_changed = self._bundle_state != _bundle_state(config)
-        if bundle_changed or _differ(before, config, RECOGNIZER_SETTINGS):
+        if bundle_changed or _differ(before, config, (*RECOGNIZER_SETTINGS, *TRUST_SETTINGS)):
             config = self._replace_recognizer(config)
         if _differ(before, config, READER_SETTINGS):
             config = self._replace_reader(config)
@@ -374,7 +379,9 @@ def _checked(config: Config) -> Config:
         raise PicaptionError(f"bundles: there is no folder {config.bundles}; check the path")
     if config.bundles and not os.access(config.bundles, os.R_OK | os.X_OK):
         raise PicaptionError(f"bundles: {config.bundles} cannot be read; check its permissions")
-    inputs = {name: getattr(config, name) for name in ("source", "bundle", "mqtt_ca")}
+    inputs = {
+        name: getattr(config, name) for name in ("source", "bundle", "mqtt_ca", "public_keys")
+    }
     inputs["bundle"] = inputs["bundle"] or default_bundle()
     require_other_files({"--json": config.json, "--video": config.video}, inputs)
     return config

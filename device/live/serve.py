@@ -13,12 +13,13 @@ from ..config.settings import Config
 from ..config.toml import load_config
 from ..errors import PicaptionError
 from ..log import say
+from ..signing.policy import require_signatures
 
 if TYPE_CHECKING:
     from ..outputs.web.http_server import HttpServer
 
 #: The settings that the command has as options.
-SETTINGS = ("bundle", "threads", "host", "port", "token")
+SETTINGS = ("bundle", "public_keys", "threads", "host", "port", "token")
 
 
 def open_server(config: Config) -> "HttpServer":
@@ -75,6 +76,7 @@ def serve_command(config_path: Path | None, **overrides: Any) -> None:
     config = load_config(overrides, config_path).config
     log.configure(config.log_level)
     log.hide(config.token)
+    require_signatures(config.public_keys)
     with catch_signals() as (stop, _):
         server = open_server(config)
         try:

@@ -14,10 +14,15 @@ BUNDLE = "taught.tflite"
 LIVE = "live"
 
 
+def taught_folder(folder: str | Path) -> Path:
+    """Return the hidden folder of the bundles that were taught from a folder of class folders."""
+    return Path(folder, HIDDEN)
+
+
 def live_bundle(folder: str | Path) -> Path:
     """Return the path of the bundle that the live loop uses, if there is one.
 
     Args:
         folder: the folder of class folders.
     """
-    return Path(folder, HIDDEN, LIVE, BUNDLE)
+    return taught_folder(folder) / LIVE / BUNDLE

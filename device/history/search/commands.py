@@ -13,6 +13,7 @@ from ...config.settings import expand_home
 from ...config.toml import load_config
 from ...errors import PicaptionError
 from ...log import say
+from ...signing.policy import require_signatures
 from ..reader import HistoryReader, HistorySummary, SceneFilter
 from ..reports.forms import scene_json
 from .search import HistorySearch, Hit
@@ -59,6 +60,7 @@ def search_command(
     if bool(text.strip()) == (like is not None):
         raise PicaptionError("say what to search for, or give --like with the id of a scene")
     config = expand_home(load_config(overrides, config_path).config)
+    require_signatures(config.public_keys)
     if not config.history:
         raise PicaptionError("there is no history: set history in picaption.toml, or --history")
     now = datetime.now()

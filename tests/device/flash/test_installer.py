@@ -113,7 +113,9 @@ def check_set_up(pi):
 
 
 def test_a_first_boot(pi):
+    (pi.boot / "keys.json").write_text("the public keys")
     set_up(pi.boot, pi.root)
+    assert (pi.root / "etc/picaption-keys.json").read_text() == "the public keys"
     check_set_up(pi)
     assert pi.calls() == [
         "systemctl disable --now dphys-swapfile.service",

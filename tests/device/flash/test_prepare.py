@@ -12,6 +12,8 @@ from picaption.device.flash import card
 from picaption.device.flash.card import MountedBoot
 from picaption.device.flash.commands import flash
 from picaption.device.flash.payload import write
+from picaption.device.signing.keys import KeyRing, make_private_key, public_key, write_ring
+from picaption.device.signing.signature import sign_file
 from tests.device.flash.cards import BOOKWORM, TRIXIE, contents, needs_openssl
 
 
@@ -105,6 +107,24 @@ def test_all_of_it_and_twice_the_same(call, options, card_payload, request, syst
         assert not any(secret in path.read_bytes() for path in boot.rglob("*") if path.is_file())
     assert call("prepare", "--boot", boot, *options, stdin="secret\npassphrase\n")[0] == 0
     assert contents(boot) == before
+
+
+def test_a_card_carries_the_public_keys_and_only_a_signed_payload(
+    call, trixie, card_payload, tmp_path
+):
+    pytest.importorskip("cryptography")
+    private = make_private_key()
+    keys = tmp_path / "keys.json"
+    write_ring(keys, KeyRing((public_key(private, "one"),)))
+    arguments = ("--boot", trixie, "--payload", card_payload, "--public-keys", keys)
+    code, _, errors = call("prepare", *arguments)
+    assert code == 2 and "card.tar: it is not signed" in errors
+    assert not (trixie / "picaption").exists()
+    sign_file(card_payload, private)
+    assert call("prepare", *arguments)[0] == 0
+    assert (trixie / "picaption/keys.json").read_bytes() == keys.read_bytes()
+    settings = (trixie / "picaption/picaption.toml").read_text()
+    assert 'public_keys = "/etc/picaption-keys.json"' in settings
 
 
 @needs_openssl

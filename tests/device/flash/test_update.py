@@ -14,6 +14,8 @@ from picaption.device.errors import PicaptionError
 from picaption.device.flash import update as update_module
 from picaption.device.flash.installer import FILES, UNITS, point
 from picaption.device.flash.update import change, install_bundle, is_bundle, take_back, update
+from picaption.device.signing.keys import KeyRing, make_private_key, public_key, write_ring
+from picaption.device.signing.signature import sign_file
 from tests.device.flash.cards import SYSTEMCTL, contents, write_program
 
 #: A picaption that captions, and takes the settings unless there is a file `refuses`.
@@ -192,6 +194,28 @@ def test_no_payload_leaves_all_as_it_was(home, settings, tmp_path):
         f"{tmp_path}/file: not a payload of picaption; picaption flash payload makes one"
     )
     # What an earlier update may have left is gone.
+    assert state(home) == ("old", False, ["old"]) and restarts(home) == []
+
+
+@pytest.mark.parametrize("content", [b"no payload", b"....TFL3 no bundle"])
+def test_with_public_keys_nothing_unsigned_is_taken(home, settings, tmp_path, content):
+    pytest.importorskip("cryptography")
+    private = make_private_key()
+    write_ring(tmp_path / "keys.json", KeyRing((public_key(private, "one"),)))
+    with open(settings, "a") as file:
+        file.write(f'public_keys = "{tmp_path}/keys.json"\n')
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(PicaptionError, match="file: it is not signed, and public_keys is set"):
+        update(path, home, settings)
+    sign_file(path, private)
+    path.write_bytes(content + b"\0")
+    with pytest.raises(PicaptionError, match="it is not the file that was signed"):
+        update(path, home, settings)
+    # Signed and unaltered, it is refused for what it is.
+    path.write_bytes(content)
+    with pytest.raises(PicaptionError, match="not a payload|a .tflite file, but no bundle"):
+        update(path, home, settings)
     assert state(home) == ("old", False, ["old"]) and restarts(home) == []
 
 

@@ -1,0 +1,14 @@
+"""`picaption fleet`: the commands of whoever looks after many picaptions."""
+
+import click
+
+from .key_commands import keys, sign_command, verify_command
+
+
+@click.group()
+def fleet() -> None:
+    """Look after many picaptions on one broker."""
+
+
+for command in (keys, sign_command, verify_command):
+    fleet.add_command(command)
