@@ -214,9 +214,11 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
     """
     from . import log
     from .live.heap import bound_heap
+    from .fleet import output as fleet_status
     from .live.loop import run
     from .live.pipeline import Pipeline
     from .live.requests import RequestHandler
+    from .outputs.outputs import OUTPUTS
     from .system import sd_notify
 
     bound_heap()
@@ -224,7 +226,7 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
     config = loaded.config
     log.configure(config.log_level)
     hide_secrets(config)
-    pipeline = Pipeline(config)
+    pipeline = Pipeline(config, outputs={**OUTPUTS, "fleet": fleet_status})
 
     def reload() -> None:
         sd_notify.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")

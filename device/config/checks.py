@@ -35,6 +35,8 @@ _MIN_TOKEN_LENGTH = 16
 #: A source expression of Content-Security-Policy for a scheme, a host and a port.
 _ORIGIN = re.compile(r"https?://(\*\.)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:(\d{1,5}|\*))?")
 _MAX_DIOPTRES = 100
+#: A device's name is a level of a topic.
+_DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 #: MQTT's 65,535 without what stands behind the topic, such as "/status".
 _MAX_TOPIC_BYTES = 65_000
 #: So much of a long text an error repeats.
@@ -123,7 +125,15 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
         "mqtt_password",
         "mqtt_password: set mqtt_user too",
     )
-    for name in ("mqtt_topic", "mqtt_discovery"):
+    need(not config.fleet or bool(config.mqtt), "fleet", "fleet: set mqtt, the broker, too")
+    need(
+        not config.fleet_name or bool(_DEVICE_NAME.fullmatch(config.fleet_name)),
+        "fleet_name",
+        f"fleet_name = {config.fleet_name[:_SHOWN_CHARACTERS]!r}: a name has up to 63 letters, "
+        "digits, dots, - and _, the first of them a letter or a digit",
+    )
+    need(bool(config.fleet_topic), "fleet_topic", "fleet_topic: it is not empty")
+    for name in ("mqtt_topic", "mqtt_discovery", "fleet_topic"):
         topic = getattr(config, name)
         fault = _topic_fault(topic)
         shown = repr(topic[:_SHOWN_CHARACTERS])

@@ -252,6 +252,16 @@ class Config:
         "", "Where the camera is, such as Kitchen, for Home Assistant.", metavar="TEXT"
     )
 
+    fleet: bool = _setting(
+        False, "Publish this device's state to the broker, for picaption fleet status."
+    )
+    fleet_topic: str = _setting(
+        "picaption-fleet", "What the topics of the fleet begin with.", metavar="TOPIC"
+    )
+    fleet_name: str = _setting(
+        "", "What this device is called in the fleet; the host's name by default.", metavar="NAME"
+    )
+
     event: tuple[Event, ...] = _setting(
         (),
         "What to do when something appears, such as "
@@ -325,6 +335,7 @@ GROUPS = {
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
         *("mqtt_watch", "mqtt_images", "mqtt_commands", "mqtt_area"),
+        *("fleet", "fleet_topic", "fleet_name"),
         *("event", "quiet_hours", "snapshots", "snapshots_days", "snapshots_megabytes"),
     ),
 }

@@ -3,6 +3,7 @@
 import click
 
 from .key_commands import keys, sign_command, verify_command
+from .status_command import status_command
 
 
 @click.group()
@@ -10,5 +11,5 @@ def fleet() -> None:
     """Look after many picaptions on one broker."""
 
 
-for command in (keys, sign_command, verify_command):
+for command in (status_command, keys, sign_command, verify_command):
     fleet.add_command(command)

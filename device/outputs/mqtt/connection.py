@@ -54,6 +54,7 @@ class Connection:
         identity: What this machine and topic are called.
         topics: What to listen to.
         on_message: Is called with every Message, by `serve`.
+        has_will: Whether the broker says "offline" of this client if it dies.
 
     Raises:
         OSError: The broker is away, or does not welcome.
@@ -68,6 +69,7 @@ class Connection:
         identity: str,
         topics: Sequence[str],
         on_message: Callable[[Message], None],
+        has_will: bool = True,
     ) -> None:
         from paho.mqtt import client as paho
         from paho.mqtt.enums import CallbackAPIVersion
@@ -78,7 +80,8 @@ class Connection:
         # The name stays the same, so that the broker ends a lost connection's session, and its
         # will, for the new one.
         client = paho.Client(CallbackAPIVersion.VERSION2, f"picaption-{identity}")
-        client.will_set(f"{self._topic}/status", "offline", 1, retain=True)
+        if has_will:
+            client.will_set(f"{self._topic}/status", "offline", 1, retain=True)
         if config.mqtt_user:
             client.username_pw_set(config.mqtt_user, config.mqtt_password or None)
         if tls:

@@ -1,0 +1,133 @@
+"""What the devices of a fleet say of themselves, collected from the broker."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..config.settings import Config
+from ..errors import TemporaryError
+from ..outputs.mqtt.address import parse_address, tls_context
+from ..outputs.mqtt.connection import Connection, Message, require_paho
+from .status import DeviceStatus, is_device_name, parse_status
+
+#: Devices that are remembered at most: a broker is anyone's.
+MAX_DEVICES = 20_000
+
+
+@dataclass(frozen=True)
+class Device:
+    """What is known of a device.
+
+    Attributes:
+        name: What it is called.
+        is_online: Whether it is connected.
+        status: What it has said last.
+    """
+
+    name: str
+    is_online: bool = False
+    status: DeviceStatus = field(default_factory=DeviceStatus)
+
+
+class FleetWatch:
+    """Collects what is published below a fleet's topic.
+
+    Args:
+        topic: The fleet's topic.
+        max_devices: Devices that are remembered at most.
+
+    Attributes:
+        topics: What is to be subscribed to.
+        messages: How many messages have come.
+        refused: How many of them were none of a device.
+    """
+
+    def __init__(self, topic: str, max_devices: int = MAX_DEVICES) -> None:
+        self.topics = (f"{topic}/+/status", f"{topic}/+/figures")
+        self.messages = 0
+        self.refused = 0
+        self._prefix = f"{topic}/"
+        self._max_devices = max_devices
+        self._lock = threading.Lock()
+        self._devices: dict[str, Device] = {}
+
+    @property
+    def devices(self) -> list[Device]:
+        """The devices, by name."""
+        with self._lock:
+            return [self._devices[name] for name in sorted(self._devices)]
+
+    def receive(self, message: Message) -> None:
+        """Take a message, which may be anyone's."""
+        self.messages += 1
+        if not self._take(message):
+            self.refused += 1
+
+    def _take(self, message: Message) -> bool:
+        """Note what a message says; return whether it says anything."""
+        name, _, end = message.topic.removeprefix(self._prefix).rpartition("/")
+        if not message.topic.startswith(self._prefix) or not is_device_name(name):
+            return False
+        with self._lock:
+            device = self._devices.get(name, Device(name))
+            if name not in self._devices and len(self._devices) >= self._max_devices:
+                return False
+            if not message.payload:  # Someone has taken it from the broker.
+                if end == "figures":
+                    self._devices.pop(name, None)
+                return True
+            if end == "status" and message.payload in (b"online", b"offline"):
+                is_online = message.payload == b"online"
+                self._devices[name] = Device(name, is_online, device.status)
+                return True
+            status = parse_status(message.payload) if end == "figures" else None
+            if status is None:
+                return False
+            self._devices[name] = Device(name, device.is_online, status)
+            return True
+
+
+def watch_fleet(
+    config: Config, watch: FleetWatch, is_over: Callable[[], bool], on_tick: Callable[[], None]
+) -> None:
+    """Collect from the broker until that is over.
+
+    Args:
+        config: The settings of mqtt.
+        watch: What collects.
+        is_over: Returns whether to stop; asked all the time.
+        on_tick: Called all the time.
+
+    Raises:
+        PicaptionError: The broker is away, or does not welcome.
+    """
+    require_paho()
+    address = parse_address(config.mqtt)
+    tls = tls_context(config.mqtt_ca) if address.tls else None
+    identity = f"fleet-{secrets.token_hex(6)}"
+    try:
+        connection = Connection(
+            address, tls, config, identity, watch.topics, watch.receive, has_will=False
+        )
+        while not is_over():
+            connection.serve()
+            on_tick()
+        connection.disconnect()
+    except (OSError, ValueError) as error:
+        raise TemporaryError(f"{config.mqtt}: {error}; is that the broker?") from None
+
+
+def settled(watch: FleetWatch, seconds: float) -> Callable[[], bool]:
+    """Return what tells whether nothing new has come for so many seconds: all retained is there."""
+    last = [watch.messages, time.monotonic()]
+
+    def is_settled() -> bool:
+        now = time.monotonic()
+        if watch.messages != last[0]:
+            last[0] = watch.messages
+            last[1] = now
+        return now - last[1] >= seconds
+
+    return is_settled
