@@ -213,8 +213,8 @@ def live_command(config_path: Path | None, **overrides: Any) -> None:
     `picaption config` shows which hold. SIGHUP reads that file and the bundle again.
     """
     from . import log
-    from .live.heap import bound_heap
     from .fleet import output as fleet_status
+    from .live.heap import bound_heap
     from .live.loop import run
     from .live.pipeline import Pipeline
     from .live.requests import RequestHandler

@@ -28,6 +28,7 @@ COMMANDS = (
     "doctor",
     "evaluate",
     "flash",
+    "fleet",
     "history",
     "image",
     "inspect",
