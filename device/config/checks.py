@@ -29,7 +29,7 @@ EVENT_TYPES = {
 }
 
 #: What is filled into the arguments of an event's program.
-PLACEHOLDERS = ("caption", "confidence", "class", "word", "score", "time", "picture")
+PLACEHOLDERS = (*("caption", "confidence", "class", "word", "score", "time", "picture", "camera"),)
 
 _MIN_TOKEN_LENGTH = 16
 #: A source expression of Content-Security-Policy for a scheme, a host and a port.
@@ -64,10 +64,12 @@ def check_value(field: dataclasses.Field, value: Any, origin: str) -> Any:
     Raises:
         PicaptionError: It is not valid.
     """
-    if field.type not in _DESCRIPTIONS:  # Events are checked already.
-        return value
+    if field.type not in _DESCRIPTIONS and field.metadata["click_type"] is None:
+        return value  # Events and cameras are checked already.
     if field.type is float and type(value) is int:
         value = _to_float(value)
+    if field.type not in _DESCRIPTIONS:
+        return _convert(field, value, origin)
     is_finite = field.type is not float or type(value) is not float or math.isfinite(value)
     if type(value) is not field.type or not is_finite:
         description = _DESCRIPTIONS[field.type]
@@ -75,6 +77,11 @@ def check_value(field: dataclasses.Field, value: Any, origin: str) -> Any:
         raise PicaptionError(f"{origin}: {field.name}{shown} is not {description}")
     if field.metadata["click_type"] is None:
         return value
+    return _convert(field, value, origin)
+
+
+def _convert(field: dataclasses.Field, value: Any, origin: str) -> Any:
+    """Return a value as the setting's own click type takes it."""
     try:
         return field.metadata["click_type"].convert(value, None, None)
     except click.BadParameter as error:

@@ -68,7 +68,7 @@ def _option(field: dataclasses.Field) -> Callable[[Callable[..., Any]], Callable
         field.name,
         type=click_type,
         metavar=field.metadata["metavar"],
-        multiple=field.name == "event",
+        multiple=field.name in ("event", "camera"),
         help=text,
         default=None,
     )

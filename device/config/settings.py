@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from .camera import Camera, Crop, slug
+
 #: The file's name; it is looked for here, in the user's folder of settings, and in the system's.
 NAME = "picaption.toml"
 
@@ -40,7 +42,7 @@ class Event:
         class_: A class that is certain (`class` in the file).
         caption: Any new caption.
         run: A program and its arguments; {caption}, {confidence}, {class}, {word}, {score},
-            {time} and {picture}, the path of a JPEG, are filled in.
+            {time}, {camera} and {picture}, the path of a JPEG, are filled in.
         post: An http(s) address that is sent the recognition as JSON.
         image: Whether it is sent the picture too, as multipart/form-data.
         save: Whether a snapshot is saved.
@@ -89,6 +91,12 @@ class Config:
         "a video file, a folder of pictures, a pattern of their names, or demo.",
         metavar="SOURCE",
     )
+    camera: tuple[Camera, ...] = _setting(
+        (),
+        "Several cameras in place of one source: a table each, such as "
+        '\'name = "door", source = "usb:0"\'; may be given again.',
+        metavar="TABLE",
+    )
     bundle: str = _setting(
         "", "The bundle to recognise with; the shipped one by default.", metavar="PATH"
     )
@@ -124,6 +132,13 @@ class Config:
     )
     hflip: bool = _setting(False, "Mirror the picture.")
     vflip: bool = _setting(False, "Turn the picture upside down.")
+    crop: tuple[float, ...] = _setting(
+        (),
+        "Look at this part of the turned picture only: left,top,right,bottom as shares of its "
+        "sides, such as 0.25,0,0.75,1.",
+        Crop(),
+        "SHARES",
+    )
     focus: str = _setting(
         "",
         "continuous, once, or a fixed distance in dioptres (1 / metres); empty: as the camera "
@@ -320,10 +335,10 @@ SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["secret
 
 #: The settings in the groups that the help shows.
 GROUPS = {
-    "Source and bundle": ("source", "bundle", "bundles", "public_keys", "threads"),
+    "Source and bundle": ("source", "camera", "bundle", "bundles", "public_keys", "threads"),
     "Camera": (
-        *("size", "camera_fps", "rotate", "hflip", "vflip", "focus", "exposure", "gain"),
-        *("stall", "retries"),
+        *("size", "camera_fps", "rotate", "hflip", "vflip", "crop"),
+        *("focus", "exposure", "gain", "stall", "retries"),
     ),
     "How often": (*("max_fps", "caption_every", "smoothing", "power_save", "frames", "seconds"),),
     "Terminal and files": (
@@ -351,6 +366,31 @@ def expand_home(config: Config) -> Config:
     """Return the settings with this user's folder in place of a ~ at the beginning of paths."""
     paths = {name: os.path.expanduser(getattr(config, name)) for name in PATHS}
     return dataclasses.replace(config, **paths)
+
+
+@dataclass(frozen=True)
+class CameraConfig(Config):
+    """The settings that hold for one of several cameras.
+
+    Attributes:
+        camera_name: What it is called.
+    """
+
+    camera_name: str = ""
+
+
+def camera_configs(config: Config) -> list[CameraConfig]:
+    """Return the settings that hold for each of several cameras; none where there is one source.
+
+    A camera's topic is its own, or stands below that of all.
+    """
+    common = {name: getattr(config, name) for name in FIELDS} | {"camera": ()}
+    configs = []
+    for camera in config.camera:
+        topic = f"{config.mqtt_topic}/camera/{slug(camera.name)}"
+        own = common | {"mqtt_topic": topic} | dict(camera.settings)
+        configs.append(CameraConfig(**own, camera_name=camera.name))
+    return configs
 
 
 def option_name(name: str) -> str:

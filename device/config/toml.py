@@ -18,10 +18,17 @@ from ..addresses import without_secrets
 from ..atomic import MAX_SETTINGS_BYTES, read_text
 from ..errors import PicaptionError
 from ..parsing import MalformedError, parse_toml
+from .camera import Camera
+from .camera_tables import check_cameras, make_camera
 from .checks import check_config, check_value, make_event, suggestion
 from .settings import FIELDS, NAME, SECRETS, Config, Event, environment_name, option_name
 
 _MAX_COMMENT_COLUMN = 60
+#: How the tables of options are written.
+_OPTION_EXAMPLES = {
+    "event": '\'word = "cat", run = ["program", "{caption}"]\'',
+    "camera": '\'name = "door", source = "usb:0"\'',
+}
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,22 @@ def load_config(
             values[name] = value
             origins[name] = option_name(name)
             if name == "event":
-                values[name] = tuple(_event_of_option(text) for text in value)
+                values[name] = tuple(
+                    make_event(_parse_option(name, text), "--event") for text in value
+                )
+            if name == "camera":
+                values[name] = tuple(
+                    make_camera(_parse_option(name, text), "--camera") for text in value
+                )
+    if overrides.get("source") is not None:
+        # Who names a source on the command line wants that one, whatever the file has.
+        values.pop("camera", None)
+        origins.pop("camera", None)
     for name, value in values.items():
         values[name] = check_value(FIELDS[name], value, origins[name])
     config = Config(**values)
     check_config(config, {name: origins.get(name, option_name(name)) for name in FIELDS})
+    check_cameras(config, origins)
     return LoadedConfig(config, {name: origins.get(name, "default") for name in FIELDS}, path)
 
 
@@ -108,6 +126,9 @@ def _shown(value: Any) -> Any:
         return tuple(_shown(part) for part in value)
     if isinstance(value, Event):
         return replace(value, post=_shown(value.post), run=_shown(value.run))
+    if isinstance(value, Camera):
+        own = {name: _shown(setting) for name, setting in value.settings.items()}
+        return replace(value, settings=own)
     return without_secrets(value) if isinstance(value, str) else value
 
 
@@ -121,6 +142,8 @@ def _toml(value: Any) -> str:
     """Return a setting's value, or a part of one, as TOML."""
     if isinstance(value, Event):
         value = _event_table(value)
+    if isinstance(value, Camera):
+        value = {"name": value.name, **value.settings}
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -155,10 +178,31 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
                 "picaption live --help lists all"
             )
     if "event" in values:
-        if not isinstance(values["event"], list):
-            raise PicaptionError(f"{origins['event']}: event: write each one as a table [[event]]")
-        values["event"] = tuple(make_event(table, origins["event"]) for table in values["event"])
+        tables = _tables(values, "event", origins["event"])
+        values["event"] = tuple(make_event(table, origins["event"]) for table in tables)
+    if "camera" in values:
+        tables = _tables(values, "camera", origins["camera"])
+        lines = _table_lines(text, "camera", len(tables))
+        values["camera"] = tuple(
+            make_camera(table, f"{path}:{line}") for table, line in zip(tables, lines)
+        )
     return values, origins
+
+
+def _tables(values: Mapping[str, Any], name: str, origin: str) -> list[Any]:
+    """Return the tables of a file that a setting consists of."""
+    tables = values[name]
+    if not isinstance(tables, list):
+        raise PicaptionError(f"{origin}: {name}: write each one as a table [[{name}]]")
+    return tables
+
+
+def _table_lines(text: str, name: str, count: int) -> list[int]:
+    """Return the lines where the `count` tables of a setting begin, counted from 1."""
+    pattern = re.compile(rf"""\s*\[\[\s*["']?{re.escape(name)}["']?\s*\]\]""")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)]
+    # Tables may stand in a row too: camera = [{...}, {...}].
+    return lines if len(lines) == count else [_line_number(text, name)] * count
 
 
 def _syntax_error(path: Path, text: str, message: str) -> PicaptionError:
@@ -179,12 +223,11 @@ def _line_number(text: str, name: str) -> int:
     return 1
 
 
-def _event_of_option(text: str) -> Event:
-    """Return the Event that the option --event describes."""
+def _parse_option(name: str, text: str) -> Any:
+    """Return the table that an option --event or --camera describes."""
     try:
-        table = parse_toml("event = {" + text + "}")["event"]
+        return parse_toml(f"{name} = {{{text}}}")[name]
     except MalformedError:
         raise PicaptionError(
-            '--event is not TOML: write it as \'word = "cat", run = ["program", "{caption}"]\''
+            f"--{name} is not TOML: write it as {_OPTION_EXAMPLES[name]}"
         ) from None
-    return make_event(table, "--event")

@@ -34,6 +34,7 @@ class LivePipeline(Protocol):
     Attributes:
         reader: where frames come from.
         recognize: makes a Recognition of a frame's image, number, time, camera and stopwatch.
+        trackers: does that for each of several cameras, by name; empty: there is one source.
         sinks: where recognised frames go, by name.
         max_fps: frames a second at most; 0: no limit.
         power_save: whether to look rarely at a scene that does not change.
@@ -44,6 +45,9 @@ class LivePipeline(Protocol):
 
     @property
     def recognize(self) -> Callable[..., Recognition]: ...
+
+    @property
+    def trackers(self) -> Mapping[str, Callable[..., Recognition]]: ...
 
     @property
     def sinks(self) -> Mapping[Any, Sink]: ...
@@ -68,8 +72,8 @@ class LoopRequests(Protocol):
     def obey(self) -> bool:
         """Do what was asked for since the last call; return whether anything was."""
 
-    def frame_done(self) -> None:
-        """Take note that a frame was recognised and written."""
+    def frame_done(self, camera_name: str | None) -> None:
+        """Take note that a frame, of one of several cameras, was recognised and written."""
 
 
 @dataclass(frozen=True)
@@ -147,17 +151,32 @@ class Pace:
         self.due = 0.0
         self._calm_seconds = calm_seconds
         self._idle_seconds = idle_seconds
-        self._scene: int | None = None
+        self._scenes: dict[str | None, int] = {}
         self._changed_at = 0.0
 
-    def schedule_next(self, now: float, scene: int, max_fps: float, power_save: bool) -> None:
-        """Set when the frame is `due` that follows the one taken at `now`, of that scene."""
-        if scene != self._scene:
-            self._scene = scene
+    def schedule_next(
+        self,
+        now: float,
+        scene: int,
+        max_fps: float,
+        power_save: bool,
+        camera_name: str | None = None,
+    ) -> None:
+        """Set when the frame is `due` that follows one.
+
+        Args:
+            now: when that one was taken.
+            scene: the number of its scene.
+            max_fps: frames a second at most, of all cameras together; 0: no limit.
+            power_save: whether each camera is looked at rarely once nothing changes before any.
+            camera_name: which of several cameras it is of.
+        """
+        if scene != self._scenes.get(camera_name):
+            self._scenes[camera_name] = scene
             self._changed_at = now
         interval = 1 / max_fps if max_fps else 0.0
         if power_save and now - self._changed_at >= self._calm_seconds:
-            interval = max(interval, self._idle_seconds)
+            interval = max(interval, self._idle_seconds / len(self._scenes))
         self.due = now + interval
 
 
@@ -236,9 +255,15 @@ def run(
             for sink in pipeline.sinks.values():
                 sink.write(recognized)
             if requests:
-                requests.frame_done()
+                requests.frame_done(frame.camera_name)
             output = (time.monotonic() - recognized_at) * 1e3
-            pace.schedule_next(now, recognition.scene, pipeline.max_fps, pipeline.power_save)
+            pace.schedule_next(
+                now,
+                recognition.scene,
+                pipeline.max_fps,
+                pipeline.power_save,
+                frame.camera_name,
+            )
         elapsed = time.monotonic() - start
     return records.summary(elapsed)
 
@@ -255,7 +280,12 @@ def recognize(pipeline: LivePipeline, frame: Frame, taken_at: float, output: flo
     stopwatch = Stopwatch(queue=(taken_at - frame.clock) * 1e3, output=output)
     image = frame.image if frame.prepared is None else frame.prepared
     camera = frame.camera and plain_values(frame.camera)
-    recognition = pipeline.recognize(image, frame.number, frame.captured_at, camera, stopwatch)
+    recognize_next = pipeline.recognize
+    if frame.camera_name is not None:
+        recognize_next = pipeline.trackers[frame.camera_name]
+    recognition = recognize_next(image, frame.number, frame.captured_at, camera, stopwatch)
+    if frame.camera_name is not None:
+        return replace(recognition, camera_name=frame.camera_name)
     if frame.file is None:
         return recognition
     if frame.is_still:

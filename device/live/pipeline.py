@@ -12,7 +12,7 @@ from typing import Any
 from ..addresses import without_secrets
 from ..atomic import require_other_files
 from ..bundle.bundle import default_bundle
-from ..config.settings import Config, expand_home
+from ..config.settings import Config, camera_configs, expand_home
 from ..errors import CameraError, PicaptionError
 from ..log import one_line
 from ..outputs.control import LoopControl
@@ -24,21 +24,24 @@ from ..recognition.scene import SceneTracker
 from ..signing.policy import require_signatures
 from ..sources.capture import ReconnectingReader, SequentialReader, open_reader
 from ..sources.controls import Controls
-from ..sources.rotated import RotatedSource
+from ..sources.rotated import CroppedSource, RotatedSource
 from ..sources.source import Reader, Source, SourceStatus
 from ..sources.sources import SOURCES, SourceModule, open_source
 from ..teaching.live_bundle import live_bundle, taught_folder
+from .cameras import Cameras
 
 logger = logging.getLogger(__name__)
 
 #: The settings that the reader is made of: a change of one reopens it.
 READER_SETTINGS = (
     "source",
+    "camera",
     "size",
     "camera_fps",
     "rotate",
     "hflip",
     "vflip",
+    "crop",
     "focus",
     "exposure",
     "gain",
@@ -57,7 +60,7 @@ TRUST_SETTINGS = ("public_keys",)
 def open_configured_source(
     spec: str, config: Config, sources: Sequence[SourceModule] = SOURCES
 ) -> Source:
-    """Return the source that `spec` names, controlled and rotated as `config` asks.
+    """Return the source that `spec` names, controlled, rotated and cropped as `config` asks.
 
     Args:
         spec: See picaption.device.sources.sources.open_source.
@@ -74,7 +77,9 @@ def open_configured_source(
     )
     source = open_source(spec, controls, sources)
     if config.rotate or config.hflip or config.vflip:
-        return RotatedSource(source, config.rotate, config.hflip, config.vflip)
+        source = RotatedSource(source, config.rotate, config.hflip, config.vflip)
+    if config.crop:
+        source = CroppedSource(source, config.crop)
     return source
 
 
@@ -101,6 +106,7 @@ class Pipeline:
         reader: Where frames come from.
         recognizer: Recognises single frames.
         recognize: Recognises the next frame: the recognizer, or a SceneTracker around it.
+        trackers: Recognises the next frame of each of several cameras, by the cameras' names.
         sinks: Where recognised frames go, by name.
         max_fps: Frames per second at most; 0: no limit.
         power_save: Whether to look rarely at a scene that does not change.
@@ -116,6 +122,7 @@ class Pipeline:
     reader: Reader
     recognizer: Recognizer
     recognize: Recognizer | SceneTracker
+    trackers: dict[str, SceneTracker]
     sinks: dict[str, Sink]
     max_fps: float
     power_save: bool
@@ -130,6 +137,8 @@ class Pipeline:
     ) -> None:
         config = _checked(config)
         self.sinks = {}
+        self.trackers = {}
+        self._cameras: Cameras | None = None
         self._source_opener = open_source
         self._recognizer_opener = open_recognizer
         self._outputs = outputs
@@ -206,6 +215,13 @@ class Pipeline:
             self.control.state.paused,
         )
 
+    def camera_status(self, name: str) -> SourceStatus:
+        """Return what is known of one of several cameras now; any thread may ask."""
+        cameras = self._cameras
+        if cameras is None or name not in cameras.reader.readers:
+            return SourceStatus(name, problem="the settings have no such camera any more")
+        return cameras.status(name, self.control.state.paused)
+
     def _apply(self, config: Config) -> None:
         """Take over the settings that need no part to be opened."""
         self.config = config
@@ -219,16 +235,17 @@ class Pipeline:
         clock = time.monotonic
         if isinstance(self.reader, SequentialReader):
             clock = self.reader.clock
-        tracking = (self.recognizer, self._stills, config.caption_every, config.smoothing, clock)
+        names = tuple(camera.name for camera in config.camera)
+        times = (config.caption_every, config.smoothing)
+        tracking = (self.recognizer, self._stills, *times, clock, names)
         if tracking == self._tracking:
             return
         self._tracking = tracking
-        if self._stills:
+        self.trackers = {name: SceneTracker(self.recognizer, *times, clock) for name in names}
+        if self._stills or names:
             self.recognize = self.recognizer
         else:
-            self.recognize = SceneTracker(
-                self.recognizer, config.caption_every, config.smoothing, clock
-            )
+            self.recognize = SceneTracker(self.recognizer, *times, clock)
 
     # Parts: each `_open_` opens one as a Config asks, each `_replace_` does so in place of an open
     # one and returns the Config that holds then.
@@ -257,7 +274,8 @@ class Pipeline:
             return self._revert(config, RECOGNIZER_SETTINGS, "the bundle", error)
         self._report_bundle(config)
         state = self.control.state
-        for event in config.event:
+        events = [event for own in [config, *camera_configs(config)] for event in own.event]
+        for event in dict.fromkeys(events):
             fault = missing_subject(event, state.labels, state.words)
             if fault:
                 logger.warning("event: it never happens: the bundle %s has %s", state.bundle, fault)
@@ -282,6 +300,10 @@ class Pipeline:
 
     def _open_reader(self, config: Config, is_patient: bool = True) -> None:
         """Open the source; a camera that does not open yet is tried again if `is_patient`."""
+        self._cameras = None
+        if config.camera:
+            self._open_cameras(config)
+            return
         try:
             source = self._source_opener(config.source, config)
         except CameraError as error:
@@ -299,6 +321,14 @@ class Pipeline:
             return self._note_source(self._source_opener(spec, config))
 
         self.reader = open_reader(source, reopen, config.stall, config.retries)
+
+    def _open_cameras(self, config: Config) -> None:
+        self._cameras = Cameras(config, self._source_opener)
+        self.reader = self._cameras.reader
+        self.name = ", ".join(camera.name for camera in config.camera)
+        self.model = ""
+        self._stills = False
+        self._rate = None
 
     def _open_later(self, config: Config, error: CameraError) -> None:
         def reopen() -> Source:
@@ -329,7 +359,13 @@ class Pipeline:
         model = self.recognizer.model
         words = model.vocabulary.word_ids if model.vocabulary else {}
         context = OutputContext(
-            self._rate, model.metadata, model.labels, words, self.source_status, self.control
+            self._rate,
+            model.metadata,
+            model.labels,
+            words,
+            self.source_status,
+            self.control,
+            self.camera_status,
         )
         sink = self._outputs[output].open_output(config, context)
         if sink is not None:
@@ -383,6 +419,8 @@ def _checked(config: Config) -> Config:
         name: getattr(config, name) for name in ("source", "bundle", "mqtt_ca", "public_keys")
     }
     inputs["bundle"] = inputs["bundle"] or default_bundle()
+    for camera in camera_configs(config):
+        inputs[f"camera {camera.camera_name}"] = camera.source
     require_other_files({"--json": config.json, "--video": config.video}, inputs)
     return config
 

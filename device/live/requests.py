@@ -1,6 +1,7 @@
 """What the loop does at the request of its outputs, between two frames."""
 
 import logging
+import time
 from dataclasses import replace
 
 from ..outputs.control import Requests
@@ -8,6 +9,9 @@ from ..recognition.scene import SceneTracker
 from .pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
+
+#: So long a pause waits for the cameras whose next frame is to be captioned.
+CAPTION_SECONDS = 2.0
 
 
 class RequestHandler:
@@ -20,11 +24,18 @@ class RequestHandler:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._caption_due = False
+        # Of several cameras: those whose next frame is to be captioned, and until when a pause
+        # waits for them.
+        self._uncaptioned: set[str] = set()
+        self._deadline = 0.0
 
     @property
     def is_resting(self) -> bool:
         """Whether the loop is to recognise nothing at the moment."""
-        return self._pipeline.control.state.paused and not self._caption_due
+        if self._uncaptioned and time.monotonic() > self._deadline:
+            self._uncaptioned = set()
+        is_due = self._caption_due or bool(self._uncaptioned)
+        return self._pipeline.control.state.paused and not is_due
 
     def obey(self) -> bool:
         """Do what was asked for since the last call; return whether anything was."""
@@ -37,17 +48,42 @@ class RequestHandler:
         if requests.paused is not None:
             self._pipeline.report(paused=requests.paused)
         if requests.caption:
+            self._caption_next(requests.caption_camera)
+        return True
+
+    def _caption_next(self, camera_name: str | None) -> None:
+        """Have the next frame captioned, of that camera or of every one."""
+        trackers = self._pipeline.trackers
+        if not trackers:
             self._caption_due = True
             # Without a scene tracker every frame is captioned.
             if isinstance(self._pipeline.recognize, SceneTracker):
                 self._pipeline.recognize.caption_next()
-        return True
+            return
+        names = {camera_name} if camera_name else set(trackers)
+        self._uncaptioned |= names & set(trackers)
+        self._deadline = time.monotonic() + CAPTION_SECONDS
+        for name in self._uncaptioned:
+            trackers[name].caption_next()
 
-    def frame_done(self) -> None:
-        """Take note that a frame was recognised and written."""
-        if self._caption_due:
-            self._caption_due = False
-            self._pipeline.report(captions=self._pipeline.control.state.captions + 1)
+    def frame_done(self, camera_name: str | None = None) -> None:
+        """Take note that a frame was recognised and written.
+
+        Args:
+            camera_name: Which of several cameras it is of.
+        """
+        state = self._pipeline.control.state
+        if camera_name is None:
+            if self._caption_due:
+                self._caption_due = False
+                self._pipeline.report(captions=state.captions + 1)
+        elif camera_name in self._uncaptioned:
+            self._uncaptioned.remove(camera_name)
+            count = state.camera_captions.get(camera_name, 0) + 1
+            self._pipeline.report(
+                captions=state.captions + 1,
+                camera_captions={**state.camera_captions, camera_name: count},
+            )
 
     def _change_bundle(self, requests: Requests) -> None:
         config = self._pipeline.config

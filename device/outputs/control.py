@@ -17,6 +17,7 @@ class Requests:
         max_fps: Frames a second at most; 0: no limit.
         bundle: Which of the LoopState's `bundles` recognises from now on.
         caption: Caption the next frame, whether the scene is new or not.
+        caption_camera: Of which of several cameras; None: of every one.
         reload_bundle: Read the bundle's file again.
         use_taught: Look again which bundle is live in the folder of the setting `teach`.
     """
@@ -25,6 +26,7 @@ class Requests:
     max_fps: float | None = None
     bundle: str | None = None
     caption: bool = False
+    caption_camera: str | None = None
     reload_bundle: bool = False
     use_taught: bool = False
 
@@ -47,6 +49,7 @@ class LoopState:
         labels: Its classes.
         words: The words that its captions may have.
         captions: How many captions that were asked for have been made.
+        camera_captions: The same of each of several cameras, by name.
     """
 
     paused: bool = False
@@ -62,6 +65,7 @@ class LoopState:
     labels: Sequence[str] = ()
     words: Mapping[str, int] = field(default_factory=dict)
     captions: int = 0
+    camera_captions: Mapping[str, int] = field(default_factory=dict)
 
 
 _NOTHING = Requests()
@@ -97,10 +101,14 @@ class LoopControl:
         with self._lock:
             self._requests = replace(self._requests, max_fps=max_fps)
 
-    def caption_now(self) -> None:
-        """Ask for a new caption, of the next frame; of one frame if the loop is paused."""
+    def caption_now(self, camera_name: str | None = None) -> None:
+        """Ask for a new caption, of the next frame; of one frame if the loop is paused.
+
+        Args:
+            camera_name: Of which of several cameras; None: of every one.
+        """
         with self._lock:
-            self._requests = replace(self._requests, caption=True)
+            self._requests = replace(self._requests, caption=True, caption_camera=camera_name)
 
     def choose_bundle(self, name: str) -> None:
         """Ask for another bundle.

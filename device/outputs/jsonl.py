@@ -39,7 +39,8 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
 class OnChange:
     """Passes frames on whose text, certain classes or scene are others, and else one now and then.
 
-    Of a file, time is its own, so that what is passed on depends on no computer's speed.
+    Of a file, time is its own, so that what is passed on depends on no computer's speed. Of several
+    cameras, the frames of one are compared with each other.
 
     Args:
         sink: Where to; it is closed with this one.
@@ -53,18 +54,19 @@ class OnChange:
         self._sink = sink
         self._every = every
         self._clock = clock
-        self._last: tuple[Any, ...] | None = None
-        self._due = 0.0
+        self._last: dict[str | None, tuple[Any, ...]] = {}
+        self._due: dict[str | None, float] = {}
 
     def write(self, recognized: RecognizedFrame) -> None:
         """Pass the frame on if there is reason to."""
         recognition = recognized.recognition
         current = (recognition.text, recognition.certain_names, recognition.scene)
         now = self._clock() if recognized.seconds is None else recognized.seconds
-        if current == self._last and now < self._due:
+        camera = recognition.camera_name
+        if current == self._last.get(camera) and now < self._due[camera]:
             return
-        self._last = current
-        self._due = now + self._every
+        self._last[camera] = current
+        self._due[camera] = now + self._every
         self._sink.write(recognized)
 
     def close(self) -> None:

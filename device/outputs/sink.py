@@ -2,12 +2,15 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..bundle.metadata import Metadata
+from ..config.settings import CameraConfig, Config, camera_configs
 from ..recognition.result import Recognition
 from ..sources.source import SourceStatus
 from .control import LoopControl
@@ -86,6 +89,7 @@ class OutputContext:
         words: The words that its captions may have; None: not known.
         source_status: Returns what is known of the source now; None: nothing is.
         control: What can be asked of the loop, and what holds in it.
+        camera_status: Returns what is known now of one of several cameras, by its name.
     """
 
     rate: float | None
@@ -94,3 +98,58 @@ class OutputContext:
     words: Mapping[str, int] | None = None
     source_status: Callable[[], SourceStatus] | None = None
     control: LoopControl | None = None
+    camera_status: Callable[[str], SourceStatus] | None = None
+
+    def of_camera(self, name: str) -> "OutputContext":
+        """Return the context of an output that takes the frames of one of several cameras."""
+        if self.camera_status is None:
+            return self
+        return replace(self, source_status=partial(self.camera_status, name))
+
+
+class ByCamera:
+    """An output for each of several cameras, which gets that camera's frames.
+
+    Args:
+        sinks: By the cameras' names; they are closed with this one.
+    """
+
+    def __init__(self, sinks: Mapping[str, Sink]) -> None:
+        self.sinks = dict(sinks)
+
+    def write(self, recognized: RecognizedFrame) -> None:
+        """Pass the frame on to its camera's output."""
+        sink = self.sinks.get(recognized.recognition.camera_name or "")
+        if sink is not None:
+            sink.write(recognized)
+
+    def close(self) -> None:
+        """Close all outputs, whatever fails; raises what closing raised."""
+        with ExitStack() as stack:
+            for sink in self.sinks.values():
+                stack.callback(sink.close)
+
+
+def open_by_camera(
+    config: Config,
+    context: OutputContext,
+    open_one: Callable[[CameraConfig, OutputContext], Sink],
+) -> ByCamera:
+    """Return an output for each camera of the settings.
+
+    Args:
+        config: The settings, with cameras.
+        context: What is known of the run.
+        open_one: Returns the output for a camera's own settings.
+
+    Raises:
+        PicaptionError: One cannot be opened; those that were open by then are closed.
+    """
+    sinks: dict[str, Sink] = {}
+    with ExitStack() as cleanup:
+        for own in camera_configs(config):
+            sink = open_one(own, context.of_camera(own.camera_name))
+            cleanup.callback(sink.close)
+            sinks[own.camera_name] = sink
+        cleanup.pop_all()
+    return ByCamera(sinks)

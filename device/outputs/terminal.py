@@ -28,44 +28,48 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
 class Terminal:
     """One line, rewritten in place on a terminal; elsewhere a new line when something changes.
 
-    What counts as a change is another caption or another best class.
+    What counts as a change is another caption or another best class. Of several cameras, there is a
+    new line everywhere when something changes before one, and it begins with that one's name.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._in_place = self._stream.isatty()
-        self._shown: tuple[str | None, str | None] | None = None
-        self._written_at: float | None = None
-        self._interval: float | None = None
+        self._shown: dict[str | None, tuple[str | None, str | None]] = {}
+        self._written_at: dict[str | None, float] = {}
+        self._interval: dict[str | None, float] = {}
 
     def write(self, recognized: RecognizedFrame) -> None:
         """Show caption, best class, frames per second and milliseconds a frame."""
         recognition = recognized.recognition
-        self._measure(time.monotonic())
+        camera = recognition.camera_name
+        self._measure(camera, time.monotonic())
+        interval = self._interval.get(camera)
         best = recognition.substitute_name or next(iter(recognition.classes), None)
         shown = (recognition.shown_text, best.name if best else None)
-        if self._in_place:
+        if camera is not None:
+            if shown != self._shown.get(camera):
+                line = f"{printable(camera)}: {summary_line(recognition, interval)}"
+                print(line, file=self._stream, flush=True)
+        elif self._in_place:
             width = shutil.get_terminal_size().columns - 1
-            line = summary_line(recognition, self._interval, width)
+            line = summary_line(recognition, interval, width)
             print(f"\r{line}{CLEAR_LINE}", end="", file=self._stream, flush=True)
-        elif shown != self._shown:
-            print(summary_line(recognition, self._interval), file=self._stream, flush=True)
-        self._shown = shown
+        elif shown != self._shown.get(None):
+            print(summary_line(recognition, interval), file=self._stream, flush=True)
+        self._shown[camera] = shown
 
-    def _measure(self, now: float) -> None:
-        """Update the mean interval between frames."""
-        if self._written_at is not None:
-            last = now - self._written_at
-            if self._interval is None:
-                self._interval = last
-            else:
-                weight = LAST_INTERVAL_WEIGHT
-                self._interval = (1 - weight) * self._interval + weight * last
-        self._written_at = now
+    def _measure(self, camera: str | None, now: float) -> None:
+        """Update the mean interval between frames of a camera."""
+        if camera in self._written_at:
+            last = now - self._written_at[camera]
+            mean = self._interval.get(camera, last)
+            self._interval[camera] = mean + LAST_INTERVAL_WEIGHT * (last - mean)
+        self._written_at[camera] = now
 
     def close(self) -> None:
         """Leave the line standing."""
-        if self._in_place and self._shown is not None:
+        if self._in_place and None in self._shown:
             print(file=self._stream, flush=True)
 
 

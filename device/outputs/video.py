@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import cv2
 import numpy as np
 
 from ..atomic import partial_path, require_no_device
-from ..config.settings import Config
+from ..config.camera import slug
+from ..config.settings import CameraConfig, Config
 from ..errors import PicaptionError
 from ..images import quiet_stderr
 from ..opencv_path import opencv_path
-from .sink import OutputContext, RecognizedFrame, Sink
+from .sink import OutputContext, RecognizedFrame, Sink, open_by_camera
 
 logger = logging.getLogger(__name__)
 
-SETTINGS = ("video", "video_megabytes")
+SETTINGS = ("video", "video_megabytes", "camera")
 
 #: The codec for each ending; OpenCV's own build has no H.264 encoder.
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
@@ -36,9 +38,25 @@ MIN_SIDE = 16
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
-    """Return a Video if a file is set."""
+    """Return a Video if a file is set; of several cameras one each, which has its name.
+
+    The cameras' videos share the megabytes.
+    """
     if not config.video:
         return None
+    if not config.camera:
+        return _open_video(config, context)
+    share = config.video_megabytes / len(config.camera)
+    return open_by_camera(replace(config, video_megabytes=share), context, _open_camera_video)
+
+
+def _open_camera_video(config: CameraConfig, context: OutputContext) -> Sink:
+    path = Path(config.video)
+    name = f"{path.stem}.{slug(config.camera_name)}{path.suffix}"
+    return _open_video(replace(config, video=str(path.with_name(name))), context)
+
+
+def _open_video(config: Config, context: OutputContext) -> Sink:
     return Video(config.video, context.rate, config.video_megabytes * 1e6 or None)
 
 

@@ -71,6 +71,7 @@ class Recognition:
         threshold: the score from which a class is certain; None: not known.
         file: the path of the file that the image is of.
         seconds: when the frame is shown in its video.
+        camera_name: which of several cameras the frame is of; None: there is one source.
         encoded: what the encoder made of the image; None where there is nothing to see. It has no
             JSON form.
     """
@@ -91,6 +92,7 @@ class Recognition:
     threshold: float | None = None
     file: str | None = None
     seconds: float | None = None
+    camera_name: str | None = None
     encoded: Encoded | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -139,8 +141,10 @@ class Recognition:
         }
 
     def _origin_json(self) -> dict[str, Any]:
-        """Return the file and the time in it, as far as they are known."""
+        """Return the camera, the file and the time in it, as far as they are known."""
         origin: dict[str, Any] = {}
+        if self.camera_name is not None:
+            origin["camera_name"] = self.camera_name
         if self.file is not None:
             origin["file"] = self.file
         if self.seconds is not None:

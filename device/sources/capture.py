@@ -20,6 +20,7 @@ OPENING_SECONDS = 10.0
 #: The pause before a camera that failed is opened again; every further one is twice the last.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
+MAX_DOUBLINGS = 60
 #: How long `close` waits for a thread that reads, and for one whose camera has already failed.
 CLOSE_SECONDS = 2.0
 FAILED_CLOSE_SECONDS = 0.1
@@ -151,6 +152,7 @@ class LatestFrameReader:
     Args:
         open_source: Returns the source; it is called in the thread.
         first_number: The number of the first frame.
+        changed: Is notified of every frame and of the end; None: a condition of its own.
 
     Attributes:
         next_number: The number of the next frame that the source delivers.
@@ -161,10 +163,15 @@ class LatestFrameReader:
     problem = None
     failures = 0
 
-    def __init__(self, open_source: Callable[[], Source], first_number: int = 0) -> None:
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        first_number: int = 0,
+        changed: threading.Condition | None = None,
+    ) -> None:
         self.next_number = first_number
         self._open_source = open_source
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
         self._frame: Frame | None = None
         self._spare: np.ndarray | None = None
         self._used: Frame | None = None
@@ -223,13 +230,22 @@ class LatestFrameReader:
             self._frame = None
             return self._used
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `next` has something to say at once."""
+        return self._frame is not None or self._stopped
+
+    def stop(self) -> None:
+        """Have the thread end after the frame that it reads."""
+        self._stopped = True
+
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """Stop the thread, which closes the source.
 
         A thread that hangs in read() is left alone after `timeout` seconds; it still closes its
         source if it ever comes back.
         """
-        self._stopped = True
+        self.stop()
         self._thread.join(timeout)
 
 
@@ -237,7 +253,8 @@ class ReconnectingReader:
     """The newest frames of a camera that may fail: it is then opened again, after a pause.
 
     Args:
-        source: The camera, open; or the error that opening it raised, which is its first failure.
+        source: The camera, open; or the error that opening it raised, which is its first failure;
+            or what opens it, which is called in a thread.
         reopen: Opens it again.
         stall: A camera without a frame for so many seconds has failed.
         retries: A camera that fails so often without a frame in between is given up, at the first
@@ -245,10 +262,14 @@ class ReconnectingReader:
         first_pause: Seconds before it is opened again; every further pause is twice the last.
         longest_pause: Seconds of a pause at most.
         opening: Seconds that the first frame may take beyond `stall`.
+        failed_close: How long a camera that failed is waited for until it is left alone.
+        changed: Is notified when there is a frame, or an end; None: nobody wants to know.
+        label: What stands before a line of the log that the camera has failed.
 
     Attributes:
         problem: Why the camera failed last, until it gives a frame again.
         failures: How often it has failed so far.
+        failures_in_row: How often since its last frame.
 
     Raises:
         CameraError: The camera did not open, and is given up after that.
@@ -256,7 +277,7 @@ class ReconnectingReader:
 
     def __init__(
         self,
-        source: Source | CameraError,
+        source: Source | CameraError | Callable[[], Source],
         reopen: Callable[[], Source],
         stall: float = 5.0,
         retries: int = 8,
@@ -264,6 +285,9 @@ class ReconnectingReader:
         first_pause: float = FIRST_PAUSE_SECONDS,
         longest_pause: float = LONGEST_PAUSE_SECONDS,
         opening: float = OPENING_SECONDS,
+        failed_close: float = FAILED_CLOSE_SECONDS,
+        changed: threading.Condition | None = None,
+        label: str = "",
     ) -> None:
         self.problem: str | None = None
         self.failures = 0
@@ -273,19 +297,34 @@ class ReconnectingReader:
         self._first_pause = first_pause
         self._longest_pause = longest_pause
         self._opening = opening
-        self._failures = 0
+        self._failed_close = failed_close
+        self._changed = changed
+        self._label = label
+        self.failures_in_row = 0
         self._next_number = 0
         self._reopen_at = 0.0
         self._reader: LatestFrameReader | None = None
         if isinstance(source, CameraError):
             self._fail(None, source)
+        elif callable(source):
+            self._start(source)
         else:
             self._start(lambda: source)
 
     def _start(self, open_source: Callable[[], Source]) -> LatestFrameReader:
-        self._reader = LatestFrameReader(open_source, self._next_number)
+        self._reader = LatestFrameReader(open_source, self._next_number, self._changed)
         self._frame_due = time.monotonic() + self._stall + self._opening
         return self._reader
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `next` has something to say at once."""
+        return self._reader is not None and self._reader.has_news
+
+    def stop(self) -> None:
+        """Have the thread end after the frame that it reads; `close` is to follow."""
+        if self._reader is not None:
+            self._reader.stop()
 
     def next(self, timeout: float) -> Frame | None:
         """Return the newest Frame, which is valid until the next call, or None at the end.
@@ -315,7 +354,7 @@ class ReconnectingReader:
         except CameraError as error:
             self._fail(reader, error)
         else:
-            self._failures = 0
+            self.failures_in_row = 0
             self.problem = None
             self._frame_due = time.monotonic() + self._stall
             return frame
@@ -323,24 +362,26 @@ class ReconnectingReader:
 
     def _fail(self, reader: LatestFrameReader | None, error: CameraError) -> None:
         """Close the camera and set when to open it again; raises CameraError instead at the end."""
-        self._failures += 1
+        self.failures_in_row += 1
         self.failures += 1
         if reader is not None:
-            reader.close(FAILED_CLOSE_SECONDS)
+            reader.close(self._failed_close)
             self._next_number = reader.next_number
-        if self._failures >= self._retries:
-            times = "failure" if self._failures == 1 else "failures in a row"
-            raise CameraError(f"{error}; given up after {self._failures} {times}") from None
-        pause = min(self._longest_pause, self._first_pause * 2.0 ** (self._failures - 1))
-        logger.warning("%s; tried again in %g s", error, pause)
+        if self.failures_in_row >= self._retries:
+            times = "failure" if self.failures_in_row == 1 else "failures in a row"
+            raise CameraError(f"{error}; given up after {self.failures_in_row} {times}") from None
+        # A camera may be gone for years: the power has a bound, as a float has.
+        doublings = min(self.failures_in_row - 1, MAX_DOUBLINGS)
+        pause = min(self._longest_pause, self._first_pause * 2.0**doublings)
+        logger.warning("%s; tried again in %g s", f"{self._label}{error}", pause)
         self.problem = one_line(str(error))
         self._reopen_at = time.monotonic() + pause
         self._reader = None
 
-    def close(self) -> None:
-        """Close the camera; one that hangs is left alone after a moment."""
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Close the camera; one that hangs is left alone after `timeout` seconds."""
         if self._reader is not None:
-            self._reader.close()
+            self._reader.close(timeout)
 
 
 def open_reader(source: Source, reopen: Callable[[], Source], stall: float, retries: int) -> Reader:

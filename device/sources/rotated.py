@@ -1,5 +1,6 @@
-"""A source whose camera hangs upside down, on its side, or looks into a mirror."""
+"""A source whose camera hangs upside down, on its side, or of whose picture a part counts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -63,3 +64,71 @@ class RotatedSource:
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+
+class CroppedSource:
+    """A source whose frames are a part of another's: views into them, nothing is copied.
+
+    Args:
+        source: The source; it is closed with this one.
+        crop: Left, top, right and bottom, as shares of the frame's sides.
+    """
+
+    def __init__(self, source: Source, crop: Sequence[float]) -> None:
+        self.name = source.name
+        self.live = source.live
+        self.stills = source.stills
+        self.rate = source.rate
+        self.model = getattr(source, "model", "")
+        self._source = source
+        self._crop = tuple(crop)
+        self._shape: tuple[int, ...] | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the camera reports of the last frame."""
+        return self._source.metadata
+
+    @property
+    def file(self) -> str | None:
+        """The path of the file that the last frame is of; None: of none."""
+        return getattr(self._source, "file", None)
+
+    def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
+        """Return the part of the next frame, or None at the end."""
+        frame = self._source.read(self._reusable(into))
+        if frame is None:
+            return None
+        self._shape = frame.shape
+        return crop_image(frame, self._crop)
+
+    def _reusable(self, view: np.ndarray | None) -> np.ndarray | None:
+        """Return the frame that a view is a part of, if it can be written over."""
+        base = None if view is None else view.base
+        if isinstance(base, np.ndarray) and base.shape == self._shape:
+            return base
+        return None
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+def crop_image(image: np.ndarray, crop: Sequence[float]) -> np.ndarray:
+    """Return a part of an image, of a pixel at least: a view into it.
+
+    Args:
+        image: uint8 RGB [height, width, 3].
+        crop: Left, top, right and bottom, as shares of the image's sides.
+    """
+    height, width = image.shape[:2]
+    left, top, right, bottom = crop
+    rows = _span(top, bottom, height)
+    columns = _span(left, right, width)
+    return image[rows, columns]
+
+
+def _span(first: float, last: float, length: int) -> slice:
+    """Return the pixels from one share of a side to another."""
+    start = min(round(first * length), length - 1)
+    return slice(start, max(start + 1, round(last * length)))

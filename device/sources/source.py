@@ -65,6 +65,7 @@ class Frame:
         file: The path of the file that it is of; None: of none.
         seconds: Its time in a source that has a rate of its own, from 0; None: it is live.
         is_still: Whether it is a scene of its own, as a picture of a folder is.
+        camera_name: Which of several cameras it is of; None: there is one source.
     """
 
     image: np.ndarray
@@ -76,6 +77,7 @@ class Frame:
     file: str | None = None
     seconds: float | None = None
     is_still: bool = False
+    camera_name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
-"""A video file."""
+"""A video file, and one that plays as if it were a camera."""
 
+import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,3 +59,42 @@ class VideoFile:
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
+
+
+class PlayedSource:
+    """A source with a rate of its own, played at that rate, until it ends.
+
+    A reader that is late loses frames, as with a camera.
+
+    Args:
+        source: The source; it is closed with this one.
+    """
+
+    live = True
+    stills = False
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self.rate = source.rate
+        self._source = source
+        self._interval = 1 / source.rate if source.rate else 0.0
+        self._due: float | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """Nothing is reported of a file's frames."""
+        return self._source.metadata
+
+    def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
+        """Return the next frame when it is due, or None at the end."""
+        now = time.monotonic()
+        due = now if self._due is None else self._due + self._interval
+        # What took too long is not made up for: the file would be played faster.
+        self._due = max(due, now - self._interval)
+        frame = self._source.read(into)
+        time.sleep(max(0.0, self._due - time.monotonic()))
+        return frame
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()

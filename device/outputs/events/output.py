@@ -2,21 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 
-from ...config.settings import Config, Event
+from ...config.settings import Config, Event, camera_configs
 from ...errors import PicaptionError
 from ..sink import OutputContext, Sink
 from ..subjects import missing_class, missing_word
 from .runner import EventRunner
 from .snapshots import SnapshotFolder
 
-SETTINGS = ("event", "quiet_hours", "snapshots", "snapshots_days", "snapshots_megabytes")
+SETTINGS = ("event", "camera", "quiet_hours", "snapshots", "snapshots_days", "snapshots_megabytes")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
     """Return an EventRunner if there are events."""
-    if not config.event:
+    events = config.event
+    by_camera = None
+    if config.camera:
+        by_camera = {own.camera_name: own.event for own in camera_configs(config)}
+        events = tuple(event for own in by_camera.values() for event in own)
+    if not events:
         return None
-    for event in config.event:
+    for event in events:
         fault = missing_subject(event, context.labels, context.words)
         if fault:
             raise PicaptionError(
@@ -24,15 +29,16 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
                 "its classes and words"
             )
     snapshots = None
-    if any(event.save for event in config.event):
+    if any(event.save for event in events):
         snapshots = SnapshotFolder(
             config.snapshots, config.snapshots_days, config.snapshots_megabytes
         )
     return EventRunner(
-        config.event,
+        events,
         context.bundle.label_threshold,
         quiet_hours=config.quiet_hours,
         snapshots=snapshots,
+        by_camera=by_camera,
     )
 
 

@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +73,8 @@ class EventRunner:
         clock: Returns seconds that never go back.
         quiet_hours: When no event happens that has no hours of its own, such as 22:00-07:00.
         snapshots: Where snapshots are saved; it is closed with this sink.
+        by_camera: Which of the events each of several cameras has, by the cameras' names; None:
+            there is one source.
 
     Raises:
         PicaptionError: An address is none.
@@ -86,8 +88,9 @@ class EventRunner:
         clock: Callable[[], float] = time.monotonic,
         quiet_hours: str = "",
         snapshots: SnapshotFolder | None = None,
+        by_camera: Mapping[str, Sequence[Event]] | None = None,
     ) -> None:
-        for event in events:
+        for event in dict.fromkeys(events):
             if event.run and not shutil.which(event.run[0]):
                 logger.warning(
                     "event: there is no program %r; install it, or write its whole path",
@@ -95,7 +98,15 @@ class EventRunner:
                 )
         addresses = [event.post for event in events if event.post]
         self._poster = WebhookPoster(addresses) if addresses else None
-        self._watches = [_Watch(event, quiet_hours) for event in events]
+        groups: dict[str | None, Sequence[Event]] = {}
+        if by_camera is None:
+            groups[None] = events
+        else:
+            groups.update(by_camera)
+        # What is there before one camera need not be there before another.
+        self._watches = {
+            name: [_Watch(event, quiet_hours) for event in group] for name, group in groups.items()
+        }
         self._threshold = threshold
         self._programs = programs or ProgramRunner()
         self._images = TemporaryImages()
@@ -106,7 +117,7 @@ class EventRunner:
         """Do what is due, without waiting for programs and servers."""
         self._programs.reap()
         now = self._clock() if recognized.seconds is None else recognized.seconds
-        for watch in self._watches:
+        for watch in self._watches.get(recognized.recognition.camera_name, ()):
             if watch.happens(recognized.recognition, self._threshold, now):
                 self._do(watch.event, recognized)
 
@@ -140,10 +151,10 @@ class EventRunner:
 def arguments(event: Event, recognition: Recognition, path: str = "") -> list[str]:
     """Return the event's program and arguments, with the fields in the arguments filled in.
 
-    These are {caption}, {confidence}, {class}, {word}, {score}, {time} and {picture}. The
-    confidence is the caption's, "" where it has none. The class is the event's, otherwise the best
-    certain one, and the score is that class'. The program itself stays as it is: what a camera
-    shows does not choose it.
+    These are {caption}, {confidence}, {class}, {word}, {score}, {time}, {picture} and {camera},
+    which is "" of a single source. The confidence is the caption's, "" where it has none. The class
+    is the event's, otherwise the best certain one, and the score is that class'. The program itself
+    stays as it is: what a camera shows does not choose it.
 
     Args:
         event: The event.
@@ -164,6 +175,7 @@ def arguments(event: Event, recognition: Recognition, path: str = "") -> list[st
         "score": f"{scores[name]:.2f}" if name in scores else "",
         "time": captured_at.isoformat(timespec="seconds"),
         "picture": path,
+        "camera": recognition.camera_name or "",
     }
 
     def fill(argument: str) -> str:

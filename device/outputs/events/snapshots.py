@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from ...atomic import write_bytes
 from ...errors import PicaptionError
 from ...images import encode_image
+from ...recognition.result import Recognition
 from ..sink import RecognizedFrame
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class SnapshotFolder:
 
     def _write(self, recognized: RecognizedFrame, event_name: str, event: dict[str, Any]) -> None:
         jpeg = encode_image(recognized.image, ".jpg", JPEG_QUALITY)
-        name = _file_name(recognized.recognition.captured_at, event_name)
+        name = _file_name(recognized.recognition, event_name)
         text = json.dumps({**recognized.json(), "event": event, "picture": f"{name}.jpg"}, indent=1)
         record = text.encode()
         self._size += len(jpeg) + len(record)
@@ -150,9 +151,14 @@ class SnapshotFolder:
                 logger.warning("snapshots: %s cannot be removed: %s", snapshot.name, error.strerror)
 
 
-def _file_name(captured_at: float, event_name: str) -> str:
-    """Return the name of a snapshot's files, without ending: by it they sort by time."""
-    captured = datetime.fromtimestamp(captured_at)
+def _file_name(recognition: Recognition, event_name: str) -> str:
+    """Return the name of a snapshot's files, without ending: by it they sort by time.
+
+    The camera's name is in it, if there are several.
+    """
+    captured = datetime.fromtimestamp(recognition.captured_at)
+    if recognition.camera_name is not None:
+        event_name = f"{recognition.camera_name}_{event_name}"
     readable = re.sub(r"[^\w-]+", "_", event_name, flags=re.ASCII).strip("_")[:MAX_NAME]
     return f"{captured:%Y%m%d-%H%M%S}-{captured.microsecond // 1000:03d}_{readable}"
 

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from functools import partial
 
 from ...config.settings import Config
 from ...history.store import HistoryStore
@@ -46,7 +47,8 @@ class HistoryOutput:
     def __init__(self, writer: HistoryWriter, context: OutputContext, retain_images: bool) -> None:
         self._writer = writer
         self._context = context
-        self._collector = SceneCollector(retain_images, self._find_origin)
+        self._retain_images = retain_images
+        self._collectors: dict[str | None, SceneCollector] = {}
 
     def write(self, recognized: RecognizedFrame) -> None:
         """Note what the frame shows, and have scenes written that are complete."""
@@ -55,17 +57,27 @@ class HistoryOutput:
         control = self._context.control
         # Every bundle that is opened has words of its own.
         bundle = control.state.words if control else None
-        for request in self._collector.add(recognized, bundle):
+        for request in self._collector(recognized).add(recognized, bundle):
             self._writer.put(request)
 
+    def _collector(self, recognized: RecognizedFrame) -> SceneCollector:
+        """Return what gathers the scenes of a frame's camera."""
+        name = recognized.recognition.camera_name
+        if name not in self._collectors:
+            origin = partial(self._find_origin, name)
+            self._collectors[name] = SceneCollector(self._retain_images, origin)
+        return self._collectors[name]
+
     def close(self) -> None:
-        """Have the last scene written, and close the history."""
-        scene = self._collector.finish()
-        if scene is not None and self._writer.is_running:
-            self._writer.put(WriteRequest(scene, True))
+        """Have the last scene of every camera written, and close the history."""
+        for collector in self._collectors.values():
+            scene = collector.finish()
+            if scene is not None and self._writer.is_running:
+                self._writer.put(WriteRequest(scene, True))
         self._writer.close()
 
-    def _find_origin(self) -> Origin:
+    def _find_origin(self, camera_name: str | None) -> Origin:
         status = self._context.source_status
         control = self._context.control
-        return Origin(status().name if status else "", control.state.path if control else "")
+        name = camera_name or (status().name if status else "")
+        return Origin(name, control.state.path if control else "")

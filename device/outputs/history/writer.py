@@ -59,7 +59,8 @@ class HistoryWriter:
         self._days = days
         self._megabytes = megabytes
         self._images = images
-        self._open_id: int | None = None
+        # Of every camera, by its name, the scene that goes on and is written already.
+        self._open_ids: dict[str, int] = {}
         self._unindexed: list[int] = []
         self._written = 0
         self._prune_due = 0.0
@@ -120,15 +121,17 @@ class HistoryWriter:
         return None not in requests
 
     def _commit(self, requests: list[WriteRequest]) -> None:
-        open_id = self._open_id
+        open_ids = dict(self._open_ids)
         completed: list[int] = []
         with self._store.transaction():
             for request in requests:
-                scene_id = self._write(request, open_id)
-                open_id = None if request.is_complete else scene_id
+                camera = request.scene.origin.camera
+                scene_id = self._write(request, open_ids.pop(camera, None))
                 if request.is_complete:
                     completed.append(scene_id)
-        self._open_id = open_id
+                else:
+                    open_ids[camera] = scene_id
+        self._open_ids = open_ids
         self._unindexed += completed
 
     def _write(self, request: WriteRequest, open_id: int | None) -> int:

@@ -5,11 +5,13 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
+from urllib.parse import quote
 
 from ... import board
 from ...config.checks import is_loopback
-from ...config.settings import Config
+from ...config.settings import CameraConfig, Config
 from ..subjects import Subject
 from . import components
 from .address import parse_address
@@ -17,6 +19,23 @@ from .versions import program_version
 
 #: A machine that listens at one of these is reached by its name.
 _ANY_ADDRESS = ("0.0.0.0", "::", "")
+
+
+#: What belongs to the board, where it has several cameras.
+BOARD_COMPONENTS = frozenset(
+    ["temperature", "throttled", "pause", "max_fps", "bundle", "update", "update_bundle"]
+)
+
+
+class Share(Enum):
+    """What a device of Home Assistant is.
+
+    With several cameras each is a device of its own, reached via the board's.
+    """
+
+    ALL = "the board and its only camera"
+    BOARD = "the board of several cameras"
+    CAMERA = "one of several cameras"
 
 
 @dataclass(frozen=True)
@@ -28,12 +47,16 @@ class Offered:
         bundles: The bundles to choose from.
         is_throttling_known: Whether the board says what holds it back.
         has_control: Whether the loop does what it is asked for.
+        share: What the device is.
+        board_identity: Of one of several cameras, what the board's device is called.
     """
 
     subjects: Sequence[Subject] = ()
     bundles: Sequence[str] = ()
     is_throttling_known: bool = False
     has_control: bool = True
+    share: Share = Share.ALL
+    board_identity: str = ""
 
 
 def discovery(config: Config, identity: str, offered: Offered) -> tuple[str, dict[str, Any]]:
@@ -54,7 +77,7 @@ def discovery(config: Config, identity: str, offered: Offered) -> tuple[str, dic
         for name, component in _components(config, offered).items()
     }
     return f"{config.mqtt_discovery}/device/{own_id}/config", {
-        "device": {"identifiers": [own_id], "name": topic, **_device(config)},
+        "device": {"identifiers": [own_id], **_device(config, offered)},
         "origin": {"name": "picaption", "sw_version": program_version()},
         "components": described,
         "availability_topic": f"{topic}/status",
@@ -64,6 +87,18 @@ def discovery(config: Config, identity: str, offered: Offered) -> tuple[str, dic
 
 
 def _components(config: Config, offered: Offered) -> dict[str, dict[str, Any]]:
+    described = _all_components(config, offered)
+    if offered.share is Share.ALL:
+        return described
+    is_board = offered.share is Share.BOARD
+    return {
+        name: component
+        for name, component in described.items()
+        if (name in BOARD_COMPONENTS) == is_board
+    }
+
+
+def _all_components(config: Config, offered: Offered) -> dict[str, dict[str, Any]]:
     topic = config.mqtt_topic
     described: dict[str, dict[str, Any]] = {
         name: {"platform": "sensor", **sensor} for name, sensor in components.sensors(topic).items()
@@ -94,11 +129,24 @@ def _components(config: Config, offered: Offered) -> dict[str, dict[str, Any]]:
     return described | components.updates(topic, can_command)
 
 
-def _device(config: Config) -> dict[str, str]:
+def _device(config: Config, offered: Offered) -> dict[str, str]:
     """Return what is known of the device for Home Assistant's page of it."""
+    if isinstance(config, CameraConfig):
+        page = _page_address(config)
+        query = f"?camera={quote(config.camera_name)}"
+        camera = {
+            "name": config.camera_name,
+            "model": "Camera of picaption",
+            "sw_version": program_version(),
+            "via_device": f"picaption_{offered.board_identity}",
+            "suggested_area": config.mqtt_area,
+            "configuration_url": page and page + query,
+        }
+        return {name: value for name, value in camera.items() if value}
     model = board.model()
     revision = re.search(r"\bRev [\w.]+", model or "")
     details = {
+        "name": config.mqtt_topic,
         "manufacturer": "Raspberry Pi" if (model or "").startswith("Raspberry Pi") else "",
         "model": model,
         "hw_version": revision[0] if revision else platform.machine(),

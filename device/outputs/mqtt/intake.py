@@ -72,7 +72,9 @@ class EventNews:
     def to_json(self) -> dict[str, Any]:
         """Return what is published."""
         caption = self.recognition.caption
-        return {
+        name = self.recognition.camera_name
+        camera = {} if name is None else {"camera_name": name}
+        return camera | {
             "event_type": self.event_type,
             "name": self.name,
             "caption": caption.text if caption else None,
@@ -147,7 +149,7 @@ class Intake:
             recognition.classes[0].name if certain else "",
             recognition.scene,
             watched,
-            state.captions if state else 0,
+            _count_captions(state, recognition.camera_name),
         )
         self._note_events(headline, recognition, now)
         self._offer_image(recognized, headline, now)
@@ -196,6 +198,15 @@ class Intake:
         self._imaged_at = now
         recognized.retain_image()
         self.imaged = recognized
+
+
+def _count_captions(state: LoopState | None, camera_name: str | None) -> int:
+    """Return how many captions were made at someone's request, of one of several cameras."""
+    if state is None:
+        return 0
+    if camera_name is None:
+        return state.captions
+    return state.camera_captions.get(camera_name, 0)
 
 
 def _is_known(subject: Subject, state: LoopState | None) -> bool:

@@ -11,6 +11,7 @@ from ...log import printable
 from ..control import LoopControl
 from ..subjects import Subject, find_subject
 from .connection import Message
+from .homeassistant import Share
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +65,26 @@ class Orders:
     Args:
         control: The loop's.
         clock: Returns seconds that never go back.
+        share: Whose orders they are: the board's, one of several cameras', or both.
+        camera_name: That camera's name.
 
     Attributes:
         looked_for: What is looked for at someone's request; None: nothing is.
     """
 
-    def __init__(self, control: LoopControl, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        control: LoopControl,
+        clock: Callable[[], float] = time.monotonic,
+        share: Share = Share.ALL,
+        camera_name: str | None = None,
+    ) -> None:
         self.looked_for: Subject | None = None
         self._control = control
         self._allowance = Allowance(ORDERS_PER_SECOND, ORDERS_AT_ONCE, clock)
         self._lines = Allowance(LINES_PER_SECOND, LINES_AT_ONCE, clock)
-        self._orders: dict[str, Callable[[str], None]] = {
+        self._camera_name = camera_name
+        orders: dict[str, Callable[[str], None]] = {
             "pause": self._pause,
             "max_fps": self._limit_rate,
             "caption": self._caption,
@@ -82,6 +92,12 @@ class Orders:
             "look_for": self._look_for,
             "reload": self._reload,
         }
+        names = set(orders)
+        if share is Share.BOARD:
+            names.remove("look_for")
+        elif share is Share.CAMERA:
+            names = {"caption", "look_for"}
+        self._orders = {name: obey for name, obey in orders.items() if name in names}
 
     def receive(self, name: str, message: Message) -> None:
         """Obey a message, or refuse it; nothing is raised.
@@ -134,7 +150,7 @@ class Orders:
     def _caption(self, text: str) -> None:
         if text != "PRESS":
             raise ValueError("it is PRESS")
-        self._control.caption_now()
+        self._control.caption_now(self._camera_name)
 
     def _choose_bundle(self, text: str) -> None:
         bundles = self._control.state.bundles

@@ -11,16 +11,18 @@ broker confirms is left out. Orders come below `set`.
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 
 from ... import board
 from ...config.checks import is_loopback
-from ...config.settings import Config
+from ...config.settings import CameraConfig, Config
 from ...errors import PicaptionError
+from ...sources.source import SourceStatus
 from ..sink import OutputContext, RecognizedFrame
 from ..subjects import Subject, find_subject
 from .address import parse_address, tls_context
 from .connection import Connection, TooLongError, require_paho
-from .homeassistant import Offered
+from .homeassistant import Offered, Share
 from .intake import Intake
 from .orders import Orders
 from .session import Session, Surroundings
@@ -47,6 +49,9 @@ class MqttPublisher:
         context: What is known of the run; None: nothing is, and it cannot be changed.
         heartbeat: Seconds after which a state is published though nothing has changed.
         first_pause: Seconds before the broker is tried again for the first time.
+        board_topic: Of one of several cameras, what the board's topics begin with.
+        cameras: Of a board of several cameras, each one's topic, and what is known of it now, by
+            name: nothing but the board is published then.
 
     Raises:
         PicaptionError: The settings make no sense, or paho-mqtt is missing.
@@ -59,6 +64,8 @@ class MqttPublisher:
         *,
         heartbeat: float = HEARTBEAT_SECONDS,
         first_pause: float = FIRST_PAUSE_SECONDS,
+        board_topic: str = "",
+        cameras: Mapping[str, tuple[str, Callable[[], SourceStatus]]] | None = None,
     ) -> None:
         require_paho()
         self._config = config
@@ -68,7 +75,17 @@ class MqttPublisher:
         self._subjects = watched_subjects(config, context)
         self._warn()
         self._control = context.control if context else None
-        self._orders = Orders(self._control) if self._control else None
+        self._board_identity = board.identity(board_topic) if board_topic else ""
+        self._share = Share.ALL
+        camera_name = None
+        if cameras:
+            self._share = Share.BOARD
+        elif isinstance(config, CameraConfig):
+            self._share = Share.CAMERA
+            camera_name = config.camera_name
+        self._orders = None
+        if self._control:
+            self._orders = Orders(self._control, share=self._share, camera_name=camera_name)
         self._intake = Intake(self._subjects)
         self._is_throttling_known = board.throttled() is not None
         self._surroundings = Surroundings(
@@ -81,6 +98,7 @@ class MqttPublisher:
             self._orders,
             context.source_status if context else None,
             program_version(),
+            cameras or {},
         )
         self._listens = True
         self._closing = threading.Event()
@@ -98,13 +116,20 @@ class MqttPublisher:
         looked_for = self._orders.looked_for if self._orders else None
         self._intake.write(recognized, state, looked_for)
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Begin to publish the newest state and "offline"; `close` is to follow."""
+        self._closing.set()
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """Publish the newest state and "offline", which takes at most two seconds.
 
         If they cannot be published, the will at the broker says "offline".
+
+        Args:
+            timeout: Seconds that this is waited for.
         """
-        self._closing.set()
-        self._thread.join(CLOSE_SECONDS)
+        self.stop()
+        self._thread.join(timeout)
 
     def _warn(self) -> None:
         config = self._config
@@ -122,7 +147,12 @@ class MqttPublisher:
     def _offered(self) -> Offered:
         bundles = self._control.state.bundles if self._control else ()
         return Offered(
-            self._subjects, bundles, self._is_throttling_known, self._control is not None
+            self._subjects,
+            bundles,
+            self._is_throttling_known,
+            self._control is not None,
+            self._share,
+            self._board_identity,
         )
 
     def _run(self) -> None:

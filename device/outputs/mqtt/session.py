@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..control import LoopControl, LoopState
 from ..jpeg import encode_jpeg
 from .components import sighting_topic
 from .connection import Connection, Message
-from .homeassistant import Offered, discovery
+from .homeassistant import Offered, Share, discovery
 from .intake import FrameNews, Headline, Intake
 from .orders import Orders
 from .versions import BundleFile, program_version
@@ -41,6 +41,8 @@ class Surroundings:
         orders: What passes orders to it.
         source_status: Returns what is known of the source; None: nothing is.
         installed_version: The version of picaption that runs.
+        cameras: Of a board of several cameras, each one's topic, and what is known of it now, by
+            name.
     """
 
     config: Config
@@ -52,6 +54,7 @@ class Surroundings:
     orders: Orders | None
     source_status: Callable[[], SourceStatus] | None
     installed_version: str
+    cameras: Mapping[str, tuple[str, Callable[[], SourceStatus]]] = field(default_factory=dict)
 
 
 class Session:
@@ -68,6 +71,7 @@ class Session:
     def __init__(self, surroundings: Surroundings, listens: bool) -> None:
         self._around = surroundings
         config = surroundings.config
+        self._share = surroundings.offered().share
         self._birth_topic = f"{config.mqtt_discovery}/status" if config.mqtt_discovery else ""
         self._order_prefix = f"{config.mqtt_topic}/set/"
         topics = []
@@ -104,7 +108,10 @@ class Session:
         if now - self._figures_at >= FIGURES_SECONDS:
             self._figures_at = now
             self._read_figures()
-            self._publish_updates(connection)
+            if self._share is not Share.CAMERA:
+                self._publish_updates(connection)
+            if self._share is Share.BOARD:
+                self._publish_board(connection)
         self._publish_discovery(connection)
         self._publish_control(connection)
         self._publish_events(connection, now)
@@ -145,7 +152,26 @@ class Session:
         orders = self._around.orders
         looked_for = orders.looked_for if orders else None
         name = looked_for.name if looked_for else ""
-        self._publish_text(connection, "control", _control_json(control.state, name))
+        text = _control_json(control.state, name)
+        if self._share is Share.CAMERA:
+            text = json.dumps({"look_for": name})
+        self._publish_text(connection, "control", text)
+
+    def _publish_board(self, connection: Connection) -> None:
+        """Publish the board's figures, and what is known of its cameras."""
+        cameras = []
+        for name, (topic, get_status) in self._around.cameras.items():
+            status = get_status()
+            cameras.append(
+                {
+                    "name": name,
+                    "topic": topic,
+                    "source": status.name,
+                    "problem": status.problem,
+                    "failures": status.failures,
+                }
+            )
+        self._publish_text(connection, "state", json.dumps({**self._figures, "cameras": cameras}))
 
     def _publish_updates(self, connection: Connection) -> None:
         installed = self._around.installed_version

@@ -5,6 +5,7 @@ what clients are sent once for all of them, and only while there are any.
 """
 
 import asyncio
+import itertools
 import json
 import time
 from collections import deque
@@ -95,6 +96,9 @@ class Feed:
     Args:
         source_status: Returns what is known of the source now; None: nothing is.
         bundle: Returns what the bundle is called that is in use.
+        camera_name: Which of several cameras it is of; None: there is one source.
+        numbers: What the scenes are numbered by, which the feeds of one server share; None: its
+            own.
 
     Attributes:
         history: The last captions.
@@ -109,8 +113,11 @@ class Feed:
         self,
         source_status: Callable[[], SourceStatus] | None = None,
         bundle: Callable[[], str] = str,
+        camera_name: str | None = None,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self._source_status = source_status
+        self._camera = {} if camera_name is None else {"camera_name": camera_name}
         self._bundle = bundle
         self._source: dict[str, Any] | None = None
         self.history: deque[HistoryEntry] = deque(maxlen=MAX_HISTORY)
@@ -118,8 +125,7 @@ class Feed:
         self.streams = {"images": 0, "plain images": 0, "events": 0}
         self.wants_frame = False
         self.closed = False
-        # From the clock: no thumbnail has the address of one that a page showed before.
-        self._next_number = int(time.time() * 1e3)
+        self._numbers = numbers or scene_numbers()
         self._published = 0
         self._revision = 0
         self._event: str | None = None
@@ -151,15 +157,14 @@ class Feed:
         form = recognized.json()
         recognition = recognized.recognition
         entry = HistoryEntry(
-            number=self._next_number,
+            number=next(self._numbers),
             time=recognition.captured_at,
             text=_headline(recognition),
-            shown={name: form[name] for name in SHOWN_FIELDS},
+            shown={name: form[name] for name in SHOWN_FIELDS} | self._camera,
             image=image,
             thumbnail=thumbnail,
         )
         self.history.append(entry)
-        self._next_number += 1
 
     def entry(self, number: int) -> HistoryEntry | None:
         """Return that entry of the history; None if there is none any more."""
@@ -179,7 +184,7 @@ class Feed:
         """Tell the clients whenever something else is known of source or bundle, for ever."""
         while self._source_status:
             await self._has_clients.wait()
-            source = asdict(self._source_status()) | {"bundle": self._bundle()}
+            source = asdict(self._source_status()) | {"bundle": self._bundle()} | self._camera
             if source != self._source:
                 self._source = source
                 self._notify()
@@ -284,6 +289,14 @@ class Feed:
             yield is_new
             if revision == self._revision and not self.closed:
                 await self._changed.wait()
+
+
+def scene_numbers() -> Iterator[int]:
+    """Return the numbers of scenes, from the clock on.
+
+    So no thumbnail has the address of one that a page showed before.
+    """
+    return itertools.count(int(time.time() * 1e3))
 
 
 def _headline(recognition: Recognition) -> str:

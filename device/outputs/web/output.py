@@ -1,13 +1,14 @@
 """Opens the page's server: starlette and uvicorn are imported only for that."""
 
 import os
+from functools import partial
 
 from ...config.settings import Config
 from ...errors import PicaptionError
 from ..sink import OutputContext, Sink
 
 #: Not the bundle: who looks at the page, or asks for another bundle there, is not cut off by one.
-SETTINGS = ("web", "host", "port", "token", "frame_ancestors", "history", "teach")
+SETTINGS = ("web", "host", "port", "token", "frame_ancestors", "history", "teach", "camera")
 
 
 def open_output(config: Config, context: OutputContext) -> Sink | None:
@@ -29,6 +30,11 @@ def open_output(config: Config, context: OutputContext) -> Sink | None:
         history=config.history,
         control=context.control,
         teach=config.teach,
+        cameras={
+            camera.name: partial(context.camera_status, camera.name)
+            for camera in config.camera
+            if context.camera_status is not None
+        },
     )
 
 

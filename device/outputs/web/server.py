@@ -6,13 +6,12 @@ its clients can see.
 
 import asyncio
 import importlib.metadata
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
 
 from starlette.routing import Route
 
-from ...images import encode_image, shrink_to_fit
 from ...sources.source import SourceStatus
 from ..control import LoopControl
 from ..sink import RecognizedFrame
@@ -21,12 +20,11 @@ from .api.routes import api_routes
 from .api.worker import Worker
 from .app import create_app
 from .door import REQUEST_SECONDS
-from .feed import JPEG_QUALITY, ChartPoint, Feed, Offer
+from .feed import scene_numbers
 from .history.page import HISTORY_PAGE
 from .history.routes import history_routes
 from .http_server import CLIENT_TIMEOUT_SECONDS, HttpServer, log_failure
-from .live.metrics import MetricsSource, RunCounters
-from .live.newest import NewestFrame
+from .live.metrics import CameraRun, MetricsSource
 from .live.routes import live_routes
 from .pages.navigation import HISTORY_PATH, LIVE_PATH, TEACH_PATH
 from .pages.page import LIVE_PAGE, load_page
@@ -34,12 +32,7 @@ from .routes import page_routes
 from .teach.addresses import MAX_SIDE
 from .teach.page import TEACH_PAGE
 from .teach.routes import MAX_REQUESTS, PROGRAM, teach_routes
-
-#: Pixels of the longer side of a scene's image in the history, and of its thumbnail, at most.
-SCENE_SIDE = 960
-THUMBNAIL_SIDE = 192
-#: Seconds between two points of the chart at least.
-CHART_STEP_SECONDS = 1
+from .view import CameraView, first_view
 
 
 class WebServer:
@@ -59,11 +52,11 @@ class WebServer:
         control: What can be asked of the loop, and which bundle it has; None: the one of before.
         teach: The folder of class folders that the page teaches from, which takes a `control`;
             empty: it teaches none.
+        cameras: Of several cameras, what returns what is known of each now, by its name.
 
     Attributes:
-        feed: What the page's clients are sent; it belongs to the server's thread.
-        newest: The newest frame.
-        counters: What the run has done.
+        views: What is known of every camera, by its name; of a single source, by "".
+        feed: What the page's clients are sent of the first camera.
 
     Raises:
         PicaptionError: `host` can be reached from the network without a token, or the server
@@ -84,27 +77,30 @@ class WebServer:
         history: str = "",
         control: LoopControl | None = None,
         teach: str = "",
+        cameras: Mapping[str, Callable[[], SourceStatus]] | None = None,
     ) -> None:
         self._name = name
         self._bundle = bundle
         self._control = control
-        self.feed = Feed(source_status, self._bundle_name)
-        self.newest = NewestFrame()
-        self.counters = RunCounters()
-        self._source_status = source_status
+        numbers = scene_numbers()
+        self.views = {
+            camera: CameraView(status, self._bundle_name, camera, numbers)
+            for camera, status in (cameras or {}).items()
+        }
+        if not self.views:
+            self.views[""] = CameraView(source_status, self._bundle_name)
+        self.feed = first_view(self.views).feed
         self._answers: Counter[tuple[str, int]] = Counter()
-        self._meter = RateMeter()
-        self._shown: tuple[int, str | None] | None = None
         # One thread: the live loop's own have the others.
         worker = Worker(
-            ChildSettings(bundle, 1, True), self.newest.snapshot, get_bundle=self._bundle_path
+            ChildSettings(bundle, 1, True), self._snapshot, get_bundle=self._bundle_path
         )
         self._workers = [worker]
         paths = [LIVE_PATH, *([HISTORY_PATH] if history else []), *([TEACH_PATH] if teach else [])]
-        page = load_page(LIVE_PAGE, name, frame_ancestors, paths)
+        page = load_page(LIVE_PAGE, name, frame_ancestors, paths, tuple(cameras or ()))
         routes = [
-            *page_routes(self.feed, page.html),
-            *live_routes(self.newest),
+            *page_routes(self.views, page.html),
+            *live_routes(self.views),
             *api_routes(worker, self._count_answer),
             *self._history_routes(history, frame_ancestors, paths),
         ]
@@ -122,8 +118,8 @@ class WebServer:
             app,
             page.policy,
             frame_ancestors=frame_ancestors,
-            background=(self.feed.publish, self.feed.watch_source, *resting),
-            on_stop=self.feed.close,
+            background=(*self._background(), *resting),
+            on_stop=self._close_feeds,
             on_end=self._close_workers,
             client_timeout=client_timeout,
             request_seconds=request_seconds,
@@ -141,32 +137,26 @@ class WebServer:
         What fails here is logged: a run does not end because of its page.
         """
         try:
-            self._write(recognized)
+            view = self.views.get(recognized.recognition.camera_name or "")
+            if view is not None:
+                view.write(recognized, self._http.call_soon)
         except Exception as error:
             log_failure(error)
 
-    def _write(self, recognized: RecognizedFrame) -> None:
-        recognition = recognized.recognition
-        self.counters.add(recognition)
-        self.newest.write(recognized)
-        latency = recognition.timings.get("queue", 0.0) + recognition.timings["total"]
-        point = self._meter.add(latency)
-        if point:
-            self._http.call_soon(self.feed.chart.append, point)
-        shown = (recognition.scene, recognition.text)
-        if shown != self._shown:
-            self._shown = shown
-            image = shrink_to_fit(recognized.image, SCENE_SIDE)
-            scene = encode_image(image, ".jpg", JPEG_QUALITY)
-            thumbnail = encode_image(shrink_to_fit(image, THUMBNAIL_SIDE), ".jpg", JPEG_QUALITY)
-            self._http.call_soon(self.feed.remember, recognized, scene, thumbnail)
-        if self.feed.wants_frame:
-            self.feed.wants_frame = False
-            with_image = self.feed.watches_images
-            if with_image:
-                self.newest.retain(recognized, time.monotonic())
-            offer = Offer(recognized, self._meter.fps, latency, with_image)
-            self._http.call_soon(self.feed.offer, offer)
+    def _background(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
+        for view in self.views.values():
+            yield view.feed.publish
+            yield view.feed.watch_source
+
+    def _close_feeds(self) -> None:
+        for view in self.views.values():
+            view.feed.close()
+
+    def _snapshot(self, width: int = 0) -> bytes | None:
+        """Return the newest image of the first camera that gives any, as a JPEG."""
+        views = list(self.views.values())
+        running = [view for view in views if view.newest.problem() is None]
+        return (running or views)[0].newest.snapshot(width=width)
 
     def close(self) -> None:
         """Drop every client, free the port and end the thread."""
@@ -185,7 +175,8 @@ class WebServer:
         """Return what keeps the class folders in a folder."""
 
         def newest_frame() -> bytes | None:
-            return None if self.newest.problem() else self.newest.snapshot(width=MAX_SIDE)
+            are_running = [view.newest.problem() is None for view in self.views.values()]
+            return self._snapshot(MAX_SIDE) if any(are_running) else None
 
         teacher = Worker(
             ChildSettings(threads=1, has_camera=True, folder=folder),
@@ -215,39 +206,12 @@ class WebServer:
         return MetricsSource(
             importlib.metadata.version("picaption"),
             self._bundle_name(),
-            self.counters,
+            first_view(self.views).counters,
             self._answers,
-            self._source_status() if self._source_status else None,
+            first_view(self.views).source(),
+            {
+                name: CameraRun(view.counters, view.source())
+                for name, view in self.views.items()
+                if name
+            },
         )
-
-
-class RateMeter:
-    """Measures frames per second and their latency, for a point of the chart a second.
-
-    Attributes:
-        fps: The last point's frames per second; None before the first.
-    """
-
-    def __init__(self) -> None:
-        self.fps: float | None = None
-        self._start: float | None = None
-        self._count = 0
-        self._latency = 0.0
-
-    def add(self, latency: float) -> ChartPoint | None:
-        """Count a frame with its latency in milliseconds; return a point if one is due."""
-        now = time.monotonic()
-        if self._start is None:
-            self._start = now
-            return None
-        self._count += 1
-        self._latency += latency
-        seconds = now - self._start
-        if seconds < CHART_STEP_SECONDS:
-            return None
-        self.fps = self._count / seconds
-        latency_ms = round(self._latency / self._count, 1)
-        self._start = now
-        self._count = 0
-        self._latency = 0.0
-        return ChartPoint(round(time.time(), 1), round(self.fps, 2), latency_ms)

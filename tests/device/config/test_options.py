@@ -26,7 +26,7 @@ def test_the_help_ends_with_the_default_where_it_says_something():
 
 def test_options_that_are_not_given_are_none():
     values = command.make_context("command", []).params
-    assert values.pop("event") == ()
+    assert values.pop("event") == values.pop("camera") == ()
     assert set(values.values()) == {None}
 
 

@@ -98,6 +98,7 @@ def parts(source, recognize, *sinks, max_fps=0, power_save=False):
     return SimpleNamespace(
         reader=reader,
         recognize=recognize,
+        trackers={},
         sinks=dict(enumerate(sinks)),
         max_fps=max_fps,
         power_save=power_save,

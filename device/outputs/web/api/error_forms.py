@@ -7,7 +7,7 @@ from typing import Any
 OPENAI_PREFIX = "/v1/"
 OLLAMA_PREFIX = "/api/"
 #: Other addresses whose answers are JSON.
-JSON_PATHS = ("/state", "/recognize", "/readyz")
+JSON_PATHS = ("/state", "/cameras.json", "/recognize", "/readyz")
 JSON_PREFIXES = (OLLAMA_PREFIX, "/history/", "/teach/")
 
 JSON_TYPE = "application/json"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .... import board
 from ....recognition.result import Recognition
@@ -113,6 +113,13 @@ class RunCounters:
                 self.certain[name] += 1
 
 
+class CameraRun(NamedTuple):
+    """What one of several cameras has done, and what is known of it; None: nothing."""
+
+    counters: RunCounters
+    source: SourceStatus | None
+
+
 @dataclass(frozen=True, eq=False)
 class MetricsSource:
     """Where the figures come from that are written out.
@@ -123,6 +130,8 @@ class MetricsSource:
         counters: Of the live loop; None: there is none.
         answers: How many requests of the API were answered, by path and status.
         source: What is known of the camera; None: nothing.
+        cameras: In place of both, those of several cameras, by name: their figures have a label
+            "camera".
     """
 
     version: str
@@ -130,30 +139,28 @@ class MetricsSource:
     counters: RunCounters | None
     answers: Counter[tuple[str, int]]
     source: SourceStatus | None
+    cameras: Mapping[str, CameraRun] = field(default_factory=dict)
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, as prometheus-client's collectors do."""
         from prometheus_client.core import (
             CounterMetricFamily,
-            GaugeMetricFamily,
             InfoMetricFamily,
         )
 
         info = {"version": self.version, "bundle": self.bundle}
         yield InfoMetricFamily("picaption", "What runs here.", value=info)
-        if self.counters is not None:
-            yield from _run_metrics(self.counters)
-        if self.source is not None:
-            yield CounterMetricFamily(
-                "picaption_source_failures",
-                "How often the camera failed and was opened again.",
-                value=self.source.failures,
-            )
-            yield GaugeMetricFamily(
-                "picaption_source_up",
-                "1 if nothing is known to be wrong with the camera.",
-                value=float(self.source.problem is None),
-            )
+        if self.cameras:
+            counters: dict[tuple[str, ...], RunCounters] = {}
+            sources: dict[tuple[str, ...], SourceStatus | None] = {}
+            for name, run in self.cameras.items():
+                counters[name,] = run.counters
+                sources[name,] = run.source
+            yield from _run_metrics(counters, ("camera",))
+            yield from _source_metrics(sources, ("camera",))
+        else:
+            yield from _run_metrics({(): self.counters} if self.counters else {}, ())
+            yield from _source_metrics({(): self.source}, ())
         yield from _board_metrics()
         answers = CounterMetricFamily(
             "picaption_api_answers",
@@ -181,48 +188,93 @@ def exposition(source: MetricsSource) -> tuple[bytes, str]:
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def _run_metrics(counters: RunCounters) -> Iterator[Metric]:
+def _source_metrics(
+    sources: Mapping[tuple[str, ...], SourceStatus | None], labels: tuple[str, ...]
+) -> Iterator[Metric]:
+    """Yield what is known of cameras, by the values of the labels."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    failures = CounterMetricFamily(
+        "picaption_source_failures",
+        "How often the camera failed and was opened again.",
+        labels=labels,
+    )
+    up = GaugeMetricFamily(
+        "picaption_source_up", "1 if nothing is known to be wrong with the camera.", labels=labels
+    )
+    known = {values: source for values, source in sources.items() if source is not None}
+    for values, source in known.items():
+        failures.add_metric(values, source.failures)
+        up.add_metric(values, float(source.problem is None))
+    if known:
+        yield failures
+        yield up
+
+
+#: The plain counters: their names, their texts, and the attributes of RunCounters.
+_COUNTS = (
+    ("frames", "Frames that were recognised.", "frames"),
+    ("frames_dropped", "Frames of the camera that nobody took.", "dropped"),
+    ("frames_silent", "Frames in which there was nothing to see.", "silent"),
+    ("scenes", "Scenes that began.", "scenes"),
+    ("captions", "Captions that were another than the one before.", "captions"),
+)
+
+
+def _run_metrics(
+    runs: Mapping[tuple[str, ...], RunCounters], labels: tuple[str, ...]
+) -> Iterator[Metric]:
+    """Yield what was done, by the values of the labels."""
     from prometheus_client.core import (
         CounterMetricFamily,
         GaugeMetricFamily,
         HistogramMetricFamily,
     )
 
-    for name, text, value in (
-        ("frames", "Frames that were recognised.", counters.frames),
-        ("frames_dropped", "Frames of the camera that nobody took.", counters.dropped),
-        ("frames_silent", "Frames in which there was nothing to see.", counters.silent),
-        ("scenes", "Scenes that began.", counters.scenes),
-        ("captions", "Captions that were another than the one before.", counters.captions),
-    ):
-        yield CounterMetricFamily(f"picaption_{name}", text, value=value)
+    if not runs:
+        return
+    for name, text, attribute in _COUNTS:
+        count_metric = CounterMetricFamily(f"picaption_{name}", text, labels=labels)
+        for values, counters in runs.items():
+            count_metric.add_metric(values, getattr(counters, attribute))
+        yield count_metric
     stages = HistogramMetricFamily(
-        "picaption_stage_seconds", "Seconds that a stage of a frame took.", labels=("stage",)
+        "picaption_stage_seconds",
+        "Seconds that a stage of a frame took.",
+        labels=(*labels, "stage"),
     )
-    for stage, histogram in tuple(counters.stages.items()):
-        stages.add_metric((stage,), histogram.buckets(), histogram.total_ms / 1e3)
-    yield stages
     latency = HistogramMetricFamily(
-        "picaption_latency_seconds", "Seconds from a frame's capture to its result."
+        "picaption_latency_seconds", "Seconds from a frame's capture to its result.", labels=labels
     )
-    latency.add_metric((), counters.latency.buckets(), counters.latency.total_ms / 1e3)
-    yield latency
-    if counters.captured_at is not None:
-        yield GaugeMetricFamily(
-            "picaption_result_age_seconds",
-            "Seconds since the newest frame with a result was captured.",
-            value=max(0.0, time.time() - counters.captured_at),
-        )
+    age = GaugeMetricFamily(
+        "picaption_result_age_seconds",
+        "Seconds since the newest frame with a result was captured.",
+        labels=labels,
+    )
     frames = CounterMetricFamily(
-        "picaption_class_frames", "Frames in which a class was certain.", labels=("class",)
+        "picaption_class_frames",
+        "Frames in which a class was certain.",
+        labels=(*labels, "class"),
     )
     certain = GaugeMetricFamily(
-        "picaption_class_certain", "1 if a class is certain in the newest frame.", None, ("class",)
+        "picaption_class_certain",
+        "1 if a class is certain in the newest frame.",
+        labels=(*labels, "class"),
     )
-    now_certain = counters.now_certain
-    for name, count in tuple(counters.certain.items()):
-        frames.add_metric((name,), count)
-        certain.add_metric((name,), float(name in now_certain))
+    for values, counters in runs.items():
+        for stage, histogram in tuple(counters.stages.items()):
+            stages.add_metric((*values, stage), histogram.buckets(), histogram.total_ms / 1e3)
+        latency.add_metric(values, counters.latency.buckets(), counters.latency.total_ms / 1e3)
+        if counters.captured_at is not None:
+            age.add_metric(values, max(0.0, time.time() - counters.captured_at))
+        now_certain = counters.now_certain
+        for name, count in tuple(counters.certain.items()):
+            frames.add_metric((*values, name), count)
+            certain.add_metric((*values, name), float(name in now_certain))
+    yield stages
+    yield latency
+    if age.samples:
+        yield age
     yield frames
     yield certain
 

@@ -1,13 +1,15 @@
 """The addresses of a live run, for programs: its state, a snapshot, and whether it is well."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..errors import error_response
-from .newest import MAX_SIDE, MIN_SIDE, NewestFrame
+from ..view import Views, find_view
+from .newest import MAX_SIDE, MIN_SIDE
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,14 @@ class SnapshotOptions:
     width: int = 0
 
 
-def live_routes(newest: NewestFrame) -> list[Route]:
-    """Return the routes that a live run has."""
+def live_routes(views: Views) -> list[Route]:
+    """Return the routes that a live run has, of one camera or several."""
 
     async def get_state(request: Request) -> Response:
-        state = newest.state()
+        view = find_view(views, request)
+        if isinstance(view, Response):
+            return view
+        state = view.newest.state()
         if state is None:
             return error_response("/state", 503, "there is no frame yet", {"Retry-After": "1"})
         return JSONResponse(state)
@@ -38,16 +43,21 @@ def live_routes(newest: NewestFrame) -> list[Route]:
             options = parse_options(request)
         except ValueError as error:
             return error_response(path, 400, str(error))
-        problem = newest.problem()
-        image = newest.snapshot(options.has_overlay, options.width)
+        view = find_view(views, request)
+        if isinstance(view, Response):
+            return view
+        problem = view.newest.problem()
+        image = view.newest.snapshot(options.has_overlay, options.width)
         if problem or image is None:
             return error_response(path, 503, f"no snapshot: {problem}", {"Retry-After": "1"})
-        return Response(image, media_type="image/jpeg")
+        headers = {} if view.name is None else {"X-Camera": quote(view.name)}
+        return Response(image, media_type="image/jpeg", headers=headers)
 
     async def get_readiness(request: Request) -> Response:
-        problem = newest.problem()
-        if problem:
-            return error_response("/readyz", 503, problem, {"Retry-After": "1"})
+        problems = [view.newest.problem() for view in views.values()]
+        # One camera that gives frames is reason enough not to start all of them again.
+        if all(problems):
+            return error_response("/readyz", 503, str(problems[0]), {"Retry-After": "1"})
         return JSONResponse({"ready": True})
 
     return [

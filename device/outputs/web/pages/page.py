@@ -7,6 +7,7 @@ can come between them.
 import base64
 import hashlib
 import html
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,8 +43,8 @@ LIVE_PAGE = PageFiles(
     "page.html",
     ("colours.css", "header.css", "page.css"),
     (
-        *("dom.js", "navigation.js", "words.js", "figures.js"),
-        *("history.js", "stage.js", "live.js"),
+        *("dom.js", "navigation.js", "words.js", "figures.js", "history.js"),
+        *("cameras.js", "stage.js", "live.js"),
     ),
     LIVE_PATH,
 )
@@ -57,7 +58,11 @@ class Page(NamedTuple):
 
 
 def load_page(
-    files: PageFiles, name: str, frame_ancestors: str = "", paths: Sequence[str] = (LIVE_PATH,)
+    files: PageFiles,
+    name: str,
+    frame_ancestors: str = "",
+    paths: Sequence[str] = (LIVE_PATH,),
+    cameras: Sequence[str] = (),
 ) -> Page:
     """Return a page of the navigation.
 
@@ -66,10 +71,12 @@ def load_page(
         name: What its title shows beside picaption.
         frame_ancestors: The origins whose pages may show it in a frame, spaces between.
         paths: The paths of the pages that there are.
+        cameras: The names of the cameras, if there are several.
     """
     parts = {
         "title": html.escape(" · ".join(dict.fromkeys(("picaption", name)))),
         "doubt": html.escape(DOUBT),
+        "cameras": html.escape(json.dumps(cameras)),
         "navigation": navigation(paths, files.path),
     }
     return build_page(files.template, files.styles, files.scripts, parts, frame_ancestors)

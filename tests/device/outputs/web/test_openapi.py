@@ -20,14 +20,13 @@ from picaption.device.outputs.web.api.exchange import ChildSettings
 from picaption.device.outputs.web.api.routes import api_routes
 from picaption.device.outputs.web.api.worker import Worker
 from picaption.device.outputs.web.app import create_app
-from picaption.device.outputs.web.feed import Feed
 from picaption.device.outputs.web.history.routes import history_routes
-from picaption.device.outputs.web.live.newest import NewestFrame
 from picaption.device.outputs.web.live.routes import live_routes
 from picaption.device.outputs.web.pages.page import Page
 from picaption.device.outputs.web.routes import page_routes
 from picaption.device.outputs.web.server import WebServer
 from picaption.device.outputs.web.teach.routes import teach_routes
+from picaption.device.outputs.web.view import CameraView
 from tests.device.fakes.histories import make_history
 from tests.device.fakes.standins import FRAME, recognized
 from tests.device.fakes.web_client import TOKEN, port_of
@@ -55,6 +54,7 @@ OLLAMA = {"model": "picaption", "stream": False}
 REQUESTS = [
     ("/state", None, None),
     ("/readyz", None, None),
+    ("/cameras.json", None, None),
     ("/recognize", None, encode_image(FRAME, ".jpg")),
     ("/recognize", None, b"hello"),
     ("/v1/chat/completions", None, CHAT),
@@ -102,8 +102,8 @@ def test_the_file_is_valid():
 
 def test_it_has_the_routes_that_there_are():
     routes = [
-        *page_routes(Feed(), ""),
-        *live_routes(NewestFrame()),
+        *page_routes({"": CameraView()}, ""),
+        *live_routes({"": CameraView()}),
         *api_routes(Worker(ChildSettings()), lambda path, status: None),
         *teach_routes(Worker(ChildSettings()), LoopControl(), Page("", "")),
         *history_routes("history.db", Page("", "")),

@@ -23,8 +23,10 @@ function percent(score) {
 
 /** Return an address with the page's own query, which holds the token in another page's frame. */
 function withToken(path) {
-  if (!location.search) return path;
-  return path + (path.includes("?") ? "&" : "?") + location.search.slice(1);
+  const query = new URLSearchParams(location.search);
+  query.delete("camera");  // That is the page's: other addresses name the camera they are of.
+  if (!String(query)) return path;
+  return `${path}${path.includes("?") ? "&" : "?"}${query}`;
 }
 
 /** Return a bar that `setBar` fills. */
@@ -36,4 +38,23 @@ function makeBar() {
 
 function setBar(bar, score) {
   bar.firstChild.style.transform = `translateX(${(score - 1) * 100}%)`;
+}
+
+// Some frames and private windows have no storage: then a setting lasts as long as the page.
+const settings = {};
+
+function recall(name) {
+  try {
+    return localStorage.getItem("picaption-" + name);
+  } catch {
+    return settings[name] ?? null;
+  }
+}
+
+function remember(name, value) {
+  try {
+    localStorage.setItem("picaption-" + name, value);
+  } catch {
+    settings[name] = value;
+  }
 }

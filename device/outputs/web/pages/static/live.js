@@ -115,14 +115,14 @@ function showSource() {
   const title = [...new Set(["picaption", source.bundle])].join(" · ");
   setText(document.querySelector("h1"), title);
   if (document.title !== title) document.title = title;
-  const parts = [source.model, source.name, file.split("/").pop()];
+  const parts = [camera, source.model, source.name, file.split("/").pop()];
   if (size) parts.push(size.join(" × "));
   setText($("source"), parts.filter(Boolean).join(" · "));
 }
 
 function connect() {
   connectedAt = Date.now();
-  events = new EventSource(withToken("/events"));
+  events = new EventSource(ofCamera("/events"));
   events.onopen = () => {
     refusal = "";
     isFresh = true;
@@ -146,6 +146,19 @@ function connect() {
     addHistory(JSON.parse(event.data));
   });
   events.addEventListener("chart", event => addPoints(JSON.parse(event.data)));
+}
+
+/** Begin anew, with another camera: nothing of the one before stays. */
+function reconnect() {
+  if (events) events.close();
+  leavePicture();
+  source = null;
+  size = null;
+  lastFrame = 0;
+  clearHistory();
+  $("nothing").hidden = false;
+  connect();
+  tick();
 }
 
 /** Learn why the events were refused: no login any more, or too many pages. */

@@ -10,25 +10,6 @@ function isOverlayOn() {
   return stored === null ? Boolean(document.fullscreenElement) : stored === "on";
 }
 
-// Some frames and private windows have no storage: then a setting lasts as long as the page.
-const settings = {};
-
-function recall(name) {
-  try {
-    return localStorage.getItem("picaption-" + name);
-  } catch {
-    return settings[name] ?? null;
-  }
-}
-
-function remember(name, value) {
-  try {
-    localStorage.setItem("picaption-" + name, value);
-  } catch {
-    settings[name] = value;
-  }
-}
-
 function applyOverlay() {
   $("stage").classList.toggle("over", isOverlayOn());
   document.body.classList.toggle("overlaid", isOverlayOn());
@@ -37,7 +18,7 @@ function applyOverlay() {
 }
 
 function watchPicture() {
-  $("picture").src = withToken(`/picture.mjpeg?overlay=0&${Date.now()}`);
+  $("picture").src = ofCamera(`/picture.mjpeg?overlay=0&${Date.now()}`);
 }
 
 function leavePicture() {
@@ -63,7 +44,7 @@ $("full").onclick = () => {
 $("full").hidden = !document.fullscreenEnabled;
 document.addEventListener("fullscreenchange", applyOverlay);
 $("snapshot").onclick = () => {
-  $("snapshot").href = withToken(`/snapshot.jpg?overlay=${isOverlayOn() ? 1 : 0}`);
+  $("snapshot").href = ofCamera(`/snapshot.jpg?overlay=${isOverlayOn() ? 1 : 0}`);
   $("snapshot").download = fileName(new Date());
 };
 applyOverlay();
