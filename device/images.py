@@ -66,7 +66,11 @@ AVIF_ROTATIONS = {
 #: into a board's second-level cache.
 BAND_ROWS = 120
 
+_memory_lock = threading.Lock()
 _stderr_lock = threading.Lock()
+#: How many threads discard what is printed there now, and where it goes otherwise.
+_silencers = 0
+_stderr_copy = -1
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -487,7 +491,7 @@ def limited_memory(most: int) -> Iterator[None]:
     """Let this process take so many bytes of memory more at most: for files of others.
 
     What asks for more gets an error from the system, as if the memory were used up. Threads that
-    use it at the same time have to take turns.
+    use it at the same time take turns.
     """
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
@@ -495,23 +499,34 @@ def limited_memory(most: int) -> Iterator[None]:
     except OSError:  # Another system than Linux.
         yield
         return
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    limits = [limit for limit in before if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min([size + most, *limits]), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+    with _memory_lock:
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        limits = [limit for limit in before if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_AS, (min([size + most, *limits]), before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Discard what libraries print to the process' standard error directly."""
-    with _stderr_lock, open(os.devnull, "wb") as devnull:
-        original = os.dup(2)
-        os.dup2(devnull.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
+    """Discard what libraries print to the process' standard error directly.
+
+    Several threads may do so at once: none waits for another, which may wait for a camera.
+    """
+    global _silencers, _stderr_copy
+    with _stderr_lock:
+        if not _silencers:
+            _stderr_copy = os.dup(2)
+            with open(os.devnull, "wb") as devnull:
+                os.dup2(devnull.fileno(), 2)
+        _silencers += 1
+    try:
+        yield
+    finally:
+        with _stderr_lock:
+            _silencers -= 1
+            if not _silencers:
+                os.dup2(_stderr_copy, 2)
+                os.close(_stderr_copy)

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 
 import cv2
@@ -19,6 +20,7 @@ from picaption.device.images import (
     find_images,
     limited_memory,
     list_images,
+    quiet_stderr,
     read_image,
     resize,
     shrink_to_fit,
@@ -451,3 +453,24 @@ def test_a_file_beyond_all_images_is_not_read(tmp_path):
     message = r"sparse.jpg cannot be read \(it has more than 512 MB\); give a smaller one$"
     with pytest.raises(PicaptionError, match=message):
         read_image(tmp_path / "sparse.jpg")
+
+
+def test_standard_error_is_quiet_until_the_last_thread_has_done_and_none_waits(capfd):
+    let_go = threading.Event()
+    entered = threading.Event()
+
+    def hang():
+        with quiet_stderr():
+            entered.set()
+            let_go.wait(20)
+
+    hanging = threading.Thread(target=hang)
+    hanging.start()
+    assert entered.wait(20)
+    with quiet_stderr():  # As if another camera took long to open: this one need not wait.
+        os.write(2, b"one\n")
+    os.write(2, b"two\n")
+    let_go.set()
+    hanging.join()
+    os.write(2, b"three\n")
+    assert capfd.readouterr().err == "three\n"
