@@ -11,7 +11,8 @@ if len(sys.argv) != 3:
     sys.exit("usage: annotate_datasets.py FOLDER PARQUET")
 from datasets import Image, load_dataset
 
-images = load_dataset("imagefolder", data_dir=sys.argv[1], split="train", drop_labels=True)
+files = {"train": f"{sys.argv[1]}/**"}
+images = load_dataset("imagefolder", data_files=files, split="train", drop_labels=True)
 # As bytes: the annotator decodes large JPEGs at a fraction of their size.
 images = images.cast_column("image", Image(decode=False))
 rows = images.map(

@@ -1,6 +1,7 @@
 """Caption with Ray Data: python examples/annotate_ray.py photos captions.
 
-The annotator is made once in each of two processes of the cluster, and keeps its bundle open.
+The annotator is made once in each of one to eight processes of the cluster, and keeps its bundle
+open.
 """
 
 import sys
@@ -12,7 +13,8 @@ if len(sys.argv) != 3:
 import ray
 
 files = ray.data.read_binary_files(sys.argv[1], include_paths=True)
-rows = files.map_batches(Annotator, batch_size=64, batch_format="pandas", concurrency=2)
+workers = ray.data.ActorPoolStrategy(min_size=1, max_size=8)
+rows = files.map_batches(Annotator, batch_size=64, batch_format="pandas", compute=workers)
 rows.write_parquet(sys.argv[2])
 count = ray.data.read_parquet(sys.argv[2]).count()
 print(f"{sys.argv[2]}: {count} rows")

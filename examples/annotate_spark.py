@@ -1,5 +1,6 @@
 """Caption with Spark's mapInPandas: python examples/annotate_spark.py photos captions."""
 
+import os
 import sys
 
 from picaption.device.annotate import Annotator
@@ -9,6 +10,7 @@ if len(sys.argv) != 3:
 import pandas
 from pyspark.sql import SparkSession
 
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 annotator = Annotator()
 
 

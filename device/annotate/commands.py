@@ -106,7 +106,11 @@ def annotate_command(
     run = create_run(sources, output, output_format, annotator, batch_size)
     progress = ProgressLine()
     count_in_background(lambda: open_collection(sources), progress)
-    summary = annotate_collection(listing, run, batch_size, engine, progress)
+    try:
+        summary = annotate_collection(listing, run, batch_size, engine, progress)
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on", err=True)
+        raise
     seconds = time.monotonic() - started
     if as_json:
         say(json.dumps(summary_json(summary, output, seconds)))
@@ -184,9 +188,14 @@ def summary_lines(summary: Summary, output: str, seconds: float) -> list[str]:
     rate = f"{summary.images / seconds:.1f}/s" if seconds > 0 else ""
     lines = [f"{summary.rows:,} rows in {shown}{earlier}; {format_seconds(seconds)}, {rate}"]
     if summary.errors:
-        lines.append(f"{summary.errors:,} pictures cannot be read: {shown.rstrip('/')}/{ERRORS}")
+        errors = _count(summary.errors)
+        lines.append(f"{errors} cannot be read: {shown.rstrip('/')}/{ERRORS} says why")
     if summary.unreadable:
         count = sum(summary.unreadable.values())
         suffixes = " ".join(sorted(summary.unreadable))
-        lines.append(f"{count:,} pictures left out ({suffixes}); convert them to JPEG")
+        lines.append(f"{_count(count)} left out ({suffixes}); convert them to JPEG")
     return lines
+
+
+def _count(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count:,} pictures"

@@ -107,7 +107,8 @@ def test_a_worker_and_the_client_are_killed_and_the_rows_are_the_same(
     victim.kill()
     wait_for(lambda: len(rows_files(output)) >= 4 or client.poll() is not None)
     client.kill()
-    assert client.wait() == -signal.SIGKILL, client.stdout.read()
+    # A fast computer may have finished.
+    assert client.wait() in (-signal.SIGKILL, 0), client.stdout.read()
     cluster.workers.append(cluster.start_worker())
 
     result = subprocess.run(command, capture_output=True, text=True)

@@ -73,10 +73,11 @@ def test_a_killed_run_goes_on(many, tmp_path, bundle, command):
     for _ in range(2):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         before = len(rows_files(output))
-        while len(rows_files(output)) < before + 3 and process.poll() is None:
+        while len(rows_files(output)) < min(before + 3, 10) and process.poll() is None:
             time.sleep(0.005)
         process.kill()
-        assert process.wait() == -signal.SIGKILL
+        # A fast computer may have finished.
+        assert process.wait() in (-signal.SIGKILL, 0)
     # The workers end by themselves, each before its next picture.
     time.sleep(0.2)
     done = {path: path.stat().st_mtime_ns for path in output.glob("rows-*")}
