@@ -14,6 +14,8 @@ from .status import DeviceStatus, is_device_name, parse_status
 
 #: Devices that are remembered at most: a broker is anyone's.
 MAX_DEVICES = 20_000
+#: How many times as long the first message may take: a broker may be far away.
+FIRST_PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class FleetWatch:
     Attributes:
         topics: What is to be subscribed to.
         messages: How many messages have come.
+        retained: How many of them the broker had retained: all of those come at the beginning.
         refused: How many of them were none of a device.
     """
 
     def __init__(self, topic: str, max_devices: int = MAX_DEVICES) -> None:
         self.topics = (f"{topic}/+/status", f"{topic}/+/figures")
         self.messages = 0
+        self.retained = 0
         self.refused = 0
         self._prefix = f"{topic}/"
         self._max_devices = max_devices
@@ -62,6 +66,7 @@ class FleetWatch:
     def receive(self, message: Message) -> None:
         """Take a message, which may be anyone's."""
         self.messages += 1
+        self.retained += message.is_retained
         if not self._take(message):
             self.refused += 1
 
@@ -119,15 +124,30 @@ def watch_fleet(
         raise TemporaryError(f"{config.mqtt}: {error}; is that the broker?") from None
 
 
-def settled(watch: FleetWatch, seconds: float) -> Callable[[], bool]:
-    """Return what tells whether nothing new has come for so many seconds: all retained is there."""
-    last = [watch.messages, time.monotonic()]
+def settled(
+    watch: FleetWatch, seconds: float, clock: Callable[[], float] = time.monotonic
+) -> Callable[[], bool]:
+    """Return what tells whether all that the broker retains is there.
+
+    That is so once no retained message has come for a while, however many others come; for the
+    first one, FIRST_PATIENCE whiles are waited from the first time that it is asked, which is to be
+    after the connection is there.
+
+    Args:
+        watch: What collects.
+        seconds: The while.
+        clock: Returns seconds that never go back.
+    """
+    count = 0
+    counted_at: float | None = None
 
     def is_settled() -> bool:
-        now = time.monotonic()
-        if watch.messages != last[0]:
-            last[0] = watch.messages
-            last[1] = now
-        return now - last[1] >= seconds
+        nonlocal count, counted_at
+        now = clock()
+        if counted_at is None or watch.retained != count:
+            count = watch.retained
+            counted_at = now
+        patience = seconds if count else FIRST_PATIENCE * seconds
+        return now - counted_at >= patience
 
     return is_settled

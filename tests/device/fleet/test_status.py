@@ -12,7 +12,7 @@ from picaption.device.fleet.status import (
     parse_status,
     to_device_name,
 )
-from picaption.device.fleet.watch import Device, FleetWatch
+from picaption.device.fleet.watch import Device, FleetWatch, settled
 from picaption.device.log import printable
 from picaption.device.outputs.mqtt.connection import Message
 from tests.device.fakes.standins import recognized, silent
@@ -87,6 +87,27 @@ def test_the_watch_collects_what_devices_say():
     say("fleet/kitchen/status", b"offline")
     say("fleet/attic/figures", b"")
     assert watch.devices == [Device("kitchen", False, STATUS)]
+
+
+def test_all_is_there_once_nothing_retained_comes_however_much_else_does():
+    now = [0.0]
+    watch = FleetWatch("fleet")
+    is_settled = settled(watch, 1.0, lambda: now[0])
+    for is_retained, expected in ((True, False), (True, False), (False, False), (False, True)):
+        watch.receive(Message("fleet/kitchen/figures", b"{}", is_retained))
+        assert is_settled() is expected
+        now[0] += 0.6
+
+
+def test_the_first_message_may_take_longer_than_the_next():
+    now = [0.0]
+    is_settled = settled(FleetWatch("fleet"), 1.0, lambda: now[0])
+    now[0] = 9.0  # The connection took its time, too.
+    assert not is_settled()
+    now[0] += 2.9
+    assert not is_settled()
+    now[0] += 0.2
+    assert is_settled()
 
 
 def test_the_table_is_read_from_left_to_right():
