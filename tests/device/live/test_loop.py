@@ -1,5 +1,6 @@
 """The live loop: which frames it takes, what it tells of them, and how it ends."""
 
+import itertools
 import os
 import signal
 import threading
@@ -220,7 +221,7 @@ def test_sighup_reloads_between_two_frames():
 
 
 def test_the_clock_may_be_set_back(monkeypatch):
-    wall, sink = iter(range(10**6, 0, -1000)), Collector()
+    wall, sink = itertools.count(10**6, -1000), Collector()
     monkeypatch.setattr(
         "picaption.device.sources.capture.time",
         type(

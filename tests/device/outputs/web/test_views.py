@@ -100,7 +100,9 @@ def test_streams_are_of_the_camera_that_is_asked_for(server):
 
 
 def test_without_a_name_the_events_of_all_come_and_their_end_is_noticed(server):
-    with stream(server, "/events") as (_, file):
+    red = feeding(server, RED, rate=10, text="a red wall", camera_name="Front door")
+    blue = feeding(server, BLUE, rate=10, text="a blue wall", camera_name="yard")
+    with red, blue, stream(server, "/events") as (_, file):
         names = set()
         for name, data in events_of(file):
             assert name != "chart"
@@ -108,8 +110,6 @@ def test_without_a_name_the_events_of_all_come_and_their_end_is_noticed(server):
                 names.add(data["camera_name"])
             if names == {"Front door", "yard"}:
                 break
-            write(server, "Front door", "a red wall", RED)
-            write(server, "yard", "a blue wall", BLUE)
     until(lambda: not any(sum(view.feed.streams.values()) for view in server.views.values()))
 
 
