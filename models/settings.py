@@ -84,6 +84,11 @@ class Settings:
     # An image with captions of its own learns from up to so many of `text` beside them, those that
     # are nearest to its own and name no object that neither these nor its labels name.
     paraphrases: int = 0
+    # So many sentences of `text`, `more_text` and `plain_text` for each image of a batch join the
+    # captions that the captioner learns from, with features made from their words
+    # (models/data/text_features.py). Plain text: sentences of no known image, one a line.
+    sentences_per_image: int = 0
+    plain_text: str = ""
     # More captions without their images, `image<TAB>source<TAB>caption` a line: they join those of
     # the same images in `text`, and images that are known by a name borrow from all of them. Those
     # of dev images are left out, by the image's name.
@@ -435,6 +440,19 @@ def _check_data(settings: Settings) -> None:
         "paraphrases are captions of text that are near to those of label_captions: set both",
     )
     _need(
+        not settings.sentences_per_image
+        or bool(settings.text or settings.more_text or settings.plain_text),
+        "sentences_per_image are of text: set text, more_text or plain_text",
+    )
+    _need(
+        not settings.plain_text or bool(settings.sentences_per_image),
+        "plain_text is what sentences_per_image draws from: set both",
+    )
+    _need(
+        not settings.sentences_per_image or settings.pooling == "mean",
+        'sentences_per_image makes features of whole images: set pooling = "mean"',
+    )
+    _need(
         settings.transfer_filter in ("", "labels"),
         f'transfer_filter = {settings.transfer_filter!r}: it is "labels" or empty',
     )
@@ -501,6 +519,7 @@ _AT_LEAST = {
     ),
     0: (
         "paraphrases",
+        "sentences_per_image",
         "warm_up_epochs",
         "epochs",
         "patience",

@@ -184,10 +184,10 @@ class Batches(keras.utils.PyDataset):
         padding = -count % PADDING_MULTIPLE if count else PADDING_MULTIPLE
         inputs = {
             "image": self._inputs(rows),
-            "history": _concatenate_and_pad(histories, padding),
-            "row": _concatenate_and_pad(owners, padding),
+            "history": pad_rows(histories, padding),
+            "row": pad_rows(owners, padding),
         }
-        targets = {"words": _concatenate_and_pad(words, padding), "tags": examples.tags[rows]}
+        targets = {"words": pad_rows(words, padding), "tags": examples.tags[rows]}
         # A loss is the sum of the weighted terms, divided by their number.
         is_real = np.arange(count + padding) < count
         has_captions = [bool(examples.captions[row]) for row in rows]
@@ -221,7 +221,7 @@ class Batches(keras.utils.PyDataset):
         return np.stack([augment(inputs[row], self.random, not sided[row]) for row in rows])
 
 
-def _concatenate_and_pad(arrays: Sequence[np.ndarray], padding: int) -> np.ndarray:
+def pad_rows(arrays: Sequence[np.ndarray], padding: int) -> np.ndarray:
     """Return arrays as one, with `padding` rows of zeros behind them."""
     joined = np.concatenate(arrays)
     return np.pad(joined, [(0, padding)] + [(0, 0)] * (joined.ndim - 1))

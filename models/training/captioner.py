@@ -1,6 +1,8 @@
 """Training the captioner on cached features by cross-entropy, and the tagger after it."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -8,6 +10,7 @@ import numpy as np
 
 from ..data.batches import Batches, Examples, join
 from ..data.dataset import Split, TrainingData, make_examples
+from ..data.text_features import MixedBatches, fit_text_features
 from ..networks.captioner import Captioner, build_captioner
 from ..run_folder import load_captioner, save_captioner
 from ..settings import Settings
@@ -79,6 +82,7 @@ def train_captioner(
     epochs: int,
     folder: Path,
     start: Path | None = None,
+    sentences: Sequence[Sequence[int]] = (),
 ) -> None:
     """Train a captioner by cross-entropy and leave its parts in `folder`.
 
@@ -90,6 +94,7 @@ def train_captioner(
         epochs: The most epochs.
         folder: Made if need be; a captioner that it holds is not trained again.
         start: A folder with the captioner to start from; None starts from random weights.
+        sentences: Lists of word ids, to learn from beside the images where the settings say so.
     """
     if (folder / "tagger.keras").exists():
         return
@@ -108,7 +113,15 @@ def train_captioner(
             settings.dropout,
         )
     model = fit.joint_model(captioner)
-    batches = Batches(
+    make_batches: Callable[..., Batches] = Batches
+    if settings.sentences_per_image and sentences:
+        make_batches = partial(
+            MixedBatches,
+            text_features=fit_text_features(train, words, settings.seed),
+            sentences=sentences,
+            sentences_per_image=settings.sentences_per_image,
+        )
+    batches = make_batches(
         train,
         settings.order,
         batch=settings.batch,

@@ -31,7 +31,8 @@ from ..data.dataset import (
     load_data,
     load_text,
 )
-from ..data.readers import Record, label_matrix
+from ..data.readers import Record, label_matrix, read_text
+from ..data.text_features import learnable_sentences
 from ..data.tokenizer import STOP_WORDS
 from ..evaluation.object_hallucination import (
     LabelPhrases,
@@ -268,7 +269,26 @@ def train_captioner_by_cross_entropy(run: TrainingRun) -> None:
         settings.epochs,
         run.folder / "worded",
         start if (start / "tagger.keras").exists() else None,
+        _sentences(run, run.words.vocabulary),
     )
+
+
+def _sentences(run: TrainingRun, vocabulary: Vocabulary) -> list[list[int]]:
+    """Return the sentences without images that the captioner learns from."""
+    settings = run.settings
+    if not settings.sentences_per_image:
+        return []
+    texts = [caption for record in run.text for caption in record.captions]
+    if settings.plain_text:
+        texts += read_text(run.data_root / settings.plain_text, "sentences").splitlines()
+    sentences = learnable_sentences(texts, vocabulary, settings.max_words)
+    if not sentences:
+        raise PicaptionError(
+            "text, more_text and plain_text have no sentence of known words: give others, or leave "
+            "out sentences_per_image"
+        )
+    logger.info("%d sentences without images to learn from", len(sentences))
+    return sentences
 
 
 def train_captioner_on_reward(run: TrainingRun) -> None:

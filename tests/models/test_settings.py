@@ -182,6 +182,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["named_words=imagenet"], "named_words are for pictures with names"),
         (["named_labels=n", "named_images=i"], "named_labels are for pictures beside captioned"),
         (["label_dev_captions=c"], "label_dev_captions are those of labelled dev pictures"),
+        (["sentences_per_image=1"], "sentences_per_image are of text: set text"),
+        (["plain_text=p"], "plain_text is what sentences_per_image draws from: set both"),
+        (
+            ["sentences_per_image=1", "plain_text=p", "pooling=attention"],
+            "sentences_per_image makes features of whole images",
+        ),
         (["network=classic"], "the classic network starts from nothing"),
         (["dropout=1.5"], "dropout = 1.5: it is from 0"),
         (["smoothing=2"], "smoothing = 2.0: it is from 0"),

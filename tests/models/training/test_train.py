@@ -20,6 +20,7 @@ from picaption.models.training.train import (
     learn_words,
     load_images,
     train,
+    train_captioner_by_cross_entropy,
 )
 from picaption.models.training.training_run import Features, TrainingRun
 
@@ -103,6 +104,25 @@ def test_own_captions_of_labelled_images_are_learned(data, settings, tmp_path, s
     assert [run.words.vocabulary.decode(caption) for caption in labelled[position]] == [
         ("a", "marmalade", "cat")
     ]
+
+
+def test_sentences_without_images_are_learned(data, settings, tmp_path, caplog):
+    (tmp_path / "plain.txt").write_text("a photo of a cat on a desk\nzyzzyva\n")
+    settings = dataclasses.replace(
+        settings, sentences_per_image=2, plain_text=str(tmp_path / "plain.txt"), epochs=1
+    )
+    run = caption_run(settings, data, tmp_path)
+    known = set(run.words.vocabulary.words)
+    sentence = " ".join(sorted(known - {"<s>", "</s>", "<unk>"})[:5])
+    (tmp_path / "plain.txt").write_text(f"{sentence}\na zyzzyva is on a desk\n")
+    run.text = ()
+    with caplog.at_level("INFO"):
+        train_captioner_by_cross_entropy(run)
+    assert "1 sentences without images to learn from" in caplog.text
+    assert (tmp_path / "worded" / "tagger.keras").exists()
+    (tmp_path / "plain.txt").write_text("a zyzzyva is on a desk\n")
+    with pytest.raises(PicaptionError, match="have no sentence of known words"):
+        train_captioner_by_cross_entropy(run)
 
 
 def test_paraphrases_are_learned_beside_own_captions(data, settings, tmp_path, monkeypatch):
