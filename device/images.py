@@ -255,6 +255,11 @@ def _visible_entries(folder: Path) -> list[Path]:
         ) from None
 
 
+#: A picture that shrinks less than so many times as much one way as the other is averaged by
+#: squares: OpenCV takes a fifth of the time for squares of two.
+MAX_UNEVEN = 3
+
+
 def resize(
     image: np.ndarray,
     height: int,
@@ -265,8 +270,8 @@ def resize(
     """Return an image in another size.
 
     Shrinking averages areas, enlarging interpolates linearly: first as many pixels as fit into one
-    are averaged, then what is left, less than a factor of two, is interpolated. That is nearly as
-    even as averaging all at once, and eight times as fast.
+    are averaged, then what is left is interpolated. That is nearly as even as averaging all at
+    once, and eight times as fast.
 
     Args:
         image: uint8 RGB [rows, columns, 3].
@@ -288,6 +293,8 @@ def resize(
         buffers = {}
     across = max(1, image.shape[1] // width)
     down = max(1, image.shape[0] // height)
+    if max(across, down) < MAX_UNEVEN * min(across, down):
+        across = down = min(across, down)
     if across > 1 or down > 1:
         image = _average(image, across, down, buffers)
     # EXACT rounds alike on every CPU, which plain linear does not: a Pi gets the very pixels of

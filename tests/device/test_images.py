@@ -297,6 +297,13 @@ def test_resize_uses_the_memory_it_is_given_again(photos, rule):
         )
 
 
+@pytest.mark.parametrize(("columns", "expected"), [(4, [5, 25]), (12, [25, 85])])
+def test_what_shrinks_one_way_alone_is_averaged_too(columns, expected):
+    row = np.arange(columns, dtype=np.uint8) * 10
+    image = np.broadcast_to(row[None, :, None], (2, columns, 3)).copy()
+    assert resize(image, 2, 2, "stretch")[:, :, 0].tolist() == [expected] * 2
+
+
 def test_resize_refuses_an_unknown_rule(two_colours):
     with pytest.raises(ValueError, match="letterbox"):
         resize(two_colours, 4, 4, "letterbox")
