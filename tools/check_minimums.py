@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 #: When somebody last looked up the packages below, by name and version.
-LOOKED_AT = "2026-11-27"
+LOOKED_AT = "2026-11-28"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Advisory:
 
 ADVISORIES = (
     Advisory("click", "8.3.3", "CVE-2026-7246: click.edit() runs what stands in a file's name"),
+    Advisory("cryptography", "46.0.7", "CVE-2026-39892: a buffer with gaps overflows"),
+    Advisory("cryptography", "50", "CVE-2026-69247: PKCS#7 decryption is an oracle"),
     Advisory("distributed", "2026.1.0", "CVE-2026-23528: a link runs code by Jupyter's proxy"),
     Advisory("h11", "0.16", "CVE-2025-43859: requests are smuggled through chunked bodies"),
     Advisory("jinja2", "3.1.6", "CVE-2025-27516: a template leaves the sandbox"),
