@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from .report.figures import Report
 
 PATH = PathType(path_type=Path)
+#: The layers in floating point that the command's last line names.
+NAMED_LAYERS = 6
 
 
 def _resize_rule(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -104,17 +106,23 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
     "their quantization, and the better bundle is written.",
 )
 @click.option(
+    "--mixed",
+    is_flag=True,
+    help="Keep layers in floating point, as few as hold the loss to --max-loss (1 by default); no "
+    "weights are trained.",
+)
+@click.option(
     "--report",
     type=PATH,
     metavar="PATH",
-    help="Write what the conversion did to a folder, or to a file that ends in .html and one in "
-    ".json beside it.",
+    help="Write what the conversion did to a folder, or to a file that ends in .html and two in "
+    ".json beside it, one of them for Model Explorer.",
 )
 @data_options(
     *SELECTION,
-    captions="For --report and --max-loss: captions to measure float model and bundle by.",
-    labels="For --report and --max-loss: a multi-label list to measure them by.",
-    folders="For --report and --max-loss: class folders to measure them by.",
+    captions="For --report, --max-loss and --mixed: captions to measure float model and bundle by.",
+    labels="For --report, --max-loss and --mixed: a multi-label list to measure them by.",
+    folders="For --report, --max-loss and --mixed: class folders to measure them by.",
     images="Folder of the pictures that --captions, --labels or --representative name.",
     split="Of --captions and --labels only the pictures listed in this file, one a line.",
     limit="Measure on the first pictures only.",
@@ -151,6 +159,7 @@ def convert_command(
     per_tensor: bool,
     runtime: str,
     max_loss: float | None,
+    mixed: bool,
     report: Path | None,
     data: DataSelection,
     names: Path | None,
@@ -180,6 +189,7 @@ def convert_command(
         count=count,
         seed=seed,
         max_loss=max_loss,
+        mixed=mixed,
     )
     is_keras = keras_suffix(model) is not None
     if model.is_file() and not is_keras:
@@ -207,7 +217,7 @@ def convert_command(
             "--captions measure captions, and this is a classifier: give --folders or --labels"
         )
     check_mapping(data)
-    dataset = _read_measured(data, is_measured=bool(report) or max_loss is not None)
+    dataset = _read_measured(data, is_measured=bool(report) or options.needs_loss)
     on_report = _report_writer(report)
     load_keras()
     from .convert import convert
@@ -240,7 +250,9 @@ def convert_command(
             )
             summary = _summarize_run(agreement)
     say(f"{output}: {summary}")
-    if max_loss is not None:
+    if mixed:
+        say(f"{output}: {_describe_mixed(output)}")
+    elif max_loss is not None:
         say(f"{output}: {_describe_tuning(output, max_loss)}")
 
 
@@ -248,11 +260,11 @@ def _check_tflite_options(
     options: ConversionOptions, report: Path | None, data: DataSelection
 ) -> None:
     """Raise PicaptionError where options ask for more of a .tflite file than to wrap it."""
-    quantizes = options.per_tensor or options.runtime != RUNTIMES[0] or options.max_loss is not None
+    quantizes = options.per_tensor or options.runtime != RUNTIMES[0] or options.needs_loss
     if report or quantizes or data != DataSelection():
         raise PicaptionError(
-            "--report, what it measures, --max-loss, --per-tensor and --runtime are about what "
-            "is quantized; this is a .tflite file already"
+            "--report, what it measures, --max-loss, --mixed, --per-tensor and --runtime are about "
+            "what is quantized; this is a .tflite file already"
         )
 
 
@@ -325,8 +337,8 @@ def _read_measured(data: DataSelection, is_measured: bool) -> Dataset | None:
         return None
     if not is_measured:
         raise PicaptionError(
-            "--captions, --labels and --folders are measured for a report: give --report or "
-            "--max-loss, or use picaption evaluate"
+            "--captions, --labels and --folders are measured for a report: give --report, "
+            "--max-loss or --mixed, or use picaption evaluate"
         )
     check_selection(data)
     return read_selection(data)[0]
@@ -363,6 +375,30 @@ def _describe_tuning(path: Path, max_loss: float) -> str:
     if outcome["lost_tuned"] > max_loss:
         return f"{change}, still more than {max_loss:g}: give more pictures with --count"
     return change
+
+
+def _describe_mixed(path: Path) -> str:
+    """Return what layers in floating point did for the bundle at `path`."""
+    from picaption.device.bundle.archive import read_bundle
+
+    outcome = read_bundle(path).metadata.provenance.get("mixed")
+    if not outcome:
+        return "no layer stays in floating point: it loses little enough without"
+    layers = outcome["layers"]
+    names = ", ".join(layers[:NAMED_LAYERS])
+    if len(layers) > NAMED_LAYERS:
+        names += f" and {len(layers) - NAMED_LAYERS} more"
+    megabytes = (outcome["bytes"] - outcome["bytes_int8"]) / 1e6
+    text = (
+        f"{outcome['operators']} of {outcome['all_operators']} operators stay in floating point, "
+        f"to keep the output of {names}; that takes {megabytes:.2f} MB more, and it loses "
+        f"{outcome['lost_mixed']:g} points, all in 8 bits {outcome['lost']:g}"
+    )
+    if outcome["lost"] <= outcome["bound"]:
+        text += " and its scores would be too far off to be written"
+    if outcome["lost_mixed"] > outcome["bound"]:
+        text += f": still more than {outcome['bound']:g}; give more pictures with --count"
+    return text
 
 
 def _megabytes(path: Path) -> str:

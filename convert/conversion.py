@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,17 +22,20 @@ from picaption.device.recognition.model import Model
 from picaption.models.data.readers import Dataset
 
 from .agreement import compare
+from .mixed import MAX_LOSS, Loss, fewest, rank_groups, union
 from .options import Agreement, ConversionOptions
-from .report.figures import Report, Representative
+from .report.figures import MixedOutcome, Report, Representative
 from .report.measure import (
     EvaluationData,
     Graphs,
     data_without,
     loss_measure,
+    measure_mixed,
     measure_report,
 )
 from .representative import RepresentativeImages
-from .tflite.export import ACTIVATIONS, Example, Functions
+from .tflite.calibration import CalibratedGraph
+from .tflite.export import ACTIVATIONS, Example, Functions, calibrate
 
 logger = logging.getLogger(__name__)
 
@@ -84,14 +87,18 @@ class Source(ABC):
 
     @abstractmethod
     def build(
-        self, functions: Functions, options: ConversionOptions, examples: Sequence[Example]
+        self,
+        functions: Functions,
+        options: ConversionOptions,
+        examples: Sequence[Example] | CalibratedGraph,
     ) -> Candidate:
         """Convert functions like its own to a Candidate.
 
         Args:
             functions: The signatures to convert.
             options: How to quantize.
-            examples: The representative dataset, from calibration_examples.
+            examples: The representative dataset, from calibration_examples, or what
+                tflite.export.calibrate made of it; as convert_with_layer_names takes it.
         """
 
     @cached_property
@@ -156,6 +163,8 @@ class Conversion:
 
     def __post_init__(self) -> None:
         self._data: EvaluationData | None = None
+        self._all_int8: Candidate | None = None
+        self._mixed_outcome: MixedOutcome | None = None
         if self.dataset is not None:
             calibration_paths = self.images.calibration_paths
             self._data = data_without(self.dataset, calibration_paths, self.mapping)
@@ -178,10 +187,12 @@ class Conversion:
         return agreement
 
     def _best_candidate(self) -> Candidate:
-        """Return the conversion, fine-tuned if it loses too much."""
+        """Return the conversion, fine-tuned or with layers in float if it loses too much."""
         examples: list[Example] = []
         if self.options.precision in ACTIVATIONS:
             examples = self.source.calibration_examples(self.images.calibration)
+        if self.options.mixed:
+            return self._mixed(examples)
         first = self.source.build(self.source.functions, self.options, examples)
         if self.options.max_loss is None:
             return first
@@ -192,17 +203,62 @@ class Conversion:
 
         return keep_better(first, finetune, self._loss_measure(), self.options.max_loss)
 
+    def _mixed(self, examples: Sequence[Example]) -> Candidate:
+        """Return the conversion with as few layers in floating point as its bound takes.
+
+        What they change is in its provenance.
+        """
+        calibrated = calibrate(self.source.functions, examples)
+        bound = MAX_LOSS if self.options.max_loss is None else self.options.max_loss
+        points_lost = self._points_lost_measure()
+
+        def measure(candidate: Candidate) -> Loss:
+            bundle = open_contents(candidate.contents)
+            points = points_lost(bundle)
+            beyond = self.source.compare(bundle, self.images.held_out).beyond(self.options.bounds)
+            return Loss(points, points <= bound and not beyond)
+
+        def build(nodes: frozenset[str]) -> Candidate:
+            plan = calibrated.keep_float(nodes)
+            return self.source.build(self.source.functions, self.options, plan)
+
+        self._all_int8 = build(frozenset())
+        all_int8 = measure(self._all_int8)
+        if all_int8.is_enough:
+            return self._all_int8
+        groups = rank_groups(calibrated, examples, self.options)
+
+        def build_mixed(count: int) -> Candidate:
+            return build(union(groups[:count]))
+
+        count, best, mixed = fewest(len(groups), build_mixed, measure)
+        outcome = MixedOutcome(
+            bound=bound,
+            lost=round(all_int8.points, 2),
+            lost_mixed=round(mixed.points, 2),
+            layers=tuple(dict.fromkeys(group.layer for group in groups[:count])),
+            operators=len(union(groups[:count])),
+            all_operators=len(calibrated.nodes),
+            bytes_int8=len(self._all_int8.contents.graph),
+            bytes=len(best.contents.graph),
+        )
+        self._mixed_outcome = outcome
+        return with_provenance(best, "mixed", asdict(outcome))
+
     def _loss_measure(self) -> Callable[[Candidate], float]:
         """Return a function of a Candidate that returns the points that it loses."""
-        if self._data is not None:
-            points_lost = loss_measure(self.source.reference, self._data)
-        else:
-            points_lost = self._share_of_other_classes
+        points_lost = self._points_lost_measure()
 
         def measure(candidate: Candidate) -> float:
             return points_lost(open_contents(candidate.contents))
 
         return measure
+
+    def _points_lost_measure(self) -> Callable[[Bundle], float]:
+        """Return a function of a Bundle that returns the points that it loses."""
+        if self._data is not None:
+            return loss_measure(self.source.reference, self._data)
+        return self._share_of_other_classes
 
     def _share_of_other_classes(self, bundle: Bundle) -> float:
         """Return the percentage of held-out images with another likeliest class."""
@@ -239,6 +295,11 @@ class Conversion:
         if candidate.functions is not self.source.functions:  # It is fine-tuned.
             exact = self.source.build(candidate.functions, FLOAT32, ())
         held_out = self.images.held_out
+        mixed = None
+        if self._mixed_outcome is not None and self._all_int8 is not None:
+            mixed = measure_mixed(
+                self._mixed_outcome, self._all_int8.contents.graph, candidate.contents.graph
+            )
         return measure_report(
             self.source.reference,
             bundle,
@@ -249,6 +310,7 @@ class Conversion:
             self.source.compare_all(bundle, held_out, agreement),
             beyond,
             self._data,
+            mixed,
         )
 
 
@@ -275,9 +337,14 @@ def keep_better(
     tuned = finetune()
     outcome = FinetuneOutcome(max_loss, round(lost, 2), round(points_lost(tuned), 2))
     best = tuned if outcome.lost_tuned < outcome.lost else first
-    metadata = best.contents.metadata
-    metadata = replace(metadata, provenance=metadata.provenance | {"tuned": asdict(outcome)})
-    return replace(best, contents=replace(best.contents, metadata=metadata))
+    return with_provenance(best, "tuned", asdict(outcome))
+
+
+def with_provenance(candidate: Candidate, name: str, value: Any) -> Candidate:
+    """Return a candidate with another entry in its bundle's provenance."""
+    metadata = candidate.contents.metadata
+    metadata = replace(metadata, provenance=metadata.provenance | {name: value})
+    return replace(candidate, contents=replace(candidate.contents, metadata=metadata))
 
 
 def open_contents(contents: Contents) -> Bundle:

@@ -22,6 +22,7 @@ from .options import Agreement, ConversionOptions
 from .qat import finetune_encoder, single_scale_opcodes
 from .report.figures import Report
 from .representative import choose_images
+from .tflite.calibration import CalibratedGraph
 from .tflite.export import (
     Example,
     Functions,
@@ -66,9 +67,10 @@ def convert(
     need_folder(output)
     options.check()
     model = FloatModel(run)
-    if options.max_loss is not None and not model.labels and dataset is None:
+    if options.needs_loss and not model.labels and dataset is None:
+        option = "--mixed" if options.mixed else "--max-loss"
         raise PicaptionError(
-            "--max-loss takes something to lose of a run without classes: give --captions"
+            f"{option} takes something to lose of a run without classes: give --captions"
         )
     chosen = choose_images(representative, images, model.metadata.input, options)
     source = RunSource(model, options.precision)
@@ -103,7 +105,10 @@ class RunSource(Source):
         return self.model
 
     def build(
-        self, functions: Functions, options: ConversionOptions, examples: Sequence[Example]
+        self,
+        functions: Functions,
+        options: ConversionOptions,
+        examples: Sequence[Example] | CalibratedGraph,
     ) -> Candidate:
         """Convert functions, and add the run's classifier."""
         named = convert_with_layer_names(

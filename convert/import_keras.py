@@ -23,6 +23,7 @@ from .options import Agreement, ConversionOptions, ImportOptions
 from .qat import finetune_encoder, single_scale_opcodes
 from .report.figures import Report
 from .representative import choose_images
+from .tflite.calibration import CalibratedGraph
 from .tflite.export import Example, Functions, convert_with_layer_names, freeze
 from .tflite.to_tensorflow import TFLiteFunction
 
@@ -103,7 +104,10 @@ class KerasSource(Source):
         return open_contents(self.float_candidate.contents)
 
     def build(
-        self, functions: Functions, options: ConversionOptions, examples: Sequence[Example]
+        self,
+        functions: Functions,
+        options: ConversionOptions,
+        examples: Sequence[Example] | CalibratedGraph,
     ) -> Candidate:
         """Convert functions, and cut the graph into `encode` and `classify`."""
         try:

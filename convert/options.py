@@ -52,7 +52,9 @@ class ConversionOptions:
         held_out: How many more images check the result; at most a fifth of all.
         seed: Draws the images.
         max_loss: How many points the bundle may lose; beyond, its encoder is trained to its
-            quantization. None: any.
+            quantization, or, if `mixed`, layers stay in floating point. None: any, or, if `mixed`,
+            mixed.MAX_LOSS.
+        mixed: Whether layers stay in floating point, as few as keep the bundle from losing more.
         bounds: The bundle is not written where it is further from the float model.
     """
 
@@ -63,6 +65,7 @@ class ConversionOptions:
     held_out: int = 50
     seed: int = 1
     max_loss: float | None = None
+    mixed: bool = False
     bounds: Agreement = BOUNDS
 
     def check(self) -> None:
@@ -72,11 +75,21 @@ class ConversionOptions:
                 f"{self.precision} gives weights no scale: convert to int8, int16 or dynamic, or "
                 "without --per-tensor"
             )
+        if self.mixed and self.precision != "int8":
+            raise PicaptionError(
+                f"--mixed keeps layers out of 8 bits, and {self.precision} has none: leave out one "
+                "of the two"
+            )
         if self.max_loss is not None and self.precision != "int8":
             raise PicaptionError(
                 f"--max-loss tunes to activations and weights of 8 bits, and {self.precision} has "
                 "others: leave out one of the two"
             )
+
+    @property
+    def needs_loss(self) -> bool:
+        """Whether what the bundle loses decides what it becomes."""
+        return self.mixed or self.max_loss is not None
 
     @property
     def weight_scales(self) -> str:

@@ -45,6 +45,7 @@ LAYERS = {
         ["interrupts", "options"],
         ["tflite", "representative"],
         ["agreement", "qat", "report"],
+        ["mixed"],
         ["conversion"],
         ["convert", "import_tflite"],
         ["import_keras"],

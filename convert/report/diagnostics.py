@@ -29,6 +29,8 @@ MAX_ODD_CAPTIONS = 50.0
 LOW_CIDER = 5.0
 #: Operators in floating point that are named.
 MAX_NAMED_OPERATORS = 5
+#: What helps where 8 bits lose too much.
+MIXED_FIX = "use --mixed, which finds the layers that do it and keeps just those in floating point"
 #: Precisions in which activations are whole numbers.
 INTEGER_ACTIVATIONS = ("int8", "int16")
 
@@ -40,6 +42,7 @@ def diagnose(report: Report) -> list[Advice]:
         per_tensor_scales,
         few_images,
         low_snr,
+        float_layers,
         lower_quality,
         useless_captions,
         outside_xnnpack,
@@ -92,15 +95,39 @@ def low_snr(report: Report) -> Iterator[Advice]:
         return
     worst = min(layers, key=attrgetter("decibels"))
     most_lost = max(layers, key=attrgetter("lost"))
+    fix = (
+        "give more representative pictures, in all light that the device will see; try "
+        "--precision int16, and where that helps, bound that layer's output (ReLU6 in place of an "
+        "open activation) and train again; where it does not, the weights are to blame: use "
+        "--precision float16"
+    )
+    if can_be_mixed(report):
+        fix = f"{MIXED_FIX}; {fix}"
     yield Advice(
         f"{len(layers)} layers have less than {LOW_DECIBELS:.0f} dB, the worst "
         f"{describe_layer(worst)} {worst.decibels}; among them, {describe_layer(most_lost)} lost "
         f"the most by itself, {most_lost.lost} dB",
-        "give more representative pictures, in all light that the device will see; try "
-        "--precision int16, and where that helps, bound that layer's output (ReLU6 in place of an "
-        "open activation) and train again; where it does not, the weights are to blame: use "
-        "--precision float16",
+        fix,
     )
+
+
+def can_be_mixed(report: Report) -> bool:
+    """Return whether layers in floating point are still to be tried."""
+    return report.precision == "int8" and report.mixed is None
+
+
+def float_layers(report: Report) -> Iterator[Advice]:
+    """Advise on a bundle that loses too much even with layers in floating point."""
+    if report.mixed is None:
+        return
+    outcome = report.mixed.outcome
+    if outcome.lost_mixed > outcome.bound:
+        yield Advice(
+            f"with {outcome.operators} of {outcome.all_operators} operators in floating point it "
+            f"still loses {outcome.lost_mixed:g} points, more than {outcome.bound:g}",
+            "give more representative pictures, or measure on more: with few, one picture is a "
+            "point",
+        )
 
 
 def lower_quality(report: Report) -> Iterator[Advice]:
@@ -109,6 +136,8 @@ def lower_quality(report: Report) -> Iterator[Advice]:
         "look at the worst layers; try --precision int16: where it helps, the ranges of "
         "activations are to blame, else the weights"
     )
+    if can_be_mixed(report):
+        fix = f"{MIXED_FIX}; or {fix}"
     share = 1 - report.agreement.top
     if share > MAX_OTHER_CLASS_SHARE:
         yield Advice(f"the likeliest class is another in {share:.0%} of the held-out pictures", fix)
@@ -174,7 +203,7 @@ def outside_xnnpack(report: Report) -> Iterator[Advice]:
 def float_operators(report: Report) -> Iterator[Advice]:
     """Advise on operators that stayed in floating point beside others of whole numbers."""
     operators = report.float_operators
-    if operators and report.precision in INTEGER_ACTIVATIONS:
+    if operators and report.precision in INTEGER_ACTIVATIONS and report.mixed is None:
         layers = ", ".join(
             f"{operator.layer} ({operator.opcode})" for operator in operators[:MAX_NAMED_OPERATORS]
         )

@@ -120,6 +120,44 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class MixedOutcome:
+    """What keeping layers in floating point changed.
+
+    Attributes:
+        bound: The points that the bundle may lose.
+        lost: The points that it lost with all layers in 8 bits.
+        lost_mixed: The points that it loses.
+        layers: The layers whose outputs stay in floating point, the one that wins most first.
+        operators: How many operators those are.
+        all_operators: Of how many.
+        bytes_int8: The graph's bytes with all layers in 8 bits.
+        bytes: Its bytes.
+    """
+
+    bound: float
+    lost: float
+    lost_mixed: float
+    layers: tuple[str, ...]
+    operators: int
+    all_operators: int
+    bytes_int8: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class MixedFigures:
+    """What layers in floating point win and cost.
+
+    `milliseconds_int8` and `milliseconds` are those of the encoder, with all layers in 8 bits and
+    with some in floating point.
+    """
+
+    outcome: MixedOutcome
+    milliseconds_int8: Percentiles
+    milliseconds: Percentiles
+
+
+@dataclass(frozen=True)
 class Advice:
     """A symptom that the figures show, and its fix."""
 
@@ -152,6 +190,7 @@ class Report:
         evaluation: What was measured on a dataset, None without one.
         captions: How the bundle's captions vary, None without a captioner.
         latency: What each signature takes here, the only figures that differ from time to time.
+        mixed: What layers in floating point win and cost, None where none were to be kept there.
         advice: What is wrong with the conversion.
     """
 
@@ -175,12 +214,13 @@ class Report:
     evaluation: EvaluationFigures | None = None
     captions: CaptionVariety | None = None
     latency: Latency
+    mixed: MixedFigures | None = None
     advice: tuple[Advice, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form, a dict of plain values."""
         values = to_json_form(self, _JSON_NAMES)
-        for name in ("evaluation", "captions"):
+        for name in ("evaluation", "captions", "mixed"):
             if values[name] is None:
                 del values[name]
         return values

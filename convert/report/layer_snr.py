@@ -29,8 +29,15 @@ FLOAT32_NOISE = 1e-12
 class LayerFigures:
     """What quantization did to a layer's output.
 
-    `decibels`: the output's power over that of its error; `lost`: how many fewer these are than
-    those of the worst of the layer's inputs, 0 for constants and whole numbers.
+    Attributes:
+        signature: The signature that it is in.
+        name: The layer's.
+        opcode: The operator, such as CONV_2D.
+        decibels: The output's power over that of its error.
+        lost: How many fewer these are than those of the worst of the layer's inputs, 0 for
+            constants and whole numbers.
+        operator: The operator's index in its signature.
+        tensor: The name of its output in the float graph.
     """
 
     signature: str
@@ -38,14 +45,21 @@ class LayerFigures:
     opcode: str
     decibels: float
     lost: float
+    operator: int
+    tensor: str
 
 
 @dataclass(frozen=True)
 class _MatchedOutput:
-    """An operator of the quantized graph, and the tensor of the float graph with its output."""
+    """An operator of the quantized graph, and the tensor of the float graph with its output.
 
+    `index` is the operator's in its signature, `name` that of the tensor.
+    """
+
+    index: int
     operator: Operator
     float_tensor: int
+    name: str
 
 
 def compare_layers(
@@ -95,7 +109,13 @@ def _layer_figures(
         levels[operator.output] = level
         lost = max(0.0, min(input_levels) - level) if input_levels else 0.0
         yield LayerFigures(
-            signature, operator.layer, operator.opcode, round(level, 1), round(lost, 1)
+            signature,
+            operator.layer,
+            operator.opcode,
+            round(level, 1),
+            round(lost, 1),
+            output.index,
+            output.name,
         )
 
 
@@ -114,12 +134,13 @@ def match_outputs(float_graph: bytes, quantized_graph: bytes) -> dict[str, list[
             if tensor.type == schema.TensorType.FLOAT32 and tensor.name
         }
         matched[signature] = []
-        for operator in operators:
+        for position, operator in enumerate(operators):
             tensor = quantized_subgraphs[signature].tensors[operator.output]
             keys = [(name, *shape_of(tensor)) for name in float_tensor_names(name_of(tensor))]
             indices = [float_tensors[key] for key in keys if key in float_tensors]
             if indices and operator.opcode not in CASTS:
-                matched[signature].append(_MatchedOutput(operator, indices[0]))
+                name = name_of(float_subgraphs[signature].tensors[indices[0]])
+                matched[signature].append(_MatchedOutput(position, operator, indices[0], name))
     return matched
 
 

@@ -30,6 +30,8 @@ from .figures import (
     EvaluationFigures,
     Latency,
     LayerOperator,
+    MixedFigures,
+    MixedOutcome,
     OperatorCount,
     OutsideOperator,
     PartSize,
@@ -91,6 +93,7 @@ def measure_report(
     agreement: Agreement,
     beyond: Sequence[str],
     data: EvaluationData | None = None,
+    mixed: MixedFigures | None = None,
 ) -> Report:
     """Measure a conversion, and diagnose it.
 
@@ -104,6 +107,7 @@ def measure_report(
         agreement: How far the bundle is from the model.
         beyond: What of that is beyond the bounds.
         data: What to measure both on; None: nothing but the above.
+        mixed: What layers in floating point win and cost, from measure_mixed.
     """
     operators = read_operators(graphs.bundle, graphs.named)
     report = Report(
@@ -129,8 +133,19 @@ def measure_report(
         evaluation=_evaluate_both(model, bundle, data),
         captions=_caption_variety(bundle, examples),
         latency=measure_latency(graphs),
+        mixed=mixed,
     )
     return replace(report, advice=tuple(diagnose(report)))
+
+
+def measure_mixed(outcome: MixedOutcome, all_int8: bytes, graph: bytes) -> MixedFigures:
+    """Return what layers in floating point win and cost, by the encoders of two bundles' graphs."""
+    runners = [
+        make_interpreter(flatbuffer, threads=1).get_signature_runner("encode")
+        for flatbuffer in (all_int8, graph)
+    ]
+    milliseconds = time_in_turns(*runners)
+    return MixedFigures(outcome, milliseconds.float32, milliseconds.bundle)
 
 
 def count_operators(operators: Sequence[Operator]) -> dict[str, OperatorCount]:

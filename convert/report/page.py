@@ -14,10 +14,13 @@ from picaption.device.html_page import html_figures, html_page, html_section, ht
 from picaption.models.evaluation.plots import COLOURS, escape_formulas
 
 from .diagnostics import LOW_DECIBELS
-from .figures import PartSize, Report
+from .figures import MixedFigures, PartSize, Report
 from .layer_snr import LayerFigures
-from .table import quality_rows, signature_rows, summary, worst_layers
+from .model_explorer import node_data
+from .table import mixed_rows, quality_rows, signature_rows, summary, worst_layers
 
+#: How the name of Model Explorer's file ends.
+MODEL_EXPLORER_SUFFIX = ".model-explorer.json"
 #: The worst layers that the plot names.
 NAMED_LAYERS = 4
 #: The worst layers in the table.
@@ -41,6 +44,8 @@ li { margin-bottom: .5rem } summary { cursor: pointer }
 def write_report(path: Path, report: Report) -> Path:
     """Write a report as a page and as JSON beside it, each completely or not at all.
 
+    The layers' figures are in a file of their own as well, for Model Explorer.
+
     Args:
         path: The page, which ends in .html, or the folder of a report.html.
         report: What to write.
@@ -52,6 +57,8 @@ def write_report(path: Path, report: Report) -> Path:
         path.mkdir(exist_ok=True)
         path /= "report.html"
     write_text(path.with_suffix(".json"), json.dumps(report.to_json(), indent=1) + "\n")
+    explorer = path.with_suffix(MODEL_EXPLORER_SUFFIX)
+    write_text(explorer, json.dumps(node_data(report.layers), indent=1) + "\n")
     write_text(path, report_page(report))
     return path
 
@@ -72,6 +79,8 @@ def report_page(report: Report) -> str:
             "ranges are left out.",
             html_table(("", "float32", "bundle"), quality_rows(report)),
         )
+    if report.mixed is not None:
+        body += _mixed_section(report.mixed)
     if report.layers:
         body += _layers_section(report.layers)
     body += _latency_section(report)
@@ -88,6 +97,15 @@ def _advice_section(report: Report) -> str:
     return html_section("What is off", "What the figures below show, and how to fix it.", content)
 
 
+def _mixed_section(mixed: MixedFigures) -> str:
+    rows = [(index + 1, layer) for index, layer in enumerate(mixed.outcome.layers)]
+    return html_section(
+        "In floating point",
+        "Layers whose outputs keep all of their digits; the first wins the most.",
+        html_table(("", "figure"), mixed_rows(mixed)) + html_table(("", "layer"), rows),
+    )
+
+
 def _layers_section(layers: Sequence[LayerFigures]) -> str:
     section = html_section(
         "Layers",
@@ -96,6 +114,10 @@ def _layers_section(layers: Sequence[LayerFigures]) -> str:
         _inline_svg(plot_layers(layers)),
     )
     worst = _layer_table(worst_layers(layers)[:LISTED_LAYERS])
+    section += (
+        "<p>To see them in the graph, open the bundle in Model Explorer, with the file beside this "
+        f"page that ends in <code>{MODEL_EXPLORER_SUFFIX}</code> as its node data.</p>"
+    )
     return (
         f"{section}<p>The worst; lost are the decibels that the layer itself took.</p>{worst}"
         f"<details><summary>All {len(layers)} layers</summary>{_layer_table(layers)}</details>"

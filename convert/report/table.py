@@ -6,7 +6,7 @@ from operator import attrgetter
 from picaption.models.evaluation.evaluate import figure_rows
 
 from .diagnostics import describe_layer
-from .figures import Report
+from .figures import MixedFigures, Report
 from .layer_snr import LayerFigures
 
 #: Layers that are listed.
@@ -65,7 +65,26 @@ def summary(report: Report) -> list[tuple[str, str]]:
             ("class scores differ by", f"{agreement.classes:.5f}"),
             ("the same likeliest class", f"{agreement.top:.0%}"),
         ]
+    if report.mixed is not None:
+        figures += mixed_rows(report.mixed)
     return figures
+
+
+def mixed_rows(mixed: MixedFigures) -> list[tuple[str, str]]:
+    """Return what layers in floating point win and cost, as names and values."""
+    outcome = mixed.outcome
+    return [
+        ("in floating point", f"{outcome.operators} of {outcome.all_operators} operators"),
+        ("points lost", f"{outcome.lost_mixed:g}, all in 8 bits {outcome.lost:g}"),
+        (
+            "graph, megabytes",
+            f"{outcome.bytes / 1e6:.3f}, all in 8 bits {outcome.bytes_int8 / 1e6:.3f}",
+        ),
+        (
+            "encoder, milliseconds",
+            f"{mixed.milliseconds.median:.3f}, all in 8 bits {mixed.milliseconds_int8.median:.3f}",
+        ),
+    ]
 
 
 def quality_rows(report: Report) -> list[tuple[str, str, str]]:

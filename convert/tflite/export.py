@@ -23,6 +23,7 @@ from picaption.device.images import quiet_stderr
 from picaption.models.run_folder import FloatModel
 
 from .. import INTEGERS, RUNTIMES
+from .calibration import CalibratedGraph
 from .layer_names import conversion_error
 from .stable_means import stabilize_means
 
@@ -70,7 +71,7 @@ def convert_functions(
 def convert_with_layer_names(
     functions: Functions,
     precision: str = "int8",
-    examples: Sequence[Example] = (),
+    examples: Sequence[Example] | CalibratedGraph = (),
     per_tensor: bool = False,
     runtime: str = RUNTIMES[0],
 ) -> bytes:
@@ -79,7 +80,8 @@ def convert_with_layer_names(
     Args:
         functions: The signatures, as `freeze` returns them.
         precision: One of convert.PRECISIONS.
-        examples: The representative dataset; "int8" and "int16" quantize in its ranges.
+        examples: The representative dataset; "int8" and "int16" quantize in its ranges. Or, for
+            "int8", what `calibrate` made of the functions and the dataset.
         per_tensor: Whether weights have one scale a tensor instead of one a channel.
         runtime: One of convert.RUNTIMES, on which the graph is to run.
 
@@ -89,18 +91,47 @@ def convert_with_layer_names(
     Raises:
         PicaptionError: TFLite has no operator for a layer, or the disk is full.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        _save(functions, folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
+    if isinstance(examples, CalibratedGraph):
+        return examples.quantize(per_tensor, runtime)
+
+    def configure(converter: Any) -> None:
         _configure(converter, precision, examples, per_tensor, runtime)
-        try:
-            with quiet_stderr():  # TensorFlow warns of its own calibrator there.
-                graph = converter.convert()
-        except (ConverterError, ValueError, RuntimeError) as error:
-            raise PicaptionError(conversion_error(str(error))) from None
+
+    graph = _convert(functions, configure)
     if precision == "int8":
         return stabilize_means(graph)
     return graph
+
+
+def calibrate(functions: Functions, examples: Sequence[Example]) -> CalibratedGraph:
+    """Convert signatures to a float32 graph with the ranges that examples give its tensors.
+
+    Args:
+        functions: The signatures, as `freeze` returns them.
+        examples: The representative dataset.
+
+    Raises:
+        PicaptionError: As convert_with_layer_names.
+    """
+
+    def configure(converter: Any) -> None:
+        _configure(converter, "int8", examples, per_tensor=False, runtime=RUNTIMES[0])
+        converter._experimental_calibrate_only = True
+
+    return CalibratedGraph(_convert(functions, configure))
+
+
+def _convert(functions: Functions, configure: Callable[[Any], None]) -> bytes:
+    """Return what a TFLiteConverter that `configure` has set makes of signatures."""
+    with tempfile.TemporaryDirectory() as folder:
+        _save(functions, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
+        configure(converter)
+        try:
+            with quiet_stderr():  # TensorFlow warns of its own calibrator there.
+                return converter.convert()
+        except (ConverterError, ValueError, RuntimeError) as error:
+            raise PicaptionError(conversion_error(str(error))) from None
 
 
 def _save(functions: Functions, folder: str) -> None:

@@ -103,3 +103,35 @@ def read_images(data, size=32):
     """Return the images of the data set, uint8 [size, size, 3]."""
     paths = list_images(data / "images")
     return [resize(read_image(path), size, size, "stretch") for path in paths]
+
+
+def outlier_classifier(images):
+    """Return a classifier, and its layers `wide` and `narrow`, that 8 bits leave nothing of.
+
+    One channel of the layer `wide` is 1000 times the others, and `narrow` takes it back. Pixels are
+    from 0 to 1.
+
+    Args:
+        images: uint8 [N, 32, 32, 3], among which it tells LABELS apart.
+    """
+    keras.utils.set_random_seed(7)
+    layers = keras.layers
+    image = keras.Input((32, 32, 3))
+    stem = layers.Conv2D(8, 3, 2, activation="relu", name="stem")(image)
+    wide = layers.Conv2D(8, 1, activation="relu", name="wide")(stem)
+    narrow = layers.Conv2D(8, 3, 2, activation="relu", name="narrow")(wide)
+    after = layers.Conv2D(16, 3, activation="relu", name="after")(narrow)
+    logits = layers.Dense(4, name="logits")(layers.GlobalAveragePooling2D()(after))
+    model = keras.Model(image, layers.Softmax()(logits))
+    kernel, bias = model.get_layer("wide").get_weights()
+    kernel[..., 0] *= 1000
+    model.get_layer("wide").set_weights([kernel, bias])
+    kernel, bias = model.get_layer("narrow").get_weights()
+    kernel[:, :, 0] /= 1000
+    model.get_layer("narrow").set_weights([kernel, bias])
+    # Scores whose means are 0, and which spread.
+    scores = keras.Model(image, logits).predict(images / np.float32(255), verbose=0)
+    kernel, bias = model.get_layer("logits").get_weights()
+    factor = 3 / scores.std(0)
+    model.get_layer("logits").set_weights([factor * kernel, factor * (bias - scores.mean(0))])
+    return model

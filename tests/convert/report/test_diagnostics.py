@@ -30,7 +30,11 @@ FINE = Report(
     sha256="",
     versions={},
     sizes={},
-    layers=(LayerFigures("encode", "stem", "CONV_2D", decibels=30.0, lost=5.0),),
+    layers=(
+        LayerFigures(
+            "encode", "stem", "CONV_2D", decibels=30.0, lost=5.0, operator=2, tensor="stem"
+        ),
+    ),
     operators={},
     outside_xnnpack=(),
     float_operators=(),
@@ -75,8 +79,8 @@ def test_nothing_is_off():
         (
             {
                 "layers": (
-                    LayerFigures("encode", "stem", "CONV_2D", decibels=4.0, lost=1.0),
-                    LayerFigures("encode", "head", "CONV_2D", decibels=9.0, lost=30.0),
+                    LayerFigures("encode", "stem", "CONV_2D", 4.0, 1.0, 2, "stem"),
+                    LayerFigures("encode", "head", "CONV_2D", 9.0, 30.0, 9, "head"),
                 )
             },
             "2 layers have less than 10 dB, the worst stem (CONV_2D of encode) 4.0; among them, "

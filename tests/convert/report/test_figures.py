@@ -31,7 +31,15 @@ def test_the_names_are_those_of_the_format(reported):
     assert values["format"] == 1
     assert list(values["representative"]) == ["pictures", "seed", "held_out"]
     assert list(values["agreement"]) == ["features", "words", "classes", "caption", "top"]
-    assert list(values["layers"][0]) == ["signature", "name", "kind", "decibels", "lost"]
+    assert list(values["layers"][0]) == [
+        "signature",
+        "name",
+        "kind",
+        "decibels",
+        "lost",
+        "operator",
+        "tensor",
+    ]
     assert list(values["elsewhere"][0]) == ["signature", "layer", "kind", "multiply_adds"]
     assert list(values["latency"]) == ["runtime", "threads", "milliseconds"]
     assert list(values["latency"]["milliseconds"]["encode"]["bundle"]) == ["median", "p90"]

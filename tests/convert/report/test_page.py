@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 
+from picaption.convert.report.model_explorer import node_data
 from picaption.convert.report.page import report_page, write_report
 
 
@@ -44,7 +45,10 @@ def test_the_page_needs_no_other_file(reported, tmp_path):
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "report.html",
         "report.json",
+        "report.model-explorer.json",
     ]
+    nodes = json.loads((tmp_path / "out" / "report.model-explorer.json").read_text())
+    assert nodes == node_data(report.layers)
     assert write_report(tmp_path / "other.html", report).read_text() == path.read_text()
     assert (tmp_path / "other.json").exists()
 
