@@ -120,7 +120,7 @@ def test_the_steps_are_what_a_frame_goes_through():
     images = [Demo().frame(0), Demo().frame(100)]
     steps = frame_steps(recognizer, images)
     assert list(steps) == ["preprocess", "encode", "next_word", "caption", "classify", "frame"]
-    assert steps["preprocess"]().shape == (224, 224, 3)
+    assert steps["preprocess"]().shape == (288, 288, 3)
     first, second = (recognizer(image) for image in images)
     assert first.caption != second.caption
     assert steps["caption"]() == first.caption

@@ -143,7 +143,7 @@ def test_notes_are_readable(tmp_path):
 def test_the_command(call, bundle, summary):
     code, out, err = call(default_bundle())
     assert (code, err) == (0, "")
-    assert "features float32 [1, 1280] 0.0201235 (-128)" in out and "33 conv_2d" in out
+    assert "features float32 [1, 1280] 0.0200515 (-128)" in out and "33 conv_2d" in out
     code, out, err = call(bundle, "--graph")
     assert code == 0 and "conv_2d." in out and " scales" in out
     code, out, err = call(default_bundle(), "--json")
