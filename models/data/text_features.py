@@ -94,8 +94,8 @@ def fit_text_features(examples: Examples, words: int, seed: int) -> TextFeatures
         products += vectors.T @ (examples.inputs[list(rows)] - mean)
     regression = np.linalg.solve(squares, products).astype(np.float32)
     random = np.random.default_rng(seed)
-    kept = random.permutation(len(pairs))[:MAX_RESIDUALS]
-    rows, captions = zip(*(pairs[index] for index in kept))
+    chosen = random.permutation(len(pairs))[:MAX_RESIDUALS]
+    rows, captions = zip(*(pairs[index] for index in chosen))
     explained = word_vectors(captions, word_weights) @ regression + mean
     return TextFeatures(word_weights, regression, mean, examples.inputs[list(rows)] - explained)
 
