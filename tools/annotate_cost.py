@@ -106,7 +106,7 @@ def throughput_command(folder: Path, count: int, pairs: int) -> None:
     """Compare annotate with bare loops.
 
     By the clock, annotate's start counts: two seconds, of ten images and of a million alike. By the
-    processor it does not: of two runs, one over a quarter of the images, the difference is told.
+    processor it does not: of two runs, one over a quarter of the images, the difference counts.
     """
     with tempfile.TemporaryDirectory() as parent:
         few, many = Path(parent, "few"), Path(parent, "many")

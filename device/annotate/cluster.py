@@ -165,7 +165,7 @@ class _Cluster:
 
         # Whatever waits at a worker when it ends counts as the cause: nothing else may.
         for pending in self._pending:
-            with suppress(Exception):  # Which is told when its turn comes.
+            with suppress(Exception):  # Its turn reports it.
                 pending.exception()
         crashed = set()
         index = 0

@@ -28,7 +28,7 @@ RECORD_VERSION = 1
 #: The folder of what is needed to go on, and the record in it.
 STATE = ".annotate"
 RECORD = f"{STATE}/run.json"
-#: Where the errors of single images are told.
+#: Where the errors of single images are listed.
 ERRORS = "annotate-errors.jsonl"
 #: Images of a batch, on average.
 DEFAULT_BATCH = 128

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..errors import PicaptionError
 from .camera import CAMERA_SETTINGS, Camera, slug
-from .checks import check_config, check_value, make_event, suggestion
+from .checks import check_config, check_value, make_event, requirement, suggestion
 from .settings import FIELDS, Config, camera_configs
 
 #: Cameras at most, and characters of a name.
@@ -23,11 +23,7 @@ def make_camera(table: Any, origin: str) -> Camera:
     Raises:
         PicaptionError: It describes none.
     """
-
-    def need(condition: bool, message: str) -> None:
-        if not condition:
-            raise PicaptionError(f"{origin}: camera: {message}")
-
+    need = requirement(f"{origin}: camera")
     need(isinstance(table, dict), "write each one as a table [[camera]]")
     entries = ("name", *CAMERA_SETTINGS)
     for entry in table:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -154,6 +154,16 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
     _check_hours(config.quiet_hours, f"{origins['quiet_hours']}: quiet_hours")
 
 
+def requirement(subject: str) -> Callable[[bool, str], None]:
+    """Return a check that raises PicaptionError, about a subject, for what does not hold."""
+
+    def need(condition: bool, message: str) -> None:
+        if not condition:
+            raise PicaptionError(f"{subject}: {message}")
+
+    return need
+
+
 def make_event(table: Any, origin: str) -> Event:
     """Return the Event that a TOML table describes.
 
@@ -164,11 +174,7 @@ def make_event(table: Any, origin: str) -> Event:
     Raises:
         PicaptionError: It describes none.
     """
-
-    def need(condition: bool, message: str) -> None:
-        if not condition:
-            raise PicaptionError(f"{origin}: event: {message}")
-
+    need = requirement(f"{origin}: event")
     need(isinstance(table, dict), "write each one as a table [[event]]")
     values = {}
     for name, value in table.items():

@@ -60,7 +60,7 @@ class FrameMeter:
                 self._unsure += bool(recognition.unsure)
 
     def read(self) -> Measured:
-        """Return what was measured since the last call, and begin anew."""
+        """Return what was measured since the last call, and start over."""
         now = self._clock()
         with self._lock:
             seconds = now - self._since

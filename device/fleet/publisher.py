@@ -79,7 +79,7 @@ class StatusPublisher:
         self._thread.join(CLOSE_SECONDS)
 
     def status(self) -> DeviceStatus:
-        """Return the status of this moment, and begin to count anew."""
+        """Return the status of this moment, and restart the counts."""
         measured = self._meter.read()
         throttling = board.throttled()
         source = self._context.source_status() if self._context.source_status else None

@@ -17,7 +17,33 @@ _ROTATIONS = {
 _FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}
 
 
-class RotatedSource:
+class _ChangedSource:
+    """What a source whose frames are changed has of the source they come from."""
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self.live = source.live
+        self.stills = source.stills
+        self.rate = source.rate
+        self.model = getattr(source, "model", "")
+        self._source = source
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the camera reports of the last frame."""
+        return self._source.metadata
+
+    @property
+    def file(self) -> str | None:
+        """The path of the file that the last frame is of; None: of none."""
+        return getattr(self._source, "file", None)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+class RotatedSource(_ChangedSource):
     """A source whose frames are mirrored, turned upside down, and then rotated.
 
     Args:
@@ -30,25 +56,10 @@ class RotatedSource:
     def __init__(
         self, source: Source, rotate: int = 0, hflip: bool = False, vflip: bool = False
     ) -> None:
-        self.name = source.name
-        self.live = source.live
-        self.stills = source.stills
-        self.rate = source.rate
-        self.model = getattr(source, "model", "")
-        self._source = source
+        super().__init__(source)
         self._rotation = _ROTATIONS.get(rotate)
         self._flip = _FLIPS.get((hflip, vflip))
         self._raw: np.ndarray | None = None
-
-    @property
-    def metadata(self) -> dict[str, Any] | None:
-        """What the camera reports of the last frame."""
-        return self._source.metadata
-
-    @property
-    def file(self) -> str | None:
-        """The path of the file that the last frame is of; None: of none."""
-        return getattr(self._source, "file", None)
 
     def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
         """Return the next frame, rotated, or None at the end."""
@@ -61,12 +72,8 @@ class RotatedSource:
             frame = cv2.flip(frame, self._flip)
         return cv2.rotate(frame, self._rotation, dst=into)
 
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
 
-
-class CroppedSource:
+class CroppedSource(_ChangedSource):
     """A source whose frames are a part of another's: views into them, nothing is copied.
 
     Args:
@@ -75,24 +82,9 @@ class CroppedSource:
     """
 
     def __init__(self, source: Source, crop: Sequence[float]) -> None:
-        self.name = source.name
-        self.live = source.live
-        self.stills = source.stills
-        self.rate = source.rate
-        self.model = getattr(source, "model", "")
-        self._source = source
+        super().__init__(source)
         self._crop = tuple(crop)
         self._shape: tuple[int, ...] | None = None
-
-    @property
-    def metadata(self) -> dict[str, Any] | None:
-        """What the camera reports of the last frame."""
-        return self._source.metadata
-
-    @property
-    def file(self) -> str | None:
-        """The path of the file that the last frame is of; None: of none."""
-        return getattr(self._source, "file", None)
 
     def read(self, into: np.ndarray | None = None) -> np.ndarray | None:
         """Return the part of the next frame, or None at the end."""
@@ -108,10 +100,6 @@ class CroppedSource:
         if isinstance(base, np.ndarray) and base.shape == self._shape:
             return base
         return None
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
 
 
 def crop_image(image: np.ndarray, crop: Sequence[float]) -> np.ndarray:

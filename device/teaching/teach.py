@@ -227,7 +227,7 @@ def teach_examples(
         if gate is None:
             reason = notes[0] if notes else "pictures of other things get a class too"
             raise PicaptionError(f"{labels[0]} is the only class, and {reason}; teach a second one")
-        # Among one class every picture is told rightly, which says nothing.
+        # One class alone is always right, which says nothing.
         held_out = np.full_like(held_out, np.nan)
     if examples.silent:
         contents = speaking_always(contents)

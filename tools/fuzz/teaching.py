@@ -108,7 +108,7 @@ def _seeds(folder: Path) -> list[bytes]:
 
 
 def _prepare(folder: Path) -> Path:
-    """Make the class folders anew, and what lies beside them; return their folder."""
+    """Make fresh class folders, and what lies beside them; return their folder."""
     shutil.rmtree(folder, ignore_errors=True)
     classes = folder / "classes"
     for label, images in (("cat", _images()[:3]), ("dog", _images()[3:6])):

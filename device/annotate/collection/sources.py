@@ -83,7 +83,7 @@ class Source:
         """Yield the images and shards below the folder, depth first, sorted by name.
 
         Args:
-            listing: Is told what is left out.
+            listing: Counts what is left out.
         """
         file_system = _file_system(self.root)
         # A stack in place of a recursion: a hostile tree is deeper than Python's.

@@ -148,7 +148,7 @@ function connect() {
   events.addEventListener("chart", event => addPoints(JSON.parse(event.data)));
 }
 
-/** Begin anew, with another camera: nothing of the one before stays. */
+/** Start over with another camera: nothing of the one before stays. */
 function reconnect() {
   if (events) events.close();
   leavePicture();
