@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -67,6 +68,21 @@ class PathType(click.Path):
         if value == "":
             self.fail("the path is empty; '.' is this folder", param, ctx)
         return super().convert(value, param, ctx)
+
+
+#: Options that several commands have.
+bundle_option = click.option(
+    "--bundle",
+    type=PathType(path_type=Path),
+    metavar="PATH",
+    help="The bundle to recognise with.  [default: the shipped one]",
+)
+beam_option = click.option(
+    "--beam",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Width of the beam search for the caption.  [default: the bundle's]",
+)
 
 
 @functools.cache

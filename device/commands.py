@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from .atomic import require_other_files
-from .cli import PathType
+from .cli import PathType, beam_option, bundle_option
 from .config.options import GroupedCommand, options
 from .config.settings import SECRETS, Config
 from .config.toml import LoadedConfig, load_config, to_toml
@@ -31,23 +31,11 @@ logger = logging.getLogger(__name__)
 #: So many of the classes that were taught are named at the start.
 SHOWN_CLASSES = 10
 
-bundle_option = click.option(
-    "--bundle",
-    type=PathType(path_type=Path),
-    metavar="PATH",
-    help="The bundle to recognise with.  [default: the shipped one]",
-)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 64),
     metavar="N",
     help="Threads to compute with.  [default: a thread a core, at most 4]",
-)
-beam_option = click.option(
-    "--beam",
-    type=click.IntRange(1, 64),
-    metavar="N",
-    help="Width of the beam search for the caption.  [default: the bundle's]",
 )
 
 

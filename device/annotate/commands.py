@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..addresses import scheme_of, without_secrets
-from ..cli import PathType
+from ..cli import PathType, beam_option, bundle_option
 from ..errors import PicaptionError
 from ..log import say
 from .annotate import Engine, Summary, annotate_collection, count_in_background
@@ -39,12 +39,7 @@ from .task import current_cores
     show_default=True,
     help="Parquet files, JSON lines, Hugging Face's metadata.jsonl, or an XMP sidecar a picture.",
 )
-@click.option(
-    "--bundle",
-    type=PathType(path_type=Path),
-    metavar="PATH",
-    help="The bundle to recognise with.  [default: the shipped one]",
-)
+@bundle_option
 @click.option("--features", is_flag=True, help="Write the encoder's features, too.")
 @click.option(
     "--decode",
@@ -53,12 +48,7 @@ from .task import current_cores
     show_default=True,
     help="Decode large JPEGs at 1/2, 1/4 or 1/8, or every picture in full.",
 )
-@click.option(
-    "--beam",
-    type=click.IntRange(1, 64),
-    metavar="N",
-    help="Width of the beam search for the caption.  [default: the bundle's]",
-)
+@beam_option
 @click.option(
     "--batch",
     "batch_size",
