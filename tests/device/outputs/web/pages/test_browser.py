@@ -231,8 +231,9 @@ def test_the_picture_is_saved_as_it_is_and_with_the_words_on_it(serve, browser, 
 
     def save():
         browser.click("#snapshot")
-        until(lambda: list(tmp_path.glob("picaption-????-??-??-??-??-??.jpg")), 30)
-        (path,) = tmp_path.iterdir()
+        # The browser holds the name by an empty file while it writes to another beside it.
+        until(lambda: len(files := list(tmp_path.iterdir())) == 1 and files[0].stat().st_size, 30)
+        (path,) = tmp_path.glob("picaption-????-??-??-??-??-??.jpg")
         image = read_image(path)
         path.unlink()
         return image
