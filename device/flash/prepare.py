@@ -15,7 +15,7 @@ from ..config.toml import LoadedConfig, load_config, plain_toml
 from ..errors import PicaptionError
 from ..parsing import MalformedError, parse_toml
 from ..signing.keys import read_ring, ring_bytes
-from ..signing.signature import check_file
+from ..signing.signature import checked_copy
 from .card import FOLDER, BootPartition, System, identify
 from .firstrun import firstrun_seed
 from .installer import (
@@ -65,16 +65,15 @@ def prepare(
     """
     system = identify(boot)
     ring = read_ring(public_keys) if public_keys else None
-    if ring is not None:
-        for path in (payload, bundle):
-            if path is not None:
-                check_file(path, ring)
     if machine.password:
         hashed = hash_password(machine.password, _earlier_seed(boot))
         machine = replace(machine, password=hashed)
     make_seed = cloud_seed if system.cloud_init else firstrun_seed
     seed = make_seed(boot, machine)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as copies:
+        if ring is not None:
+            payload = payload and checked_copy(payload, ring, Path(copies))
+            bundle = bundle and checked_copy(bundle, ring, Path(copies))
         if payload:
             if bundle:
                 raise PicaptionError(

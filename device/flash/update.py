@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,8 @@ from ..cli import PathType
 from ..config.toml import load_config
 from ..errors import PicaptionError
 from ..log import say
-from ..signing.keys import KeyRing, is_ring, read_ring, write_ring
-from ..signing.signature import check_file
+from ..signing.keys import KeyRing, is_ring, parse_ring, read_ring, read_ring_bytes, write_ring
+from ..signing.signature import check_data, checked_copy
 from ..system.service import SETTINGS, UNIT, need_systemd
 from .installer import (
     BUNDLE,
@@ -99,12 +100,11 @@ def update(
     with _exclusive(home), _signals_as_exit():
         try:
             take_back(home)
-            if ring is not None:
-                check_file(file, ring)
-            if is_bundle(file):
-                folder = install_bundle(file, home, settings)
-            else:
-                folder = install(file, home)
+            with _checked(file, ring, home) as checked:
+                if is_bundle(checked):
+                    folder = install_bundle(checked, home, settings)
+                else:
+                    folder = install(checked, home)
             if is_current(folder, home):
                 return f"{folder.name} runs already"
             run(folder / "venv/bin/picaption", "config", "--config", settings)
@@ -132,7 +132,10 @@ def trusted_keys(settings: Path = SETTINGS) -> KeyRing | None:
 def has_keys(path: Path) -> bool:
     """Return whether a file is meant to be a ring of public keys; it may be missing."""
     try:
-        return path.is_file() and is_ring(path.read_bytes()[:64])
+        if not path.is_file():
+            return False
+        with open(path, "rb") as file:
+            return is_ring(file.read(64))
     except OSError:
         return False
 
@@ -155,8 +158,9 @@ def update_keys(path: Path, settings: Path = SETTINGS) -> str:
         raise PicaptionError(
             f"{settings} has no public_keys; set them to the path of a ring that you have looked at"
         )
-    check_file(path, trusted)
-    ring = read_ring(path)
+    data = read_ring_bytes(path)
+    check_data(data, path, trusted)
+    ring = parse_ring(data, path)
     if ring.serial <= trusted.serial:
         raise PicaptionError(
             f"{path}: its serial {ring.serial} is not beyond {trusted.serial}, that of the keys "
@@ -309,6 +313,26 @@ def _exclusive(home: Path) -> Iterator[None]:
         except BlockingIOError:
             raise PicaptionError("another update is under way; wait for its end") from None
         yield
+
+
+@contextlib.contextmanager
+def _checked(file: Path, ring: KeyRing | None, home: Path) -> Iterator[Path]:
+    """Yield the path of what is installed: of a signed file, a copy that root alone may change.
+
+    What is left of a copy when power fails goes with the old versions. Errors name the file.
+
+    Raises:
+        PicaptionError: It has to be signed, and is not.
+    """
+    if ring is None:
+        yield file
+        return
+    with tempfile.TemporaryDirectory(dir=home / "versions", prefix=".update-") as folder:
+        copy = checked_copy(file, ring, Path(folder))
+        try:
+            yield copy
+        except (InstallError, PicaptionError) as error:
+            raise PicaptionError(str(error).replace(str(copy), str(file))) from None
 
 
 @contextlib.contextmanager

@@ -60,7 +60,8 @@ def table_lines(devices: Sequence[Device], now: float) -> list[str]:
 def summary_line(devices: Sequence[Device]) -> str:
     """Return how many devices there are, and how many of them are connected."""
     online = sum(device.is_online for device in devices)
-    return f"{len(devices)} devices, {online} online"
+    noun = "device" if len(devices) == 1 else "devices"
+    return f"{len(devices)} {noun}, {online} online"
 
 
 def json_lines(devices: Iterable[Device]) -> Iterator[str]:

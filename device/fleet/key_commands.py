@@ -75,10 +75,15 @@ def make_command(private_path: Path, ring_path: Path, name: str) -> None:
         raise PicaptionError(
             f"{ring_path} is there already: picaption fleet keys rotate adds a key to it"
         )
+    _require_two_files(private_path, ring_path)
     private = make_private_key()
     ring = KeyRing((public_key(private, name),))
     write_private_key(private_path, private)
-    write_ring(ring_path, ring)
+    try:
+        write_ring(ring_path, ring)
+    except PicaptionError:
+        private_path.unlink()  # Nobody trusts it.
+        raise
     say(f"{private_path}: the private key {ring.keys[0].id}; keep it off the devices")
     say(f"{ring_path}: the public key, for the devices")
 
@@ -159,6 +164,12 @@ def verify_command(files: Sequence[Path], ring_path: Path) -> None:
     for file in files:
         check_file(file, ring)
         say(f"{file}: signed, and unaltered")
+
+
+def _require_two_files(private_path: Path, ring_path: Path) -> None:
+    """Raise PicaptionError if a private key would be written where its ring goes."""
+    if private_path.resolve() == ring_path.resolve():
+        raise PicaptionError(f"{private_path}: the key and its ring are two files; name another")
 
 
 def need_valid(signer: PrivateKey, ring: KeyRing, path: Path) -> None:

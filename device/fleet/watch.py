@@ -77,12 +77,11 @@ class FleetWatch:
             return False
         with self._lock:
             device = self._devices.get(name, Device(name))
+            if not message.payload:  # Someone has taken it from the broker.
+                self._devices.pop(name, None)
+                return True
             if name not in self._devices and len(self._devices) >= self._max_devices:
                 return False
-            if not message.payload:  # Someone has taken it from the broker.
-                if end == "figures":
-                    self._devices.pop(name, None)
-                return True
             if end == "status" and message.payload in (b"online", b"offline"):
                 is_online = message.payload == b"online"
                 self._devices[name] = Device(name, is_online, device.status)

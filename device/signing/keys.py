@@ -233,7 +233,12 @@ def read_ring(path: str | Path) -> KeyRing:
     Raises:
         PicaptionError: It cannot be read, or is none.
     """
-    return parse_ring(_read(path, "the public keys"), path)
+    return parse_ring(read_ring_bytes(path), path)
+
+
+def read_ring_bytes(path: str | Path) -> bytes:
+    """Return the bytes of a ring's file; raises PicaptionError if it cannot be read."""
+    return _read(path, "the public keys")
 
 
 def read_private_key(path: str | Path) -> PrivateKey:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..atomic import read_file
 from .keys import need_cryptography, read_ring
 from .signature import check_data
 
@@ -53,10 +54,22 @@ def need_signed_bundle(data: bytes, path: str | Path, shipped: Path | None) -> N
     if not keys:
         return
     real = Path(os.path.realpath(path))
-    if shipped is not None and real == Path(os.path.realpath(shipped)):
+    if _is_exempt(real, shipped) and _holds(real, data):
         return
-    own = [folder for folder in os.environ.get(OWN_VARIABLE, "").split(os.pathsep) if folder]
-    for folder in (*own, str(INSTALLED)):
-        if real.is_relative_to(os.path.realpath(folder)):
-            return
     check_data(data, path, read_ring(keys))
+
+
+def _is_exempt(real: Path, shipped: Path | None) -> bool:
+    """Return whether what lies at a path without links needs no signature."""
+    if shipped is not None and real == Path(os.path.realpath(shipped)):
+        return True
+    own = [folder for folder in os.environ.get(OWN_VARIABLE, "").split(os.pathsep) if folder]
+    return any(real.is_relative_to(os.path.realpath(folder)) for folder in (*own, str(INSTALLED)))
+
+
+def _holds(real: Path, data: bytes) -> bool:
+    """Return whether a file holds these bytes: a link may have pointed elsewhere meanwhile."""
+    try:
+        return read_file(real) == data
+    except OSError:
+        return False

@@ -5,6 +5,7 @@ signature (RFC 8032) of all that. So files of any size are signed without being 
 """
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,29 @@ def check_file(path: str | Path, ring: KeyRing) -> None:
     check_digest(ring, read_signature(path), sha256, size, f"{path}")
 
 
+def checked_copy(path: Path, ring: KeyRing, folder: Path) -> Path:
+    """Copy a signed file, and return the copy's path: what was checked is then what is used.
+
+    Args:
+        path: The file, its signature beside it. Others may be able to write there.
+        ring: The keys that are trusted.
+        folder: Where the copy goes; nobody else may write there.
+
+    Raises:
+        PicaptionError: It is not signed by a key of the ring, or cannot be copied.
+    """
+    signature = read_signature(path)
+    _require_file(path)
+    copy = folder / path.name
+    try:
+        shutil.copyfile(path, copy)
+    except OSError as error:
+        raise PicaptionError(f"{path}: cannot be copied to {folder}: {error.strerror}") from None
+    sha256, size = file_digest(copy)
+    check_digest(ring, signature, sha256, size, f"{path}")
+    return copy
+
+
 def check_data(data: bytes, path: str | Path, ring: KeyRing) -> None:
     """Raise PicaptionError unless a file's bytes, read from `path`, have a signature there."""
     digest = hashlib.sha256(data).hexdigest()
@@ -118,11 +142,16 @@ def file_digest(path: str | Path) -> tuple[str, int]:
     Raises:
         PicaptionError: It cannot be read.
     """
-    if Path(path).exists() and not Path(path).is_file():
-        raise PicaptionError(f"{path}: it is no file; give a file's path")
+    _require_file(path)
     try:
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return sha256, file.tell()
     except OSError as error:
         raise PicaptionError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+
+
+def _require_file(path: str | Path) -> None:
+    """Raise PicaptionError if something else than a file is there; it may be missing."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise PicaptionError(f"{path}: it is no file; give a file's path")

@@ -219,6 +219,27 @@ def test_with_public_keys_nothing_unsigned_is_taken(home, settings, tmp_path, co
     assert state(home) == ("old", False, ["old"]) and restarts(home) == []
 
 
+def test_what_was_checked_is_what_is_installed(home, settings, tmp_path, monkeypatch):
+    pytest.importorskip("cryptography")
+    private = make_private_key()
+    write_ring(tmp_path / "keys.json", KeyRing((public_key(private, "one"),)))
+    with open(settings, "a") as file:
+        file.write(f'public_keys = "{tmp_path}/keys.json"\n')
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(default_bundle().read_bytes())
+    sign_file(path, private)
+
+    def exchange_and_look(checked):
+        path.write_bytes(b"another's payload")
+        return is_bundle(checked)
+
+    monkeypatch.setattr(update_module, "is_bundle", exchange_and_look)
+    monkeypatch.setattr(update_module, "change", lambda folder, *_: point(home / "current", folder))
+    assert update(path, home, settings).startswith("bundle-")
+    assert (home / "current/bundle.tflite").read_bytes() == default_bundle().read_bytes()
+    assert len(state(home)[2]) == 2  # The copy is gone: the version, and that of its program.
+
+
 def test_settings_that_the_new_version_does_not_take(home, settings):
     (home / "refuses").touch()
     with pytest.raises(

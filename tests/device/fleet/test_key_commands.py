@@ -82,3 +82,9 @@ def test_nothing_is_written_over(tmp_path, workshop):
     )
     assert code == 2 and "picaption fleet keys rotate adds a key" in errors
     assert (tmp_path / "a.key").read_bytes() == before and not (tmp_path / "b.key").exists()
+    # A ring that cannot be written leaves no key behind, and none goes where its ring goes.
+    missing = tmp_path / "missing" / "keys.json"
+    assert workshop("make", "--private", tmp_path / "b.key", "--ring", missing)[0] == 2
+    code, _, errors = workshop("make", "--private", tmp_path / "c", "--ring", tmp_path / "c")
+    assert code == 2 and "the key and its ring are two files" in errors
+    assert not (tmp_path / "b.key").exists() and not (tmp_path / "c").exists()

@@ -105,7 +105,7 @@ def test_what_a_device_said_is_retained_for_the_command(config, call):
     assert (
         code == 0
         and lines[1].startswith("kitchen  offline")
-        and lines[-1] == ("1 devices, 0 online")
+        and lines[-1] == ("1 device, 0 online")
     )
 
 

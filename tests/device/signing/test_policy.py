@@ -15,7 +15,12 @@ from picaption.device.config.settings import Config
 from picaption.device.errors import PicaptionError
 from picaption.device.live.pipeline import Pipeline
 from picaption.device.signing.keys import KeyRing, make_private_key, public_key, write_ring
-from picaption.device.signing.policy import KEYS_VARIABLE, OWN_VARIABLE, require_signatures
+from picaption.device.signing.policy import (
+    KEYS_VARIABLE,
+    OWN_VARIABLE,
+    need_signed_bundle,
+    require_signatures,
+)
 from picaption.device.signing.signature import sign_file, signature_path
 from picaption.device.teaching.live_bundle import live_bundle
 
@@ -63,6 +68,16 @@ def test_only_what_is_signed_or_own_is_opened(tmp_path, private, copy):
     require_signatures("")
     signature_path(copy).unlink()
     read_trusted(copy)
+
+
+def test_a_link_that_changes_meanwhile_is_no_way_in(tmp_path, private, copy):
+    require_signatures(str(tmp_path / "keys.json"))
+    link = tmp_path / "link.tflite"
+    link.symlink_to(default_bundle())
+    need_signed_bundle(default_bundle().read_bytes(), link, default_bundle())
+    # Read while the link pointed to another file, and looked at while it points to the shipped one.
+    with pytest.raises(PicaptionError, match="it is not signed"):
+        need_signed_bundle(b"of another", link, default_bundle())
 
 
 def test_children_open_signed_bundles_only(tmp_path, private, copy):
