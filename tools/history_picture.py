@@ -1,6 +1,6 @@
 """Take a picture of the page of the history, for the documentation.
 
-    python -m tools.history_picture docs/how-to/history.jpg
+    python -m tools.history_picture docs/images/history.jpg
 
 The page is the real one, in a Chromium without a window. The history is made: the demo's
 photographs are recognised, and stand for what a camera may have seen yesterday and in the two weeks

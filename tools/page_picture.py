@@ -1,6 +1,6 @@
 """Take a picture of the page while the demo runs, for the documentation.
 
-    python -m tools.page_picture docs/web.jpg --caption "a dog is laying on the floor"
+    python -m tools.page_picture docs/images/web.jpg --caption "a dog is laying on the floor"
 
 The page is the real one, of a live run over the demo's photographs, in a Chromium without a window.
 The picture is taken a second after the page says that caption, in the demo's second round: then the

@@ -1,6 +1,6 @@
 """Take a picture of the page that teaches, for the documentation.
 
-    python -m tools.teach_picture docs/how-to/teach-in-the-browser.jpg
+    python -m tools.teach_picture docs/images/teach-in-the-browser.jpg
 
 The page is the real one, of a live run over the demo's photographs, in a Chromium without a window.
 Parts of three of them are uploaded as classes, fitted and made live; the picture is taken when the

@@ -1,7 +1,7 @@
 """The figures of `picaption bench`, and their JSON form.
 
 `Report.to_json` and `Report.from_json` are the only places that know the names in a file;
-docs/bench.schema.json describes it.
+docs/reference/bench.schema.json describes it.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ multiplied by the probability that it is not none.
 
 The bias of none is such that a certain share of the held-out pictures of the Background would pass,
 or fewer.
-Of those that pass, about 60 % are sure of a class (docs/teach.md).
+Of those that pass, about 60 % are sure of a class (docs/reports/teaching.md).
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +33,8 @@ DEFAULT_SHARE = 0.05
 #: The least bias of none: where classes are far from the Background, what lies between them is not
 #: let through, however few pictures of the Background are there.
 MIN_NONE_BIAS = -4.0
-#: The share of pictures that pass the gate and are sure of a class: measured, see docs/teach.md.
+#: The share of pictures that pass the gate and are sure of a class, as measured for
+#: docs/reports/teaching.md.
 SURE_SHARE = 0.6
 
 

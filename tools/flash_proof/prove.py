@@ -4,8 +4,8 @@
 
 A stage leaves what it found in WORK/results and is not run again; a rough one goes on until there
 are as many cuts as are asked for. So a run that was broken off goes on. Needs a Debian machine,
-root, and picaption with its extra `flash` installed in this Python. docs/flash_proof.md says what
-came out.
+root, and picaption with its extra `flash` installed in this Python.
+docs/reports/power-cuts.md says what came out.
 """
 
 import subprocess

@@ -50,13 +50,13 @@ def call(capsys):
 
 def test_the_figures_keep_to_the_schema(report):
     jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((ROOT / "docs" / "bench.schema.json").read_text())
+    schema = json.loads((ROOT / "docs/reference/bench.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     check = jsonschema.Draft202012Validator(schema).validate
     check(json.loads(json.dumps(report.to_json())))
     with pytest.raises(jsonschema.ValidationError):
         check(report.to_json() | {"version": 2})
-    for reference in (ROOT / "docs" / "bench").glob("*.json"):
+    for reference in (ROOT / "docs/reports/bench").glob("*.json"):
         check(json.loads(reference.read_text()))
 
 

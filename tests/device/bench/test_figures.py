@@ -38,7 +38,7 @@ def test_what_a_later_version_adds_is_passed_over():
     assert Report.from_json(figures) == report
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "bench").glob("*.json")), ids=str)
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/reports/bench").glob("*.json")), ids=str)
 def test_old_files_are_written_as_they_were(path):
     text = path.read_text()
     assert json.dumps(Report.from_json(json.loads(text)).to_json()) == text.strip()

@@ -26,7 +26,8 @@ from picaption.device.sources.demo_frames import DEMO_IMAGES
 from picaption.device.sources.source import NoFrameYet, SourceStatus
 from tests.device.fakes.standins import Counter, recognition, recognized
 
-SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text())
+REFERENCE = Path(__file__).parents[3] / "docs/reference"
+SCHEMA = json.loads((REFERENCE / "recognition.schema.json").read_text())
 DEMO = Config(source="demo", size="64x48", quiet=True, threads=1, json_every=0.0)
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from picaption.device.recognition.result import Caption, Recognition, Score
 
-SCHEMA = json.loads(
-    (Path(__file__).parents[3] / "docs" / "recognition.schema.json").read_text(encoding="utf-8")
-)
+REFERENCE = Path(__file__).parents[3] / "docs/reference"
+SCHEMA = json.loads((REFERENCE / "recognition.schema.json").read_text(encoding="utf-8"))
 RECOGNITION = Recognition(
     caption=Caption("the cat's bowl", ("the", "cat", "'s", "bowl"), -3.14159265),
     tags=(Score("cat", 0.123456),),

@@ -1,4 +1,4 @@
-"""docs/openapi.json: a valid OpenAPI file, of the very routes that there are, and their answers."""
+"""docs/reference/openapi.json is valid, lists the very routes that exist, and describes answers."""
 
 import base64
 import http.client
@@ -32,9 +32,9 @@ from tests.device.fakes.standins import FRAME, recognized
 from tests.device.fakes.web_client import TOKEN, port_of
 from tests.tiny import TINY_BUNDLE
 
-DOCS = Path(__file__).parents[4] / "docs"
-OPENAPI = json.loads((DOCS / "openapi.json").read_text(encoding="utf-8"))
-RECOGNITION = json.loads((DOCS / "recognition.schema.json").read_text(encoding="utf-8"))
+REFERENCE = Path(__file__).parents[4] / "docs/reference"
+OPENAPI = json.loads((REFERENCE / "openapi.json").read_text(encoding="utf-8"))
+RECOGNITION = json.loads((REFERENCE / "recognition.schema.json").read_text(encoding="utf-8"))
 IMAGE = base64.b64encode(encode_image(FRAME, ".jpg")).decode()
 CHAT = {
     "model": "picaption",

@@ -24,7 +24,7 @@ from picaption.device.sources.source import SourceStatus
 from tests.device.fakes.standins import recognition, recognized, silent
 from tests.device.fakes.web_client import TOKEN, ask
 
-DASHBOARD = Path(__file__).parents[5] / "docs" / "grafana-dashboard.json"
+DASHBOARD = Path(__file__).parents[5] / "docs/how-to/grafana-dashboard.json"
 
 
 def samples(source):

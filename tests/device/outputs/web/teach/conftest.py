@@ -20,8 +20,8 @@ from picaption.device.live.requests import RequestHandler
 from tests.device.fakes.web_client import port_of
 from tests.tiny import TINY_BUNDLE
 
-DOCS = Path(__file__).parents[5] / "docs"
-COMPONENTS = json.loads((DOCS / "openapi.json").read_text(encoding="utf-8"))["components"]
+REFERENCE = Path(__file__).parents[5] / "docs/reference"
+COMPONENTS = json.loads((REFERENCE / "openapi.json").read_text(encoding="utf-8"))["components"]
 SCHEMA = COMPONENTS["schemas"]["TeachState"] | {"components": COMPONENTS}
 
 
