@@ -139,6 +139,12 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
         f"fleet_name = {config.fleet_name[:_SHOWN_CHARACTERS]!r}: a name has up to 63 letters, "
         "digits, dots, - and _, the first of them a letter or a digit",
     )
+    for scheme in config.fleet_schemes.replace(",", " ").split():
+        need(
+            scheme in ("https", "http", "file"),
+            "fleet_schemes",
+            f"fleet_schemes: {scheme[:_SHOWN_CHARACTERS]!r} is not https, http or file",
+        )
     need(bool(config.fleet_topic), "fleet_topic", "fleet_topic: it is not empty")
     for name in ("mqtt_topic", "mqtt_discovery", "fleet_topic"):
         topic = getattr(config, name)

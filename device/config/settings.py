@@ -273,6 +273,17 @@ class Config:
     fleet_topic: str = _setting(
         "picaption-fleet", "What the topics of the fleet begin with.", metavar="TOPIC"
     )
+    fleet_folder: str = _setting(
+        "",
+        "Where the files of roll-outs are kept; a service's folder for state, or the user's own, "
+        "by default.",
+        metavar="FOLDER",
+    )
+    fleet_schemes: str = _setting(
+        "https",
+        "Where such files may come from: https, http and file, with commas between them.",
+        metavar="SCHEMES",
+    )
     fleet_name: str = _setting(
         "", "What this device is called in the fleet; the host's name by default.", metavar="NAME"
     )
@@ -350,7 +361,7 @@ GROUPS = {
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
         *("mqtt_watch", "mqtt_images", "mqtt_commands", "mqtt_area"),
-        *("fleet", "fleet_topic", "fleet_name"),
+        *("fleet", "fleet_topic", "fleet_name", "fleet_folder", "fleet_schemes"),
         *("event", "quiet_hours", "snapshots", "snapshots_days", "snapshots_megabytes"),
     ),
 }
@@ -358,7 +369,7 @@ GROUPS = {
 #: The settings that are paths of files.
 PATHS = (
     *("bundle", "bundles", "public_keys", "json", "video", "teach", "mqtt_ca", "snapshots"),
-    "history",
+    *("fleet_folder", "history"),
 )
 
 

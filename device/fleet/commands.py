@@ -3,6 +3,7 @@
 import click
 
 from .key_commands import keys, sign_command, verify_command
+from .rollout.commands import abort_command, history_command, pause_command, roll_out_command
 from .status_command import status_command
 
 
@@ -11,5 +12,8 @@ def fleet() -> None:
     """Look after many picaptions on one broker."""
 
 
-for command in (status_command, keys, sign_command, verify_command):
+for command in (
+    *(status_command, roll_out_command, pause_command, abort_command, history_command),
+    *(keys, sign_command, verify_command),
+):
     fleet.add_command(command)

@@ -1,30 +1,38 @@
 """Publishes this device's status, retained, from a thread of its own.
 
 Below the fleet's topic and the device's name stand `status`, online or offline (also by the will),
-and `figures`, a DeviceStatus as JSON.
+and `figures`, a DeviceStatus as JSON. With public keys, the device takes part in roll-outs.
 """
 
-import json
+import functools
 import logging
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 
 from .. import board
 from ..config.settings import Config
+from ..errors import PicaptionError
+from ..outputs.control import LoopControl
 from ..outputs.mqtt.address import parse_address, tls_context
-from ..outputs.mqtt.connection import Connection, Message, require_paho
+from ..outputs.mqtt.connection import require_paho
 from ..outputs.mqtt.versions import BundleFile, program_version
 from ..outputs.sink import OutputContext, RecognizedFrame
+from ..signing.keys import need_cryptography, read_ring
 from .meter import FrameMeter, LastError
+from .rollout.loop_taker import LoopTaker
+from .rollout.manifest import BUNDLE
+from .rollout.member import Member
+from .session import STATUS_SECONDS, DeviceSession
 from .status import DeviceStatus, to_device_name
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two statuses.
-STATUS_SECONDS = 30.0
+#: Seconds between two looks at what is rolled out.
+_STEP_SECONDS = 0.5
 #: The pause before the broker is tried again; every further one is twice the last.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -52,21 +60,26 @@ class StatusPublisher:
     ) -> None:
         require_paho()
         self.name = config.fleet_name or to_device_name(socket.gethostname())
-        topic = f"{config.fleet_topic}/{self.name}"
-        self._config = replace(config, mqtt_topic=topic)
-        self._address = parse_address(config.mqtt)
-        self._tls = tls_context(config.mqtt_ca) if self._address.tls else None
-        self._identity = board.identity(topic)
+        self._config = config
+        if parse_address(config.mqtt).tls:
+            tls_context(config.mqtt_ca)  # What is wrong with it is said now.
+        self._identity = board.identity(f"{config.fleet_topic}/{self.name}")
         self._context = context
         self._interval = interval
         self._started = time.time()
         self._bundle_file: BundleFile | None = None
         self._meter = FrameMeter()
+        self._closing = threading.Event()
+        self._session: DeviceSession | None = None
+        self._member = self._open_member(config, context.control)
         self._last_error = LastError()
         logging.getLogger("picaption").addHandler(self._last_error)
-        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
         self._thread.start()
+        if self._member is not None:
+            # What it does may last: a thread of its own.
+            arguments = (self._member,)
+            threading.Thread(target=self._take_part, args=arguments, daemon=True).start()
 
     def write(self, recognized: RecognizedFrame) -> None:
         """Count a frame."""
@@ -125,19 +138,48 @@ class StatusPublisher:
 
         Raises OSError or ValueError if the connection ends before.
         """
-        connection = Connection(self._address, self._tls, self._config, self._identity, (), _ignore)
-        connection.publish("status", "online")
-        due = time.monotonic()
+        self._session = DeviceSession(
+            self._config, self.name, self._identity, self.status, self._member, self._interval
+        )
         while not self._closing.is_set():
-            if time.monotonic() >= due:
-                due += self._interval
-                connection.publish("figures", json.dumps(self.status().to_json()))
-            connection.serve()
-        receipt = connection.publish("status", "offline")
-        end = time.monotonic() + CLOSE_SECONDS
-        while not receipt.is_published() and time.monotonic() < end:
-            connection.serve()
-        connection.disconnect()
+            self._session.serve()
+        self._session.leave(CLOSE_SECONDS)
+
+    def _open_member(self, config: Config, control: LoopControl | None) -> Member | None:
+        """Return what takes part in roll-outs; None: nothing is taken without keys to check it."""
+        if not config.public_keys or control is None:
+            return None
+        need_cryptography()
+        read_ring(config.public_keys)
+        return Member(
+            self.name,
+            Path(config.fleet_folder or state_folder()),
+            functools.partial(read_ring, config.public_keys),
+            config.fleet_schemes.replace(",", " ").split(),
+            {BUNDLE: LoopTaker(control, self._closing.is_set)},
+            self._closing.is_set,
+        )
+
+    def _take_part(self, member: Member) -> None:
+        """Do what roll-outs ask for until the sink is closed."""
+        try:
+            member.resume()
+            while not self._closing.wait(_STEP_SECONDS):
+                if member.step() and self._session is not None:
+                    self._session.hurry()
+        except PicaptionError as error:
+            logger.error("fleet: %s; no roll-out is taken until the next start", error)
+
+
+def state_folder() -> Path:
+    """Return the folder for what is to last: systemd's for a service, or the user's own."""
+    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if service:
+        return Path(service, "fleet")
+    user = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(user):
+        user = os.path.expanduser("~/.local/state")
+    return Path(user, "picaption", "fleet")
 
 
 def keep_connected(
@@ -168,7 +210,3 @@ def keep_connected(
         if closing.wait(pause):
             return
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
-def _ignore(message: Message) -> None:
-    """Take a message that nobody has asked for."""

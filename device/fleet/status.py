@@ -39,6 +39,9 @@ class DeviceStatus:
         unsure: The share of frames without a certain class, likewise, 0 to 1.
         error: The last error, on one line.
         at: When this was said, in seconds since the epoch.
+        rollout: The id of the roll-out that the device took, or tried to, last.
+        rollout_state: What has become of that (picaption.device.fleet.rollout.progress); empty: the
+            device takes part in none.
     """
 
     version: str = ""
@@ -55,6 +58,8 @@ class DeviceStatus:
     unsure: float | None = None
     error: str = ""
     at: float | None = None
+    rollout: str = ""
+    rollout_state: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return its JSON form."""
@@ -68,7 +73,7 @@ class DeviceStatus:
 
 
 #: The fields by what they hold.
-TEXTS = ("version", "bundle", "bundle_hash", "board", "camera", "error")
+TEXTS = ("version", "bundle", "bundle_hash", "board", "camera", "error", "rollout", "rollout_state")
 NUMBERS = ("started", "fps", "age_ms", "silent_s", "temperature", "unsure", "at")
 
 

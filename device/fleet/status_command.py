@@ -16,6 +16,7 @@ from ..config.toml import load_config
 from ..errors import PicaptionError
 from ..live.loop import catch_signals
 from ..log import say
+from ..outputs.mqtt.connection import Connection
 from .forms import exposition, json_lines, summary_line, table_lines
 from .watch import FleetWatch, settled, watch_fleet
 
@@ -75,7 +76,7 @@ def _follow(config: Config, watch: FleetWatch) -> None:
     """Draw the table again and again, until ctrl-C."""
     drawn_at = -math.inf
 
-    def draw() -> None:
+    def draw(connection: Connection) -> None:
         nonlocal drawn_at
         if time.monotonic() - drawn_at < DRAW_SECONDS:
             return
@@ -89,5 +90,5 @@ def _follow(config: Config, watch: FleetWatch) -> None:
         watch_fleet(config, watch, stop.is_set, draw)
 
 
-def _nothing() -> None:
+def _nothing(connection: Connection) -> None:
     """Do nothing between two messages."""

@@ -3,8 +3,9 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ..config.settings import Config
 from ..errors import TemporaryError
@@ -93,8 +94,22 @@ class FleetWatch:
             return True
 
 
+class Collector(Protocol):
+    """What takes the messages of some topics; FleetWatch is one."""
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """What is to be subscribed to."""
+
+    def receive(self, message: Message) -> None:
+        """Take a message, which may be anyone's."""
+
+
 def watch_fleet(
-    config: Config, watch: FleetWatch, is_over: Callable[[], bool], on_tick: Callable[[], None]
+    config: Config,
+    watch: Collector,
+    is_over: Callable[[], bool],
+    on_tick: Callable[[Connection], None],
 ) -> None:
     """Collect from the broker until that is over.
 
@@ -102,7 +117,7 @@ def watch_fleet(
         config: The settings of mqtt.
         watch: What collects.
         is_over: Returns whether to stop; asked all the time.
-        on_tick: Called all the time.
+        on_tick: Called all the time, with the connection, over which it may publish.
 
     Raises:
         PicaptionError: The broker is away, or does not welcome.
@@ -117,7 +132,7 @@ def watch_fleet(
         )
         while not is_over():
             connection.serve()
-            on_tick()
+            on_tick(connection)
         connection.disconnect()
     except (OSError, ValueError) as error:
         raise TemporaryError(f"{config.mqtt}: {error}; is that the broker?") from None

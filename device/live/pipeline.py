@@ -144,7 +144,8 @@ class Pipeline:
         self._outputs = outputs
         self._tracking: tuple[Any, ...] | None = None
         self.control = LoopControl()
-        self._configured_bundle = config.bundle
+        self._settings_bundle = config.bundle
+        self._rolled_out = ""
         self._bundle_problem = ""
         with ExitStack() as cleanup:
             config = self._open_first_recognizer(config)
@@ -162,8 +163,9 @@ class Pipeline:
         Only what has changed is replaced. A part that cannot be opened stays as it was, which is
         logged. What outputs have asked for no longer holds, but for a pause.
         """
-        self._configured_bundle = expand_home(config).bundle
-        self.change(with_taught_bundle(expand_home(config)))
+        config = expand_home(config)
+        self._settings_bundle = config.bundle
+        self.change(with_taught_bundle(replace(config, bundle=self._configured_bundle)))
 
     def change(self, config: Config) -> None:
         """Change as `reload` does, to settings that outputs have asked for."""
@@ -186,6 +188,20 @@ class Pipeline:
         count = self.control.state.taught_changes + 1
         self.report(taught_changes=count, taught_problem=self._bundle_problem)
 
+    def use_rolled_out(self, path: str) -> None:
+        """Have the bundle at a path stand for the settings' one; that itself, if it is empty."""
+        before = self._rolled_out
+        self._rolled_out = path
+        self._bundle_problem = ""
+        self.change(with_taught_bundle(replace(self.config, bundle=self._configured_bundle)))
+        if self._bundle_problem:
+            self._rolled_out = before
+        self.report(
+            rolled_out_changes=self.control.state.rolled_out_changes + 1,
+            rolled_out_problem=self._bundle_problem,
+            settings_path=str(self._configured_bundle or default_bundle()),
+        )
+
     def limit_rate(self, max_fps: float) -> None:
         """Recognise at most so many frames a second from now on; 0: no limit."""
         self._apply(replace(self.config, max_fps=max_fps))
@@ -204,6 +220,11 @@ class Pipeline:
             for sink in self.sinks.values():
                 stack.callback(sink.close)
             stack.callback(self.reader.close)
+
+    @property
+    def _configured_bundle(self) -> str:
+        """The bundle that was rolled out, or else the settings' one; empty: the shipped one."""
+        return self._rolled_out or self._settings_bundle
 
     def source_status(self) -> SourceStatus:
         """Return what is known of the source now; any thread may ask."""

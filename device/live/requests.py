@@ -87,7 +87,9 @@ class RequestHandler:
 
     def _change_bundle(self, requests: Requests) -> None:
         config = self._pipeline.config
-        if requests.use_taught:
+        if requests.rolled_out is not None:
+            self._pipeline.use_rolled_out(requests.rolled_out)
+        elif requests.use_taught:
             self._pipeline.use_taught()
         elif requests.bundle is not None:
             path = self._pipeline.find_bundles().get(requests.bundle)

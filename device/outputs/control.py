@@ -20,6 +20,7 @@ class Requests:
         caption_camera: Of which of several cameras; None: of every one.
         reload_bundle: Read the bundle's file again.
         use_taught: Look again which bundle is live in the folder of the setting `teach`.
+        rolled_out: The path of the bundle that stands for the settings' one; empty: that itself.
     """
 
     paused: bool | None = None
@@ -29,6 +30,7 @@ class Requests:
     caption_camera: str | None = None
     reload_bundle: bool = False
     use_taught: bool = False
+    rolled_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class LoopState:
         is_taught: Whether the one in use was taught in the folder of the setting `teach`.
         taught_changes: How often it was looked again which bundle is live there.
         taught_problem: Why that one was not opened the last time; empty if it was.
+        rolled_out_changes: How often a bundle was asked for that was rolled out.
+        rolled_out_problem: Why that one was not opened the last time; empty if it was.
         labels: Its classes.
         words: The words that its captions may have.
         captions: How many captions that were asked for have been made.
@@ -62,6 +66,8 @@ class LoopState:
     is_taught: bool = False
     taught_changes: int = 0
     taught_problem: str = ""
+    rolled_out_changes: int = 0
+    rolled_out_problem: str = ""
     labels: Sequence[str] = ()
     words: Mapping[str, int] = field(default_factory=dict)
     captions: int = 0
@@ -130,6 +136,11 @@ class LoopControl:
         """Ask for the bundle that is live in the folder `teach`; for the settings' if none is."""
         with self._lock:
             self._requests = replace(self._requests, use_taught=True)
+
+    def use_rolled_out(self, path: str) -> None:
+        """Ask for the bundle at a path in place of the settings' one; for that if it is empty."""
+        with self._lock:
+            self._requests = replace(self._requests, rolled_out=path)
 
     def take(self) -> Requests | None:
         """Return what was asked since the last call; None: nothing."""

@@ -108,14 +108,17 @@ class Connection:
             raise ConnectionError(self._error_string(receipt.rc))
         return receipt
 
-    def serve(self) -> None:
+    def serve(self, seconds: float = STEP_SECONDS) -> None:
         """Send and receive for a moment.
+
+        Args:
+            seconds: How long to wait for something to come.
 
         Raises:
             TooLongError: The broker sends a message that is too long.
             ConnectionError: The connection has ended.
         """
-        code = self._client.loop(STEP_SECONDS)
+        code = self._client.loop(seconds)
         if self._too_long:
             raise self._too_long
         if code:
@@ -124,6 +127,12 @@ class Connection:
     def disconnect(self) -> None:
         """End the connection; the broker does not carry out the will."""
         self._client.disconnect()
+
+    def drop(self) -> None:
+        """Close the connection without a word; the broker carries out the will."""
+        socket = self._client.socket()
+        if socket is not None:
+            socket.close()
 
     def _connect(self, address: Address) -> None:
         """Connect, and wait for the broker's welcome."""

@@ -40,7 +40,7 @@ def watch(config):
     """What collects from the broker as long as the test runs."""
     watch = FleetWatch(config.fleet_topic)
     over = threading.Event()
-    arguments = (config, watch, over.is_set, lambda: None)
+    arguments = (config, watch, over.is_set, lambda connection: None)
     thread = threading.Thread(target=watch_fleet, args=arguments)
     thread.start()
     yield watch
@@ -92,7 +92,7 @@ def test_what_a_device_said_is_retained_for_the_command(config, call):
         device = first(watch)
         return bool(device and device.status.at) or time.monotonic() > end
 
-    watch_fleet(config, watch, is_over, lambda: None)
+    watch_fleet(config, watch, is_over, lambda connection: None)
     options = ("--mqtt", config.mqtt, "--fleet-topic", config.fleet_topic)
     code, out, _ = call("fleet", "status", "--json", *options)
     values = json.loads(out)
