@@ -53,8 +53,8 @@ def command_page() -> str:
     lines = [
         *("# Commands", "", NOTICE, ""),
         "Every command takes `--help`. An error is one line on stderr. The exit code is 0 after "
-        "success, 2 after a usage or input error, 75 when a camera failed and a retry may help, and "
-        "130 after Ctrl-C.",
+        "success, 2 after a usage or input error, 75 when a camera failed and a retry may help, "
+        "and 130 after Ctrl-C.",
         "",
     ]
     for path, command in walk_commands(picaption, "picaption"):
@@ -157,8 +157,8 @@ def recipe_page() -> str:
     """Return the page of the settings of a recipe, under the comments that explain them."""
     lines = [
         *("# Recipes", "", NOTICE, ""),
-        "A recipe is a TOML file for [`picaption train`](../how-to/train-your-own.md). It sets what "
-        'differs from these defaults. `base = "other.toml"` starts from another recipe, and '
+        "A recipe is a TOML file for [`picaption train`](../how-to/train-your-own.md). It sets "
+        'what differs from these defaults. `base = "other.toml"` starts from another recipe, and '
         "`--set NAME=VALUE` overrides one setting.",
         "",
     ]
@@ -253,7 +253,8 @@ def markdown(text: str) -> str:
 
 def escape(text: str) -> str:
     """Return prose with the characters escaped that Markdown would take as markup."""
-    return re.sub(r"([<>*\[\]])", r"\\\1", text)
+    escaped = re.sub(r"([*\[\]])", r"\\\1", text)
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def toml_text(value: Any) -> str:

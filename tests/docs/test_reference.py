@@ -41,7 +41,7 @@ def test_a_command_has_its_usage_its_help_and_its_options():
         "",
         "| option |  |",
         "|---|---|",
-        "| `--count N` | How many \\| of \\<them\\>. |",
+        "| `--count N` | How many \\| of &lt;them&gt;. |",
         "",
     ]
 
@@ -69,7 +69,7 @@ def test_every_setting_of_a_recipe_is_in_one_group():
 
 
 def test_code_stays_as_it_is():
-    assert markdown("see `<a>|b` and <c>|d") == "see `<a>\\|b` and \\<c\\>\\|d"
+    assert markdown("see `<a>|b` and <c>|d") == "see `<a>\\|b` and &lt;c&gt;\\|d"
 
 
 @pytest.mark.parametrize(
