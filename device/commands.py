@@ -345,6 +345,12 @@ def config_command(config_path: Path | None, **overrides: Any) -> None:
     help="Measure nothing: say what is different in the second of two such JSON files, beyond "
     "noise.",
 )
+@click.option(
+    "--share",
+    is_flag=True,
+    help="Print a row for docs/reports/boards.md, too: it names neither this computer nor its "
+    "camera.",
+)
 def bench_command(
     bundle: Path | None,
     threads: str | None,
@@ -356,6 +362,7 @@ def bench_command(
     json_file: str | None,
     page: str | None,
     compare: tuple[str, str] | None,
+    share: bool,
 ) -> None:
     """Measure what a frame costs, step by step.
 
@@ -379,12 +386,14 @@ def bench_command(
     if compare:
         from .bench.compare import compare_files
 
-        if json_file or page or accuracy:
+        if json_file or page or accuracy or share:
             raise PicaptionError(
-                "--compare measures nothing: give it without --json, --html and --accuracy"
+                "--compare measures nothing: leave out --json, --html, --accuracy and --share"
             )
         say(*compare_files(*compare))
         return
+    if share and json_file == "-":
+        raise PicaptionError("--share prints a row, so --json takes a file in place of -")
     report = bench(
         bundle,
         None if threads is None else parse_threads(threads),
@@ -396,6 +405,10 @@ def bench_command(
         measure=run_plan_with_bar,
     )
     write_report(report, json_file, page)
+    if share:
+        from .bench.share import share_lines
+
+        say("", *share_lines(report))
 
 
 @click.command("inspect")

@@ -180,6 +180,8 @@ def test_what_is_no_list_of_threads(call, text):
             "none.json cannot be read (No such file or directory); give what picaption bench",
         ),
         (("--compare", "a", "b", "--json", "c"), "--compare measures nothing"),
+        (("--compare", "a", "b", "--share"), "--compare measures nothing"),
+        (("--share", "--json", "-"), "--share prints a row, so --json takes a file"),
     ],
 )
 def test_bad_options_are_one_line(call, arguments, message):
@@ -192,9 +194,12 @@ def test_bad_options_are_one_line(call, arguments, message):
 
 def test_what_the_command_writes(call, tmp_path):
     arguments = ("--threads", 1, "--count", 1, "--source", DEMO_IMAGES)
-    code, out, _ = call(*arguments, "--json", tmp_path / "b.json", "--html", tmp_path / "b.html")
+    files = ("--json", tmp_path / "b.json", "--html", tmp_path / "b.html")
+    code, out, _ = call(*arguments, *files, "--share")
     assert code == 0
     assert "a frame takes" in out
+    row = out.splitlines()[-1]
+    assert row.startswith("| ") and " everyday " in row
     assert len(Report.from_json(json.loads((tmp_path / "b.json").read_text())).runs) == 1
     assert "<svg" in (tmp_path / "b.html").read_text()
 
