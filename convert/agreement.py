@@ -21,13 +21,38 @@ def compare(model: Model, bundle: Model, images: Sequence[np.ndarray]) -> Agreem
         bundle: The bundle.
         images: uint8 RGB [H, W, 3], of the size that both take.
     """
-    rows = [_compare_image(model, bundle, image) for image in images]
-    return Agreement(*(round(float(np.mean(column)), 5) for column in zip(*rows)))
+    *columns, largest = zip(*(_compare_image(model, bundle, image) for image in images))
+    features, words, classes, caption, top = (
+        round(float(np.mean(column)), 5) for column in columns
+    )
+    return Agreement(features, words, classes, caption, top, round(float(np.max(largest)), 5))
+
+
+def compare_scores(expected: np.ndarray, actual: np.ndarray) -> Agreement:
+    """Return how far probabilities [N, C] are from others, for a model that has nothing else."""
+    differences = np.abs(expected - actual)
+    return Agreement(
+        features=0.0,
+        words=0.0,
+        classes=float(differences.mean()),
+        caption=1.0,
+        top=float((expected.argmax(1) == actual.argmax(1)).mean()),
+        largest=float(differences.max()),
+    )
+
+
+def compare_features(expected: np.ndarray, actual: np.ndarray) -> Agreement:
+    """Return how far features [N, F] are from others, for a model that has nothing else."""
+    pairs = zip(expected, actual)
+    distances = [1 - _cosine(left[None], right[None]) for left, right in pairs]
+    return Agreement(
+        features=float(np.mean(distances)), words=0.0, classes=0.0, caption=1.0, top=1.0
+    )
 
 
 def _compare_image(
     model: Model, bundle: Model, image: np.ndarray
-) -> tuple[float, float, float, float, float]:
+) -> tuple[float, float, float, float, float, float]:
     """Return the fields of an Agreement for one image."""
     expected = model.encode(image)
     actual = bundle.encode(image)
@@ -36,14 +61,16 @@ def _compare_image(
     if model.vocabulary:
         divergence, same_caption = _compare_captions(model, bundle, expected, actual)
     difference = 0.0
+    largest = 0.0
     same_class = 1.0
     if model.labels:
         expected_scores = _classify(model, expected)
         actual_scores = _classify(bundle, actual)
         difference = np.abs(expected_scores - actual_scores).mean()
+        largest = np.abs(expected_scores - actual_scores).max()
         same_class = float(expected_scores.argmax() == actual_scores.argmax())
     distance = 1 - _cosine(expected.features, actual.features)
-    return distance, divergence, difference, same_caption, same_class
+    return distance, divergence, difference, same_caption, same_class, largest
 
 
 def _cosine(expected: np.ndarray, actual: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from picaption.device.cli import PathType
 from picaption.device.errors import PicaptionError
 from picaption.device.log import say
 from picaption.models.backend import load_keras
-from picaption.models.networks.file_format import keras_suffix
+from picaption.models.networks.file_format import network_suffix
 from picaption.models.options import (
     FILE,
     SELECTION,
@@ -25,10 +26,10 @@ from picaption.models.options import (
     data_options,
     read_selection,
 )
-from picaption.models.settings import PIXELS
+from picaption.models.pixels import PIXELS_HELP, parse_pixels
 
 from . import PRECISIONS, RUNTIMES
-from .options import Agreement, ConversionOptions, ImportOptions
+from .options import BOUNDS, EXACT_DIFFERENCE, Agreement, ConversionOptions, ImportOptions
 
 if TYPE_CHECKING:
     from picaption.models.data.readers import Dataset
@@ -46,6 +47,15 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
         return value
     say("picaption: --resize squash is called stretch now; write that", err=True)
     return "stretch"
+
+
+def _check_pixels(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Return --pixels, if it names a range."""
+    if value is not None:
+        parse_pixels(value)
+    return value
 
 
 @click.command("convert")
@@ -130,7 +140,12 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
 )
 @click.option("--names", type=FILE, help="Classifiers from elsewhere: the class names, one a line.")
 @click.option(
-    "--pixels", type=click.Choice(PIXELS), help="The range of pixels that it was trained with."
+    "--pixels",
+    callback=_check_pixels,
+    metavar="RANGE",
+    help=f"The range of pixels that it was trained with: {PIXELS_HELP}, of pixels 0..1, or, with "
+    "numbers above 1, of 0..255; with bgr behind it where it takes blue first.  [default: as the "
+    "file says]",
 )
 @click.option(
     "--size", type=click.IntRange(8, 4096), help="The side of its pictures, where it takes any."
@@ -148,6 +163,20 @@ def _resize_rule(context: click.Context, parameter: click.Parameter, value: str)
     "--head",
     type=click.Choice(HEAD_TYPES),
     help="What its logits are of.  [default: single-label]",
+)
+@click.option("--output-name", metavar="NAME", help="Which of several outputs are its scores.")
+@click.option(
+    "--embedding",
+    is_flag=True,
+    help="It has no classes and gives features: make a bundle for picaption teach.",
+)
+@click.option(
+    "--allow-difference",
+    type=click.FloatRange(0, 1),
+    metavar="DIFFERENCE",
+    help="Write the bundle where no probability is further than this from the one that MODEL "
+    f"itself computes for a picture.  [default: {EXACT_DIFFERENCE} where nothing is quantized, "
+    f"else {BOUNDS.largest}]",
 )
 def convert_command(
     model: Path,
@@ -167,21 +196,40 @@ def convert_command(
     size: int | None,
     resize: str,
     head: str | None,
+    output_name: str | None,
+    embedding: bool,
+    allow_difference: float | None,
 ) -> None:
     """Make a checked bundle of MODEL.
 
     MODEL is the folder that picaption train left, which is quantized; float model and bundle are
     compared on pictures held out of the representative ones, and beyond a stated bound, nothing is
-    written and the exit code is 2. Or it is a classifier from elsewhere: a Keras model (.keras,
-    .h5, or the folder of a SavedModel), treated alike, or a .tflite file, whose weights stay as
-    they are.
+    written and the exit code is 2. Or it is a classifier from elsewhere, treated alike: of Keras
+    (.keras, .h5, or the folder of a SavedModel), ONNX (.onnx) or PyTorch (.pt2, as torch.export
+    writes it); or a .tflite file, whose weights stay as they are.
     """
     require_other_files(
         {"--output": output, "--report": report},
         {"MODEL": model, "--names": names, "--representative": representative, **vars(data)},
     )
     require_bundle_or_none(output)
-    classifier = ImportOptions(_read_labels(names), pixels, resize, head, size)
+    exact_difference = EXACT_DIFFERENCE
+    bounds = BOUNDS
+    if allow_difference is not None:
+        exact_difference = max(exact_difference, allow_difference)
+        bounds = replace(BOUNDS, largest=allow_difference)
+    elif precision == "float32":
+        bounds = replace(BOUNDS, largest=EXACT_DIFFERENCE)
+    classifier = ImportOptions(
+        _read_labels(names),
+        pixels,
+        resize,
+        head,
+        size,
+        output_name,
+        embedding,
+        exact_difference,
+    )
     options = ConversionOptions(
         precision=precision,
         per_tensor=per_tensor,
@@ -190,17 +238,22 @@ def convert_command(
         seed=seed,
         max_loss=max_loss,
         mixed=mixed,
+        bounds=bounds,
     )
-    is_keras = keras_suffix(model) is not None
-    if model.is_file() and not is_keras:
-        _check_tflite_options(options, report, data)
-        _convert_tflite(model, output, classifier)
+    is_network = network_suffix(model) is not None
+    if model.is_file() and not is_network:
+        _check_tflite_options(options, report, data, classifier)
+        if allow_difference is not None:
+            classifier = replace(classifier, allowed_difference=allow_difference)
+        _convert_tflite(model, output, classifier, representative)
         return
-    if not is_keras:
-        if names or pixels or head or size or data.mapping:
+    if not is_network:
+        if data.mapping or classifier != ImportOptions(
+            resize=resize, allowed_difference=exact_difference
+        ):
             raise PicaptionError(
-                "--names, --pixels, --size, --head and --mapping are about others' classifiers; "
-                "this is a training run"
+                "--names, --pixels, --size, --head, --output-name, --embedding and --mapping are "
+                "about others' classifiers; this is a training run"
             )
         load_keras()
         from picaption.models.training.class_folders import BASE
@@ -212,7 +265,7 @@ def convert_command(
         raise PicaptionError(
             "give --representative, a folder of pictures like those the device will see"
         )
-    if is_keras and data.captions:
+    if is_network and data.captions:
         raise PicaptionError(
             "--captions measure captions, and this is a classifier: give --folders or --labels"
         )
@@ -221,12 +274,12 @@ def convert_command(
     on_report = _report_writer(report)
     load_keras()
     from .convert import convert
-    from .import_keras import convert_keras
+    from .import_network import convert_network
     from .interrupts import ended_by_signals
 
     with ended_by_signals():
-        if is_keras:
-            agreement = convert_keras(
+        if is_network:
+            agreement = convert_network(
                 model,
                 output,
                 representative,
@@ -237,7 +290,7 @@ def convert_command(
                 mapping=_read_mapping(data.mapping),
                 on_report=on_report,
             )
-            summary = _summarize_classifier(output, agreement)
+            summary = _summarize_network(output, agreement, embedding)
         else:
             agreement = convert(
                 model,
@@ -257,9 +310,14 @@ def convert_command(
 
 
 def _check_tflite_options(
-    options: ConversionOptions, report: Path | None, data: DataSelection
+    options: ConversionOptions,
+    report: Path | None,
+    data: DataSelection,
+    classifier: ImportOptions,
 ) -> None:
     """Raise PicaptionError where options ask for more of a .tflite file than to wrap it."""
+    if classifier.output_name is not None:
+        raise PicaptionError("a .tflite file is taken with one output: leave out --output-name")
     quantizes = options.per_tensor or options.runtime != RUNTIMES[0] or options.needs_loss
     if report or quantizes or data != DataSelection():
         raise PicaptionError(
@@ -277,23 +335,42 @@ def _summarize_run(agreement: Agreement) -> str:
     )
 
 
-def _summarize_classifier(output: Path, agreement: Agreement) -> str:
-    """Return how far a Keras classifier's bundle is from it, as text."""
+def _summarize_network(output: Path, agreement: Agreement, is_embedding: bool) -> str:
+    """Return how far the bundle of a network from elsewhere is from it, as text."""
+    if is_embedding:
+        return (
+            f"{_megabytes(output)}, features for picaption teach; on other pictures they differ by "
+            f"{agreement.features:.4f} (1 - cosine)"
+        )
     return (
         f"{_megabytes(output)}; on other pictures float and bundle say the same first for "
-        f"{agreement.top:.0%}, their probabilities differ by {agreement.classes:.4f}"
+        f"{agreement.top:.0%}, their probabilities differ by {agreement.classes:.4f}, at most by "
+        f"{agreement.largest:.3f}"
     )
 
 
-def _convert_tflite(model: Path, output: Path, classifier: ImportOptions) -> None:
+def _convert_tflite(
+    model: Path, output: Path, classifier: ImportOptions, representative: Path | None
+) -> None:
     """Make a bundle of a .tflite file, and print what it is."""
     from picaption.device.bundle.bundle import write_checked
 
-    from .import_tflite import wrap
+    from .import_tflite import wrap_compared
 
-    contents = wrap(model, classifier)
+    contents, agreement = wrap_compared(model, classifier, representative)
     write_checked(output, contents)
-    say(f"{output}: {_megabytes(output)}, {len(contents.labels)} classes, {contents.metadata.head}")
+    if not contents.labels:
+        say(
+            f"{output}: {_megabytes(output)}, features for picaption teach; they differ from the "
+            f"file's own by {agreement.largest:.4f} at most (1 - cosine)"
+        )
+        return
+    say(
+        f"{output}: {_megabytes(output)}, {len(contents.labels)} classes, "
+        f"{contents.metadata.head}; on {agreement.images} pictures file and bundle say the same "
+        f"first for {agreement.top:.0%}, their probabilities differ at most by "
+        f"{agreement.largest:.4f}"
+    )
 
 
 def _convert_class_run(run: Path, output: Path, report: Path | None) -> None:

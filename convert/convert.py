@@ -85,6 +85,7 @@ class RunSource(Source):
         "features": "features",
         "words": "words",
         "classes": "classes",
+        "largest": "classes of one picture",
     }
 
     def __init__(self, model: FloatModel, precision: str) -> None:

@@ -18,6 +18,7 @@ class Agreement:
         classes: Absolute difference of the probabilities; 0 without a classifier.
         caption: Share of images with the very same caption.
         top: Share of images with the same likeliest class.
+        largest: The largest difference of a probability on any image; 0 without a classifier.
     """
 
     features: float
@@ -25,19 +26,23 @@ class Agreement:
     classes: float
     caption: float
     top: float
+    largest: float = 0.0
 
     def beyond(self, bounds: "Agreement") -> list[str]:
-        """Return which of features, words and classes are further off than in `bounds`."""
+        """Return which of features, words, classes and largest are further off than in `bounds`."""
         return [
             name
-            for name in ("features", "words", "classes")
+            for name in ("features", "words", "classes", "largest")
             if not getattr(self, name) <= getattr(bounds, name)
         ]
 
 
-#: A bundle beyond these is not written. Captions and classes are only reported: one flipped word
-#: makes another sentence.
-BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0, top=0.0)
+#: A bundle beyond these is not written. Captions and the likeliest classes are only reported: one
+#: flipped word makes another sentence.
+BOUNDS = Agreement(features=0.05, words=0.08, classes=0.02, caption=0.0, top=0.0, largest=0.5)
+#: How far a probability may be from the network's own where nothing is quantized: what differs more
+#: computes something else. A .tflite file of 8 bits rounds its own scores.
+EXACT_DIFFERENCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,14 @@ class ImportOptions:
 
     Attributes:
         labels: The class names; None: those inside the file.
-        pixels: The range of pixels that it takes, one of models.settings.PIXELS; None for a
-            quantized .tflite file, whose range is 0 to 255.
+        pixels: The range of pixels that it takes, as models.pixels.parse_pixels takes it; None: as
+            the file says.
         resize: One of device.bundle.metadata.RESIZE_RULES.
         head: One of device.bundle.metadata.HEAD_TYPES, for logits; None: single-label.
-        size: The side of its images, for a Keras model of a dynamic shape.
+        size: The side of its images, for a network of a dynamic shape.
+        output_name: Which of several outputs are the scores; None: the only one.
+        is_embedding: Whether it is no classifier: its output is features, to teach classes with.
+        allowed_difference: How far a probability may be from its own where nothing is quantized.
     """
 
     labels: tuple[str, ...] | None = None
@@ -121,3 +129,6 @@ class ImportOptions:
     resize: str = "stretch"
     head: str | None = None
     size: int | None = None
+    output_name: str | None = None
+    is_embedding: bool = False
+    allowed_difference: float = EXACT_DIFFERENCE

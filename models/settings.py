@@ -12,11 +12,13 @@ from picaption.device.bundle.metadata import RESIZE_RULES
 from picaption.device.errors import PicaptionError
 from picaption.device.parsing import MalformedError, parse_json, parse_toml
 
+from .pixels import PIXELS_HELP, parse_pixels
+
 logger = logging.getLogger(__name__)
 
 NETWORKS = ("mobilenet_v2", "efficientnet_lite0", "classic")
-#: The ranges of pixels that a network may take: the factor and the offset that bring 0..255 there.
-PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+#: The endings of networks that others trained; a SavedModel is a folder, and told by its path.
+EXTERNAL_SUFFIXES = (".keras", ".h5", ".onnx", ".pt2")
 #: Settings that were renamed, by their old names, which work for one version more.
 OLD_NAMES = {
     "each": "captions_per_image",
@@ -117,11 +119,11 @@ class Settings:
     size: int = 224
     alpha: float = 1.0
     resize: str = "stretch"
-    # Or the path of an external network, a .keras or .h5 file or a SavedModel's folder (./NAME),
-    # which is not trained further. Features: the layer that outputs them, a feature map or a
-    # vector; without it, the input of the last layer. Pixels: the range that the network was
-    # trained with, of PIXELS. Class names: a file of them, one a line, to keep the network's own
-    # classifier.
+    # Or the path of an external network, a .keras, .h5, .onnx or .pt2 file or a SavedModel's folder
+    # (./NAME), which is not trained further. Features: the layer that outputs them, a feature map
+    # or a vector; without it, the input of the last layer. Pixels: the range that the network was
+    # trained with, as models.pixels.parse_pixels takes it; an ONNX file may say it itself. Class
+    # names: a file of them, one a line, to keep the network's own classifier.
     features: str = ""
     pixels: str = ""
     class_names: str = ""
@@ -344,9 +346,9 @@ def _check_network(settings: Settings) -> None:
     network = settings.network
     is_external = network not in NETWORKS
     _need(
-        not is_external or "/" in network or network.endswith((".keras", ".h5")),
-        f"network = {network!r}: it is one of {', '.join(NETWORKS)}, or the path of a .keras or "
-        ".h5 file or a SavedModel, such as ./mine",
+        not is_external or "/" in network or network.endswith(EXTERNAL_SUFFIXES),
+        f"network = {network!r}: it is one of {', '.join(NETWORKS)}, or the path of a .keras, .h5, "
+        ".onnx or .pt2 file or a SavedModel, such as ./mine",
     )
     if is_external:
         _check_external(settings)
@@ -391,10 +393,12 @@ def _check_network(settings: Settings) -> None:
 
 def _check_external(settings: Settings) -> None:
     """Check the settings that a network of others needs or excludes."""
+    if settings.pixels:
+        parse_pixels(settings.pixels)
     _need(
-        settings.pixels in PIXELS,
+        bool(settings.pixels) or settings.network.endswith(".onnx"),
         f"pixels = {settings.pixels!r}: tell the range that {settings.network} was trained with, "
-        f"one of {', '.join(PIXELS)}",
+        f"one of {PIXELS_HELP}",
     )
     _need(
         not (settings.weights or settings.finetune_epochs),

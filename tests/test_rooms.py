@@ -33,7 +33,8 @@ LAYERS = {
         ["commands"],
     ],
     "models": [
-        ["backend", "files", "settings"],
+        ["backend", "files", "pixels"],
+        ["settings"],
         ["data"],
         ["language", "networks", "options"],
         ["run_folder"],
@@ -48,7 +49,8 @@ LAYERS = {
         ["mixed"],
         ["conversion"],
         ["convert", "import_tflite"],
-        ["import_keras"],
+        ["import_network"],
+        ["import_torch"],
         ["benchmarks", "commands"],
     ],
 }

@@ -45,6 +45,7 @@ ADVISORIES = (
     Advisory("mkdocs-material", "9.7.7", "CVE-2026-73295: a link runs code in suggestions"),
     Advisory("nltk", "3.9.3", "CVE-2025-14009: a downloaded archive runs code"),
     Advisory("nltk", "3.10.3", "CVE-2026-62383"),
+    Advisory("onnx", "1.21", "CVE-2026-27489: weights beside a model are read anywhere"),
     Advisory("opencv-python-headless", "4.12", "CVE-2025-53644: a crafted JPEG writes to the heap"),
     # The aarch64 wheels of 4.12 and 4.13 hold FFmpeg 5.1 and libpng 1.6.48.
     Advisory("opencv-python-headless", "4.14", "CVE-2026-22801, CVE-2026-40962: in its wheels"),
@@ -60,6 +61,7 @@ ADVISORIES = (
     Advisory("starlette", "1.0.1", "CVE-2026-48710: a Host header changes a request's path"),
     Advisory("starlette", "1.3.1", "CVE-2026-54283: a form has no limits"),
     Advisory("tensorflow", "2.21", "CVE-2026-2492: it loads plug-ins from folders of others"),
+    Advisory("torch", "2.6", "CVE-2025-32434: torch.load runs code, weights_only or not"),
     Advisory("tqdm", "4.66.3", "CVE-2024-34062: options of its command run code"),
     Advisory("uvicorn", "0.11.7", "CVE-2020-7695: a response's headers are split"),
 )
@@ -76,6 +78,8 @@ WITHOUT_ADVISORY = frozenset(
         "mypy",
         "numpy",
         "ollama",
+        "onnxruntime",
+        "onnxscript",
         "openai",
         "openapi-spec-validator",
         "paho-mqtt",

@@ -56,8 +56,9 @@ def not_written(report: Report) -> Iterator[Advice]:
     for name in report.beyond:
         difference = getattr(report.agreement, name)
         bound = getattr(report.bounds, name)
+        field = "largest probability" if name == "largest" else name
         yield Advice(
-            f"no bundle was written: its {name} differ by {difference}, more than {bound}",
+            f"no bundle was written: its {field} differ by {difference}, more than {bound}",
             "mend what is said below, then convert again",
         )
 

@@ -4,17 +4,20 @@
 one line that says why the file cannot be run; picaption.device.trial does the same for bundles.
 """
 
+import json
 import pickle
 import sys
-from dataclasses import dataclass
-from typing import NoReturn
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 
 from picaption.device.bundle.runtime import make_interpreter
 from picaption.device.bundle.trust.trust import CHILD_INPUT, run_in_child
+from picaption.device.errors import PicaptionError
 from picaption.device.trial import end_trial, limit_resources
-from picaption.models.settings import PIXELS
+from picaption.models.pixels import PIXELS, PixelScaling
 
 from .cut import UINT8_OFFSET, CutGraph
 
@@ -34,64 +37,99 @@ class TrialGraphs:
         file: The flatbuffer as it was in the file.
         bundle: That of the bundle.
         cut: What was cut of the file.
-        pixels: As for ImportOptions.
+        scaling: As for cut_graph.
+        images: What both are run on, uint8 [H, W, 3], beside images without content.
     """
 
     file: bytes
     bundle: bytes
     cut: CutGraph
-    pixels: str | None
+    scaling: PixelScaling | None
+    images: Sequence[np.ndarray]
 
 
-def score_difference(
-    data: bytes, bundle_graph: bytes, cut: CutGraph, pixels: str | None, name: str
-) -> float:
-    """Return the largest difference between a file's own probabilities and those of its bundle.
+@dataclass(frozen=True)
+class WrapAgreement:
+    """How far a bundle is from the .tflite file that it was made of.
 
-    It is measured in a child process, on a few images without content: black, white, a gradient
-    and noise.
+    Attributes:
+        largest: The largest difference of a probability on any image; of features, of 1 - cosine.
+        top: The share of photographs with the same likeliest class.
+        images: How many photographs there were.
+    """
+
+    largest: float
+    top: float
+    images: int
+
+
+def hold_against_file(graphs: TrialGraphs, name: str) -> WrapAgreement:
+    """Compare a file's own scores with those of its bundle, in a child process.
 
     Args:
-        data: The .tflite file's bytes, whose graph is valid.
-        bundle_graph: The graph of its bundle, valid too.
-        cut: What was cut of the file.
-        pixels: As for ImportOptions.
+        graphs: Both, whose graphs are valid.
         name: What errors call the file.
 
     Raises:
         PicaptionError: The runtime cannot run the file.
     """
-    graphs = pickle.dumps(TrialGraphs(data, bundle_graph, cut, pixels))
-    return float(run_in_child(TRIAL, graphs, name, TRIAL_SECONDS))
+    printed = run_in_child(TRIAL, pickle.dumps(graphs), name, TRIAL_SECONDS)
+    return WrapAgreement(**json.loads(printed))
 
 
-def measure_difference(graphs: TrialGraphs) -> float:
-    """Return what score_difference does, by running both graphs in this process."""
-    interpreter = make_interpreter(graphs.file, threads=1)
-    (input_details,) = interpreter.get_input_details()
-    (output_details,) = interpreter.get_output_details()
+def measure_agreement(graphs: TrialGraphs) -> WrapAgreement:
+    """Return what hold_against_file does, by running both graphs in this process."""
+    file = make_interpreter(graphs.file, threads=1)
     bundle = make_interpreter(graphs.bundle, threads=1)
     encode = bundle.get_signature_runner("encode")
-    classify = bundle.get_signature_runner("classify")
-    scale, zero_point = output_details["quantization"]
     cut = graphs.cut
     differences = []
-    for image in _test_images(cut.height, cut.width):
-        values = image
-        if input_details["dtype"] == np.float32:
-            factor, offset = PIXELS[graphs.pixels or "0..255"]
-            values = image * np.float32(factor) + np.float32(offset)
-        elif input_details["dtype"] == np.int8:
-            values = image.astype(np.int16) - UINT8_OFFSET
-        interpreter.set_tensor(input_details["index"], values.astype(input_details["dtype"]))
-        interpreter.invoke()
-        scores = interpreter.get_tensor(output_details["index"])
-        if scale:
-            scores = (scores.astype(np.float32) - zero_point) * scale
+    same = []
+    images = [*_test_images(cut.height, cut.width), *(image[None] for image in graphs.images)]
+    for image in images:
+        own = _run(file, image, graphs.scaling)
         features = encode(image=image)["features"]
+        if cut.head is None:
+            differences.append(1 - _cosine(own.ravel(), features.ravel()))
+            continue
+        fault = cut.head_fault(own)
+        if fault:
+            raise PicaptionError(fault)
+        classify = bundle.get_signature_runner("classify")
         actual = classify(features=features)["scores"]
-        differences.append(np.abs(cut.probabilities(scores) - actual).max())
-    return float(np.max(differences))
+        expected = cut.probabilities(own)
+        differences.append(np.abs(expected - actual).max())
+        same.append(bool(expected.argmax() == actual.argmax()))
+    photographs = same[len(same) - len(graphs.images) :] if graphs.images else []
+    top = float(np.mean(photographs)) if photographs else 1.0
+    return WrapAgreement(float(np.max(differences)), top, len(graphs.images))
+
+
+def _run(interpreter: Any, image: np.ndarray, scaling: PixelScaling | None) -> np.ndarray:
+    """Return the output of a .tflite file for an image, uint8 [1, H, W, 3], as float32."""
+    (input_details,) = interpreter.get_input_details()
+    (output_details,) = interpreter.get_output_details()
+    dtype = input_details["dtype"]
+    if dtype == np.float32:
+        values = (scaling or PIXELS["0..255"]).apply(image)
+    elif scaling is not None:
+        scale, zero_point = input_details["quantization"]
+        limits = np.iinfo(dtype)
+        values = np.round(scaling.apply(image) / scale + zero_point)
+        values = np.clip(values, limits.min, limits.max)
+    else:
+        values = image.astype(np.int16) - (UINT8_OFFSET if dtype == np.int8 else 0)
+    interpreter.set_tensor(input_details["index"], values.astype(dtype))
+    interpreter.invoke()
+    scores = interpreter.get_tensor(output_details["index"]).astype(np.float32)
+    scale, zero_point = output_details["quantization"]
+    return (scores - zero_point) * scale if scale else scores
+
+
+def _cosine(left: np.ndarray, right: np.ndarray) -> float:
+    """Return the cosine of two vectors; 1 for two that are zero."""
+    norms = np.linalg.norm(left) * np.linalg.norm(right)
+    return float(left @ right / norms) if norms else float(np.array_equal(left, right))
 
 
 def _test_images(height: int, width: int) -> list[np.ndarray]:
@@ -104,11 +142,13 @@ def _test_images(height: int, width: int) -> list[np.ndarray]:
 
 def main() -> NoReturn:
     """Measure the graphs on standard input and exit."""
-    graphs = pickle.load(sys.stdin.buffer)  # Written by this program, see score_difference.
+    graphs = pickle.load(sys.stdin.buffer)  # Written by this program, see hold_against_file.
     limit_resources(MEMORY_BYTES, CPU_SECONDS)
     line = None
     try:
-        print(measure_difference(graphs), flush=True)
+        print(json.dumps(asdict(measure_agreement(graphs))), flush=True)
+    except PicaptionError as error:
+        line = f"{CHILD_INPUT}: {error}"
     except Exception as error:  # Whatever a graph from elsewhere leads to is the graph's fault.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         line = f"{CHILD_INPUT}: the TFLite runtime cannot run it: {reason}"

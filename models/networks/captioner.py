@@ -109,7 +109,7 @@ def _attend(context: Any, embedded: Any, hidden: int) -> Any:
 
 
 def build_encoder(
-    network: keras.Model, grid: bool = False, scaling: tuple[float, float] = (1 / 127.5, -1.0)
+    network: keras.Model, grid: bool = False, scaling: tuple[Any, Any] = (1 / 127.5, -1.0)
 ) -> keras.Model:
     """Build the encoder over a convolutional network.
 
@@ -117,7 +117,8 @@ def build_encoder(
         network: Outputs a feature map [batch, height, width, F], or a vector [batch, F].
         grid: Keep the feature map as features [batch, G, F] of its G cells, for attention, in
             place of their mean.
-        scaling: The factor and the offset that bring 0..255 into the range of the network's input.
+        scaling: The factor and the offset that bring 0..255 into the range of the network's input,
+            numbers or lists of one a channel.
 
     Returns:
         The model from RGB in 0..255, float32 or uint8 [batch, size, size, 3], to features

@@ -1,8 +1,8 @@
-"""A network that others trained, in Keras (.keras, .h5 or a SavedModel), as the encoder.
+"""A network that others trained, in Keras, ONNX or PyTorch, as the encoder.
 
-Up to one of its layers it becomes a graph without variables, which is the same for all three
-formats, and is not trained further: captioner and classifier are trained on its features. If its
-scores are one product of them, its own classes can stay beside the captions.
+Up to one of its layers it becomes a graph without variables, which is the same for all formats, and
+is not trained further: captioner and classifier are trained on its features. If its scores are one
+product of them, its own classes can stay beside the captions.
 """
 
 import logging
@@ -22,10 +22,11 @@ from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import Classifier
 
 from ..data.readers import read_names
-from ..settings import PIXELS, Settings
+from ..pixels import PixelScaling
+from ..settings import Settings
 from .captioner import build_encoder
 from .frozen_graph import FrozenGraph
-from .network_file import LOAD_ERRORS, describe_cause, load_network
+from .network_file import BLUE_FIRST, LOAD_ERRORS, describe_cause, load_network
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +67,13 @@ class TracedNetwork:
         function: The frozen concrete function of images.
         features: The tensor of the features in its graph.
         scores: The tensor of the scores.
+        scaling: How the pixels of images are brought to the range that it takes.
     """
 
     function: Any
     features: Any
     scores: Any
+    scaling: PixelScaling
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,10 @@ def load_external(settings: Settings, root: str | Path) -> ExternalNetwork:
     path = Path(root, settings.network)
     if not path.exists():
         raise PicaptionError(
-            f"network = {settings.network!r}: there is no {path}; give a .keras or .h5 file, or a "
-            "SavedModel's folder, by its path from --data"
+            f"network = {settings.network!r}: there is no {path}; give a .keras, .h5, .onnx or "
+            ".pt2 file, or a SavedModel's folder, by its path from --data"
         )
-    traced = trace_network(path, settings.features, settings.size, settings.pixels)
+    traced = trace_network(path, settings.features, settings.size, settings.pixels or None)
     _check_features(traced.features, settings)
     encoder = _build_external_encoder(traced, settings)
     shape = "x".join(map(str, traced.features.shape[1:]))
@@ -161,23 +164,29 @@ def _build_external_encoder(traced: TracedNetwork, settings: Settings) -> keras.
     )
     image = keras.Input((settings.size, settings.size, 3))
     network = keras.Model(image, layer(image))
-    return build_encoder(network, settings.pooling == "attention", PIXELS[settings.pixels])
+    scaling = traced.scaling
+    rule: tuple[Any, Any] = (list(scaling.factor), list(scaling.offset))
+    if len(scaling.factor) == 1:
+        rule = (scaling.factor[0], scaling.offset[0])
+    elif scaling.is_bgr:  # The graph turns the colours, which are scaled before.
+        rule = (rule[0][::-1], rule[1][::-1])
+    return build_encoder(network, settings.pooling == "attention", rule)
 
 
-def trace_network(path: Path, features: str, size: int, pixels: str) -> TracedNetwork:
+def trace_network(path: Path, features: str, size: int, pixels: str | None) -> TracedNetwork:
     """Return a network as a function without variables.
 
     Args:
         path: The .keras or .h5 file, or the SavedModel's folder.
         features: The name of the layer that outputs them; "" for the input of the last product.
         size: The side of the images.
-        pixels: The range of their pixels, one of PIXELS.
+        pixels: The range of their pixels, as parse_pixels takes it; None: as the file says.
 
     Raises:
         PicaptionError: There is no such layer, or the network takes images of another size.
     """
     network = load_network(path, size)
-    network.check_pixels(path, pixels)
+    scaling = network.scaling(path, pixels)
     shape = network.input_shape
     if shape[:2] != (size, size):
         advice = "a run trains on square ones"
@@ -191,14 +200,21 @@ def trace_network(path: Path, features: str, size: int, pixels: str) -> TracedNe
         layer = find_layer(network.model, features, path)
 
     def features_and_scores(images: Any) -> list[Any]:
+        if scaling.is_bgr:
+            images = tf.gather(images, BLUE_FIRST, axis=3)
         with record_outputs(layer) as outputs:
             scores = network.call(images)
         return [*outputs[-1:], scores]
 
+    if network.model is None:  # Autograph is for Keras layers, and wraps the lines of errors.
+        features_and_scores = tf.autograph.experimental.do_not_convert(features_and_scores)
+    batch = 1 if network.takes_one else None
     try:
         concrete = tf.function(features_and_scores).get_concrete_function(
-            tf.TensorSpec((None, *shape), tf.float32, "image")
+            tf.TensorSpec((batch, *shape), tf.float32, "image")
         )
+    except PicaptionError as error:
+        raise PicaptionError(f"{path}: {error}") from None
     except LOAD_ERRORS as error:
         raise PicaptionError(
             f"{path}: it does not take pictures of {list(shape)}: {describe_cause(error)}"
@@ -206,16 +222,16 @@ def trace_network(path: Path, features: str, size: int, pixels: str) -> TracedNe
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     scores = frozen.outputs[-1]
     if layer is not None:
-        return TracedNetwork(frozen, frozen.outputs[0], scores)
+        return TracedNetwork(frozen, frozen.outputs[0], scores, scaling)
     if features:
-        return TracedNetwork(frozen, scope_output(frozen.graph, features, path), scores)
+        return TracedNetwork(frozen, scope_output(frozen.graph, features, path), scores, scaling)
     dense = final_dense_layer(scores)
     if dense is None:
         raise PicaptionError(
             f"{path}: it does not end in one dense layer: name the layer to take features from, "
             "with the setting features"
         )
-    return TracedNetwork(frozen, dense.inputs, scores)
+    return TracedNetwork(frozen, dense.inputs, scores, scaling)
 
 
 def find_layer(model: keras.Model, name: str, path: Path) -> keras.Layer:
@@ -279,7 +295,7 @@ def scope_output(graph: Any, name: str, path: Path) -> Any:
                 scopes["/".join(parts[:depth])] = operator.outputs[0]
     exact = [scope for scope in scopes if f"/{scope}".endswith(f"/{name}")]
     numbered = [scope for scope in scopes if f"/{_without_number(scope)}".endswith(f"/{name}")]
-    matches = exact if "/" in name and exact else [*exact, *numbered]
+    matches = exact if "/" in name and exact else list(dict.fromkeys([*exact, *numbered]))
     if not matches:
         raise _no_such_layer(path, name, [scope.rpartition("/")[2] for scope in scopes])
     if len(matches) > 1:

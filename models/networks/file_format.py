@@ -8,17 +8,25 @@ from picaption.device.errors import PicaptionError
 #: The first bytes of HDF5 and of zip archives.
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
-#: Archive members that tell a Keras file, and one of PyTorch.
+#: The fields that may follow the version of an ONNX file, which is its first, by their protobuf
+#: tags; and the oldest version. A SavedModel begins alike, with the version 1.
+_ONNX_VERSION_TAG = 0x08
+_ONNX_NEXT_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+_OLDEST_ONNX = 3
+#: Archive members that tell a Keras file, one of torch.export, and another of PyTorch.
 _KERAS_MEMBER = "config.json"
+_EXPORTED_MEMBER = "models/model.json"
 _PYTORCH_MEMBER = "data.pkl"
 _SAVED_MODEL = "saved_model.pb"
 
 _PYTORCH_ADVICE = (
-    "a file of PyTorch: make a .tflite file of the network with ai-edge-torch, and give that"
+    "a file of PyTorch that holds weights, or a program of an older kind: load it in Python, and "
+    "write it anew with torch.export.save(torch.export.export(model.eval(), (image,)), "
+    "'NAME.pt2')"
 )
 #: What files of other kinds are, and what to do, by the name's ending.
 _ADVICE_BY_SUFFIX = {
-    ".onnx": "an ONNX file: make a .tflite file of the network with onnx2tf, and give that",
+    ".onnx": "no ONNX network: it does not begin as one does; export it anew",
     ".pt": _PYTORCH_ADVICE,
     ".pth": _PYTORCH_ADVICE,
     ".pb": (
@@ -36,27 +44,45 @@ _ADVICE_BY_START = {
 }
 
 
-def keras_suffix(path: Path) -> str | None:
-    """Return the ending by which Keras opens a network, whatever its file is called.
+def network_suffix(path: Path) -> str | None:
+    """Return the ending of a network's format, whatever its file is called.
 
     Returns:
-        ".keras", ".h5", or "" for the folder of a SavedModel; None for anything else.
+        ".keras", ".h5", or "" for the folder of a SavedModel; ".onnx"; ".pt2" for a program that
+        torch.export wrote; None for anything else.
     """
     if path.is_dir():
         return "" if (path / _SAVED_MODEL).exists() else None
     start = _read_start(path)
     if start.startswith(_HDF5_MAGIC):
         return ".h5"
+    if _is_onnx(start):
+        return ".onnx"
     if not start.startswith(_ZIP_MAGIC):
         return None
     members = _member_names(path)
     if members is None:  # Cut short.
-        return ".keras" if path.suffix.lower() not in _ADVICE_BY_SUFFIX else None
+        suffix = path.suffix.lower()
+        if suffix == ".pt2":
+            return suffix
+        return ".keras" if suffix not in _ADVICE_BY_SUFFIX else None
+    if any(name.partition("/")[2] == _EXPORTED_MEMBER for name in members):
+        return ".pt2"
     return ".keras" if _KERAS_MEMBER in members else None
 
 
+def _is_onnx(start: bytes) -> bool:
+    """Return whether a file that begins so is an ONNX network."""
+    return (
+        len(start) > 2
+        and start[0] == _ONNX_VERSION_TAG
+        and _OLDEST_ONNX <= start[1] < 0x80
+        and start[2] in _ONNX_NEXT_TAGS
+    )
+
+
 def unknown_file(path: Path) -> PicaptionError:
-    """Return the error for a file or folder that is neither a .tflite file nor one of Keras."""
+    """Return the error for a file or folder that is no network's in a format that is known."""
     if path.is_dir():
         return PicaptionError(
             f"{path}: no SavedModel: there is no {_SAVED_MODEL} here; name the folder that has it"
@@ -72,7 +98,7 @@ def unknown_file(path: Path) -> PicaptionError:
     if not start:
         advice = "the file is empty; copy it again"
     if advice is None:
-        advice = "neither a .tflite file nor one of Keras: it does not begin as one does"
+        advice = "no .tflite file, nor one of Keras, ONNX or PyTorch: it does not begin as one does"
     return PicaptionError(f"{path}: {advice}")
 
 

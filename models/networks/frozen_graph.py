@@ -13,6 +13,8 @@ _OLD_NAMES = {"given": "feature_shape", "ends": "tensor_names"}
 class FrozenGraph(keras.layers.Layer):
     """Runs a serialized GraphDef on images; it needs Keras on TensorFlow.
 
+    A graph of one image runs on the images of a batch in turn.
+
     The graph is stored among the weights of the model, and cannot be trained.
     """
 
@@ -81,10 +83,21 @@ class FrozenGraph(keras.layers.Layer):
 
         definition = tf.compat.v1.GraphDef.FromString(self.graph)
         input_name, output_name = self.tensor_names
+        node_name = input_name.partition(":")[0]
+        (placeholder,) = (node for node in definition.node if node.name == node_name)
+        takes_one = placeholder.attr["shape"].shape.dim[0].size == 1
+
+        def run_graph(images: Any) -> Any:
+            inputs = {input_name: images}
+            return tf.graph_util.import_graph_def(definition, inputs, [output_name], name="")[0]
+
+        def run_one(image: Any) -> Any:
+            return run_graph(image[None])[0]
 
         @tf.function
         def run(images: Any) -> Any:
-            inputs = {input_name: images}
-            return tf.graph_util.import_graph_def(definition, inputs, [output_name], name="")[0]
+            if takes_one and images.shape[0] != 1:
+                return tf.map_fn(run_one, images, fn_output_signature=tf.float32)
+            return run_graph(images)
 
         return run

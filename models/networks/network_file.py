@@ -1,4 +1,4 @@
-"""Networks that others trained, from the files of Keras and from SavedModels.
+"""Networks that others trained, from the files of Keras, ONNX and PyTorch, and from SavedModels.
 
 Files of older versions of Keras, and of models trained in 16 bits, are brought to what this one
 opens, and to floating point of 32 bits, in a copy.
@@ -11,17 +11,19 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
+import numpy as np
 import tensorflow as tf
 
 from picaption.device.errors import PicaptionError
 
-from .file_format import keras_suffix, unknown_file
+from ..pixels import PIXELS, PIXELS_HELP, PixelScaling, parse_pixels
+from .file_format import network_suffix, unknown_file
+from .outputs import choose_output
 
 #: What Keras and TensorFlow raise for files that they do not open, and for calls that fail.
 LOAD_ERRORS = (
@@ -63,6 +65,8 @@ _KNOWN_CAUSES = (
 )
 #: The longest cause that an error quotes.
 _QUOTED = 300
+#: The colours of RGB in the order of BGR.
+BLUE_FIRST = (2, 1, 0)
 #: The dtypes and policies of training in 16 bits.
 _HALF_TYPES = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 #: Layers whose configuration has groups in Keras 2 alone, where they can only be 1.
@@ -76,54 +80,116 @@ class LoadedNetwork:
     Attributes:
         call: Returns the scores of images, float32 [N, H, W, 3].
         input_shape: (H, W, 3).
-        model: None for a SavedModel.
+        model: None for what is no Keras model.
         takes_integers: Whether it takes pixels as whole numbers, 0 to 255.
+        takes_one: Whether N is 1: its graph computes one image at a time.
+        pixels: How the file says that pixels are scaled; None where it does not.
+        labels: The class names in the file; () where there are none.
+        own_scores: Returns the scores that the network's own program computes for one image, as
+            `call` takes it; None where `call` is that program.
     """
 
     call: Callable[[Any], Any]
     input_shape: tuple[int, ...]
     model: keras.Model | None
     takes_integers: bool = False
+    takes_one: bool = False
+    pixels: PixelScaling | None = None
+    labels: tuple[str, ...] = ()
+    own_scores: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def check_pixels(self, path: Path, pixels: str) -> None:
-        """Raise PicaptionError, which begins with `path`, where it cannot take that range.
+    def scaling(self, path: Path, pixels: str | None) -> PixelScaling:
+        """Return how pixels are brought to the range that it takes.
 
         Args:
             path: Its file.
-            pixels: One of picaption.models.settings.PIXELS.
+            pixels: As picaption.models.pixels.parse_pixels takes it; None: as the file says.
+
+        Raises:
+            PicaptionError: Neither says, or it cannot take that range; it begins with `path`.
         """
-        if self.takes_integers and pixels != "0..255":
+        if pixels:
+            scaling = parse_pixels(pixels)
+        elif self.takes_integers:
+            scaling = self.pixels or PIXELS["0..255"]
+        elif self.pixels is not None:
+            scaling = self.pixels
+        else:
+            raise PicaptionError(
+                f"{path}: tell the range of pixels that it was trained with, with --pixels, one of "
+                f"{PIXELS_HELP}"
+            )
+        if self.takes_integers and scaling != PIXELS["0..255"]:
             raise PicaptionError(
                 f"{path}: it takes pixels as whole numbers, whose range is 0..255, not {pixels}"
             )
+        return scaling
 
 
-def load_network(path: Path, size: int | None = None) -> LoadedNetwork:
-    """Load a Keras file or SavedModel.
+def load_network(
+    path: Path, size: int | None = None, output_name: str | None = None
+) -> LoadedNetwork:
+    """Load a network's file or SavedModel.
 
     Args:
         path: The file, or the SavedModel's folder.
         size: The side of its images, where it takes any.
+        output_name: Which of several outputs are the scores; None: the only one.
 
     Raises:
         PicaptionError: It cannot be loaded, or is no classifier of images in three colours.
     """
-    suffix = keras_suffix(path)
+    suffix = network_suffix(path)
     if suffix is None:
         raise unknown_file(path)
+    if suffix == ".onnx":
+        network = _of_onnx(path, output_name)
+    elif suffix == ".pt2":
+        network = _of_exported(path, output_name)
+    else:
+        network = _of_keras(path, suffix, output_name)
+    shape = list(network.input_shape)
+    if size:
+        shape[:2] = [shape[0] or size, shape[1] or size]
+    if None in shape:
+        raise PicaptionError(
+            f"{path}: its input is of a dynamic shape, {[None, *shape]}: tell the size of its "
+            "pictures with --size"
+        )
+    return replace(network, input_shape=tuple(shape))
+
+
+def _of_onnx(path: Path, output_name: str | None) -> LoadedNetwork:
+    """Load an ONNX file."""
+    from .onnx_graph.load import load_onnx
+
+    network = load_onnx(path, output_name)
+    return LoadedNetwork(model=None, takes_one=True, **vars(network))
+
+
+def _of_exported(path: Path, output_name: str | None) -> LoadedNetwork:
+    """Load a program that torch.export wrote."""
+    from .torch_network import load_exported
+
+    network = load_exported(path, output_name)
+    return LoadedNetwork(model=None, takes_one=True, **vars(network))
+
+
+def _of_keras(path: Path, suffix: str, output_name: str | None) -> LoadedNetwork:
+    """Load what Keras opens; its input_shape has None for a side that it leaves open."""
     try:
         if suffix:
-            network, inputs, outputs = _load_keras_file(path, suffix)
+            network, inputs, outputs = _load_keras_file(path, suffix, output_name)
         else:
-            network, inputs, outputs = _load_saved_model(path)
+            network, inputs, outputs = _load_saved_model(path, output_name)
     except LOAD_ERRORS as error:
         raise PicaptionError(
             f"{path}: cannot load it as a Keras model: {describe_cause(error)}"
         ) from None
-    if inputs != 1 or outputs != 1:
+    if inputs != 1:
         raise PicaptionError(
-            f"{path}: it takes {inputs} inputs and gives {outputs} outputs; a classifier takes a "
-            "picture and gives scores"
+            f"{path}: it takes {inputs} inputs and gives {len(outputs)} outputs; a classifier "
+            "takes a picture and gives scores"
         )
     shape = list(network.input_shape)
     if len(shape) != 4 or shape[3] != 3:
@@ -131,13 +197,7 @@ def load_network(path: Path, size: int | None = None) -> LoadedNetwork:
             f"{path}: its input is {shape}; it takes pictures in three colours, [batch, height, "
             "width, 3]"
         )
-    if size:
-        shape[1:3] = [shape[1] or size, shape[2] or size]
-    if None in shape[1:]:
-        raise PicaptionError(
-            f"{path}: its input is of a dynamic shape, {shape}: tell the size of its pictures with "
-            "--size"
-        )
+    choose_output(path, outputs, output_name)
     return replace(network, input_shape=tuple(shape[1:]))
 
 
@@ -160,8 +220,8 @@ def describe_cause(error: Exception) -> str:
     return (lines[-1] if lines[0] == "in user code:" else lines[0])[:_QUOTED]
 
 
-def _load_saved_model(path: Path) -> tuple[LoadedNetwork, int, int]:
-    """Return a SavedModel, with its batch axis, and how many inputs and outputs it has."""
+def _load_saved_model(path: Path, output_name: str | None) -> tuple[LoadedNetwork, int, list[str]]:
+    """Return a SavedModel, with its batch axis, how many inputs it has, and its outputs' names."""
     loaded = tf.saved_model.load(str(path))
     name = _signature_name(path, list(loaded.signatures))
     signature = loaded.signatures[name]
@@ -169,17 +229,18 @@ def _load_saved_model(path: Path) -> tuple[LoadedNetwork, int, int]:
     specs = signature.structured_input_signature[1]
     outputs = list(signature.structured_outputs)
     if len(specs) != 1:
-        return LoadedNetwork(signature, (), None), len(specs), len(outputs)
+        return LoadedNetwork(signature, (), None), len(specs), outputs
     ((input_name, spec),) = specs.items()
+    output = output_name if output_name in outputs else outputs[0]
 
     def call(images: Any) -> Any:
         # By way of `loaded`: its variables live as long as it does.
         function = loaded.signatures[name]
-        return function(**{input_name: tf.cast(images, spec.dtype)})[outputs[0]]
+        return function(**{input_name: tf.cast(images, spec.dtype)})[output]
 
     shape = tuple(spec.shape) if spec.shape.rank is not None else ()
     network = LoadedNetwork(call, shape, None, spec.dtype.is_integer)
-    return network, 1, len(outputs)
+    return network, 1, outputs
 
 
 def _signature_name(path: Path, names: list[str]) -> str:
@@ -215,16 +276,24 @@ def _check_no_assignments(path: Path, signature: Any) -> None:
             )
 
 
-def _load_keras_file(path: Path, suffix: str) -> tuple[LoadedNetwork, int, int]:
-    """Return a Keras model, with its batch axis, and how many inputs and outputs it has."""
+def _load_keras_file(
+    path: Path, suffix: str, output_name: str | None
+) -> tuple[LoadedNetwork, int, list[str]]:
+    """Return a Keras model, with its batch axis, how many inputs it has, and its outputs' names."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, f"network{suffix}")
         _copy_for_this_keras(path, copy)
         model = keras.saving.load_model(copy, compile=False, safe_mode=True)
     _fix_seeds(model)
-    # As at inference: augmentation does nothing.
-    network = LoadedNetwork(partial(model, training=False), model.inputs[0].shape, model)
-    return network, len(model.inputs), len(model.outputs)
+    names = list(model.output_names)
+    index = names.index(output_name) if output_name in names else 0
+
+    def call(images: Any) -> Any:
+        # As at inference: augmentation does nothing.
+        return keras.tree.flatten(model(images, training=False))[index]
+
+    network = LoadedNetwork(call, model.inputs[0].shape, model)
+    return network, len(model.inputs), names
 
 
 def _copy_for_this_keras(path: Path, copy: Path) -> None:

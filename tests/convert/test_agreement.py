@@ -29,11 +29,11 @@ def test_features_and_classes_by_hand():
     # The cosine of (3, 4) and (4, 3) is 24/25.
     turned = model_of([4, 3], [0.5, 0.25])
     assert compare(exact, turned, [IMAGE]) == Agreement(
-        features=0.04, words=0.0, classes=0.125, caption=1.0, top=1.0
+        features=0.04, words=0.0, classes=0.125, caption=1.0, top=1.0, largest=0.25
     )
     swapped = model_of([3, 4], [0.25, 0.75])
     assert compare(exact, swapped, [IMAGE, IMAGE]) == Agreement(
-        features=0.0, words=0.0, classes=0.5, caption=1.0, top=0.0
+        features=0.0, words=0.0, classes=0.5, caption=1.0, top=0.0, largest=0.5
     )
 
 

@@ -275,11 +275,14 @@ def test_squash_is_stretch_with_a_warning(tmp_path, tflite_file, labels_file, co
             ["{file}", "--names", "{folder}/absent.txt", "--pixels", "0..1"],
             "absent.txt: cannot read the names",
         ),
-        (["{folder}/text.tflite"], "text.tflite: neither a .tflite file nor one of Keras"),
+        (
+            ["{folder}/text.tflite"],
+            "text.tflite: no .tflite file, nor one of Keras, ONNX or PyTorch",
+        ),
         (
             ["{folder}", "--pixels", "0..1"],
-            "--names, --pixels, --size, --head and --mapping are about others' classifiers; "
-            "this is a training run",
+            "--names, --pixels, --size, --head, --output-name, --embedding and --mapping are about "
+            "others' classifiers; this is a training run",
         ),
         (["{file}", "--max-loss", "1"], "are about what is quantized; this is a .tflite file"),
         (

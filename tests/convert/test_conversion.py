@@ -13,7 +13,7 @@ from picaption.device.bundle.archive import read_bundle
 #: A file that a bundle may be written over begins as TFLite files do.
 BEFORE = b"\x1c\0\0\0TFL3 what was there"
 #: No quantized bundle keeps these.
-NARROW = Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0)
+NARROW = Agreement(features=1e-9, words=1e-9, classes=1e-9, caption=0, top=0, largest=1)
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_logarithms_of_probabilities_are_logits(save, tmp_path, photos):
 def test_a_bundle_that_says_something_else_is_refused(save, monkeypatch):
     # As if the cut had dropped what the file does to its logits.
     def cut_as_sigmoids(*arguments):
-        return replace(cut_graph(*arguments[:-1], None), activation=None)
+        return replace(cut_graph(*arguments[:3], None), activation=None)
 
     monkeypatch.setattr("picaption.convert.import_tflite.cut_graph", cut_as_sigmoids)
     with pytest.raises(
@@ -246,12 +246,12 @@ def test_a_bundle_that_says_something_else_is_refused(save, monkeypatch):
 
 def test_numbers_in_errors_are_plain(save):
     image = keras.Input((32, 32, 3))
-    maps = keras.layers.Conv2D(4, 1)(keras.layers.Conv2D(8, 3, 2)(image))
-    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    maps = keras.layers.Conv2D(4, 3, 2)(image)
     with pytest.raises(
-        PicaptionError, match=r"of shape \[1, 15, 15, 8\], and a bundle's features are one vector"
+        PicaptionError,
+        match=r"what it gives is of shape \[1, 15, 15, 4\], a classifier's is \[1, cl",
     ):
-        wrap(save(to_tflite(keras.Model(image, pooled))), trees())
+        wrap(save(to_tflite(keras.Model(image, maps))), trees())
 
 
 def with_archive(graph, files):
@@ -286,11 +286,24 @@ def test_labels_inside_the_file(save):
         wrap(save(graph), unnamed)
 
 
-def branching():
-    """Return a network that multiplies two dense layers."""
+def branching(activation=None):
+    """Return a network that adds two dense layers."""
+    keras.utils.set_random_seed(6)
     image = keras.Input((32, 32, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(image)
-    return keras.Model(image, keras.layers.Dense(4)(pooled) * keras.layers.Dense(4)(pooled))
+    left = keras.layers.Dense(4, activation)(keras.layers.Dense(3, "relu")(pooled))
+    return keras.Model(image, left + keras.layers.Dense(4, activation)(pooled))
+
+
+def test_logits_of_several_layers_are_the_features(save, tmp_path, photos):
+    graph = to_tflite(branching())
+    write_bundle(tmp_path / "wrapped.tflite", wrap(save(graph), trees()))
+    recognizer = Recognizer(tmp_path / "wrapped.tflite")
+    image = recognizer.prepare(photos["coffee"])
+    logits = scores_of(graph, image / np.float32(255))
+    np.testing.assert_allclose(
+        recognizer.class_scores(image), np.exp(logits) / np.exp(logits).sum(), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -309,7 +322,7 @@ def branching():
         (
             lambda: classifier(pooled=False),
             trees(),
-            "it does not end in one dense layer, in front of which are the features",
+            "its SOFTMAX is of more than one vector",
         ),
         (
             classifier,
@@ -317,9 +330,9 @@ def branching():
             "it gives probabilities of a single-label head already: leave out --head",
         ),
         (
-            branching,
+            lambda: branching("softmax"),
             trees(),
-            "it does not end in one dense layer, in front of which are the features",
+            "its scores are put together from the probabilities of several branches",
         ),
     ],
 )

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from picaption.convert.import_keras import convert_keras
+from picaption.convert.import_network import convert_network
 from picaption.convert.mixed import (
     FloatGroup,
     Loss,
@@ -32,7 +32,7 @@ from tests.convert.networks import (
 
 TREES = ImportOptions(LABELS, "0..1")
 #: A bundle is written however far it is off.
-ANY = Agreement(features=2, words=99, classes=1, caption=0, top=0)
+ANY = Agreement(features=2, words=99, classes=1, caption=0, top=0, largest=1)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def mixed(outlier_file, data):
         path = outlier_file.with_name(f"{name}.tflite")
         options = ConversionOptions(mixed=True) if is_mixed else ConversionOptions(bounds=ANY)
         collected = []
-        convert_keras(
+        convert_network(
             outlier_file,
             path,
             data / "images",
@@ -116,7 +116,7 @@ def test_what_loses_nothing_stays_in_8_bits(data, tmp_path):
     path = tmp_path / "trees.keras"
     classifier().save(path)
     options = ConversionOptions(mixed=True, max_loss=50.0)
-    convert_keras(path, tmp_path / "out.tflite", data / "images", TREES, options)
+    convert_network(path, tmp_path / "out.tflite", data / "images", TREES, options)
     assert "mixed" not in read_bundle(tmp_path / "out.tflite").metadata.provenance
 
 

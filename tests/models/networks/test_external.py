@@ -181,7 +181,10 @@ def test_its_features_teach_classes_of_class_folders(root, external_settings, ph
     [
         ({"network": "./none"}, r"network = './none': there is no .*none; give a .keras"),
         ({"network": "names/x.keras"}, "there is no"),
-        ({"network": "captions.token.txt/"}, "nor one of Keras: it does not begin as one does"),
+        (
+            {"network": "captions.token.txt/"},
+            "nor one of Keras, ONNX or PyTorch: it does not begin as one does",
+        ),
         ({"network": "./folders"}, "no SavedModel: there is no saved_model.pb here"),
         (
             {"features": "pol"},
@@ -217,8 +220,8 @@ def test_what_cannot_be_an_encoder_is_refused(root, external_settings, tmp_path,
     [
         (
             ["network=mine"],
-            "network = 'mine': it is one of .*, or the path of a .keras or .h5 file or a "
-            "SavedModel, such as ./mine",
+            "network = 'mine': it is one of .*, or the path of a .keras, .h5, .onnx or "
+            ".pt2 file or a SavedModel, such as ./mine",
         ),
         (
             ["network=a.keras"],
@@ -236,3 +239,29 @@ def test_what_cannot_be_an_encoder_is_refused(root, external_settings, tmp_path,
 def test_settings_of_others_networks_that_make_no_sense(overrides, message):
     with pytest.raises(PicaptionError, match=message):
         read_settings(None, ["captions=told.txt", "images=pictures", *overrides])
+
+
+@pytest.mark.parametrize("features", ["", "layer3"])
+def test_a_network_of_onnx_sees_a_batch_as_it_sees_its_images(
+    external_settings, tmp_path, features
+):
+    pytest.importorskip("onnxruntime")
+    from picaption.models.networks.onnx_graph.load import network_of_model
+    from tests.onnx_networks import classifier, save
+
+    made = classifier(metadata={"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"})
+    save(made, tmp_path)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    settings = dataclasses.replace(
+        external_settings, network="trees.onnx", pixels="", size=32, features=features
+    )
+    external = load_external(settings, tmp_path)
+    images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    made.graph.output[0].name = "features"
+    own = network_of_model(made, tmp_path / "trees.onnx")
+    scaled = (images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    expected = np.concatenate([own.own_scores(image[None].astype(np.float32)) for image in scaled])
+    np.testing.assert_allclose(external.encoder(images), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(external.encoder(images[:1]), expected[:1], rtol=1e-4, atol=1e-4)
+    assert external.labels == NAMES
+    assert external.classifier.features.shape == (8, 4)

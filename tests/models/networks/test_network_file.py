@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from picaption.device import PicaptionError
 from picaption.models.networks.network_file import describe_cause, load_network
+from picaption.models.pixels import PIXELS
 from tests.convert.networks import classifier
 
 layers = keras.layers
@@ -250,11 +251,11 @@ def test_the_only_signature_of_a_saved_model_is_taken(tmp_path, image):
         frozen_scores(tmp_path / "integers", rounded), scores(rounded)["scores"], atol=1e-6
     )
     loaded = load_network(tmp_path / "integers")
-    loaded.check_pixels(tmp_path, "0..255")
+    assert loaded.scaling(tmp_path, "0..255") == PIXELS["0..255"]
     with pytest.raises(
         PicaptionError, match="takes pixels as whole numbers, whose range is 0..255"
     ):
-        loaded.check_pixels(tmp_path, "0..1")
+        loaded.scaling(tmp_path, "0..1")
 
 
 def test_a_failing_call_is_described_by_its_cause():

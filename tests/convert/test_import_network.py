@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from picaption.convert.import_keras import convert_keras
+from picaption.convert.import_network import convert_network
 from picaption.convert.options import Agreement, ConversionOptions, ImportOptions
 from picaption.device import Bundle, PicaptionError, Recognizer
 from picaption.models.data.readers import read_folders
@@ -36,7 +36,7 @@ def save(model, folder, suffix):
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("int8", 0.02)])
 def test_the_bundle_says_what_the_model_says(data, photos, tmp_path, suffix, precision, tolerance):
     model = classifier()
-    agreement = convert_keras(
+    agreement = convert_network(
         save(model, tmp_path, suffix),
         tmp_path / "out.tflite",
         data / "images",
@@ -58,7 +58,7 @@ def test_the_bundle_says_what_the_model_says(data, photos, tmp_path, suffix, pre
 def test_swish_whose_gradients_are_its_own(data, tmp_path, suffix):
     swish = keras.layers.Dense(8, "swish")
     path = save(classifier(middle=swish), tmp_path, suffix)
-    agreement = convert_keras(path, tmp_path / "out.tflite", data / "images", TREES)
+    agreement = convert_network(path, tmp_path / "out.tflite", data / "images", TREES)
     assert agreement.top == 1
     assert agreement.classes < 0.02
 
@@ -86,7 +86,7 @@ def test_one_score_is_that_of_the_second_of_two_classes(data, photos, tmp_path, 
     model = classifier(last=last, classes=1)
     pets = ImportOptions(("cat", "dog"), "0..1")
     path = save(model, tmp_path, ".keras")
-    agreement = convert_keras(path, tmp_path / "out.tflite", data / "images", pets)
+    agreement = convert_network(path, tmp_path / "out.tflite", data / "images", pets)
     assert agreement.classes < 0.02
     recognizer = Recognizer(tmp_path / "out.tflite")
     image = recognizer.prepare(photos["cat"])
@@ -98,13 +98,13 @@ def test_one_score_is_that_of_the_second_of_two_classes(data, photos, tmp_path, 
 def test_scores_that_are_no_probabilities_are_named(data, tmp_path):
     path = save(classifier(last="hard_sigmoid"), tmp_path, ".keras")
     with pytest.raises(PicaptionError, match="it ends in RELU6, whose results are neither logits"):
-        convert_keras(path, tmp_path / "out.tflite", data / "images", TREES)
+        convert_network(path, tmp_path / "out.tflite", data / "images", TREES)
 
 
 def test_logits_and_a_size_of_ones_own(data, photos, tmp_path):
     path = save(classifier(None, last=None), tmp_path, ".keras")
     trees = ImportOptions(LABELS, "0..1", head="multi-label", size=40)
-    convert_keras(path, tmp_path / "out.tflite", data / "images", trees)
+    convert_network(path, tmp_path / "out.tflite", data / "images", trees)
     recognizer = Recognizer(tmp_path / "out.tflite")
     image = recognizer.prepare(photos["cat"])
     assert image.shape == (40, 40, 3)
@@ -115,7 +115,7 @@ def test_logits_and_a_size_of_ones_own(data, photos, tmp_path):
 def test_the_same_model_gives_the_same_bytes(data, tmp_path):
     path = save(classifier(), tmp_path, ".keras")
     for name in ("one", "two"):
-        convert_keras(path, tmp_path / name, data / "images", TREES)
+        convert_network(path, tmp_path / name, data / "images", TREES)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -132,7 +132,7 @@ def test_an_operator_that_tflite_lacks_is_named_with_its_layer(data, tmp_path):
         PicaptionError,
         match=r"TFLite has no operator for Betainc \(in layer peculiar\): build the model without",
     ):
-        convert_keras(path, tmp_path / "out.tflite", data / "images", TREES)
+        convert_network(path, tmp_path / "out.tflite", data / "images", TREES)
     assert not list(tmp_path.glob("out*"))
 
 
@@ -169,7 +169,7 @@ def test_an_operator_that_tflite_lacks_is_named_with_its_layer(data, tmp_path):
 def test_what_cannot_be_converted(data, tmp_path, model, trees, message):
     path = save(model(), tmp_path, ".keras")
     with pytest.raises(PicaptionError) as raised:
-        convert_keras(path, tmp_path / "out.tflite", data / "images", trees)
+        convert_network(path, tmp_path / "out.tflite", data / "images", trees)
     assert message in str(raised.value)
     assert not list(tmp_path.glob("out*"))
 
@@ -183,14 +183,14 @@ def test_disagreement_writes_nothing(data, tmp_path):
         PicaptionError,
         match="is not written: its probabilities differ from the float model by .* or another --pr",
     ):
-        convert_keras(path, output, data / "images", TREES, ConversionOptions(bounds=bounds))
+        convert_network(path, output, data / "images", TREES, ConversionOptions(bounds=bounds))
     assert output.read_bytes() == BEFORE
 
 
 def test_a_folder_that_is_missing_is_told_before_converting(data, tmp_path):
     path = save(classifier(), tmp_path, ".keras")
     with pytest.raises(PicaptionError, match="cannot be written: make its folder first"):
-        convert_keras(path, tmp_path / "no" / "out.tflite", data / "images", TREES)
+        convert_network(path, tmp_path / "no" / "out.tflite", data / "images", TREES)
 
 
 @pytest.mark.parametrize(("suffix", "last"), [(".keras", "softmax"), ("", None)])
@@ -233,7 +233,7 @@ def test_a_classifier_is_tuned_and_says_so(data, tmp_path):
     letters = ImportOptions(("a", "b", "c", "d", "e"), "0..1")
     mapping = {"astronaut": ["a"], "cat": ["b", "c"], "coffee": ["d"]}
     folders = read_folders(data / "folders")
-    convert_keras(
+    convert_network(
         path,
         tmp_path / "tuned.tflite",
         data / "images",
@@ -244,7 +244,7 @@ def test_a_classifier_is_tuned_and_says_so(data, tmp_path):
     )
     tuned = Bundle(tmp_path / "tuned.tflite").metadata.provenance["tuned"]
     exact = tmp_path / "exact.tflite"
-    convert_keras(path, exact, data / "images", letters, ConversionOptions("float32"))
+    convert_network(path, exact, data / "images", letters, ConversionOptions("float32"))
     before, after = (
         evaluate_classes(Recognizer(tmp_path / name), folders, mapping).figures["mAP"]
         for name in ("exact.tflite", "tuned.tflite")

@@ -1,0 +1,1 @@
+"""ONNX networks as TensorFlow functions: read, laid out with channels last, computed."""
