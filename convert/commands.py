@@ -80,14 +80,14 @@ def _check_pixels(
     default=200,
     show_default=True,
     type=click.IntRange(8),
-    help="Pictures to take of it.",
+    help="Number of pictures to use from --representative.",
 )
 @click.option(
     "--seed",
     default=1,
     show_default=True,
     type=click.IntRange(0),
-    help="Which of its pictures are drawn.",
+    help="Seed that chooses these pictures.",
 )
 @click.option(
     "--precision",
@@ -98,14 +98,16 @@ def _check_pixels(
     "store them in 16 bits; float32: nothing.",
 )
 @click.option(
-    "--per-tensor", is_flag=True, help="Weights have one scale a tensor, instead of one a channel."
+    "--per-tensor",
+    is_flag=True,
+    help="Use one scale per weight tensor, instead of one per channel.",
 )
 @click.option(
     "--runtime",
     default=RUNTIMES[0],
     show_default=True,
     type=click.Choice(RUNTIMES),
-    help="What the bundle is to run on.",
+    help="Runtime that the bundle is for.",
 )
 @click.option(
     "--max-loss",
@@ -118,8 +120,8 @@ def _check_pixels(
 @click.option(
     "--mixed",
     is_flag=True,
-    help="Keep layers in floating point, as few as hold the loss to --max-loss (1 by default); no "
-    "weights are trained.",
+    help="Keep as few layers in floating point as --max-loss (1 by default) needs; train no "
+    "weights.",
 )
 @click.option(
     "--report",
@@ -200,7 +202,7 @@ def convert_command(
     embedding: bool,
     allow_difference: float | None,
 ) -> None:
-    """Make a checked bundle of MODEL.
+    """Convert MODEL to a checked bundle.
 
     MODEL is the folder that picaption train left, which is quantized; float model and bundle are
     compared on pictures held out of the representative ones, and beyond a stated bound, nothing is

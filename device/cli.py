@@ -79,13 +79,13 @@ bundle_option = click.option(
     "--bundle",
     type=PathType(path_type=Path),
     metavar="PATH",
-    help="The bundle to recognise with.  [default: the shipped one]",
+    help="The bundle to use.  [default: the shipped one]",
 )
 beam_option = click.option(
     "--beam",
     type=click.IntRange(1, 64),
     metavar="N",
-    help="Width of the beam search for the caption.  [default: the bundle's]",
+    help="Width of the caption's beam search.  [default: the bundle's]",
 )
 
 
@@ -142,7 +142,7 @@ def missing(error: ImportError) -> str:
 )
 @click.version_option(package_name="picaption", message="%(prog)s %(version)s")
 def picaption() -> None:
-    """Describe what an image shows: a caption, tags and classes.
+    """Caption images, and say what they show with tags and classes.
 
     Offline, on a Raspberry Pi or any computer.
     """

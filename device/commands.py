@@ -35,7 +35,7 @@ threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 64),
     metavar="N",
-    help="Threads to compute with.  [default: a thread a core, at most 4]",
+    help="Number of threads.  [default: one per core, at most 4]",
 )
 
 
@@ -44,12 +44,12 @@ threads_option = click.option(
 @bundle_option
 @threads_option
 @beam_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--save",
     type=PathType(path_type=Path),
     metavar="PATH",
-    help="Write the annotated picture to PATH; for several, PATH is a folder.",
+    help="Write the annotated picture to PATH, a folder if there are several.",
 )
 def image_command(
     files: Sequence[Path],
@@ -59,7 +59,7 @@ def image_command(
     as_json: bool,
     save: Path | None,
 ) -> None:
-    """Caption pictures and name what they show.
+    """Caption pictures, with tags and classes.
 
     PATH is a picture or a folder of pictures.
     """
@@ -196,9 +196,10 @@ def _scores(scores: "Iterable[Score]") -> str:
 def live_command(config_path: Path | None, **overrides: Any) -> None:
     """Caption what a camera sees, until ctrl-C.
 
-    Every frame is classified; it is captioned if the scene has changed. Each picture of a folder is
-    a scene. Every option can stand in a file of settings, as `max_fps = 2` for --max-fps 2:
-    `picaption config` shows which hold. SIGHUP reads that file and the bundle again.
+    picaption classifies every frame, and captions it if the scene has changed. Each picture of a
+    folder is a scene. Every option can stand in a file of settings, as `max_fps = 2` for
+    --max-fps 2; `picaption config` shows all of them. SIGHUP makes it read that file and the bundle
+    again.
     """
     from . import log
     from .fleet import output as fleet_status
@@ -277,11 +278,11 @@ def hide_secrets(config: Config) -> None:
 @click.command("config", cls=GroupedCommand)
 @options
 def config_command(config_path: Path | None, **overrides: Any) -> None:
-    """Print the settings of `live` that hold.
+    """Print the settings in effect for `live`.
 
-    Each is printed with where it comes from; secrets are not shown. The command line goes before
-    the environment (PICAPTION_TOKEN, PICAPTION_MQTT_PASSWORD), that before the file. What is
-    printed can be a file of settings itself.
+    Each comes with its origin; secrets stay hidden. The command line overrides the environment
+    (PICAPTION_TOKEN, PICAPTION_MQTT_PASSWORD), and the environment overrides the file. The output
+    is a valid file of settings.
     """
     print(to_toml(load_config(overrides, config_path)), end="")
 
@@ -291,7 +292,7 @@ def config_command(config_path: Path | None, **overrides: Any) -> None:
 @click.option(
     "--threads",
     metavar="LIST",
-    help="Numbers of threads to measure, such as 1,2 or 1..4.  [default: as live takes]",
+    help="Numbers of threads to measure, such as 1,2 or 1..4.  [default: that of `live`]",
 )
 @beam_option
 @click.option(
@@ -300,7 +301,7 @@ def config_command(config_path: Path | None, **overrides: Any) -> None:
     default=5,
     show_default=True,
     metavar="S",
-    help="How long to measure each step.",
+    help="Measure each step for S seconds.",
 )
 @click.option(
     "--count",
@@ -313,15 +314,15 @@ def config_command(config_path: Path | None, **overrides: Any) -> None:
     default="demo",
     show_default=True,
     metavar="SOURCE",
-    help="Where the live loop's frames come from, as `live` takes it.",
+    help="Source of the live loop's frames, as for `live`.",
 )
 @click.option(
     "--accuracy",
     multiple=True,
     type=PathType(),
     metavar="PATH",
-    help="Measure the classes on a folder of class folders too, or show what `picaption evaluate "
-    "--json FILE` measured of this bundle; may be given again.",
+    help="Also measure accuracy on a folder of class folders, or show figures that `picaption "
+    "evaluate --json FILE` measured for this bundle. Repeat it for more.",
 )
 @click.option(
     "--json",
@@ -335,20 +336,19 @@ def config_command(config_path: Path | None, **overrides: Any) -> None:
     "page",
     type=PathType(),
     metavar="FILE",
-    help="Write a page with a histogram and the course of each step.",
+    help="Write a page with histograms and time series of all steps.",
 )
 @click.option(
     "--compare",
     nargs=2,
     type=PathType(),
     metavar="FILE FILE",
-    help="Measure nothing: say what is different in the second of two such JSON files, beyond "
-    "noise.",
+    help="Measure nothing; print what changed between two such JSON files, beyond noise.",
 )
 @click.option(
     "--share",
     is_flag=True,
-    help="Print a row for docs/reports/boards.md, too: it names neither this computer nor its "
+    help="Also print a row for docs/reports/boards.md. It names neither this computer nor its "
     "camera.",
 )
 def bench_command(
@@ -364,11 +364,11 @@ def bench_command(
     compare: tuple[str, str] | None,
     share: bool,
 ) -> None:
-    """Measure what a frame costs, step by step.
+    """Measure each step of a frame on this board.
 
-    Each step runs as a single stream, and the live loop last, in milliseconds; each runtime that is
-    installed and each number of threads in a process of its own. The figures come with what makes
-    them doubtful.
+    Every step runs as a single stream, and the live loop runs last. Each installed runtime and
+    each number of threads gets a process of its own. The figures are milliseconds, and come with
+    reasons to doubt them.
     """
     from .bench.bench import (
         bench,
@@ -416,7 +416,7 @@ def bench_command(
 @click.option("--graph", is_flag=True, help="List the operators.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
-    """Show what a bundle or .tflite file holds.
+    """Show the contents of a bundle or .tflite file.
 
     Signatures, tensors, metadata, labels, sizes, and a hash of a bundle's content.
     """
@@ -435,7 +435,7 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     "--output",
     type=PathType(path_type=Path),
     metavar="PATH",
-    help="Where to write the new bundle.",
+    help="File to write the new bundle to.",
 )
 @bundle_option
 @click.option(
@@ -443,30 +443,30 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     "texts",
     multiple=True,
     metavar="TEXT",
-    help="A class in words: 'mug: a cup with a handle for coffee'; may be given again.",
+    help="Describe a class: 'mug: a cup with a handle for coffee'. Repeat it for each class.",
 )
 @click.option(
     "--keep-examples",
     "keep",
     is_flag=True,
-    help="Keep what the bundle made of the pictures in it, so that --add can add to it.",
+    help="Store the pictures' features in the new bundle, so that --add can extend it later.",
 )
 @click.option(
     "--add",
     is_flag=True,
-    help="Add the classes and pictures to those that --bundle was taught and keeps.",
+    help="Add to the classes and features stored in --bundle.",
 )
 @click.option(
     "--say-classes",
     "say_classes",
     is_flag=True,
-    help="Captions say a certain class by its name: 'my mug on a table' for 'a cup on a table'.",
+    help="Use certain classes in captions: 'my mug on a table' instead of 'a cup on a table'.",
 )
 @click.option(
     "--capture",
     "name",
     metavar="CLASS",
-    help="First take pictures for that class, into FOLDER/CLASS.",
+    help="First take pictures of that class, into FOLDER/CLASS.",
 )
 @click.option(
     "--count",
@@ -474,7 +474,7 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     default=10,
     show_default=True,
     metavar="N",
-    help="How many pictures --capture takes.",
+    help="Number of pictures that --capture takes.",
 )
 @click.option(
     "--every",
@@ -482,14 +482,14 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     default=0.5,
     show_default=True,
     metavar="S",
-    help="Seconds between them.",
+    help="Seconds between these pictures.",
 )
 @click.option(
     "--source",
     default="auto",
     show_default=True,
     metavar="SOURCE",
-    help="The camera, as `live` takes it.",
+    help="Camera, as for `live`.",
 )
 @click.option(
     "--other-things",
@@ -497,7 +497,7 @@ def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
     default=5,
     show_default=True,
     metavar="PERCENT",
-    help="How many of 100 pictures of other things may get a class; 100: all.",
+    help="Share of pictures of other things that may get a class; 100: all.",
 )
 @threads_option
 def teach_command(
@@ -515,12 +515,12 @@ def teach_command(
     other_things: float,
     threads: int | None,
 ) -> None:
-    """Teach the classes of a folder of pictures.
+    """Teach new classes from a few pictures.
 
-    FOLDER has a folder of pictures for each class. The new bundle describes as before, and
-    classifies by what these pictures show. Three pictures a class will do; more are better, and
-    a class needs none that --describe or its name says enough of. Pictures in a folder "none
-    of these" show no class. Without --output, --capture takes pictures and leaves it at that.
+    FOLDER has a folder of pictures for each class. The new bundle captions as before, and
+    classifies by these pictures. Three pictures per class are enough; more are better. A class
+    needs none if --describe or its name says enough. Pictures in a folder "none of these" show no
+    class. Without --output, the command ends after --capture.
     """
     if folder is None and (name or not texts):
         raise PicaptionError("give the folder of the classes' pictures, or --describe the classes")

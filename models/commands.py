@@ -22,14 +22,14 @@ from .options import (
 @click.command("train")
 @click.argument("recipe", required=False, type=FILE)
 @click.option(
-    "--data", type=FOLDER, help="Folder that the recipe's paths start from.  [default: .]"
+    "--data", type=FOLDER, help="Folder that the recipe's paths are relative to.  [default: .]"
 )
 @click.option(
     "--out",
     default="run",
     show_default=True,
     type=FOLDER,
-    help="Folder to leave the run in; an interrupted run of a recipe in it goes on.",
+    help="Folder for the run. If it holds an interrupted run of the recipe, that run continues.",
 )
 @click.option(
     "--set",
@@ -46,12 +46,14 @@ from .options import (
 @click.option(
     "--classes-dev",
     type=FOLDER,
-    help="Class folders to try and calibrate it on.  [default: a fifth in turn]",
+    help="Class folders to test and calibrate it on.  [default: a fifth of the pictures in turn]",
 )
 @click.option(
-    "--bundle", type=FILE, help="The bundle that --classes stands on.  [default: the shipped one]"
+    "--bundle",
+    type=FILE,
+    help="Bundle whose encoder and captioner --classes keeps.  [default: the shipped one]",
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads of its runtime.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of that bundle's runtime.")
 def train_command(
     recipe: Path | None,
     data: Path | None,
@@ -125,21 +127,21 @@ def _train_classes(
 @click.option(
     "--prior",
     type=FILE,
-    help="ARPA file of counted n-grams that the captioner's words are weighed by.",
+    help="ARPA file of n-grams that weigh the captioner's words.",
 )
 @click.option(
     "--prior-weight",
     default=0.2,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="How much by.",
+    help="Weight of --prior.",
 )
 @click.option(
     "--without",
     multiple=True,
     type=click.Choice(("classes", "tags", "names", "naming")),
-    help="Let captions listen to no classes, tags or names, or say no names and classes of "
-    "themselves; may be given again.",
+    help="Ignore classes, tags or names while captioning, or use no names and classes as "
+    "captions. Repeat it for more.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @click.option(
@@ -149,7 +151,7 @@ def _train_classes(
     help="Write the figures as JSON to this file (-: standard output).",
 )
 @click.option(
-    "--record", metavar="NAME", help="Store the figures in the bundle itself, as measured on NAME."
+    "--record", metavar="NAME", help="Also store the figures in the bundle, as measured on NAME."
 )
 @click.option(
     "--predictions",
@@ -165,16 +167,15 @@ def _train_classes(
 @click.option(
     "--reliability",
     type=FILE,
-    help="Draw to this file whether the captions' confidence holds; takes --captions and --labels.",
+    help="Plot the calibration of the captions' confidence to this file; needs --captions and "
+    "--labels.",
 )
 @click.option(
     "--draw",
     type=click.IntRange(1),
-    help="Put this many pictures on the gallery's page instead, drawn with a seed and numbered.",
+    help="Show this many random pictures in the gallery instead, numbered.",
 )
-@click.option(
-    "--seed", type=int, default=1, show_default=True, help="The seed that --draw draws with."
-)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of --draw.")
 def evaluate_command(
     model: str,
     data: DataSelection,
@@ -191,7 +192,7 @@ def evaluate_command(
     draw: int | None,
     seed: int,
 ) -> None:
-    """Measure how good MODEL is.
+    """Measure the quality of MODEL.
 
     MODEL is a bundle or the folder of a training run. Give the data by one of --captions,
     --labels, --folders and --names; or by --captions and --labels, to see besides how many

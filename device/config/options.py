@@ -45,10 +45,7 @@ def some_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    text = (
-        f"The file of settings.  [default: {NAME} here, in the user's folder of settings or in "
-        "/etc]"
-    )
+    text = f"File of settings.  [default: {NAME} here, in ~/.config/picaption or in /etc]"
     return click.option(
         "--config", "config_path", metavar="FILE", type=PathType(path_type=Path), help=text
     )(command)

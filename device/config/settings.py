@@ -87,62 +87,60 @@ class Config:
 
     source: str = _setting(
         "auto",
-        "auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), "
-        "a video file, a folder of pictures, a pattern of their names, or demo.",
+        "auto, picamera2, a USB camera (usb:0, /dev/video0), a stream (rtsp://, http://), a video "
+        'file, a folder of pictures, a pattern such as "*.jpg", or demo.',
         metavar="SOURCE",
     )
     camera: tuple[Camera, ...] = _setting(
         (),
-        "Several cameras in place of one source: a table each, such as "
-        '\'name = "door", source = "usb:0"\'; may be given again.',
+        'One of several cameras, as a table such as \'name = "door", source = "usb:0"\'; may be '
+        "given again.",
         metavar="TABLE",
     )
-    bundle: str = _setting(
-        "", "The bundle to recognise with; the shipped one by default.", metavar="PATH"
-    )
+    bundle: str = _setting("", "The bundle to use; the shipped one by default.", metavar="PATH")
     bundles: str = _setting(
         "",
-        "A folder of bundles, one of which Home Assistant may choose while the loop runs.",
+        "A folder of bundles that Home Assistant can choose from while the loop runs.",
         metavar="FOLDER",
     )
     public_keys: str = _setting(
         "",
-        "Take only bundles and updates that are signed by a key of this ring (picaption fleet "
-        "keys); empty: all.",
+        "Accept only bundles and updates that a key of this ring has signed (see picaption fleet "
+        "keys); empty: accept all.",
         metavar="FILE",
     )
     threads: int = _setting(
-        0, "Threads to compute with; 0: a thread a core, at most 4.", click.IntRange(0, 64), "N"
+        0, "Number of threads; 0: one per core, at most 4.", click.IntRange(0, 64), "N"
     )
 
     size: str = _setting(
-        "640x480", "Frame size that cameras and the demo are asked for.", FrameSize(), "WxH"
+        "640x480", "Frame size to request from cameras and the demo.", FrameSize(), "WxH"
     )
     camera_fps: float = _setting(
         0.0,
-        "Frames a second that the camera is asked for; 0: as it likes.",
+        "Frames per second to request from the camera; 0: its own choice.",
         click.FloatRange(0, 240),
         "N",
     )
     rotate: int = _setting(
         0,
-        "Turn the picture clockwise by 90, 180 or 270 degrees.",
+        "Rotate the picture clockwise by 90, 180 or 270 degrees.",
         click.Choice((0, 90, 180, 270)),
         "DEGREES",
     )
-    hflip: bool = _setting(False, "Mirror the picture.")
-    vflip: bool = _setting(False, "Turn the picture upside down.")
+    hflip: bool = _setting(False, "Mirror the picture left to right.")
+    vflip: bool = _setting(False, "Flip the picture top to bottom.")
     crop: tuple[float, ...] = _setting(
         (),
-        "Look at this part of the turned picture only: left,top,right,bottom as shares of its "
+        "Use only this part of the rotated picture: left,top,right,bottom as fractions of its "
         "sides, such as 0.25,0,0.75,1.",
         Crop(),
         "SHARES",
     )
     focus: str = _setting(
         "",
-        "continuous, once, or a fixed distance in dioptres (1 / metres); empty: as the camera "
-        "likes.",
+        "continuous, once, or a fixed distance in dioptres (1 / metres); empty: the camera's own "
+        "choice.",
         metavar="HOW",
     )
     exposure: int = _setting(
@@ -159,13 +157,16 @@ class Config:
     )
     retries: int = _setting(
         8,
-        "Give up, with exit code 75, once a camera has failed so often in a row.",
+        "Give up, with exit code 75, after N failures of a camera in a row.",
         click.IntRange(0),
         "N",
     )
 
     max_fps: float = _setting(
-        0.0, "Recognise at most N frames a second; 0: as many as can be.", click.FloatRange(0), "N"
+        0.0,
+        "Process at most N frames per second; 0: as many as possible.",
+        click.FloatRange(0),
+        "N",
     )
     caption_every: float = _setting(
         10.0,
@@ -175,63 +176,58 @@ class Config:
     )
     smoothing: float = _setting(
         0.5,
-        "Scores are averages over about S seconds; 0: each frame's own.",
+        "Average scores over about S seconds; 0: use each frame's own.",
         click.FloatRange(0, 60),
         "S",
     )
-    power_save: bool = _setting(False, "One frame a second while nothing changes.")
+    power_save: bool = _setting(False, "Process one frame per second while nothing changes.")
     frames: int = _setting(0, "Stop after N frames.", click.IntRange(0), "N")
     seconds: float = _setting(0.0, "Stop after S seconds.", click.FloatRange(0), "S")
 
-    quiet: bool = _setting(False, "Show nothing but errors.")
+    quiet: bool = _setting(False, "Show only errors.")
     json: str = _setting("", "Write JSON lines to FILE; - is standard output.", metavar="FILE")
     json_every: float = _setting(
         10.0,
-        "Write a line when something changes, and else every S seconds; 0: for every frame.",
+        "Write a line when something changes, and at least every S seconds; 0: for every frame.",
         click.FloatRange(0),
         "S",
     )
     json_megabytes: float = _setting(
         100.0,
-        "Start a new file once this one is so large, keeping the last ones; 0: never.",
+        "Start a new file when this one reaches MB megabytes; 0: never.",
         click.FloatRange(0),
         "MB",
     )
-    json_files: int = _setting(
-        3, "How many older ones of these files are kept.", click.IntRange(1, 1000), "N"
-    )
+    json_files: int = _setting(3, "Keep N older files of JSON lines.", click.IntRange(1, 1000), "N")
     video: str = _setting(
         "", "Write the annotated video to FILE: .mp4, .avi or .webm.", metavar="FILE"
     )
     video_megabytes: float = _setting(
-        0.0, "End that video once it is so large; 0: never.", click.FloatRange(0), "MB"
+        0.0, "End the video when it reaches MB megabytes; 0: never.", click.FloatRange(0), "MB"
     )
     window: bool = _setting(False, "Show the annotated picture in a window.")
 
-    web: bool = _setting(False, "Serve a page that shows all this live.")
+    web: bool = _setting(False, "Serve the live page.")
     host: str = _setting(
         "127.0.0.1",
-        "Where that page listens: beyond this computer only with a token.",
+        "Address that the server listens on; any but this computer's own needs a token.",
         metavar="ADDRESS",
     )
-    port: int = _setting(
-        8080, "The page's port; 0: any that is free.", click.IntRange(0, 65535), "N"
-    )
+    port: int = _setting(8080, "The server's port; 0: any free one.", click.IntRange(0, 65535), "N")
     token: str = _setting(
-        "", "What the page asks for, of at least 16 characters.", metavar="TEXT", secret=True
+        "", "Token that clients must send, at least 16 characters.", metavar="TEXT", secret=True
     )
 
     frame_ancestors: str = _setting(
         "",
-        "Whose pages may show that page in a frame, such as http://homeassistant.local:8123; "
-        "empty: nobody's.",
+        "Sites that may show the page in a frame, such as http://homeassistant.local:8123; empty: "
+        "none.",
         metavar="ORIGINS",
     )
 
     teach: str = _setting(
         "",
-        "The folder of class folders that the page teaches new classes from, as picaption teach "
-        "takes it; empty: the page teaches none.",
+        "Folder of class folders for the page that teaches new classes; empty: no such page.",
         metavar="FOLDER",
     )
 
@@ -242,10 +238,10 @@ class Config:
     mqtt_password: str = _setting("", "Password at the broker.", metavar="TEXT", secret=True)
     mqtt_ca: str = _setting(
         "",
-        "The file of the authority that signed the broker's certificate; the system's by default.",
+        "Certificate of the authority that signed the broker's; the system's by default.",
         metavar="FILE",
     )
-    mqtt_topic: str = _setting("picaption", "What the topics begin with.", metavar="TOPIC")
+    mqtt_topic: str = _setting("picaption", "Prefix of the topics.", metavar="TOPIC")
     mqtt_discovery: str = _setting(
         "homeassistant",
         "Home Assistant's prefix for discovery; empty: no discovery.",
@@ -254,77 +250,74 @@ class Config:
 
     mqtt_watch: str = _setting(
         "",
-        "Classes or words, with commas between them: whether each is there, yes or no.",
+        "Classes or words, separated by commas, to report as present or absent.",
         metavar="NAMES",
     )
     mqtt_images: bool = _setting(
-        True, "Publish a picture when something changes, at most one a second."
+        True, "Publish a picture when something changes, at most one per second."
     )
     mqtt_commands: bool = _setting(
-        True, "Let Home Assistant pause, slow down, caption now and choose a bundle."
+        True, "Accept orders: pause, slow down, caption now, choose a bundle."
     )
     mqtt_area: str = _setting(
-        "", "Where the camera is, such as Kitchen, for Home Assistant.", metavar="TEXT"
+        "", "The camera's area in Home Assistant, such as Kitchen.", metavar="TEXT"
     )
 
-    fleet: bool = _setting(
-        False, "Publish this device's state to the broker, for picaption fleet status."
-    )
-    fleet_topic: str = _setting(
-        "picaption-fleet", "What the topics of the fleet begin with.", metavar="TOPIC"
-    )
+    fleet: bool = _setting(False, "Publish this device's state for picaption fleet status.")
+    fleet_topic: str = _setting("picaption-fleet", "Prefix of the fleet's topics.", metavar="TOPIC")
     fleet_folder: str = _setting(
         "",
-        "Where the files of roll-outs are kept; a service's folder for state, or the user's own, "
-        "by default.",
+        "Folder for the files of roll-outs; by default the service's state folder, or the user's.",
         metavar="FOLDER",
     )
     fleet_schemes: str = _setting(
         "https",
-        "Where such files may come from: https, http and file, with commas between them.",
+        "Schemes that such files may come by: https, http and file, separated by commas.",
         metavar="SCHEMES",
     )
     fleet_name: str = _setting(
-        "", "What this device is called in the fleet; the host's name by default.", metavar="NAME"
+        "", "This device's name in the fleet; the host's name by default.", metavar="NAME"
     )
 
     event: tuple[Event, ...] = _setting(
         (),
         "What to do when something appears, such as "
-        '\'word = "cat", run = ["notify-send", "{caption}"]\'; may be given again.',
+        '\'word = "cat", run = ["notify-send", "{caption}"]\'. Repeat it for each one.',
         metavar="TABLE",
     )
     quiet_hours: str = _setting(
-        "", "When no event happens, such as 22:00-07:00.", metavar="HH:MM-HH:MM"
+        "", "Hours without events, such as 22:00-07:00.", metavar="HH:MM-HH:MM"
     )
     snapshots: str = _setting(
-        "", "The folder for the snapshots of events with save = true.", metavar="FOLDER"
+        "", "Folder for the snapshots of events with save = true.", metavar="FOLDER"
     )
     snapshots_days: float = _setting(
-        30.0, "Remove snapshots after so many days; 0: never.", click.FloatRange(0, 36500), "N"
+        30.0, "Remove snapshots after N days; 0: never.", click.FloatRange(0, 36500), "N"
     )
     snapshots_megabytes: float = _setting(
         1000.0,
-        "Remove the oldest snapshots once they take more; 0: never.",
+        "Remove the oldest snapshots when they exceed MB megabytes; 0: never.",
         click.FloatRange(0),
         "MB",
     )
 
     history: str = _setting(
-        "", "Remember scenes in FILE, for `picaption search`; empty: nothing.", metavar="FILE"
+        "",
+        "Remember scenes in FILE, for `picaption search`; empty: remember nothing.",
+        metavar="FILE",
     )
     history_days: float = _setting(
-        90.0, "Forget scenes after so many days; 0: never.", click.FloatRange(0, 36500), "N"
+        90.0, "Forget scenes after N days; 0: never.", click.FloatRange(0, 36500), "N"
     )
     history_megabytes: float = _setting(
         500.0,
-        "Forget the oldest scenes once the file takes more; 0: never.",
+        "Forget the oldest scenes when the file exceeds MB megabytes; 0: never.",
         click.FloatRange(0),
         "MB",
     )
     history_images: str = _setting(
         "none",
-        "What is remembered of the picture: full, a small one; blurred, its colours; none.",
+        "How to remember pictures: full (a small one), blurred (its colours) or none.",
         click.Choice(("full", "blurred", "none")),
         "HOW",
     )
@@ -351,7 +344,7 @@ GROUPS = {
         *("size", "camera_fps", "rotate", "hflip", "vflip", "crop"),
         *("focus", "exposure", "gain", "stall", "retries"),
     ),
-    "How often": (*("max_fps", "caption_every", "smoothing", "power_save", "frames", "seconds"),),
+    "Pace": (*("max_fps", "caption_every", "smoothing", "power_save", "frames", "seconds"),),
     "Terminal and files": (
         *("quiet", "json", "json_every", "json_megabytes", "json_files"),
         *("video", "video_megabytes", "window", "log_level"),

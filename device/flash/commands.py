@@ -24,61 +24,57 @@ _BUNDLE_OPTION = click.option(
 )
 #: How a Pi is set up.
 _CARD_OPTIONS = (
-    click.option(
-        "--hostname", metavar="NAME", default="", help="What the Pi is called in the network."
-    ),
-    click.option(
-        "--user", metavar="NAME", default="", help="A user who may log in, and become root."
-    ),
+    click.option("--hostname", metavar="NAME", default="", help="The Pi's name in the network."),
+    click.option("--user", metavar="NAME", default="", help="A user who can log in and use sudo."),
     click.option(
         "--password",
         "with_password",
         is_flag=True,
-        help="Ask for the user's password, or read it: a line of standard input.",
+        help="Ask for the user's password, or read it from standard input.",
     ),
     click.option(
         "--ssh-key",
         type=_FILE,
         metavar="FILE",
-        help="The public keys by which the user logs in; passwords are refused then.",
+        help="Public keys that the user logs in with; the Pi then refuses passwords.",
     ),
     click.option(
         "--wifi",
         metavar="SSID",
-        help="A wireless network; its passphrase is asked for, or the next line.",
+        help="A wireless network; picaption asks for its passphrase, or reads the next line.",
     ),
+    click.option("--country", metavar="CC", default="", help="The Pi's country, for Wi-Fi."),
     click.option(
-        "--country", metavar="CC", default="", help="The country that the Pi is in, for Wi-Fi."
+        "--timezone", metavar="ZONE", default="", help="Time zone, such as Europe/Berlin."
     ),
-    click.option("--timezone", metavar="ZONE", default="", help="Such as Europe/Berlin."),
-    click.option("--source", metavar="SOURCE", help="The camera, as `picaption live` takes it."),
+    click.option("--source", metavar="SOURCE", help="Camera, as for `picaption live`."),
     click.option(
         "--web",
         is_flag=True,
-        help="Serve the page to whoever has its token, which is made and printed.",
+        help="Serve the live page, and print the token that it needs.",
     ),
     click.option(
-        "--mqtt", metavar="BROKER", help="Publish to an MQTT broker, as `picaption live` does."
+        "--mqtt", metavar="BROKER", help="MQTT broker to publish to, as for `picaption live`."
     ),
     click.option(
         "--config",
         "settings_path",
         type=_FILE,
         metavar="FILE",
-        help="A picaption.toml with all other settings.",
+        help="A picaption.toml with further settings.",
     ),
     click.option(
         "--public-keys",
         type=_FILE,
         metavar="FILE",
-        help="A ring of `picaption fleet keys`: the Pi takes only what its keys have signed.",
+        help="A ring of `picaption fleet keys`: the Pi accepts only what its keys have signed.",
     ),
     _BUNDLE_OPTION,
     click.option(
         "--payload",
         type=_FILE,
         metavar="FILE",
-        help="What `picaption flash payload` made.  [default: made now]",
+        help="A payload from `picaption flash payload`.  [default: a new one]",
     ),
 )
 
@@ -114,7 +110,7 @@ def prepare_command(
 ) -> None:
     """Prepare a mounted boot partition.
 
-    The card has just got Raspberry Pi OS Lite (64-bit).
+    The card holds a fresh Raspberry Pi OS Lite (64-bit).
     """
     from .card import MountedBoot
     from .prepare import earlier_token, prepare
@@ -135,9 +131,9 @@ def prepare_command(
     required=True,
     type=_FILE,
     metavar="FILE",
-    help="An image, .img or .img.xz.",
+    help="Image of Raspberry Pi OS, .img or .img.xz.",
 )
-@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The image to write.")
+@click.option("--out", required=True, type=_FILE, metavar="FILE", help="Image to write.")
 @card_options
 def image_command(
     source_image: Path,
@@ -147,7 +143,7 @@ def image_command(
     public_keys: Path | None,
     **options: Any,
 ) -> None:
-    """Make an image that captions.
+    """Make a card image that captions.
 
     It starts from an image of Raspberry Pi OS Lite (64-bit), and needs neither root nor a mount.
     """
@@ -175,10 +171,10 @@ def image_command(
     type=click.Choice(("3.11", "3.13")),
     default="3.13",
     show_default=True,
-    help="The Python of the system: 3.13 of Trixie, 3.11 of Bookworm.",
+    help="Python version of the system: 3.13 for Trixie, 3.11 for Bookworm.",
 )
 @_BUNDLE_OPTION
-@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The archive to write.")
+@click.option("--out", required=True, type=_FILE, metavar="FILE", help="Archive to write.")
 def payload_command(python: str, bundle: Path | None, out: Path) -> None:
     """Collect what a Pi installs offline.
 
@@ -198,12 +194,12 @@ def payload_command(python: str, bundle: Path | None, out: Path) -> None:
     "confirmed_device",
     type=_FILE,
     metavar="DEVICE",
-    help="DEVICE again: write to it although it is not removable.",
+    help="DEVICE again, to write to it although it is not removable.",
 )
 def write_command(image: Path, device: Path, confirmed_device: Path | None) -> None:
     """Write IMAGE to the card in DEVICE.
 
-    All of DEVICE is lost. What was written is read back and compared.
+    This erases DEVICE. The command then reads the card back and compares it.
     """
     from .disk import check_disk, compare, write_image
 

@@ -372,9 +372,9 @@ CHECKS = (
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def doctor_command(as_json: bool) -> None:
-    """Check this board and name the fixes.
+    """Check this board and print fixes.
 
     Exits with 1 if there is a problem.
     """

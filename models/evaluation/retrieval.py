@@ -193,7 +193,7 @@ def evaluate_retrieval(
 @click.option(
     "--captions-per-image", type=click.IntRange(1), metavar="N", help="Queries of each image."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def main(
     bundle: Path,
     captions: Path,

@@ -37,7 +37,7 @@ WRITTEN_DAYS = 7
     metavar="N",
     help="How many scenes at most.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @some_options("history", "bundle")
 def search_command(
     query: tuple[str, ...],
