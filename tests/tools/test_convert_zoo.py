@@ -18,9 +18,13 @@ REFUSED = {"library": "torchvision", "name": "odd", "refused": "no operator | fo
 
 
 def test_the_page_has_a_row_a_network():
-    lines = convert_zoo.report([CONVERTED, REFUSED], count=7).splitlines()
-    assert "Of 7 classifiers" in lines[2] and "2 were tried and 1 convert" in lines[2]
-    assert lines[-2] == "| keras | Small | 3.2 | 0.0123 | 90% | 12 | 1.5 |"
+    far = CONVERTED | {"name": "Far", "largest": 0.72}
+    lines = convert_zoo.report([CONVERTED, far, REFUSED], count=7).splitlines()
+    assert "have 7 classifiers up to 100 MB" in lines[2]
+    assert "3 of them were tried, and 2 convert" in lines[2]
+    assert "1 stay within 0.5" in lines[4]
+    assert lines[-3] == "| keras | Small | 3.2 | 0.0123 | 90% | 12 | 1.5 |"
+    assert lines[-2] == "| keras | Far | 3.2 | 0.7200 * | 90% | 12 | 1.5 |"
     assert lines[-1] == "| torchvision | odd | refused: no operator / for NonZero | | |  | |"
 
 
@@ -32,7 +36,7 @@ def test_it_goes_on_with_the_smallest_that_is_not_done(tmp_path, monkeypatch, ca
         return CONVERTED | {"library": library, "name": name}
 
     monkeypatch.setattr(convert_zoo, "list_torchvision", lambda: [("big", 99.0), ("vast", 101.0)])
-    monkeypatch.setattr(convert_zoo, "list_keras", lambda: [("Small", 9.0), ("Tiny", 4.0)])
+    monkeypatch.setattr(convert_zoo, "KERAS_MEGABYTES", {"Small": 9.0, "Tiny": 4.0})
     monkeypatch.setattr(convert_zoo, "run_child", run_child)
     results = tmp_path / "zoo.jsonl"
     results.write_text(json.dumps(CONVERTED) + "\n")
@@ -42,4 +46,4 @@ def test_it_goes_on_with_the_smallest_that_is_not_done(tmp_path, monkeypatch, ca
     convert_zoo.main()
     assert tried == ["Tiny", "big"]
     assert len(results.read_text().splitlines()) == 3
-    assert "Of 3 classifiers" in page.read_text()
+    assert "have 3 classifiers" in page.read_text()
