@@ -265,6 +265,7 @@ class Config:
 
     fleet: bool = _setting(False, "Publish this device's state for picaption fleet status.")
     fleet_topic: str = _setting("picaption-fleet", "Prefix of the fleet's topics.", metavar="TOPIC")
+    fleet_images: bool = _setting(False, "Publish a small picture too, for picaption fleet serve.")
     fleet_folder: str = _setting(
         "",
         "Folder for the files of roll-outs; by default the service's state folder, or the user's.",
@@ -354,7 +355,7 @@ GROUPS = {
     "MQTT and events": (
         *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca", "mqtt_topic", "mqtt_discovery"),
         *("mqtt_watch", "mqtt_images", "mqtt_commands", "mqtt_area"),
-        *("fleet", "fleet_topic", "fleet_name", "fleet_folder", "fleet_schemes"),
+        *("fleet", "fleet_topic", "fleet_name", "fleet_images", "fleet_folder", "fleet_schemes"),
         *("event", "quiet_hours", "snapshots", "snapshots_days", "snapshots_megabytes"),
     ),
 }

@@ -4,6 +4,7 @@ import click
 
 from .key_commands import keys, sign_command, verify_command
 from .rollout.commands import abort_command, history_command, pause_command, roll_out_command
+from .serve_command import serve_command
 from .status_command import status_command
 
 
@@ -13,7 +14,14 @@ def fleet() -> None:
 
 
 for command in (
-    *(status_command, roll_out_command, pause_command, abort_command, history_command),
+    *(
+        status_command,
+        serve_command,
+        roll_out_command,
+        pause_command,
+        abort_command,
+        history_command,
+    ),
     *(keys, sign_command, verify_command),
 ):
     fleet.add_command(command)

@@ -68,8 +68,12 @@ def summary_line(devices: Sequence[Device]) -> str:
 def json_lines(devices: Iterable[Device]) -> Iterator[str]:
     """Yield a JSON object a device."""
     for device in devices:
-        values: dict[str, Any] = {"name": device.name, "online": device.is_online}
-        yield json.dumps(values | device.status.to_json())
+        yield json.dumps(json_fields(device))
+
+
+def json_fields(device: Device) -> dict[str, Any]:
+    """Return the JSON form of a device."""
+    return {"name": device.name, "online": device.is_online} | device.status.to_json()
 
 
 class FleetMetrics:

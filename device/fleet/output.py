@@ -5,7 +5,8 @@ from ..outputs.sink import OutputContext, Sink
 
 SETTINGS = (
     *("mqtt", "mqtt_user", "mqtt_password", "mqtt_ca"),
-    *("fleet", "fleet_topic", "fleet_name", "fleet_folder", "fleet_schemes", "public_keys"),
+    *("fleet", "fleet_topic", "fleet_name", "fleet_images"),
+    *("fleet_folder", "fleet_schemes", "public_keys"),
 )
 
 

@@ -1,7 +1,8 @@
 """Publishes this device's status, retained, from a thread of its own.
 
 Below the fleet's topic and the device's name stand `status`, online or offline (also by the will),
-and `figures`, a DeviceStatus as JSON. With public keys, the device takes part in roll-outs.
+`figures`, a DeviceStatus as JSON, and, if that is wanted, `picture`, a small JPEG. With public
+keys, the device takes part in roll-outs.
 """
 
 import functools
@@ -16,6 +17,7 @@ from pathlib import Path
 from .. import board
 from ..config.settings import Config
 from ..errors import PicaptionError
+from ..images import encode_image, shrink_to_fit
 from ..outputs.control import LoopControl
 from ..outputs.mqtt.address import parse_address, tls_context
 from ..outputs.mqtt.connection import require_paho
@@ -31,6 +33,9 @@ from .status import DeviceStatus, to_device_name
 
 logger = logging.getLogger(__name__)
 
+#: Pixels of the longer side of a picture, and its JPEG quality.
+THUMBNAIL_SIDE = 160
+THUMBNAIL_QUALITY = 70
 #: Seconds between two looks at what is rolled out.
 _STEP_SECONDS = 0.5
 #: The pause before the broker is tried again; every further one is twice the last.
@@ -69,6 +74,8 @@ class StatusPublisher:
         self._started = time.time()
         self._bundle_file: BundleFile | None = None
         self._meter = FrameMeter()
+        self._wants_thumbnail = config.fleet_images
+        self._thumbnail: bytes | None = None
         self._closing = threading.Event()
         self._session: DeviceSession | None = None
         self._member = self._open_member(config, context.control)
@@ -82,8 +89,13 @@ class StatusPublisher:
             threading.Thread(target=self._take_part, args=arguments, daemon=True).start()
 
     def write(self, recognized: RecognizedFrame) -> None:
-        """Count a frame."""
+        """Count a frame; make a picture of it, if one is wanted."""
         self._meter.add(recognized)
+        if self._wants_thumbnail:
+            # Here, in the loop's thread: the image's memory is the next frame's.
+            self._wants_thumbnail = False
+            image = shrink_to_fit(recognized.image, THUMBNAIL_SIDE)
+            self._thumbnail = encode_image(image, ".jpg", THUMBNAIL_QUALITY)
 
     def close(self) -> None:
         """Publish "offline", which takes at most two seconds; else the will says so."""
@@ -139,11 +151,24 @@ class StatusPublisher:
         Raises OSError or ValueError if the connection ends before.
         """
         self._session = DeviceSession(
-            self._config, self.name, self._identity, self.status, self._member, self._interval
+            self._config,
+            self.name,
+            self._identity,
+            self.status,
+            self._member,
+            self._interval,
+            self._take_thumbnail,
         )
         while not self._closing.is_set():
             self._session.serve()
         self._session.leave(CLOSE_SECONDS)
+
+    def _take_thumbnail(self) -> bytes | None:
+        """Return the newest picture, None if there is no new one, and ask for the next."""
+        thumbnail = self._thumbnail
+        self._thumbnail = None
+        self._wants_thumbnail = self._config.fleet_images
+        return thumbnail
 
     def _open_member(self, config: Config, control: LoopControl | None) -> Member | None:
         """Return what takes part in roll-outs; None: nothing is taken without keys to check it."""

@@ -27,6 +27,7 @@ class DeviceSession:
         make_status: Returns the status of the moment.
         member: Takes part in roll-outs; None: the device does not.
         interval: Seconds between two statuses.
+        take_thumbnail: Returns a JPEG to publish with a status; None: there is none.
 
     Raises:
         OSError: The broker is away, or does not welcome.
@@ -41,7 +42,9 @@ class DeviceSession:
         make_status: Callable[[], DeviceStatus],
         member: Member | None,
         interval: float = STATUS_SECONDS,
+        take_thumbnail: Callable[[], bytes | None] | None = None,
     ) -> None:
+        self._take_thumbnail = take_thumbnail
         self._make_status = make_status
         self._member = member
         self._interval = interval
@@ -70,6 +73,9 @@ class DeviceSession:
             self._has_news.clear()
             self._due = now + self._interval
             self._connection.publish("figures", json.dumps(status.to_json()))
+            thumbnail = self._take_thumbnail() if self._take_thumbnail is not None else None
+            if thumbnail is not None:
+                self._connection.publish("picture", thumbnail)
         self._connection.serve(seconds)
 
     def leave(self, seconds: float) -> None:

@@ -15,6 +15,10 @@ from .status import DeviceStatus, is_device_name, parse_status
 
 #: Devices that are remembered at most: a broker is anyone's.
 MAX_DEVICES = 20_000
+#: Pictures that are remembered at most, and bytes of one.
+MAX_THUMBNAILS = 5_000
+MAX_THUMBNAIL_BYTES = 32_768
+_JPEG = b"\xff\xd8\xff"
 #: How many times as long the first message may take: a broker may be far away.
 FIRST_PATIENCE = 3
 
@@ -34,22 +38,37 @@ class Device:
     status: DeviceStatus = field(default_factory=DeviceStatus)
 
 
+@dataclass(frozen=True)
+class Thumbnail:
+    """What a device sees: a JPEG, and a number that grows with every newer one."""
+
+    content: bytes
+    version: int
+
+
 class FleetWatch:
     """Collects what is published below a fleet's topic.
 
     Args:
         topic: The fleet's topic.
         max_devices: Devices that are remembered at most.
+        with_thumbnails: Whether to collect their pictures too.
 
     Attributes:
         topics: What is to be subscribed to.
         messages: How many messages have come.
         retained: How many of them the broker had retained: all of those come at the beginning.
         refused: How many of them were none of a device.
+        thumbnails: The newest pictures, by the devices' names.
     """
 
-    def __init__(self, topic: str, max_devices: int = MAX_DEVICES) -> None:
-        self.topics = (f"{topic}/+/status", f"{topic}/+/figures")
+    def __init__(
+        self, topic: str, max_devices: int = MAX_DEVICES, with_thumbnails: bool = False
+    ) -> None:
+        self.topics: tuple[str, ...] = (f"{topic}/+/status", f"{topic}/+/figures")
+        if with_thumbnails:
+            self.topics += (f"{topic}/+/picture",)
+        self.thumbnails: dict[str, Thumbnail] = {}
         self.messages = 0
         self.retained = 0
         self.refused = 0
@@ -78,8 +97,11 @@ class FleetWatch:
             return False
         with self._lock:
             device = self._devices.get(name, Device(name))
+            if end == "picture":
+                return self._take_thumbnail(name, message.payload)
             if not message.payload:  # Someone has taken it from the broker.
                 self._devices.pop(name, None)
+                self.thumbnails.pop(name, None)
                 return True
             if name not in self._devices and len(self._devices) >= self._max_devices:
                 return False
@@ -92,6 +114,19 @@ class FleetWatch:
                 return False
             self._devices[name] = Device(name, device.is_online, status)
             return True
+
+    def _take_thumbnail(self, name: str, content: bytes) -> bool:
+        """Note a device's newest picture; return whether it is one, and there is room for it."""
+        known = self.thumbnails.get(name)
+        if not content:
+            self.thumbnails.pop(name, None)
+            return True
+        if not content.startswith(_JPEG) or len(content) > MAX_THUMBNAIL_BYTES:
+            return False
+        if known is None and len(self.thumbnails) >= MAX_THUMBNAILS:
+            return False
+        self.thumbnails[name] = Thumbnail(content, self.messages)
+        return True
 
 
 class Collector(Protocol):
@@ -128,7 +163,14 @@ def watch_fleet(
     identity = f"fleet-{secrets.token_hex(6)}"
     try:
         connection = Connection(
-            address, tls, config, identity, watch.topics, watch.receive, has_will=False
+            address,
+            tls,
+            config,
+            identity,
+            watch.topics,
+            watch.receive,
+            has_will=False,
+            quality=0,
         )
         while not is_over():
             connection.serve()

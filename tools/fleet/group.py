@@ -16,12 +16,16 @@ class DeviceGroup:
     Args:
         names: What they are called.
         options: What they have in common.
+        round_seconds: Seconds between two rounds at least.
 
     Attributes:
         devices: The devices, by name.
     """
 
-    def __init__(self, names: Sequence[str], options: FleetOptions) -> None:
+    def __init__(
+        self, names: Sequence[str], options: FleetOptions, round_seconds: float = ROUND_SECONDS
+    ) -> None:
+        self._round_seconds = round_seconds
         self.devices = {name: SimulatedDevice(name, options) for name in names}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="devices", daemon=True)
@@ -45,6 +49,6 @@ class DeviceGroup:
             began = time.monotonic()
             for device in self.devices.values():
                 device.serve()
-            self._stopped.wait(max(0.0, ROUND_SECONDS - (time.monotonic() - began)))
+            self._stopped.wait(max(0.0, self._round_seconds - (time.monotonic() - began)))
         for device in self.devices.values():
             device.leave()

@@ -26,6 +26,7 @@ class Ledger:
     Args:
         topic: The fleet's topic.
         ring: The keys whose manifests count.
+        with_thumbnails: Whether to collect the devices' pictures too.
 
     Attributes:
         topics: What is to be subscribed to.
@@ -34,10 +35,10 @@ class Ledger:
         watch: What the devices say.
     """
 
-    def __init__(self, topic: str, ring: KeyRing) -> None:
+    def __init__(self, topic: str, ring: KeyRing, with_thumbnails: bool = False) -> None:
         self.current: Manifest | None = None
         self.past: dict[str, Manifest] = {}
-        self.watch = FleetWatch(topic)
+        self.watch = FleetWatch(topic, with_thumbnails=with_thumbnails)
         self.topics = (*self.watch.topics, f"{topic}/{TOPIC}", f"{topic}/{HISTORY_TOPIC}/+")
         self._receipts: list[Any] = []
         self._topic = topic

@@ -55,6 +55,8 @@ class Connection:
         topics: What to listen to.
         on_message: Is called with every Message, by `serve`.
         has_will: Whether the broker says "offline" of this client if it dies.
+        quality: The quality of service of what is listened to. Of more than about a thousand
+            retained messages mosquitto drops those of 1, which it has to queue, and none of 0.
 
     Raises:
         OSError: The broker is away, or does not welcome.
@@ -70,6 +72,7 @@ class Connection:
         topics: Sequence[str],
         on_message: Callable[[Message], None],
         has_will: bool = True,
+        quality: int = 1,
     ) -> None:
         from paho.mqtt import client as paho
         from paho.mqtt.enums import CallbackAPIVersion
@@ -91,7 +94,7 @@ class Connection:
         self._connect(address)
         client.on_message = self._pass_to(on_message)
         for topic in topics:
-            client.subscribe(topic, 1)
+            client.subscribe(topic, quality)
 
     def publish(self, name: str, payload: str | bytes, retain: bool = True) -> Any:
         """Publish below the topic; return the broker's receipt."""

@@ -24,18 +24,21 @@ class ShortInteger(IntegerConvertor):
 CONVERTOR_TYPES["int"] = ShortInteger()
 
 
-def create_app(routes: Sequence[Route], metrics: Callable[[], MetricsSource]) -> Starlette:
+def create_app(
+    routes: Sequence[Route], metrics: Callable[[], MetricsSource] | None = None
+) -> Starlette:
     """Return the application with these routes, and those that every server has.
 
     Args:
         routes: The routes.
-        metrics: Returns where the figures of /metrics come from.
+        metrics: Returns where the figures of /metrics come from; None: the routes have them.
     """
 
     async def get_health(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def get_metrics(request: Request) -> Response:
+        assert metrics is not None
         try:
             # The board's figures may take a while.
             body, media_type = await asyncio.to_thread(exposition, metrics())
@@ -44,8 +47,11 @@ def create_app(routes: Sequence[Route], metrics: Callable[[], MetricsSource]) ->
             return error_response("/metrics", 501, message)
         return Response(body, headers={"Content-Type": media_type})
 
+    own = [Route("/healthz", get_health)]
+    if metrics is not None:
+        own.append(Route("/metrics", get_metrics))
     return Starlette(
-        routes=[*routes, Route("/healthz", get_health), Route("/metrics", get_metrics)],
+        routes=[*routes, *own],
         exception_handlers={HTTPException: _refuse},
     )
 

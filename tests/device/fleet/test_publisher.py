@@ -137,3 +137,29 @@ def test_settings_that_make_no_sense(tmp_path, line, message):
     path.write_text(f"{line}\n")
     with pytest.raises(PicaptionError, match=message):
         load_config({}, path, {})
+
+
+def test_more_than_a_thousand_devices_are_all_there(config):
+    # mosquitto queues no more than a thousand messages of quality 1 for a client.
+    count = 1500
+    status = json.dumps({"fps": 1.0})
+    receipts = []
+
+    def publish(connection):
+        for index in range(0 if receipts else count):
+            topic = f"{config.fleet_topic}/device-{index}"
+            receipts.append(connection.publish_to(f"{topic}/status", "online"))
+            receipts.append(connection.publish_to(f"{topic}/figures", status))
+
+    def is_over():
+        return bool(receipts) and all(receipt.is_published() for receipt in receipts[-20:])
+
+    watch_fleet(config, FleetWatch("none"), is_over, publish)
+    watch = FleetWatch(config.fleet_topic)
+    end = time.monotonic() + 30
+
+    def are_there():
+        return watch.retained == 2 * count or time.monotonic() > end
+
+    watch_fleet(config, watch, are_there, lambda connection: None)
+    assert [device.status.fps for device in watch.devices] == [1.0] * count

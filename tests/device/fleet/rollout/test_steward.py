@@ -70,6 +70,16 @@ def test_a_good_one_goes_step_by_step_to_all(fleet):
     assert serials == sorted(set(serials))
 
 
+def test_it_goes_on_only_with_figures_of_those_that_have_it(fleet):
+    due = fleet.due()
+    fleet.take(*due, fps=None)
+    fleet.look(101)
+    assert len(fleet.published) == 1
+    fleet.take(*due[: len(due) // 2 + 1], fps=10.0)
+    fleet.look(26)
+    assert fleet.published[-1].share == 100.0
+
+
 def test_who_is_offline_or_takes_no_part_is_not_waited_for(fleet):
     due = fleet.due()
     fleet.take(*due[2:])
