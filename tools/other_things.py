@@ -17,7 +17,7 @@ from picaption.device import Bundle, Recognizer, default_bundle
 from picaption.device.atomic import read_text
 from picaption.device.bundle.archive import read_bundle
 from picaption.device.images import list_images, read_image
-from picaption.device.recognition.classifier import probabilities
+from picaption.device.recognition.classifier import name_prior, probabilities
 from picaption.device.teaching.background import bundle_background, name_probabilities
 from picaption.device.teaching.examples import (
     ClassExamples,
@@ -81,7 +81,7 @@ def main(
     """Print the table."""
     contents = read_bundle(default_bundle())
     background = bundle_background(contents)
-    assert background is not None
+    assert background is not None and contents.vocabulary is not None
     recognizer = Recognizer(Bundle(default_bundle()))
     labels, images, _ = find_class_images(train)
     taught = extract_features(recognizer, labels, images)
@@ -96,19 +96,24 @@ def main(
             called = tuple(f"x{index}" for index in range(len(labels))) if unnamed else labels
             examples = ClassExamples(**{**vars(examples), "labels": called})
             prototypes = class_prototypes(contents, called, examples.features)
-            classifier, _ = fit_classes(examples, contents.vocabulary, prototypes=prototypes)
+            prior = name_prior(called, contents.vocabulary)
+            classifier, _ = fit_classes(examples, None, prototypes=prototypes, prior=prior)
+            example_names = name_probabilities(contents.graph, examples.features)
+            assert example_names is not None
             gate = fit_gate(
-                examples.features,
-                name_probabilities(contents.graph, examples.features),
-                examples.truth,
+                examples,
+                example_names,
+                classifier,
                 background,
                 share=share,
+                word_prior=prior,
+                prototypes=prototypes,
             )
             row = []
             for part, part_names in zip(sets, names):
                 logits = classifier.logits(part.features, part.word_evidence)
                 scores = probabilities(logits, multi_label=False)
-                gated = scores * gate.probability(part.features, part_names)
+                gated = scores * gate.probability(part.features, part.word_evidence, part_names)
                 right = np.ones(len(scores), bool)
                 if part is shown:
                     right = scores.argmax(1) == shown.truth.argmax(1)

@@ -10,9 +10,9 @@ with a sigmoid or a softmax as activation; `name` is the same for a second set o
 Weights have a single scale per matrix: tflite-runtime 2.14 reads no others beside floating-point
 inputs.
 
-With a gate, the scores are multiplied by the probability that the image shows any of the classes,
+With a gate, the scores are multiplied by the probabilities that the classes are there at all,
 
-    1 - softmax(L2(features) . F + sqrt(names) . N + c)[last]
+    sigmoid(L2(features) . F + caption . W + n * log(names . N) + c)
 
 where `names` is what the signature `name` makes of the features.
 """
@@ -62,21 +62,31 @@ class ClassifierWeights(Protocol):
 
 
 class GateWeights(Protocol):
-    """The weights of picaption.device.teaching.gate.Gate, float32; the last output is none."""
+    """The weights of picaption.device.teaching.gate.Gate, float32."""
 
     @property
     def features(self) -> np.ndarray:
-        """Weights of the features at unit length, [F, C + 1]."""
+        """Weights of the features at unit length, [F, C]."""
+        ...
+
+    @property
+    def words(self) -> np.ndarray:
+        """Weights of the word evidence, [V, C]."""
         ...
 
     @property
     def names(self) -> np.ndarray:
-        """Weights of the square roots of the names' probabilities, [names, C + 1]."""
+        """Weights of the names' probabilities, positive, [names, C]."""
+        ...
+
+    @property
+    def names_weight(self) -> float:
+        """What the logarithm of their product counts."""
         ...
 
     @property
     def bias(self) -> np.ndarray:
-        """Bias, [C + 1]."""
+        """Bias, [C]."""
         ...
 
 
@@ -94,7 +104,8 @@ def with_classify(
         weights: What `classify` computes.
         multi_label: Scores are sigmoids, otherwise a softmax.
         quantized: Weights have 8 bits, otherwise they are floating point.
-        gate: Whether the image shows any of the classes; the graph has names. None: it does.
+        gate: Whether the image shows the classes; the graph has names, and the classifier takes
+            words. None: it does.
 
     Returns:
         The new flatbuffer; all other signatures compute what they did.
@@ -206,32 +217,36 @@ def _with_scores(
     else:
         scores = subgraph.softmax(logits, class_count, output)
     if gate is not None:
-        shows_a_class = _gate(subgraph, inputs["features"], gate)
+        shown = _gate(subgraph, inputs, gate)
         scores = subgraph.operator(
-            OPERATORS.MUL, [scores, shows_a_class], (class_count,), schema.MulOptionsT(), "scores"
+            OPERATORS.MUL, [scores, shown], (class_count,), schema.MulOptionsT(), "scores"
         )
     subgraph.finish(inputs, {"scores": scores})
     return pack_model(model)
 
 
-def _gate(subgraph: "Subgraph", features: int, gate: GateWeights) -> int:
-    """Add the probability that an image shows any of the classes, float32 [1, 1].
+def _gate(subgraph: "Subgraph", inputs: Mapping[str, int], gate: GateWeights) -> int:
+    """Add the probabilities that the classes are there at all, float32 [1, C].
 
     Weights are floating point: that of an unlikely name may be large beside all others.
     """
-    feature_count, output_count = gate.features.shape
+    feature_count, class_count = gate.features.shape
+    features = inputs["features"]
     names = subgraph.inline(_name_subgraph(subgraph.model), [features])[0]
-    roots = subgraph.operator(OPERATORS.SQRT, [names], (len(gate.names),))
     unit_features = subgraph.unit_length(features, feature_count)
-    feature_logits = subgraph.product(unit_features, gate.features, gate.bias, quantized=False)
-    name_logits = subgraph.product(roots, gate.names, None, quantized=False)
-    logits = subgraph.operator(
-        OPERATORS.ADD, [feature_logits, name_logits], (output_count,), schema.AddOptionsT()
+    logits = subgraph.product(unit_features, gate.features, gate.bias, quantized=False)
+    ratios = subgraph.product(names, gate.names, None, quantized=False)
+    logarithms = subgraph.operator(OPERATORS.LOG, [ratios], (class_count,))
+    weight = subgraph.tensor((1, 1), data=np.full((1, 1), gate.names_weight, np.float32))
+    name_logits = subgraph.operator(
+        OPERATORS.MUL, [logarithms, weight], (class_count,), schema.MulOptionsT()
     )
-    outputs = subgraph.softmax(logits, output_count)
-    all_but_none = np.ones((output_count, 1), np.float32)
-    all_but_none[-1] = 0
-    return subgraph.product(outputs, all_but_none, None, quantized=False)
+    word_logits = subgraph.product(inputs["caption"], gate.words, None, quantized=False)
+    for more in (name_logits, word_logits):
+        logits = subgraph.operator(
+            OPERATORS.ADD, [logits, more], (class_count,), schema.AddOptionsT()
+        )
+    return subgraph.operator(OPERATORS.LOGISTIC, [logits], (class_count,))
 
 
 def _remove(model: Any, name: str) -> None:

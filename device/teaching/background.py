@@ -2,8 +2,9 @@
 
 The file beside this module holds statistics of 1,500 photographs of streets, rooms, people and
 things, as the shipped bundle sees them: their features on the axes on which photographs differ
-most, and the square roots of its names' probabilities. They belong to the weights of its encoder
-and of its names, and to no others. `python -m tools.make_background` makes the file.
+most, their word evidence, and the square roots of its names' probabilities. They belong to the
+weights of its encoder, captioner and names, and to no others. `python -m tools.make_background`
+makes the file.
 """
 
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from .graph import classifier_graph
 #: The statistics of the shipped bundle.
 STATISTICS = Path(__file__).with_name("background.npz")
 #: The signatures whose weights they belong to.
-SIGNATURES = ("encode", "name")
+SIGNATURES = ("encode", "next_word", "name")
 #: The square root of a probability of 1, as the file has it.
 ROOT_UNIT = 63
+#: Word evidence of 1, as the file has it.
+EVIDENCE_UNIT = 10
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,32 @@ class Background:
         mean: of the features at unit length, float32 [F].
         axes: on which features differ most, float32 [F, A].
         features: on these axes, less their mean, float32 [N, A].
+        word_evidence: float32 [N, V].
         name_roots: square roots of the names' probabilities, float32 [N, names].
-        held_out: how many of the pictures, the last ones, are for the threshold alone.
+        name_mean: mean of the names' probabilities, float32 [names].
+        fitted_count: how many of the pictures, the first ones, classes are fitted against; the
+            others are for the threshold alone.
     """
 
     weights: str
     mean: np.ndarray
     axes: np.ndarray
     features: np.ndarray
+    word_evidence: np.ndarray
     name_roots: np.ndarray
-    held_out: int
+    name_mean: np.ndarray
+    fitted_count: int
 
-    def project(self, features: np.ndarray) -> np.ndarray:
-        """Return features, [N, F], on the axes, [N, A]."""
-        projected: np.ndarray = (l2_normalize(features) - self.mean) @ self.axes
-        return projected
+    def unit_features(self, rows: slice) -> np.ndarray:
+        """Return features of some of the pictures as far as the axes tell, float32 [N, F]."""
+        nearest: np.ndarray = self.features[rows] @ self.axes.T + self.mean
+        return nearest
+
+    def nearest(self, features: np.ndarray) -> np.ndarray:
+        """Return what the axes tell of features, at unit length, both float32 [N, F]."""
+        projected = (l2_normalize(features) - self.mean) @ self.axes
+        nearest: np.ndarray = projected @ self.axes.T + self.mean
+        return nearest
 
 
 def bundle_background(contents: Contents, path: Path = STATISTICS) -> Background | None:
@@ -71,8 +85,10 @@ def read_background(path: Path) -> Background:
             mean=arrays["mean"],
             axes=arrays["axes"] * arrays["axis_scales"],
             features=arrays["features"] * arrays["feature_scales"],
+            word_evidence=arrays["word_evidence"].astype(np.float32) / EVIDENCE_UNIT,
             name_roots=arrays["name_roots"].astype(np.float32) / ROOT_UNIT,
-            held_out=int(arrays["held_out"]),
+            name_mean=arrays["name_mean"],
+            fitted_count=int(arrays["fitted_count"]),
         )
 
 
@@ -88,8 +104,10 @@ def write_background(path: Path, background: Background) -> None:
         axis_scales=axis_scales,
         features=features,
         feature_scales=feature_scales,
+        word_evidence=np.round(background.word_evidence * EVIDENCE_UNIT).astype(np.uint8),
         name_roots=np.round(background.name_roots * ROOT_UNIT).astype(np.uint8),
-        held_out=np.array(background.held_out),
+        name_mean=background.name_mean,
+        fitted_count=np.array(background.fitted_count),
     )
 
 

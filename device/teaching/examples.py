@@ -74,6 +74,28 @@ class ClassExamples:
         return dict(zip(self.labels, self.truth.sum(0).astype(int).tolist()))
 
 
+@dataclass(frozen=True)
+class OtherImages:
+    """What a bundle makes of N images that show none of the classes.
+
+    Attributes:
+        features: float32 [N, F].
+        word_evidence: float32 [N, V]; None without a captioner.
+    """
+
+    features: np.ndarray
+    word_evidence: np.ndarray | None
+
+
+def join_images(parts: Sequence[OtherImages]) -> OtherImages:
+    """Return the images of all parts; without word evidence if one has none."""
+    evidence = [part.word_evidence for part in parts if part.word_evidence is not None]
+    return OtherImages(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate(evidence) if len(evidence) == len(parts) else None,
+    )
+
+
 def extract_features(
     recognizer: Recognizer, labels: tuple[str, ...], images: Iterable[LabelledPath]
 ) -> ClassExamples:
@@ -134,27 +156,33 @@ def stack_examples(
     )
 
 
-def split_negatives(examples: ClassExamples) -> tuple[ClassExamples, np.ndarray]:
+def split_negatives(examples: ClassExamples) -> tuple[ClassExamples, OtherImages]:
     """Take the pictures that show none of the classes out of the examples.
 
     Returns:
-        The ClassExamples without NONE_OF_THESE, and the features of its images, float32 [N, F].
+        The ClassExamples without NONE_OF_THESE, and its images.
     """
-    if NONE_OF_THESE not in examples.labels:
-        return examples, examples.features[:0]
-    none_id = examples.labels.index(NONE_OF_THESE)
-    is_negative = examples.truth[:, none_id] > 0
-    rows = np.flatnonzero(~is_negative)
+    is_negative = np.zeros(len(examples.features), bool)
+    labels = examples.labels
+    truth = examples.truth
+    if NONE_OF_THESE in labels:
+        none_id = labels.index(NONE_OF_THESE)
+        is_negative = truth[:, none_id] > 0
+        labels = tuple(label for label in labels if label != NONE_OF_THESE)
+        truth = np.delete(truth, none_id, axis=1)
     evidence = examples.word_evidence
     classes = replace(
         examples,
-        labels=tuple(label for label in examples.labels if label != NONE_OF_THESE),
-        paths=tuple(examples.paths[row] for row in rows),
-        truth=np.delete(examples.truth[rows], none_id, axis=1),
-        features=examples.features[rows],
-        word_evidence=None if evidence is None else evidence[rows],
+        labels=labels,
+        paths=tuple(examples.paths[row] for row in np.flatnonzero(~is_negative)),
+        truth=truth[~is_negative],
+        features=examples.features[~is_negative],
+        word_evidence=None if evidence is None else evidence[~is_negative],
     )
-    return classes, examples.features[is_negative]
+    negatives = OtherImages(
+        examples.features[is_negative], None if evidence is None else evidence[is_negative]
+    )
+    return classes, negatives
 
 
 def find_class_images(

@@ -16,14 +16,17 @@ from ..bundle.archive import Contents, read_bundle, require_bundle_or_none
 from ..bundle.bundle import Bundle
 from ..bundle.examples import KeptExamples
 from ..errors import PicaptionError
+from ..recognition.classifier import Classifier
 from ..recognition.recognizer import Recognizer
 from .background import bundle_background, name_probabilities
 from .examples import (
     NONE_OF_THESE,
     ClassExamples,
     LabelledPath,
+    OtherImages,
     extract_features,
     find_class_images,
+    join_images,
     require_enough_images,
     split_negatives,
 )
@@ -34,7 +37,7 @@ from .notes import notes_on
 from .nouns import caption_images, class_nouns
 from .words.background import Background, extract_background, no_examples
 from .words.descriptions import Descriptions
-from .words.priors import ClassWords
+from .words.priors import ClassPriors, ClassWords
 from .words.unseen import fit_with_unseen
 from .write import MAX_SCORE_DIFFERENCE, speaking_always, write_taught_bundle
 
@@ -182,7 +185,7 @@ def teach_examples(
     background: Background | None = None,
     stored: KeptExamples | None = None,
     other_share: float = DEFAULT_SHARE,
-    negatives: np.ndarray | None = None,
+    negatives: OtherImages | None = None,
     nouns: tuple[tuple[str, ...], ...] = (),
 ) -> TeachResult:
     """Write a bundle that tells classes apart of which there are enough examples.
@@ -196,17 +199,16 @@ def teach_examples(
         background: what the bundle makes of other images; needed where a class has no example.
         stored: what the bundle is to keep of the examples; None: nothing.
         other_share: as for `teach`.
-        negatives: features of images that show none of the classes, beside those of the examples
-            that are called NONE_OF_THESE, float32 [N, F].
+        negatives: images that show none of the classes, beside those of the examples that are
+            called NONE_OF_THESE.
         nouns: the words of captions that the classes' names take the place of; empty: they do not.
 
     Raises:
         PicaptionError: the bundle cannot be written.
     """
     require_bundle_or_none(output)
-    examples, other_features = split_negatives(examples)
-    if negatives is not None:
-        other_features = np.concatenate([negatives, other_features])
+    examples, named_none = split_negatives(examples)
+    negatives = join_images([negatives, named_none]) if negatives is not None else named_none
     labels = examples.labels
     descriptions = descriptions or {}
     features = examples.features
@@ -222,7 +224,7 @@ def teach_examples(
         classifier, held_out = fit_classes(
             examples, contents.vocabulary, prototypes=priors.features, prior=priors.words
         )
-    gate, notes = gate_of(contents, examples, other_features, other_share)
+    gate, notes = gate_of(contents, examples, classifier, priors, negatives, other_share)
     if len(labels) == 1:
         if gate is None:
             reason = notes[0] if notes else "pictures of other things get a class too"
@@ -253,7 +255,7 @@ def teach_examples(
         confusion,
         {label: words for label, words in priors.unknown.items() if words},
         stored,
-        len(other_features),
+        len(negatives.features),
         gate.share if gate else None,
         (*notes, *notes_on(examples, confusion)),
         dict(zip(labels, nouns)),
@@ -261,33 +263,41 @@ def teach_examples(
 
 
 def gate_of(
-    contents: Contents, examples: ClassExamples, negatives: np.ndarray, other_share: float
+    contents: Contents,
+    examples: ClassExamples,
+    classifier: Classifier,
+    priors: ClassPriors,
+    negatives: OtherImages,
+    other_share: float,
 ) -> tuple[Gate | None, list[str]]:
     """Return the Gate of classes, or None and why there is none.
 
     Args:
         contents: of the bundle that has made the examples.
         examples: of the classes.
-        negatives: features of images that show none of the classes, float32 [N, F].
+        classifier: of the classes.
+        priors: what words say of the classes.
+        negatives: images that show none of the classes.
         other_share: as for `teach`.
     """
     if other_share >= 1:
         return None, []
     statistics = bundle_background(contents)
-    count = len(examples.features)
-    names = name_probabilities(contents.graph, np.concatenate([examples.features, negatives]))
-    if statistics is None or names is None:
+    names = name_probabilities(contents.graph, examples.features)
+    if statistics is None or names is None or classifier.words is None:
         reason = "there are no statistics of other pictures for this bundle"
     elif not examples.truth.any(0).all():
         reason = "a class has no pictures"
     else:
         gate = fit_gate(
-            examples.features,
-            names[:count],
-            examples.truth,
+            examples,
+            names,
+            classifier,
             statistics,
-            (negatives, names[count:]),
+            negatives,
             other_share,
+            priors.words,
+            priors.features,
         )
         return gate, []
     return None, [f"pictures of other things get a class too: {reason}"]

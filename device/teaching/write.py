@@ -101,7 +101,8 @@ def write_taught_bundle(
     if gate is not None:
         names = name_probabilities(contents.graph, features)
         assert names is not None, "a gate is fitted to a bundle with names"
-        expected = expected * gate.probability(features, names)
+        assert word_evidence is not None, "and with a captioner"
+        expected = expected * gate.probability(features, word_evidence, names)
 
     def check(bundle: Bundle) -> None:
         scores = [

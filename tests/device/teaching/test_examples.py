@@ -49,7 +49,7 @@ def test_pictures_of_none_of_these_are_no_class():
         paths=tuple(Path(f"{number}.jpg") for number in range(4)),
         truth=truth,
         features=np.arange(8, dtype=np.float32).reshape(4, 2),
-        word_evidence=None,
+        word_evidence=np.arange(4, dtype=np.float32).reshape(4, 1),
         skipped=(),
     )
     classes, negatives = split_negatives(examples)
@@ -57,9 +57,11 @@ def test_pictures_of_none_of_these_are_no_class():
     assert classes.counts == {"cup": 1, "spoon": 1}
     assert [path.name for path in classes.paths] == ["0.jpg", "3.jpg"]
     assert classes.features.tolist() == [[0, 1], [6, 7]]
-    assert negatives.tolist() == [[2, 3], [4, 5]]
+    assert negatives.features.tolist() == [[2, 3], [4, 5]]
+    assert classes.word_evidence.tolist() == [[0], [3]]
+    assert negatives.word_evidence.tolist() == [[1], [2]]
     same, nothing = split_negatives(classes)
-    assert same is classes and len(nothing) == 0
+    assert same.counts == classes.counts and len(nothing.features) == 0
 
 
 def test_none_of_these_is_not_one_of_two_classes(folder):
