@@ -641,10 +641,10 @@ def accuracy_text(result: "TeachResult") -> str:
     if not any(result.image_counts.values()):
         return "taught by words alone, with no picture to try it on"
     if len(result.image_counts) == 1:
-        return "one class, told from other things"
+        return "one class, distinguished from other things"
     if math.isnan(result.held_out_accuracy):
         return "taught by too few pictures to try it on some of them"
     return (
-        f"{result.held_out_accuracy:.0%} of a class' pictures told rightly, on average over the "
-        "classes, by classifiers taught without them"
+        f"{result.held_out_accuracy:.0%} of a class's pictures classified correctly, on average "
+        "over the classes, by classifiers that did not learn from them"
     )

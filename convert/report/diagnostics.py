@@ -59,7 +59,7 @@ def not_written(report: Report) -> Iterator[Advice]:
         field = "largest probability" if name == "largest" else name
         yield Advice(
             f"no bundle was written: its {field} differ by {difference}, more than {bound}",
-            "mend what is said below, then convert again",
+            "fix the problems below, then convert again",
         )
 
 
@@ -68,8 +68,8 @@ def per_tensor_scales(report: Report) -> Iterator[Advice]:
     if report.weights == "a scale a tensor":
         yield Advice(
             "the weights of a layer share one scale",
-            "convert without --per-tensor: a channel of small weights loses most of its bits to "
-            "one of large weights; or train them to it, with --max-loss",
+            "convert without --per-tensor, since a channel of small weights loses most of its "
+            "bits to one of large weights; or train the weights for it with --max-loss",
         )
 
 
@@ -79,12 +79,12 @@ def few_images(report: Report) -> Iterator[Advice]:
     if report.precision in INTEGER_ACTIVATIONS and representative.images < ENOUGH_REPRESENTATIVE:
         yield Advice(
             f"only {representative.images} representative pictures gave the ranges of activations",
-            "give 200 or more that are like those the device will see",
+            "give 200 or more pictures like those that the device will see",
         )
     if representative.held_out < ENOUGH_HELD_OUT:
         yield Advice(
-            f"only {representative.held_out} pictures were held out to compare on: shares of them "
-            "say little",
+            f"only {representative.held_out} pictures were held out for the comparison, so its "
+            "percentages are coarse",
             "give more pictures with --representative, or --captions or --labels",
         )
 
@@ -97,10 +97,9 @@ def low_snr(report: Report) -> Iterator[Advice]:
     worst = min(layers, key=attrgetter("decibels"))
     most_lost = max(layers, key=attrgetter("lost"))
     fix = (
-        "give more representative pictures, in all light that the device will see; try "
-        "--precision int16, and where that helps, bound that layer's output (ReLU6 in place of an "
-        "open activation) and train again; where it does not, the weights are to blame: use "
-        "--precision float16"
+        "give more representative pictures, in all the light that the device will see; try "
+        "--precision int16: if that helps, bound that layer's output (ReLU6 instead of an open "
+        "activation) and train again; if not, the weights are the cause: use --precision float16"
     )
     if can_be_mixed(report):
         fix = f"{MIXED_FIX}; {fix}"
@@ -126,16 +125,16 @@ def float_layers(report: Report) -> Iterator[Advice]:
         yield Advice(
             f"with {outcome.operators} of {outcome.all_operators} operators in floating point it "
             f"still loses {outcome.lost_mixed:g} points, more than {outcome.bound:g}",
-            "give more representative pictures, or measure on more: with few, one picture is a "
-            "point",
+            "give more representative pictures, or measure on more: in a small set, one picture "
+            "is a point",
         )
 
 
 def lower_quality(report: Report) -> Iterator[Advice]:
     """Advise on images with another likeliest class, and on scores that fell."""
     fix = (
-        "look at the worst layers; try --precision int16: where it helps, the ranges of "
-        "activations are to blame, else the weights"
+        "look at the worst layers; try --precision int16: if it helps, the ranges of activations "
+        "are the cause, otherwise the weights are"
     )
     if can_be_mixed(report):
         fix = f"{MIXED_FIX}; or {fix}"
@@ -154,8 +153,8 @@ def lower_quality(report: Report) -> Iterator[Advice]:
 def useless_captions(report: Report) -> Iterator[Advice]:
     """Advise on a captioner that was not worth converting."""
     fix = (
-        "converting did not do that: train the captioner longer, on more captions, or of pictures "
-        "that are more like these"
+        "the conversion is not the cause: train the captioner longer, on more captions, or on "
+        "pictures more like these"
     )
     captions = report.captions
     if captions is not None and captions.images >= ENOUGH_CAPTIONS:
@@ -186,7 +185,7 @@ def outside_xnnpack(report: Report) -> Iterator[Advice]:
     """Advise on work that XNNPACK does not do."""
     fix = "use --precision int8, or build the model from operators that XNNPACK has"
     if report.precision == "int16":
-        fix = "XNNPACK has no kernels of 16 bits: where time matters, use --precision int8"
+        fix = "XNNPACK has no 16-bit kernels: if time matters, use --precision int8"
     for signature, total in report.multiply_adds.items():
         outside = [
             operator for operator in report.outside_xnnpack if operator.signature == signature
@@ -210,8 +209,8 @@ def float_operators(report: Report) -> Iterator[Advice]:
         )
         yield Advice(
             f"{len(operators)} operators stayed in floating point: {layers}",
-            "TFLite has no kernel of whole numbers for them: build the model without, where their "
-            "time matters",
+            "TFLite has no integer kernel for them: if their time matters, build the model "
+            "without them",
         )
 
 

@@ -93,8 +93,8 @@ def _advice_section(report: Report) -> str:
         f"<li>{escape(advice.symptom)}.<br><b>{escape(advice.fix)}</b></li>\n"
         for advice in report.advice
     )
-    content = f"<ul>{items}</ul>" if items else "<p>Nothing that these figures show.</p>"
-    return html_section("What is off", "What the figures below show, and how to fix it.", content)
+    content = f"<ul>{items}</ul>" if items else "<p>None: these figures show no problem.</p>"
+    return html_section("Problems found", "And how to fix each of them.", content)
 
 
 def _mixed_section(mixed: MixedFigures) -> str:

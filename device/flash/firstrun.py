@@ -102,7 +102,7 @@ def with_run(command_line: str) -> str:
     """
     if len(command_line.splitlines()) != 1:
         raise PicaptionError(
-            "cmdline.txt: not one line, as the kernel's command line has to be; mend it, or write "
+            "cmdline.txt: not one line, as the kernel's command line has to be; fix it, or write "
             "the card again"
         )
     words = command_line.split()

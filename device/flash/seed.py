@@ -150,10 +150,10 @@ def _read_mapping(boot: BootPartition, name: str) -> YamlMapping:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}, line {mark.line + 1}" if mark else name
-        raise PicaptionError(f"{where}: not YAML; mend it, or write the card again") from None
+        raise PicaptionError(f"{where}: not YAML; fix it, or write the card again") from None
     if mapping is not None and not isinstance(mapping, dict):
         raise PicaptionError(
-            f"{name}: it holds no names and values; mend it, or write the card again"
+            f"{name}: it holds no names and values; fix it, or write the card again"
         )
     return mapping or {}
 

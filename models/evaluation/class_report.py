@@ -219,7 +219,7 @@ def write_mistakes(
     for index in wrong[:MAX_MISTAKES]:
         content = html_paragraphs("caption", [labels[truth[index]]])
         content += (
-            f"<p>told: {escape(labels[predicted[index]])}, {confidence[index]:.0%} sure</p>\n"
+            f"<p>predicted: {escape(labels[predicted[index]])}, {confidence[index]:.0%} sure</p>\n"
         )
         content += html_paragraphs("faint", [str(paths[index])])
         cards.append(image_card(paths[index], paths[index].name, content))

@@ -121,7 +121,7 @@ def ptb_tokenize(sentences: Sentences) -> dict[str, list[str]]:
     lost_all = any(map(any, sentences.values())) and not any(map(any, words.values()))
     if word_counts != counts or lost_all:
         raise PicaptionError(
-            "the tokenizer's Java fails: try `java -version`, and mend it or take it off the PATH"
+            "the tokenizer's Java fails: try `java -version`, and fix it or take it off the PATH"
         )
     return words
 

@@ -120,7 +120,7 @@ def plot_confusion(path: str | Path, counts: np.ndarray, classes: Sequence[str])
                 va="center",
                 color="white" if shares[row, column] > 0.5 else "black",
             )
-    axis.set(xlabel="told", ylabel="true")
+    axis.set(xlabel="predicted", ylabel="true")
     save_figure(figure, path)
 
 

@@ -206,7 +206,7 @@ class _Reader:
         if not valid:
             raise PicaptionError(
                 f"{self._path}: line {self._line_number}: {wrong}, in {self._line[:_QUOTED]!r}; "
-                "mend this line or write the file again"
+                "fix this line or write the file again"
             )
 
     def _read_totals(self) -> list[int]:

@@ -21,12 +21,12 @@ _SAVED_MODEL = "saved_model.pb"
 
 _PYTORCH_ADVICE = (
     "a file of PyTorch that holds weights, or a program of an older kind: load it in Python, and "
-    "write it anew with torch.export.save(torch.export.export(model.eval(), (image,)), "
+    "write it again with torch.export.save(torch.export.export(model.eval(), (image,)), "
     "'NAME.pt2')"
 )
 #: What files of other kinds are, and what to do, by the name's ending.
 _ADVICE_BY_SUFFIX = {
-    ".onnx": "no ONNX network: it does not begin as one does; export it anew",
+    ".onnx": "no ONNX network: it does not begin as one does; export it again",
     ".pt": _PYTORCH_ADVICE,
     ".pth": _PYTORCH_ADVICE,
     ".pb": (

@@ -64,7 +64,7 @@ def load_exported(path: Path, output_name: str | None = None) -> OnnxNetwork:
     except Exception as error:  # PyTorch raises whatever its parts do.
         raise PicaptionError(
             f"{path}: cannot load it as a program of torch.export: {_first_line(error)}; write it "
-            "anew with this version of PyTorch"
+            "again with this version of PyTorch"
         ) from None
     return network_of_program(program, path, output_name)
 

@@ -26,7 +26,7 @@ CHILD_INPUT = "/dev/stdin"
 #: A service is ended by its watchdog after 30.
 TRIAL_SECONDS = 20.0
 
-_UNTRUSTWORTHY = "get it anew from where it was made"
+_UNTRUSTWORTHY = "get a fresh copy from where it was made"
 
 
 def need_trust(

@@ -102,7 +102,7 @@ class OnnxFunction:
                 if name and value is None:
                     raise PicaptionError(
                         f"its layer {node.name} takes {name}, which nothing before it computes: "
-                        "the file is damaged; export it anew"
+                        "the file is damaged; export it again"
                     )
             with tf.name_scope(_scope(node.name)):
                 outputs = self._outputs(node, proto, inputs, values)

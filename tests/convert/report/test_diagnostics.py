@@ -49,7 +49,7 @@ def evaluation(before, after):
     return EvaluationFigures({"CIDEr": before}, {"CIDEr": after}, left_out=0)
 
 
-def test_nothing_is_off():
+def test_no_problem_is_found():
     assert diagnose(FINE) == []
 
 
@@ -64,7 +64,7 @@ def test_nothing_is_off():
         (
             {"beyond": ("features",), "agreement": replace(CLOSE, features=0.08)},
             "its features differ by 0.08, more than 0.05",
-            "mend",
+            "fix the problems",
         ),
         (
             {"representative": Representative(20, 1, 50)},
@@ -129,7 +129,7 @@ def test_nothing_is_off():
                 "outside_xnnpack": (OutsideOperator("encode", "a", "CONV_2D", 500),),
             },
             "50% of encode's multiply-adds run outside XNNPACK (CONV_2D)",
-            "no kernels of 16 bits",
+            "no 16-bit kernels",
         ),
         (
             {"float_operators": (GATE,)},

@@ -58,4 +58,4 @@ def test_a_report_without_evaluation_or_layers_has_a_page(reported):
     assert page.tags.count("svg") == 1
     assert "Quality" not in page.text
     assert "Layers" not in page.text
-    assert "Nothing that these figures show." in page.text
+    assert "None: these figures show no problem." in page.text

@@ -70,8 +70,8 @@ def test_the_command_says_what_it_did(call, bundle, folder, tmp_path):
     ]
     assert (
         lines[3].startswith(f"{output}: ")
-        and "of a class' pictures told rightly, on average over the classes, by classifiers "
-        "taught without them; "
+        and "of a class's pictures classified correctly, on average over the classes, by "
+        "classifiers that did not learn from them; "
         in lines[3]
     )
 

@@ -42,5 +42,5 @@ def test_mistakes_are_shown_the_surest_first(data, tmp_path):
     figures = train_classes(folder, default_bundle(), tmp_path / "run").to_json()
     page = (tmp_path / "run" / "mistakes.html").read_text()
     assert {"true": "cat", "told": "coffee", "pictures": 1} in figures["confusions"]
-    assert "lost &amp; found.jpg" in page and "told: coffee" in page
+    assert "lost &amp; found.jpg" in page and "predicted: coffee" in page
     assert page.count("<article>") == 24 - round(24 * figures["top_1"] / 100)

@@ -34,8 +34,8 @@ def test_networks_of_onnx_and_of_torch_export(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.ONNX", b"\x08\x07", "no ONNX network: it does not begin as one does; export it anew"),
-        ("a.pth", b"\x80\x02", "write it anew with torch.export.save"),
+        ("a.ONNX", b"\x08\x07", "no ONNX network: it does not begin as one does; export it again"),
+        ("a.pth", b"\x80\x02", "write it again with torch.export.save"),
         ("saved_model.pb", b"\x08\x01", "a TensorFlow graph: give the folder of a SavedModel"),
         ("a.h5", b"version https://git-lfs.github.com/spec/v1\n", "fetch the file with git lfs"),
         ("a.keras", b"<!DOCTYPE html><html>", "a web page: download the file again"),

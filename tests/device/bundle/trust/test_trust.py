@@ -123,7 +123,7 @@ def test_what_the_runtime_refuses_or_dies_of_is_one_line(tmp_path, cache):
         (
             -signal.SIGSEGV,
             b"",
-            r"its graph ends the program that opens it \(SIGSEGV\); get it anew",
+            r"its graph ends the program that opens it \(SIGSEGV\); get a fresh copy",
         ),
         (-signal.SIGABRT, b"", r"its graph ends the program that opens it \(SIGABRT\)"),
         (-signal.SIGXCPU, b"", "a recognition with it takes too long"),

@@ -102,7 +102,7 @@ def test_from_the_first_click_to_a_class_that_works_and_back(school, browser):
     browser.click("#fit")
     browser.wait_for("state.fitted && !state.fitting")
     wait_for_text(browser, "#live:enabled", "Use these classes")
-    assert "of a class' pictures told rightly" in texts(browser, "#accuracy")[0]
+    assert "of a class's pictures classified correctly" in texts(browser, "#accuracy")[0]
     browser.click("#live")
     browser.wait_for("state.bundle.is_taught")
     # What is recognised is shown beside the live picture: the camera sees the coffee.

@@ -51,11 +51,11 @@ function showResult(summary) {
   if ($("result").hidden) return;
   const {accuracy, labels, counts, seconds, other_share: share} = summary;
   const unknown = labels.length === 1
-    ? "One class, told from other things."
+    ? "One class, distinguished from other things."
     : "There are too few pictures to say how well it does.";
   const figure = accuracy === null
     ? unknown
-    : `${percent(accuracy)} of a class' pictures told rightly, by classifiers taught without them.`;
+    : `${percent(accuracy)} of a class's pictures classified correctly, by classifiers that did not learn from them.`;
   const classes = labels.map((label, index) => `${label} ${counts[index]}`).join(", ");
   setText($("accuracy"), `${figure} (${classes}; ${digits(seconds, 1)} s)`);
   const isKnown = typeof share === "number";
