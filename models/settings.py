@@ -66,14 +66,14 @@ class Settings:
     label_dev: str = ""
     label_classes: str = ""
     # Further labelled training images, folders with a comma between: each has `images`, a
-    # `labels.tsv`, and in `classes_known.txt` those of the classes that it was labelled with.
+    # `labels.tsv`, and in `classes_known.txt` the classes that its labels cover.
     partly_labelled: str = ""
     # Captions of the labelled training images, in any layout of `captions`: an image that has some
-    # there learns from those. Those of other images, and of dev images, are left out.
+    # there learns from those. Captions of other images, and of dev images, are left out.
     label_captions: str = ""
     # Captions of the labelled dev images, likewise: nothing learns from them, but they choose the
-    # captioner's best epoch beside those of `dev`, and the objects that they name are there when
-    # the captions' confidence is calibrated.
+    # captioner's best epoch beside the captions of `dev`, and the objects that they name count as
+    # present when the captions' confidence is calibrated.
     label_dev_captions: str = ""
     # Captions with labels, without their images: a share of the labelled images that have none of
     # their own borrows from them.
@@ -91,9 +91,9 @@ class Settings:
     # (models/data/text_features.py). Plain text: sentences of no known image, one a line.
     sentences_per_image: int = 0
     plain_text: str = ""
-    # More captions without their images, `image<TAB>source<TAB>caption` a line: they join those of
-    # the same images in `text`, and images that are known by a name borrow from all of them. Those
-    # of dev images are left out, by the image's name.
+    # More captions without their images, `image<TAB>source<TAB>caption` a line: they join the
+    # captions of the same images in `text`, and images that are known by a name borrow from all of
+    # them. Captions of dev images are left out, by the image's name.
     more_text: str = ""
     # Images that are known by a name alone, such as ImageNet's: a list, `image<TAB>id<TAB>names` a
     # line, and their folder. They borrow the captions that have a name of theirs in them. Named
@@ -365,7 +365,7 @@ def _check_network(settings: Settings) -> None:
     )
     _need(
         settings.weights != "imagenet" or network == "mobilenet_v2",
-        f'weights = "imagenet" are those of mobilenet_v2; for {network} give an .npz',
+        f'weights = "imagenet" belong to mobilenet_v2; for {network} give an .npz',
     )
     _need(
         settings.resize in RESIZE_RULES,
@@ -441,7 +441,7 @@ def _check_data(settings: Settings) -> None:
     )
     _need(
         not settings.paraphrases or bool(settings.text and settings.label_captions),
-        "paraphrases are captions of text that are near to those of label_captions: set both",
+        "paraphrases are captions of text that are near the ones in label_captions: set both",
     )
     _need(
         not settings.sentences_per_image
@@ -477,12 +477,12 @@ def _check_data(settings: Settings) -> None:
     )
     _need(
         not settings.label_captions or bool(settings.labels and settings.captions),
-        "label_captions are those of labelled pictures beside captioned ones: set labels and "
+        "label_captions belong to labelled pictures beside captioned ones: set labels and "
         "captions too",
     )
     _need(
         not settings.label_dev_captions or bool(settings.label_dev and settings.captions),
-        "label_dev_captions are those of labelled dev pictures: set label_dev and captions too",
+        "label_dev_captions belong to labelled dev pictures: set label_dev and captions too",
     )
     _need(
         bool(settings.name_labels) == bool(settings.name_images),

@@ -157,7 +157,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         ),
         (
             ["network=efficientnet_lite0", "weights=imagenet"],
-            "are those of mobilenet_v2; for efficientnet_lite0 give an .npz",
+            "belong to mobilenet_v2; for efficientnet_lite0 give an .npz",
         ),
         (["resize=letterbox"], 'resize = \'letterbox\': it is "stretch" or "crop"'),
         (["size=100"], "size = 100: it is a multiple of 32"),
@@ -171,7 +171,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["captions="], "nothing to learn from"),
         (["images="], "captions need the folder of their pictures"),
         (["labels=l"], "labels need the folder of their pictures"),
-        (["label_captions=c"], "label_captions are those of labelled pictures beside captioned"),
+        (["label_captions=c"], "label_captions belong to labelled pictures beside captioned"),
         (["scst_absent_penalty=1"], "about the classes that pictures are labelled with"),
         (["scst_absent_penalty=-1"], "scst_absent_penalty = -1.0: it is from 0 to 100"),
         (["scst_captions_epochs=1"], "more epochs of self-critical training: set scst_epochs too"),
@@ -181,7 +181,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         (["named_labels=n", "more_text=m"], "need both their list and their folder"),
         (["named_words=imagenet"], "named_words are for pictures with names"),
         (["named_labels=n", "named_images=i"], "named_labels are for pictures beside captioned"),
-        (["label_dev_captions=c"], "label_dev_captions are those of labelled dev pictures"),
+        (["label_dev_captions=c"], "label_dev_captions belong to labelled dev pictures"),
         (["sentences_per_image=1"], "sentences_per_image are of text: set text"),
         (["plain_text=p"], "plain_text is what sentences_per_image draws from: set both"),
         (
