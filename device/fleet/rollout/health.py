@@ -81,7 +81,7 @@ def complaint(having: Sequence[Health], lacking: Sequence[Health], rules: Rules,
     others_fps = [health.fps for health in lacking if health.fps is not None]
     loss = _fall(fps, others_fps, rules.fps_loss, level)
     if loss:
-        return f"frames a second fell by {loss:.0%} compared with other devices'"
+        return f"frames a second fell by {loss:.0%} compared with other devices"
     certain = [-health.unsure for health in having if health.unsure is not None]
     others_certain = [-health.unsure for health in lacking if health.unsure is not None]
     gain = _fall(certain, others_certain, rules.unsure_gain, level)
