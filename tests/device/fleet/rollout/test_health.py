@@ -17,7 +17,8 @@ def test_what_gets_worse_is_named():
     lacking = noisy(noise, 95)
     assert complaint(noisy(noise, 5), lacking, RULES, 1) == ""
     slow = complaint(noisy(noise, 20, fps=0.6), lacking, RULES, 3)
-    assert slow.startswith("frames a second fell by 4") and slow.endswith("compared with other devices")
+    assert slow.startswith("frames a second fell by 4")
+    assert slow.endswith("compared with other devices")
     blind = complaint(noisy(noise, 20, unsure=0.5), lacking, RULES, 3)
     assert blind.startswith("the share of unsure frames grew by 5")
 
