@@ -13,6 +13,7 @@ from picaption.device.errors import PicaptionError
 
 from . import elementwise, products, shapes, spatial
 from .layout import Laid
+from .metadata import layer_name
 from .node import Node, Operator, UnsupportedError
 
 OPERATORS: dict[str, Operator] = {
@@ -89,7 +90,7 @@ class OnnxFunction:
             }
             node = Node(
                 operator=proto.op_type,
-                name=proto.name or f"{proto.op_type}_{index}",
+                name=layer_name(proto) or f"{proto.op_type}_{index}",
                 attributes=attributes,
                 inputs=tuple(proto.input),
                 outputs=tuple(proto.output),

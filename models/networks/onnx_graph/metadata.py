@@ -1,7 +1,8 @@
-"""What an ONNX file's metadata says of its pixels and its classes."""
+"""What an ONNX file's metadata says of its pixels, its classes and its layers."""
 
 import ast
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ _COLOURS = "Image.BitmapPixelFormat"
 _LABEL_KEYS = ("names", "labels", "classes", "class_names", "id2label")
 #: The longest text that is looked at for class names.
 _LONGEST = 1 << 20
+#: Where PyTorch's exporter writes of a node the modules that it is in, from the outermost.
+_MODULES = "pkg.torch.onnx.name_scopes"
 
 
 def metadata_pixels(path: Path, metadata: Mapping[str, str]) -> PixelScaling | None:
@@ -36,9 +39,9 @@ def metadata_pixels(path: Path, metadata: Mapping[str, str]) -> PixelScaling | N
             raise PicaptionError(f"{path}, its metadata: {error}") from None
     is_bgr = metadata.get(_COLOURS, "").lower().startswith("bgr")
     if "mean" in metadata and "std" in metadata:
-        mean = [float(number) for number in re.findall(r"[-+.\deE]+", metadata["mean"])]
-        std = [float(number) for number in re.findall(r"[-+.\deE]+", metadata["std"])]
-        if len(mean) in (1, 3) and len(std) in (1, 3) and min(std) > 0:
+        mean = _numbers(metadata["mean"])
+        std = _numbers(metadata["std"])
+        if mean and std and min(std) > 0:
             return mean_and_std(mean, std, is_bgr=is_bgr)
     name = _RANGES.get(metadata.get(_RANGE, "").lower())
     if name is None:
@@ -57,6 +60,33 @@ def metadata_labels(metadata: Mapping[str, str]) -> tuple[str, ...]:
         if labels:
             return labels
     return ()
+
+
+def layer_name(node: Any) -> str:
+    """Return the name of the layer that a node is part of; "" where the file has none.
+
+    PyTorch's exporters write it beside the node, or, before version 2.5, in its name, as others do:
+    "/features/features.0/Conv".
+
+    Args:
+        node: An onnx.NodeProto.
+    """
+    metadata = {entry.key: entry.value for entry in node.metadata_props}
+    modules = re.findall(r"'([^']*)'", metadata.get(_MODULES, ""))
+    parts = [part for part in modules or node.name.split("/") if part]
+    if len(parts) > 1:
+        return parts[-2]
+    return parts[0] if parts else ""
+
+
+def _numbers(text: str) -> list[float]:
+    """Return one number or three, with brackets and commas about them; [] for anything else."""
+    try:
+        numbers = [float(word) for word in re.split(r"[\s,;()\[\]]+", text) if word]
+    except ValueError:
+        return []
+    is_complete = len(numbers) in (1, 3) and all(map(math.isfinite, numbers))
+    return numbers if is_complete else []
 
 
 def _parse(text: str) -> Any:

@@ -22,7 +22,7 @@ class Node:
 
     Attributes:
         operator: Its operator, such as Conv.
-        name: Its name in the file.
+        name: Of its layer, see metadata.layer_name.
         attributes: Its attributes as Python values.
         inputs: The names of its inputs; "" for one that is left out.
         outputs: The names of its outputs.
