@@ -25,6 +25,8 @@ PROGRAM = "firstboot.py"
 PAYLOAD = "payload.tar"
 #: Where picaption is on a Pi: versions/NAME, and `current`, a link to the one that runs.
 HOME = Path("/opt/picaption")
+#: A link to the version before, which a roll-out may go back to.
+BEFORE = "before"
 MANIFEST = "manifest.json"
 BUNDLE = "bundle.tflite"
 #: A payload's members: the manifest, wheels, and perhaps a bundle.
@@ -38,6 +40,7 @@ KEYS = "etc/picaption-keys.json"
 CARD_KEYS = "keys.json"
 COMMAND = "usr/local/bin/picaption"
 UNITS = "etc/systemd/system"
+UPDATE_UNIT = f"{UNITS}/picaption-update.path"
 
 _ROLLBACK_UNIT = f"""\
 # An update that was cut off before it was found to work is taken back before picaption starts.
@@ -73,6 +76,27 @@ ExecStart=/bin/systemctl --no-block try-restart picaption.service
 [Install]
 WantedBy=multi-user.target
 """
+_UPDATE_PATH_UNIT = """\
+# The service asks there for a version that a roll-out brings: with fleet and public_keys only.
+[Unit]
+Description=Look for a version that picaption asks for
+
+[Path]
+PathExists=/var/lib/picaption/fleet/order.json
+
+[Install]
+WantedBy=multi-user.target
+"""
+_UPDATE_UNIT = f"""\
+# Checks everything by the keys of /etc/picaption.toml before it takes it.
+[Unit]
+Description=Take a version that was rolled out
+
+[Service]
+Type=oneshot
+TimeoutStartSec=1800
+ExecStart=/{COMMAND} fleet obey
+"""
 _COMMAND_SCRIPT = f"""\
 #!/bin/sh
 exec {HOME}/current/venv/bin/python {HOME}/current/venv/bin/picaption "$@"
@@ -87,6 +111,8 @@ FILES = {
     "etc/rpi/swap.conf.d/picaption.conf": "[Main]\nMechanism=zram\n",
     f"{UNITS}/picaption-rollback.service": _ROLLBACK_UNIT,
     f"{UNITS}/picaption-camera.service": _CAMERA_UNIT,
+    UPDATE_UNIT: _UPDATE_PATH_UNIT,
+    f"{UNITS}/picaption-update.service": _UPDATE_UNIT,
 }
 
 
@@ -289,12 +315,21 @@ def point(link: Path, target: Path) -> None:
 
 
 def remove_old_versions(home: Path = HOME) -> None:
-    """Remove all versions but the current one and the one whose environment it uses."""
-    current = (home / "current").resolve()
-    needed = {current.name, (current / "venv").resolve().parent.name}
+    """Remove all versions but the current one, and those whose environments are used.
+
+    The one before stays, too, where a roll-out may go back to it.
+    """
+    links = [home / "current", home / BEFORE]
+    used = [link.resolve() for link in links if link.is_symlink()]
+    needed = {name for version in used for name in _version_names(version)}
     for folder in (home / "versions").iterdir():
         if folder.name not in needed:
             shutil.rmtree(folder)
+
+
+def _version_names(version: Path) -> tuple[str, str]:
+    """Return the names of a version and of the one whose environment it uses."""
+    return version.name, (version / "venv").resolve().parent.name
 
 
 def run(*command: str | Path) -> str:
@@ -384,7 +419,7 @@ def _start_services(root: Path, current: Path) -> None:
     settings = (root / SETTINGS).read_text(encoding="utf-8-sig")
     # Only a source that names another camera, or the demo, needs no library of CSI cameras.
     needs_camera_library = not re.search(r'^source = "(?!auto|picamera2)', settings, re.MULTILINE)
-    units = ["picaption-rollback.service"]
+    units = ["picaption-rollback.service", "picaption-update.path"]
     if needs_camera_library:
         units.append("picaption-camera.service")
     with contextlib.suppress(InstallError):
@@ -395,6 +430,7 @@ def _start_services(root: Path, current: Path) -> None:
     run("systemctl", "restart", "systemd-journald.service")
     run("systemctl", "daemon-reload")
     run("systemctl", "enable", *units)
+    run("systemctl", "start", "--no-block", "picaption-update.path")
     if needs_camera_library:
         run("systemctl", "start", "--no-block", "picaption-camera.service")
     # By the link: the unit runs whichever version is the current one.

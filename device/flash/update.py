@@ -27,9 +27,10 @@ from ..config.toml import load_config
 from ..errors import PicaptionError
 from ..log import say
 from ..signing.keys import KeyRing, is_ring, parse_ring, read_ring, read_ring_bytes, write_ring
-from ..signing.signature import check_data, checked_copy
+from ..signing.signature import check_data, checked_copy, file_digest
 from ..system.service import SETTINGS, UNIT, need_systemd
 from .installer import (
+    BEFORE,
     BUNDLE,
     HOME,
     InstallError,
@@ -72,6 +73,8 @@ def update(
     settings: Path = SETTINGS,
     patience: float = PATIENCE_SECONDS,
     steady: float = STEADY_SECONDS,
+    sha256: str = "",
+    keeps_old: bool = False,
 ) -> str:
     """Have the service use a payload or a bundle from now on.
 
@@ -81,6 +84,8 @@ def update(
         settings: the service's file of settings.
         patience: seconds that the new version has to show its first result.
         steady: seconds that it then has to last.
+        sha256: the SHA-256 that the file has to have; empty: it may have any.
+        keeps_old: whether the version that runs now stays on the card, for `go_back`.
 
     Returns:
         A line that says which version runs.
@@ -101,6 +106,8 @@ def update(
         try:
             take_back(home)
             with _checked(file, ring, home) as checked:
+                if sha256 and file_digest(checked)[0] != sha256:
+                    raise PicaptionError(f"{file}: it is not the file that was rolled out; refused")
                 if is_bundle(checked):
                     folder = install_bundle(checked, home, settings)
                 else:
@@ -108,11 +115,48 @@ def update(
             if is_current(folder, home):
                 return f"{folder.name} runs already"
             run(folder / "venv/bin/picaption", "config", "--config", settings)
+            old = (home / "current").resolve()
             change(folder, home, patience, steady)
+            (home / BEFORE).unlink(missing_ok=True)
+            if keeps_old:
+                point(home / BEFORE, old)
         except InstallError as error:
             raise PicaptionError(str(error)) from None
         finally:
             # The old version, or a new one that did not take its place.
+            remove_old_versions(home)
+    return f"{folder.name} runs"
+
+
+def go_back(
+    home: Path = HOME, patience: float = PATIENCE_SECONDS, steady: float = STEADY_SECONDS
+) -> str:
+    """Have the service use the version that `update` has kept.
+
+    Args:
+        home: where picaption is on the Pi.
+        patience: seconds that the version has to show its first result.
+        steady: seconds that it then has to last.
+
+    Returns:
+        A line that says which version runs.
+
+    Raises:
+        PicaptionError: there is none, or it does not come up: the newer one runs again.
+    """
+    with _exclusive(home), _signals_as_exit():
+        try:
+            take_back(home)
+            if not (home / BEFORE).is_symlink():
+                raise PicaptionError(
+                    "no version before is on this card; picaption update brings one"
+                )
+            folder = (home / BEFORE).resolve()
+            change(folder, home, patience, steady)
+            (home / BEFORE).unlink()
+        except InstallError as error:
+            raise PicaptionError(str(error)) from None
+        finally:
             remove_old_versions(home)
     return f"{folder.name} runs"
 

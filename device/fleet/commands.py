@@ -4,6 +4,7 @@ import click
 
 from .key_commands import keys, sign_command, verify_command
 from .rollout.commands import abort_command, history_command, pause_command, roll_out_command
+from .rollout.version_order import obey_command
 from .serve_command import serve_command
 from .status_command import status_command
 
@@ -22,6 +23,6 @@ for command in (
         abort_command,
         history_command,
     ),
-    *(keys, sign_command, verify_command),
+    *(obey_command, keys, sign_command, verify_command),
 ):
     fleet.add_command(command)

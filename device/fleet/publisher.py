@@ -26,8 +26,9 @@ from ..outputs.sink import OutputContext, RecognizedFrame
 from ..signing.keys import need_cryptography, read_ring
 from .meter import FrameMeter, LastError
 from .rollout.loop_taker import LoopTaker
-from .rollout.manifest import BUNDLE
-from .rollout.member import Member
+from .rollout.manifest import BUNDLE, VERSION
+from .rollout.member import Member, Taker
+from .rollout.version_order import VersionTaker, takes_versions
 from .session import STATUS_SECONDS, DeviceSession
 from .status import DeviceStatus, to_device_name
 
@@ -176,12 +177,16 @@ class StatusPublisher:
             return None
         need_cryptography()
         read_ring(config.public_keys)
+        folder = Path(config.fleet_folder or state_folder())
+        takers: dict[str, Taker] = {BUNDLE: LoopTaker(control, self._closing.is_set)}
+        if takes_versions(folder):
+            takers[VERSION] = VersionTaker(folder, is_closing=self._closing.is_set)
         return Member(
             self.name,
-            Path(config.fleet_folder or state_folder()),
+            folder,
             functools.partial(read_ring, config.public_keys),
             config.fleet_schemes.replace(",", " ").split(),
-            {BUNDLE: LoopTaker(control, self._closing.is_set)},
+            takers,
             self._closing.is_set,
         )
 

@@ -36,7 +36,7 @@ class FakeBoard:
         self.bundle = SHIPPED
         self.loads = 0
 
-    def take(self, path: Path) -> None:
+    def take(self, path: Path, order: bytes = b"") -> None:
         """Use the bundle at a path; raises PicaptionError if it is broken."""
         content = path.read_text()
         if "broken" in content:
@@ -48,7 +48,7 @@ class FakeBoard:
         """Raise PicaptionError: what this start has interrupted has not worked."""
         raise PicaptionError("this program ended while it tried the bundle")
 
-    def go_back(self, path: Path | None) -> None:
+    def go_back(self, path: Path | None, order: bytes = b"") -> None:
         """Use the bundle at a path again; the shipped one, if it is None."""
         self.bundle = path.read_text() if path else SHIPPED
 

@@ -25,7 +25,7 @@ class LoopTaker:
         self._control = control
         self._is_closing = is_closing
 
-    def take(self, path: Path) -> None:
+    def take(self, path: Path, order: bytes = b"") -> None:
         """Use the bundle at a path from now on.
 
         Raises:
@@ -40,7 +40,7 @@ class LoopTaker:
         """Raise PicaptionError: this process would not have started anew, had it worked."""
         raise PicaptionError("this program ended while it tried the bundle")
 
-    def go_back(self, path: Path | None) -> None:
+    def go_back(self, path: Path | None, order: bytes = b"") -> None:
         """Use the bundle at a path again; the settings' one, or what was taught, if it is None.
 
         Raises:

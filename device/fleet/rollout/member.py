@@ -43,8 +43,12 @@ class SkipError(PicaptionError):
 class Taker(Protocol):
     """Uses what is rolled out, of one sort, or what was there before."""
 
-    def take(self, path: Path) -> None:
+    def take(self, path: Path, order: bytes) -> None:
         """Use the file at a path from now on.
+
+        Args:
+            path: The file.
+            order: The signed manifest that brings it.
 
         Raises:
             SkipError: This device leaves it out.
@@ -58,8 +62,12 @@ class Taker(Protocol):
             PicaptionError: It has not come to its end; what was in use before is.
         """
 
-    def go_back(self, path: Path | None) -> None:
-        """Use the file at a path again; None: what was there without any roll-out.
+    def go_back(self, path: Path | None, order: bytes) -> None:
+        """Use the file at a path again.
+
+        Args:
+            path: The file; None: what was there without any roll-out.
+            order: The signed manifest that asks for it; empty: this program has started.
 
         Raises:
             PicaptionError: It cannot be used.
@@ -99,7 +107,7 @@ class Member:
         self._takers = takers
         self._is_closing = is_closing
         self._clock = clock
-        self._manifest: Manifest | None = None
+        self._manifest: tuple[Manifest, bytes] | None = None
         self._tries = 0
         self._retry_at = clock()
         self.progress = read_progress(folder)
@@ -116,7 +124,7 @@ class Member:
                 self._note_taken()
         if self.progress.bundle and BUNDLE in self._takers:
             try:
-                self._takers[BUNDLE].go_back(self._path(self.progress.bundle))
+                self._takers[BUNDLE].go_back(self._path(self.progress.bundle), b"")
             except PicaptionError as error:
                 self._note(state=FAILED, line=_error_line(error), bundle="", bundle_before="")
 
@@ -134,7 +142,7 @@ class Member:
         except PicaptionError as error:
             logger.warning("fleet: %s", error)
             return
-        self._manifest = manifest
+        self._manifest = (manifest, payload)
 
     def step(self) -> bool:
         """Do what the newest manifest asks for; return whether anything has changed.
@@ -142,9 +150,9 @@ class Member:
         Raises:
             PicaptionError: The folder cannot be written.
         """
-        manifest = self._manifest
-        if manifest is None:
+        if self._manifest is None:
             return False
+        manifest, order = self._manifest
         before = self.progress
         if manifest.serial > before.serial:
             self._note(serial=manifest.serial)
@@ -152,12 +160,12 @@ class Member:
             self._retry_at = self._clock()
         action = next_action(manifest, self.progress, self._name)
         if action is Action.GO_BACK:
-            self._go_back(manifest)
+            self._go_back(manifest, order)
         elif action is Action.TAKE and self._clock() >= self._retry_at:
-            self._take(manifest)
+            self._take(manifest, order)
         return replace(self.progress, serial=before.serial) != before
 
-    def _take(self, manifest: Manifest) -> None:
+    def _take(self, manifest: Manifest, order: bytes) -> None:
         path = self._path(manifest.id)
         taker = self._takers.get(manifest.artifact)
         try:
@@ -165,7 +173,7 @@ class Member:
                 raise SkipError(f"this device takes no {manifest.artifact} by a roll-out")
             self._fetch(manifest, path)
             self._note(id=manifest.id, artifact=manifest.artifact, state=TAKING, line="")
-            taker.take(path)
+            taker.take(path, order)
         except TemporaryError as error:
             self._retry_later(manifest, error)
         except SkipError as error:
@@ -198,10 +206,10 @@ class Member:
         logger.error("fleet: %s: %s; what was in use before still is", manifest.label, error)
         self._note(id=manifest.id, artifact=manifest.artifact, state=state, line=_error_line(error))
 
-    def _go_back(self, manifest: Manifest) -> None:
+    def _go_back(self, manifest: Manifest, order: bytes) -> None:
         progress = self.progress
         if withdrawn_artifact(manifest, progress) == VERSION:
-            line = self._go_back_to(VERSION, "")
+            line = self._go_back_to(VERSION, "", order)
             self._note(
                 id=progress.version, artifact=VERSION, state=WENT_BACK, line=line, version=""
             )
@@ -209,7 +217,7 @@ class Member:
             target = progress.bundle_before
             if manifest.withdraws(target):
                 target = ""
-            line = self._go_back_to(BUNDLE, target)
+            line = self._go_back_to(BUNDLE, target, order)
             self._note(
                 id=progress.bundle,
                 artifact=BUNDLE,
@@ -220,13 +228,13 @@ class Member:
             )
         self._remove_unused()
 
-    def _go_back_to(self, artifact: str, target: str) -> str:
+    def _go_back_to(self, artifact: str, target: str, order: bytes) -> str:
         """Use the file of an earlier roll-out, or of none; return what is wrong with that."""
         taker = self._takers.get(artifact)
         if taker is None:
             return ""
         try:
-            taker.go_back(self._path(target) if target else None)
+            taker.go_back(self._path(target) if target else None, order)
         except PicaptionError as error:
             logger.error("fleet: %s", error)
             return _error_line(error)

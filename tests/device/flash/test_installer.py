@@ -121,7 +121,8 @@ def test_a_first_boot(pi):
         "systemctl disable --now dphys-swapfile.service",
         "systemctl restart systemd-journald.service",
         "systemctl daemon-reload",
-        "systemctl enable picaption-rollback.service",
+        "systemctl enable picaption-rollback.service picaption-update.path",
+        "systemctl start --no-block picaption-update.path",
         f"{pi.home}/current/venv/bin/picaption service install "
         f"--config {pi.root}/etc/picaption.toml",
     ]
@@ -176,15 +177,19 @@ def test_a_service_that_does_not_start_does_not_fail_the_set_up(pi, tmp_path):
         patch.setenv("RECORD", "/none/record")  # with which the payload's picaption fails
         set_up(pi.boot, pi.root)
     assert not pi.boot.exists() and pi.calls()[-1] == "systemctl is-enabled picaption.service"
-    assert "systemctl enable picaption-rollback.service picaption-camera.service" in pi.calls()
+    units = "picaption-rollback.service picaption-update.path picaption-camera.service"
+    assert f"systemctl enable {units}" in pi.calls()
     assert "systemctl start --no-block picaption-camera.service" in pi.calls()
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd's tools are not installed")
 def test_systemd_accepts_the_units(tmp_path):
-    units = [name for name in FILES if name.endswith(".service")]
+    units = [name for name in FILES if name.endswith((".service", ".path"))]
+    # All of them are there: a path has a service of its name. So is what they run.
     for name in units:
-        (tmp_path / Path(name).name).write_text(FILES[name])
+        text = FILES[name].replace("/usr/local/bin/picaption", sys.executable)
+        (tmp_path / Path(name).name).write_text(text)
+    for name in units:
         done = subprocess.run(
             ["systemd-analyze", "verify", tmp_path / Path(name).name],
             capture_output=True,
@@ -192,7 +197,7 @@ def test_systemd_accepts_the_units(tmp_path):
         )
         lines = [line for line in done.stderr.splitlines() if "not executable" not in line]
         assert (done.returncode, lines) == (0, [])
-    assert len(units) == 2
+    assert len(units) == 4
 
 
 def test_leavings_of_other_versions_go(tmp_path):

@@ -118,7 +118,7 @@ def test_a_bundle_that_cannot_be_used_leaves_the_one_before(tmp_path, ring, priv
 
 def test_a_trial_that_ended_the_device_is_not_tried_twice(tmp_path, ring, private, manifest):
     class DeadlyBoard(FakeBoard):
-        def take(self, path):
+        def take(self, path, order):
             raise SystemExit
 
     device = member(tmp_path, ring, DeadlyBoard())
