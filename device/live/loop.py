@@ -107,6 +107,8 @@ class Summary:
 class Records:
     """The latencies of the last MAX_RECORDS frames and of their stages, in a table of fixed size.
 
+    Another bundle may have other stages: then the table begins anew.
+
     Attributes:
         count: all frames so far.
     """
@@ -115,20 +117,23 @@ class Records:
         self.count = 0
         self._stages: tuple[str, ...] = ()
         self._table: np.ndarray | None = None
+        self._rows = 0
 
     def add(self, latency: float, timings: dict[str, float]) -> None:
         """Note a frame's latency and its stages' milliseconds."""
-        if self._table is None:
+        if self._table is None or tuple(timings) != self._stages:
             self._stages = tuple(timings)
             self._table = np.zeros((MAX_RECORDS, 1 + len(timings)), np.float32)
-        self._table[self.count % MAX_RECORDS] = (latency, *timings.values())
+            self._rows = 0
+        self._table[self._rows % MAX_RECORDS] = (latency, *timings.values())
+        self._rows += 1
         self.count += 1
 
     def summary(self, seconds: float) -> Summary:
         """Return the Summary of a run that took so many seconds."""
         if self._table is None:
             return Summary(0, seconds, (), {})
-        latencies, *columns = self._table[: self.count].T.tolist()
+        latencies, *columns = self._table[: self._rows].T.tolist()
         stages = {stage: tuple(times) for stage, times in zip(self._stages, columns)}
         del stages["total"]
         return Summary(self.count, seconds, tuple(latencies), stages)

@@ -146,8 +146,9 @@ def state_line(steward: Steward, devices: Sequence[Device]) -> str:
     offline = sum(not device.is_online for device in concerned)
     counts = [f"{count} {name}" for name, count in steward.counts(concerned).items()]
     counts.append(f"{len(steward.missing(concerned))} to come")
+    noun = "device" if len(concerned) == 1 else "devices"
     return (
-        f"{manifest.share:g} % of {len(concerned)} devices, {offline} of them offline: "
+        f"{manifest.share:g} % of {len(concerned)} {noun}, {offline} of them offline: "
         f"{', '.join(counts)}"
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from picaption.device.errors import PicaptionError
-from picaption.device.live.loop import Pace, Summary, run
+from picaption.device.live.loop import Pace, Records, Summary, run
 from tests.device.fakes.standins import Collector, Counter, parts, recognition
 
 
@@ -248,6 +248,16 @@ def test_on_tick_is_called_even_while_no_frame_comes():
         on_tick=lambda: ticks.append(time.monotonic()),
     )
     assert max(after - before for before, after in zip(ticks, ticks[1:])) < 0.25
+
+
+def test_a_bundle_with_other_stages_begins_the_table_anew():
+    records = Records()
+    records.add(5.0, {"encode": 3.0, "name": 1.0, "total": 4.0})
+    records.add(9.0, {"encode": 2.0, "total": 2.0})
+    records.add(8.0, {"encode": 6.0, "total": 6.0})
+    summary = records.summary(1.0)
+    assert (summary.frames, summary.latencies) == (3, (9.0, 8.0))
+    assert summary.stages == {"encode": (2.0, 6.0)}
 
 
 def test_the_summary_is_one_line():
