@@ -83,7 +83,7 @@ def representative_paths(representative: Path, images: Path | None) -> list[Path
         return list_images(representative)
     if not images:
         raise PicaptionError(
-            f"{representative} is no folder: if it is a captions file, give the folder of its "
+            f"{representative} is not a folder: if it is a captions file, give the folder of its "
             "pictures with --images"
         )
     return sorted(record.path for record in read_captions(representative, images).records)

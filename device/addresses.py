@@ -65,4 +65,4 @@ def check_address(address: str) -> None:
     try:
         urlsplit(address)
     except ValueError:  # letters of Unicode that stand for a / or an @
-        raise PicaptionError(f"{shown}: no address: its host is no name; check it") from None
+        raise PicaptionError(f"{shown}: no address: its host is not a name; check it") from None

@@ -103,7 +103,7 @@ def expand_folders(files: Sequence[Path]) -> list[Path]:
         # A path has a single slash for the two of an address.
         if str(file) == "-" or scheme_of(str(file).replace(":/", "://", 1)):
             raise PicaptionError(
-                f"{file} is no file: give paths of pictures or folders; picaption live --source "
+                f"{file} is not a file: give paths of pictures or folders; picaption live --source "
                 "takes the address of a camera"
             )
         paths += list_images(file) if file.is_dir() else [file]
@@ -542,7 +542,7 @@ def capture_class(folder: Path, name: str, count: int, interval: float, source: 
 
     if Path(name).name != name or name.startswith("."):
         raise PicaptionError(
-            f"--capture {name!r} is no class name: give one without slashes or a dot before it"
+            f"--capture {name!r} is not a class name: give one without slashes or a dot before it"
         )
     camera = open_source(source)
     if camera.name == "demo":

@@ -114,7 +114,7 @@ def _read_numbers(text: str, values: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values.strip("[]()").split(","))
     except ValueError:
-        raise _malformed(text, f"{values!r} are no numbers with commas between") from None
+        raise _malformed(text, f"{values!r} are not numbers with commas between") from None
     if len(numbers) not in (1, _CHANNELS) or not np.all(np.isfinite(numbers)):
         raise _malformed(text, f"{values!r}: give one number, or one for each of three colours")
     return numbers

@@ -126,7 +126,8 @@ def _need_part(path: str | Path) -> None:
     """Raise PicaptionError where a file of a run is missing."""
     if not Path(path).is_file():
         raise PicaptionError(
-            f"{path} is missing: the folder is no finished training run; run picaption train again"
+            f"{path} is missing: the folder is not a finished training run; run picaption "
+            "train again"
         )
 
 
@@ -158,7 +159,7 @@ class FloatModel:
         path = folder / "metadata.json"
         if not path.is_file():
             raise PicaptionError(
-                f"{folder}: no metadata.json in it: it is no finished training run"
+                f"{folder}: no metadata.json in it: it is not a finished training run"
             )
         self.metadata = from_json(path.read_text(encoding="utf-8"), path)
         self.labels = read_lines(folder / "labels.txt")

@@ -374,7 +374,7 @@ class _Network:
                 if code not in PASSING:
                     raise ValueError(
                         f"behind its {OPCODES[codes[index]]} the scores go through "
-                        f"{OPCODES[code]}, and are no probabilities any more: export it without"
+                        f"{OPCODES[code]}, and are not probabilities any more: export it without"
                     )
             activation = operators[index]
             own_head = "single-label" if is_one_score else ACTIVATIONS[codes[index]]

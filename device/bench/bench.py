@@ -51,8 +51,8 @@ def parse_threads(text: str) -> tuple[int, ...]:
             last = first
         if not (_is_thread_count(first) and _is_thread_count(last)):
             raise PicaptionError(
-                f"--threads {text!r} is no list of threads: give numbers from 1 to {MAX_THREADS}, "
-                "such as 2 or 1,2 or 1..4"
+                f"--threads {text!r} is not a list of threads: give numbers from 1 to "
+                f"{MAX_THREADS}, such as 2 or 1,2 or 1..4"
             )
         if int(first) > int(last):
             raise PicaptionError(
@@ -166,7 +166,7 @@ def bench(
         PicaptionError: Bundle, source or accuracy are unusable, or no runtime is usable.
     """
     if not math.isfinite(seconds):
-        raise PicaptionError(f"--seconds {seconds} is no time; give a number, such as 5")
+        raise PicaptionError(f"--seconds {seconds} is not a time; give a number, such as 5")
     path = Path(bundle or default_bundle())
     measured_bundle = _describe_bundle(path, beam)
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -392,4 +392,4 @@ def _check_object_words(metadata: Metadata) -> None:
     _need(len(phrases) <= _MAX_OBJECT_WORDS, f"there are {len(phrases)} words for objects")
     for phrase in phrases:
         is_phrase = type(phrase) is str and 1 <= len(phrase.split()) <= _MAX_PHRASE
-        _need(is_phrase, f"{phrase!r} is no phrase of 1 to {_MAX_PHRASE} words for an object")
+        _need(is_phrase, f"{phrase!r} is not a phrase of 1 to {_MAX_PHRASE} words for an object")

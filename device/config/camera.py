@@ -60,7 +60,7 @@ class Crop(click.ParamType):
         form = "it is left, top, right and bottom as shares of the picture, such as"
         example = "[0.25, 0.0, 0.75, 1.0]"
         if len(shares) != _CROP_SHARES:
-            self.fail(f"{_shorten(value)} is no crop: {form} {example}")
+            self.fail(f"{_shorten(value)} is not a crop: {form} {example}")
         if not all(0 <= share <= 1 for share in shares):
             self.fail(f"{_shorten(value)} goes beyond the picture: {form} {example}, each 0 to 1")
         left, top, right, bottom = shares

@@ -125,7 +125,7 @@ def check_config(config: Config, origins: Mapping[str, str]) -> None:
         need(
             bool(_ORIGIN.fullmatch(origin)),
             "frame_ancestors",
-            f"frame_ancestors: {origin!r} is no origin such as http://homeassistant.local:8123",
+            f"frame_ancestors: {origin!r} is not an origin such as http://homeassistant.local:8123",
         )
     need(
         not config.mqtt_password or bool(config.mqtt_user),

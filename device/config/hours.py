@@ -38,7 +38,9 @@ def parse_hours(text: str) -> Hours | None:
         return None
     match = _HOURS.fullmatch(text)
     if match is None:
-        raise PicaptionError(f"{text!r} is no time of the day: write it as 22:00-07:00, or never")
+        raise PicaptionError(
+            f"{text!r} is not a time of the day: write it as 22:00-07:00, or never"
+        )
     first_hour, first_minute, last_hour, last_minute = map(int, match.groups())
     start = time(first_hour, first_minute)
     end = time(last_hour, last_minute)

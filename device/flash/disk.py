@@ -58,7 +58,7 @@ def check_disk(
     is_confirmed = confirmed_device is not None and Path(confirmed_device) == Path(device)
     if not disk.removable and not is_confirmed:
         raise PicaptionError(
-            f"{device} is no card and no stick that can be taken out: if it is what is to be lost, "
+            f"{device} is not a removable card or stick; to erase it all the same, add "
             f"--even-so {device}"
         )
     return disk
@@ -83,7 +83,7 @@ def find_disk(device: str | Path, root: Path = Path("/")) -> Disk:
     attributes = root / "sys/class/block" / path.name
     is_block_device = root != Path("/") or stat.S_ISBLK(path.stat().st_mode)
     if not attributes.is_dir() or not is_block_device:
-        raise PicaptionError(f"{device} is no disk; lsblk lists them")
+        raise PicaptionError(f"{device} is not a disk; lsblk lists them")
     if (attributes / "partition").exists():
         raise PicaptionError(
             f"{device} is a part of a disk: give the disk itself; lsblk lists them"

@@ -167,7 +167,7 @@ def _open_private(path: str, flags: int) -> int:
 def _open(path: Path) -> BinaryIO:
     """Open an image; a pipe might never begin, and a device never end."""
     if path.exists() and not path.is_file():
-        raise PicaptionError(f"{path}: it is no file; give the image of a card")
+        raise PicaptionError(f"{path}: it is not a file; give the image of a card")
     try:
         return open(path, "rb")
     except OSError as error:

@@ -207,7 +207,7 @@ def unpack(payload: Path, manifest: Manifest, folder: Path) -> None:
 def _open_member(archive: tarfile.TarFile, member: tarfile.TarInfo, payload: Path) -> IO[bytes]:
     file = archive.extractfile(member) if member.isreg() else None
     if file is None:
-        raise InstallError(f"{payload}: {member.name} is no plain file")
+        raise InstallError(f"{payload}: {member.name} is not a plain file")
     return file
 
 

@@ -132,7 +132,7 @@ def _read_list(user_data: YamlMapping, name: str) -> list[Any]:
     value = user_data.get(name) or []
     if not isinstance(value, list):
         raise PicaptionError(
-            f"user-data: {name} is no list there; make it one, or write the card again"
+            f"user-data: {name} is not a list there; make it one, or write the card again"
         )
     return value
 

@@ -218,7 +218,7 @@ def update_keys(path: Path, settings: Path = SETTINGS) -> str:
 def is_bundle(path: Path) -> bool:
     """Return whether a file is a .tflite file; raises PicaptionError if it cannot be read."""
     if path.exists() and not path.is_file():
-        raise PicaptionError(f"{path}: it is no file; give a payload or a bundle")
+        raise PicaptionError(f"{path}: it is not a file; give a payload or a bundle")
     try:
         with open(path, "rb") as file:
             return file.read(8)[4:] == b"TFL3"

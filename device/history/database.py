@@ -183,7 +183,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
 def _require_history_or_none(path: Path) -> None:
     """Raise PicaptionError if something else than a history is at `path`; nothing is changed."""
     if path.is_dir() or is_device(path):
-        raise PicaptionError(f"history: {path} is no file; give a file's path")
+        raise PicaptionError(f"history: {path} is not a file; give a file's path")
     try:
         if not path.is_file() or not path.stat().st_size:
             return
@@ -204,6 +204,6 @@ def _require_history_or_none(path: Path) -> None:
 
 def _not_a_history(path: Path) -> PicaptionError:
     return PicaptionError(
-        f"history: {path} is no history of picaption, or damaged; it is left as it is: "
+        f"history: {path} is not a history of picaption, or damaged; it is left as it is: "
         "give another path"
     )

@@ -86,8 +86,8 @@ class Cameras:
             if source.stills or not source.rate:
                 source.close()
                 raise PicaptionError(
-                    f"camera {config.camera_name!r}: {source.name} is no camera: give a camera, a "
-                    "stream or a video file"
+                    f"camera {config.camera_name!r}: {source.name} is not a camera: give a camera, "
+                    "a stream or a video file"
                 )
             source = PlayedSource(source)
         self._names[config.camera_name] = OpenedName(source.name, getattr(source, "model", ""))

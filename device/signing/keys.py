@@ -219,7 +219,7 @@ def parse_ring(data: bytes, path: str | Path) -> KeyRing:
         is_unique = len({key.id for key in keys}) == len(keys) <= MAX_KEYS
         if keys and is_unique and 0 < serial < _MAX_SERIAL and ring_bytes(ring) == data:
             return ring
-    raise PicaptionError(f"{path}: it is no key ring; picaption fleet keys make writes one")
+    raise PicaptionError(f"{path}: it is not a key ring; picaption fleet keys make writes one")
 
 
 def is_ring(data: bytes) -> bool:
@@ -251,7 +251,9 @@ def read_private_key(path: str | Path) -> PrivateKey:
     fields = parse_canonical(_read(path, "the private key"), f"{path}")
     seed = decode_base64(fields.get("private"), KEY_BYTES)
     if fields.get("format") != PRIVATE_FORMAT or seed is None:
-        raise PicaptionError(f"{path}: it is no private key; picaption fleet keys make writes one")
+        raise PicaptionError(
+            f"{path}: it is not a private key; picaption fleet keys make writes one"
+        )
     private = PrivateKey(seed)
     if fields.get("id") != key_id(private.public):
         raise PicaptionError(f"{path}: it is damaged or was altered; copy it again")

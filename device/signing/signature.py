@@ -60,7 +60,9 @@ def check_digest(ring: KeyRing, signature: bytes, sha256: str, size: int, what: 
     """
     fields = parse_canonical(signature, f"{what}{SUFFIX}")
     if fields.get("format") != FORMAT:
-        raise PicaptionError(f"{what}{SUFFIX}: it is no signature; picaption fleet sign makes one")
+        raise PicaptionError(
+            f"{what}{SUFFIX}: it is not a signature; picaption fleet sign makes one"
+        )
     value = decode_base64(fields.pop("signature", None), SIGNATURE_BYTES)
     ring.verify(fields.get("key"), value, canonical_bytes(fields), what)
     if (fields.get("sha256"), fields.get("size")) != (sha256, size):
@@ -154,4 +156,4 @@ def file_digest(path: str | Path) -> tuple[str, int]:
 def _require_file(path: str | Path) -> None:
     """Raise PicaptionError if something else than a file is there; it may be missing."""
     if Path(path).exists() and not Path(path).is_file():
-        raise PicaptionError(f"{path}: it is no file; give a file's path")
+        raise PicaptionError(f"{path}: it is not a file; give a file's path")

@@ -741,7 +741,7 @@ def read_text(path: str | Path, content: str) -> str:
         text = data.decode("utf-8-sig")
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise PicaptionError(
-            f"{path}: cannot read the {content}: it is no whole gzip file; copy it again"
+            f"{path}: cannot read the {content}: it is not a whole gzip file; copy it again"
         ) from None
     except OSError as error:
         raise PicaptionError(

@@ -117,7 +117,7 @@ def read_arpa(path: str | Path) -> tuple[NGramModel, Vocabulary]:
         with _open_text(path) as file:
             return _Reader(path, _bounded_lines(file)).read()
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise PicaptionError(f"{path}: it is no whole gzip file; copy it again") from None
+        raise PicaptionError(f"{path}: it is not a whole gzip file; copy it again") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PicaptionError(f"{path}: cannot read this as an ARPA file: {error}") from None
 
@@ -137,7 +137,7 @@ def is_arpa(path: str | Path) -> bool:
 def _open_text(path: str | Path) -> TextIO:
     """Open a text file, unpacked if gzip has compressed it, without a byte order mark."""
     if not Path(path).is_file() and Path(path).exists():
-        raise OSError(errno.EINVAL, "it is no file", str(path))
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
     with open(path, "rb") as file:
         is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     if is_compressed:
@@ -196,7 +196,7 @@ class _Reader:
         except StopIteration:
             raise PicaptionError(
                 f"{self._path}: line {self._line_number}: the file ends without \\end\\: "
-                "it is no ARPA file or not all of one; get or write it again"
+                "it is not an ARPA file or not all of one; get or write it again"
             ) from None
         if self._line.startswith("\\"):
             return self._line.lower()

@@ -105,7 +105,7 @@ def unknown_file(path: Path) -> PicaptionError:
 def _read_start(path: Path) -> bytes:
     """Return the first bytes of a file."""
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise PicaptionError(f"{path}: cannot read it: it is no file; check the path")
+        raise PicaptionError(f"{path}: cannot read it: it is not a file; check the path")
     try:
         with path.open("rb") as file:
             return file.read(64)

@@ -173,6 +173,6 @@ def convert_classes(run: str | Path, output: str | Path) -> None:
                 contents = speaking_always(contents)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile):
         raise PicaptionError(
-            f"{run}: it is no finished run; call picaption train --classes again"
+            f"{run}: it is not a finished run; call picaption train --classes again"
         ) from None
     write_taught_bundle(output, contents, labels, classifier, features, word_evidence, counts)

@@ -90,7 +90,7 @@ def test_an_error_is_the_only_line(tmp_path):
     )
     assert (
         process.stderr
-        == f"picaption: {tmp_path}/run: no metadata.json in it: it is no finished training run\n"
+        == f"picaption: {tmp_path}/run: no metadata.json in it: it is not a finished training run\n"
     )
     assert process.returncode == 2
 

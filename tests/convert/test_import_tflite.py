@@ -205,11 +205,11 @@ def behind_softmax(function):
         (lambda: classifier(last="relu"), "it ends in RELU, whose results are neither logits nor"),
         (
             lambda: behind_softmax(lambda scores: scores * 100.0),
-            "behind its SOFTMAX the scores go through MUL, and are no probabilities any more",
+            "behind its SOFTMAX the scores go through MUL, and are not probabilities any more",
         ),
         (
             lambda: behind_softmax(keras.ops.sqrt),
-            "behind its SOFTMAX the scores go through SQRT, and are no probabilities any more",
+            "behind its SOFTMAX the scores go through SQRT, and are not probabilities any more",
         ),
         (
             lambda: classifier(last="softmax", classes=1),

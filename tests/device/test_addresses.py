@@ -39,7 +39,7 @@ def test_addresses(address):
         ("http://cam:0/", "http://HOST:PORT"),
         ("http://cam:65536/", "http://HOST:PORT"),
         ("http://cam:port/", "http://HOST:PORT"),
-        ("http://ho\u2100st/", "its host is no name"),  # which Unicode takes for a/c
+        ("http://ho\u2100st/", "its host is not a name"),  # which Unicode takes for a/c
         ("http://cam/\x1b[2J", "a control character"),
         ("http://cam/caf\udce9", "not UTF-8"),
         ("http://cam/a b", "space as %20"),

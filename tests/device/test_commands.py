@@ -344,7 +344,7 @@ def test_image_takes_folders_and_refuses_what_is_no_file(call, recognizer, tmp_p
     assert code == 0 and files == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.jpg"]
     for path in ("-", "http://cam/picture.jpg", "rtsp://cam/x"):
         code, _, err = call("image", path)
-        assert code == 2 and "is no file" in err and "picaption live --source" in err
+        assert code == 2 and "is not a file" in err and "picaption live --source" in err
     code, _, err = call("image", tmp_path, "--save", tmp_path / "x.jpg")
     assert code == 2 and "x.jpg is the name of one picture" in err
     assert not (tmp_path / "x.jpg").exists()

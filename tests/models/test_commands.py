@@ -242,7 +242,7 @@ def test_evaluate_prints_only_json_if_asked_and_names_what_it_left_out(call, bun
         (f"{{data}}/absent.tflite {FOLDERS}", "absent.tflite: cannot read the bundle"),
         (
             f"{{data}}/images {FOLDERS}",
-            "images: no metadata.json in it: it is no finished training",
+            "images: no metadata.json in it: it is not a finished training",
         ),
         (f"{{data}}/train.txt {FOLDERS}", "train.txt: not a bundle"),
         (f"{{data}} {FOLDERS} --record x", "--record stores figures in a bundle"),

@@ -32,7 +32,7 @@ def test_a_range_brings_pixels_to_the_network(text, expected):
     [
         ("", "'' is none of these"),
         ("0..2", "'0..2' is none of these"),
-        ("mean=a", "'a' are no numbers with commas between"),
+        ("mean=a", "'a' are not numbers with commas between"),
         ("mean=1,2", "give one number, or one for each of three colours"),
         ("mean=nan", "give one number"),
         ("mean=0 std=0", "a standard deviation of 0 is none"),

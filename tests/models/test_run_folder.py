@@ -84,9 +84,11 @@ def test_words_are_saved_as_in_a_bundle(tmp_path):
 
 
 def test_what_is_missing_or_broken_is_named(tmp_path):
-    with pytest.raises(PicaptionError, match="model.keras is missing: the folder is no finished"):
+    with pytest.raises(
+        PicaptionError, match="model.keras is missing: the folder is not a finished"
+    ):
         load_model(tmp_path / "model.keras")
-    with pytest.raises(PicaptionError, match="head.npz is missing: the folder is no finished"):
+    with pytest.raises(PicaptionError, match="head.npz is missing: the folder is not a finished"):
         load_classifier(tmp_path / "head.npz")
     (tmp_path / "model.keras").write_bytes(b"no model")
     with pytest.raises(PicaptionError, match="model.keras: cannot load it as a Keras model: "):
@@ -98,7 +100,9 @@ def test_what_is_missing_or_broken_is_named(tmp_path):
     save_arrays(tmp_path / "head.npz", {"features": np.ones((4, 2))})
     with pytest.raises(PicaptionError, match="head.npz: cannot load it as a classifier: "):
         load_classifier(tmp_path / "head.npz")
-    with pytest.raises(PicaptionError, match="no metadata.json in it: it is no finished training"):
+    with pytest.raises(
+        PicaptionError, match="no metadata.json in it: it is not a finished training"
+    ):
         FloatModel(tmp_path)
 
 

@@ -126,7 +126,7 @@ def _to_item(shard: Item, member: tarfile.TarInfo, version: str) -> Item | None:
     elif member.issym() or member.islnk():
         problem = "it is a link in the archive and no picture; pack the file itself"
     elif not member.isreg() or member.issparse():
-        problem = "it is no plain file in the archive; pack the picture itself"
+        problem = "it is not a plain file in the archive; pack the picture itself"
     elif member.size > MAX_IMAGE_BYTES:
         problem = f"it has more than {MAX_IMAGE_BYTES >> 20} MB; scale it down first"
     if problem:

@@ -171,7 +171,7 @@ def _check_quantization(tensor: Values, sizes: Sequence[int]) -> None:
         allowed.add(sizes[axis])
     _need(len(scale) in allowed, "a tensor has a wrong number of scales")
     _need(len(zero_point) in (0, len(scale)), "a tensor has a wrong number of zero points")
-    _need(bool(np.isfinite(scale).all() and np.min(scale) >= 0), "a scale is no positive number")
+    _need(bool(np.isfinite(scale).all() and np.min(scale) >= 0), "a scale is not a positive number")
     bounds = ZERO_POINTS.get(tensor.get("type", 0))
     if bounds and len(zero_point):
         fits = bounds[0] <= zero_point.min() and zero_point.max() <= bounds[1]

@@ -29,8 +29,8 @@ def parse_time(text: str, now: datetime, is_end: bool = False) -> int:
         moment = _parse_moment(words, now)
     if moment is None:
         raise PicaptionError(
-            f"{text!r} is no time: write today, yesterday, 2026-11-28, '2026-11-28 14:30', 14:30, "
-            "or 2 hours ago"
+            f"{text!r} is not a time: write today, yesterday, 2026-11-28, '2026-11-28 14:30', "
+            "14:30, or 2 hours ago"
         )
     try:
         return round(moment.timestamp() * 1000)

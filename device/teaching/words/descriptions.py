@@ -80,7 +80,7 @@ def parse_file(path: Path) -> Descriptions:
     except OSError as error:
         raise PicaptionError(f"{path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise PicaptionError(f"{path} is no text in UTF-8; save it as such") from None
+        raise PicaptionError(f"{path} is not text in UTF-8; save it as such") from None
     descriptions: Descriptions = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):

@@ -97,4 +97,4 @@ def test_a_folder_that_is_no_run_gives_one_line(data, bundle, tmp_path, capsys):
     assert out == ""
     assert error.count("\n") == 1
     assert error.startswith("picaption: ")
-    assert "it is no finished training run" in error
+    assert "it is not a finished training run" in error

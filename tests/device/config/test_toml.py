@@ -120,10 +120,10 @@ def test_what_is_switched_on_in_the_file_can_be_switched_off(write):
         ('[[event]]\nword = "a"\npost = "http://a"\nrun = ["b"]', "not both; write two events"),
         ('[[event]]\nword = "a"\nrun = ["b"]\nimage = true', "image = true is for post"),
         ('quiet = true\n[[event]]\nword = "a"\nsave = true', "toml:2: event: .* set snapshots"),
-        ('quiet_hours = "10pm"', "picaption.toml:1: quiet_hours: '10pm' is no time of the day"),
+        ('quiet_hours = "10pm"', "picaption.toml:1: quiet_hours: '10pm' is not a time of the day"),
         (
             '[[event]]\nword = "a"\nrun = ["b"]\nquiet_hours = "22-7"',
-            "picaption.toml:1: event: quiet_hours: '22-7' is no time of the day",
+            "picaption.toml:1: event: quiet_hours: '22-7' is not a time of the day",
         ),
         (
             '[[event]]\nword = "cat"\nrun = "ls"',
@@ -166,7 +166,7 @@ def test_a_file_that_is_not_there_or_not_text(write, tmp_path):
         (["--focus", "near"], "--focus: focus = 'near'"),
         (["--web", "--host", "0.0.0.0"], "--host: host = '0.0.0.0'"),
         (["--frame-ancestors", "http://a:1 b"], "--frame-ancestors: frame_ancestors: 'b' is no"),
-        (["--frame-ancestors", "http://a;x"], "'http://a;x' is no origin such as http://home"),
+        (["--frame-ancestors", "http://a;x"], "'http://a;x' is not an origin such as http://home"),
         (["--event", "cat"], "--event is not TOML: write it as 'word = "),
         (["--event", "word = 3"], "--event: event: word = 3 is not a text"),
     ],

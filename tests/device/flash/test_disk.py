@@ -75,9 +75,12 @@ def test_a_card_may_be_written_to(system, image):
     [
         (
             {"removable": "0"},
-            "is no card and no stick that can be taken out: if it is what is to be lost, --even-so",
+            "is not a removable card or stick; to erase it all the same, add --even-so",
         ),
-        ({"name": "mmcblk0", "removable": "0", "device/type": "MMC"}, "is no card and no stick"),
+        (
+            {"name": "mmcblk0", "removable": "0", "device/type": "MMC"},
+            "is not a removable card or stick",
+        ),
         ({"size": IMAGE - 512}, "has 13 MB, and .*card.img 13: take a larger card"),
         ({"size": 0}, "has 0 MB"),
         ({"ro": "1"}, "is write-protected: see to the card's switch"),
@@ -120,15 +123,15 @@ def test_a_fixed_disk_has_to_be_named_twice(system, image):
     device = system(removable="0")
     second = system("sdy", "0", parts=())
     assert check_disk(image, device, device, system.root).path == device
-    with pytest.raises(PicaptionError, match="no card and no stick"):
+    with pytest.raises(PicaptionError, match="not a removable card or stick"):
         check_disk(image, device, second, system.root)
 
 
 def test_no_disk_and_no_image(system, image, tmp_path):
     for device, message in (
         (tmp_path / "none", "there is no device"),
-        (image, "is no disk; lsblk lists them"),
-        ("/dev/null", "/dev/null is no disk"),
+        (image, "is not a disk; lsblk lists them"),
+        ("/dev/null", "/dev/null is not a disk"),
     ):
         with pytest.raises(PicaptionError, match=message):
             check_disk(image, device)
@@ -211,8 +214,8 @@ def test_a_real_device(image, loop, tmp_path, capsys):
 
     code, _, err = call()
     assert code == 2 and err == (
-        f"picaption: {loop} is no card and no stick that can be taken out: if it is what is to be "
-        f"lost, --even-so {loop}\n"
+        f"picaption: {loop} is not a removable card or stick; to erase it all the same, "
+        f"add --even-so {loop}\n"
     )
     assert not any((tmp_path / "disk").read_bytes())
     code, out, _ = call("--even-so", loop)

@@ -217,9 +217,9 @@ def test_without_mtools(tmp_path, capsys, monkeypatch):
 def test_what_may_have_no_end_is_no_image(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
-        with pytest.raises(PicaptionError, match="it is no file; give the image of a card"):
+        with pytest.raises(PicaptionError, match="it is not a file; give the image of a card"):
             boot_partition(path, path)
-        with pytest.raises(PicaptionError, match="it is no file; give the image of a card"):
+        with pytest.raises(PicaptionError, match="it is not a file; give the image of a card"):
             copy_image(path, tmp_path / "copy")
     assert os.listdir(tmp_path) == ["pipe"]
 

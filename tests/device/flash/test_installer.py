@@ -270,12 +270,12 @@ def link(name, link_type, target):
         (
             {"wheels/a.whl": link("wheels/a.whl", tarfile.SYMTYPE, "/etc/passwd")},
             {"files": {"wheels/a.whl": "0"}},
-            "is no plain file",
+            "is not a plain file",
         ),
         (
             {"wheels/a.whl": link("wheels/a.whl", tarfile.LNKTYPE, "/etc/passwd")},
             {"files": {"wheels/a.whl": "0"}},
-            "is no plain file",
+            "is not a plain file",
         ),
         ({"wheels/a.whl": b"x"}, {"files": {"wheels/a.whl": "0" * 64}}, "wheels/a.whl is damaged"),
         ({"wheels/a.whl": b"x"}, {"files": {}}, "its files are not those of its manifest"),

@@ -121,7 +121,7 @@ def test_a_network_is_added():
         ("user-data", "#!/bin/sh\n", "user-data: no #cloud-config"),
         ("user-data", "#cloud-config\n- a\n", "user-data: it holds no names and values"),
         ("user-data", "#cloud-config\na: [\n", "user-data, line 3: not YAML"),
-        ("user-data", "#cloud-config\nbootcmd: echo\n", "user-data: bootcmd is no list"),
+        ("user-data", "#cloud-config\nbootcmd: echo\n", "user-data: bootcmd is not a list"),
         ("meta-data", "text", "meta-data: it holds no names and values"),
         ("network-config", "\t-", "network-config, line 1: not YAML"),
     ],

@@ -61,8 +61,8 @@ def test_a_span_is_deleted_once_it_is_confirmed(call, path):
     [
         (["digest"], "there is no history: set history in picaption.toml, or --history"),
         (["digest", "--history", "absent.db"], "there is no file absent.db; picaption live"),
-        (["digest", "--history", "history.db", "--day", "soon"], "'soon' is no time"),
-        (["export", "--history", "history.db", "--until", "later"], "'later' is no time"),
+        (["digest", "--history", "history.db", "--day", "soon"], "'soon' is not a time"),
+        (["export", "--history", "history.db", "--until", "later"], "'later' is not a time"),
         (["delete", "--since", "today", "--until", "14 days ago"], "has to be before --until"),
     ],
 )

@@ -53,11 +53,11 @@ def make_newer(path):
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (make_foreign, "is no history of picaption, or damaged"),
-        (make_foreign_with_log, "is no history of picaption, or damaged"),
-        (make_text, "is no history of picaption, or damaged"),
+        (make_foreign, "is not a history of picaption, or damaged"),
+        (make_foreign_with_log, "is not a history of picaption, or damaged"),
+        (make_text, "is not a history of picaption, or damaged"),
         (make_newer, "is of version 99, this picaption reads 1"),
-        (lambda path: path.mkdir(), "is no file"),
+        (lambda path: path.mkdir(), "is (no|not a) file"),
     ],
 )
 @pytest.mark.parametrize("connect", [connect_to_write, connect_to_read])

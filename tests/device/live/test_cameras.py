@@ -117,7 +117,7 @@ def test_a_camera_that_takes_long_to_open_is_not_waited_for(opened, monkeypatch)
     ("source", "message"),
     [
         (PicaptionError("there is no source two"), "camera 'yard': there is no source two"),
-        (Counter(3, live=False), "camera 'yard': counter is no camera"),
+        (Counter(3, live=False), "camera 'yard': counter is not a camera"),
     ],
 )
 def test_what_is_no_camera_is_refused_and_the_others_are_closed(opened, source, message):

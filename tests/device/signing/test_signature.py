@@ -78,5 +78,5 @@ def test_a_signature_that_is_no_small_file_is_refused(tmp_path, ring):
     (tmp_path / "a.sig").write_bytes(b"x" * 5000)
     with pytest.raises(PicaptionError, match=re.escape(f"{tmp_path}/a.sig: cannot be read")):
         check_file(tmp_path / "a", ring)
-    with pytest.raises(PicaptionError, match="it is no file"):
+    with pytest.raises(PicaptionError, match="it is not a file"):
         check_file(tmp_path, ring)

@@ -162,7 +162,7 @@ def test_the_demo_is_no_camera(call, tmp_path):
             ["{folder}", "--add", "--bundle", "{bundle}", "--output", "{folder}/x.tflite"],
             "keeps no examples that could be added to: teach it once more by all pictures, with",
         ),
-        (["{folder}", "--capture", "../x"], "picaption: --capture '../x' is no class name"),
+        (["{folder}", "--capture", "../x"], "picaption: --capture '../x' is not a class name"),
         (["{folder}/none", "--output", "{folder}/x.tflite"], "picaption: there is no folder"),
         (
             ["{folder}", "--output", "{folder}/no/such/x.tflite", "--bundle", "{bundle}"],

@@ -194,7 +194,7 @@ def test_a_weight_that_is_none_in_the_highest_order(tmp_path):
 
 def test_half_a_gzip_file(tmp_path):
     (tmp_path / "half.arpa.gz").write_bytes(gzip.compress(FILE.encode() * 9)[:60])
-    with pytest.raises(PicaptionError, match="half.arpa.gz: it is no whole gzip file; copy it"):
+    with pytest.raises(PicaptionError, match="half.arpa.gz: it is not a whole gzip file; copy it"):
         read_arpa(tmp_path / "half.arpa.gz")
     assert is_arpa(tmp_path / "half.arpa.gz")
     (tmp_path / "bundle").write_bytes(b"\0\0\0\0TFL3")
@@ -228,7 +228,7 @@ def test_a_line_without_an_end_is_not_read(tmp_path):
 
 def test_a_pipe_is_no_arpa_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.arpa")
-    with pytest.raises(PicaptionError, match="it is no file"):
+    with pytest.raises(PicaptionError, match="it is not a file"):
         read_arpa(tmp_path / "pipe.arpa")
     os.rename(tmp_path / "pipe.arpa", tmp_path / "pipe")
     assert not is_arpa(tmp_path / "pipe")

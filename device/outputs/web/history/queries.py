@@ -78,7 +78,7 @@ def parse_zone(query: Mapping[str, str]) -> tzinfo | None:
     try:
         return zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        raise ValueError("tz is no time zone that this computer knows") from None
+        raise ValueError("tz is not a time zone that this computer knows") from None
 
 
 def parse_day(query: Mapping[str, str], name: str, zone: tzinfo | None) -> date:

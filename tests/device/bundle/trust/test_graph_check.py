@@ -166,7 +166,7 @@ INTS = {size: np.arange(size, dtype=np.int32) for size in (3, 9)}
         (set_tensor("shape", np.array([3, -1], np.int32)), "negative size"),
         (set_tensor("shape", np.array([1 << 20, 1 << 20], np.int32)), "more than 512 MB"),
         (set_tensor("shapeSignature", np.array([1] * 7, np.int32)), "shape signature"),
-        (scale_of_nan, "a scale is no positive number"),
+        (scale_of_nan, "a scale is not a positive number"),
         (set_quantization(scale=np.float32([1, 2, 3]), zeroPoint=np.int64([0] * 3)), "scales"),
         (set_quantization(zeroPoint=np.int64([0] * 7)), "zero points"),
         (shorten_buffer, "in its buffer"),

@@ -307,7 +307,7 @@ def test_the_command_finds_scenes(call, history, bundle, reader):
         (("cat",), "there is no history: set history in picaption.toml, or --history"),
         (("cat", "--history", "x.db"), "there is no file x.db"),
         (("cat", "--like", 5), "say what to search for"),
-        (("cat", "--since", "soon", "--history", "x.db"), "'soon' is no time"),
+        (("cat", "--since", "soon", "--history", "x.db"), "'soon' is not a time"),
     ],
 )
 def test_what_cannot_be_searched_is_one_line(call, tmp_path, monkeypatch, arguments, problem):

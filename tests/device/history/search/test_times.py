@@ -37,5 +37,5 @@ def test_the_end_of_a_day_is_the_next_ones_beginning():
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "25:00", "-1 h", "٣h x"])
 def test_what_is_no_time_is_one_line(text):
-    with pytest.raises(PicaptionError, match="is no time: write today, yesterday"):
+    with pytest.raises(PicaptionError, match="is not a time: write today, yesterday"):
         parse_time(text, NOW)

@@ -202,7 +202,7 @@ def test_a_damaged_history_is_left_as_it_is_and_the_loop_goes_on(tmp_path, caplo
     assert len(caplog.records) == 1 and "malformed" in caplog.text
     assert path.read_bytes() == damaged
     path.write_bytes(b"something else")
-    with pytest.raises(PicaptionError, match="is no history"):
+    with pytest.raises(PicaptionError, match="is not a history"):
         open_output(config(path), CONTEXT)
 
 

@@ -51,7 +51,7 @@ def test_a_folder_has_descriptions_and_the_command_line_has_others(tmp_path):
     [
         (b"mug: a cup\nmug: a glass\n", "descriptions.txt, line 2: 'mug' stands there twice"),
         (b"mug: a cup\n: a glass\n", "descriptions.txt, line 2 names no class"),
-        (b"mug: \xff\n", "descriptions.txt is no text in UTF-8"),
+        (b"mug: \xff\n", "descriptions.txt is not text in UTF-8"),
         (b"#" * (1 << 21), "descriptions.txt cannot be read"),
     ],
 )

@@ -26,9 +26,9 @@ def parse_body(body: bytes) -> dict[str, Any]:
         value = parse_json(body)
     except MalformedError as error:
         where = "" if error.line is None else f" in line {error.line}"
-        raise ApiError(400, f"the body is no JSON: {error}{where}") from None
+        raise ApiError(400, f"the body is not JSON: {error}{where}") from None
     if not isinstance(value, dict):
-        raise ApiError(400, "the body is no JSON object")
+        raise ApiError(400, "the body is not a JSON object")
     return value
 
 
@@ -65,5 +65,5 @@ def objects(values: list[Any], name: str) -> list[dict[str, Any]]:
     """
     for value in values:
         if not isinstance(value, dict):
-            raise ApiError(400, f"an entry of {name} is no object")
+            raise ApiError(400, f"an entry of {name} is not an object")
     return values

@@ -104,7 +104,7 @@ def _read_parts(message: dict[str, Any]) -> Message:
     if isinstance(content, str):
         return Message(content, [])
     if not isinstance(content, list):
-        raise ApiError(400, "a message's content is no text and no list")
+        raise ApiError(400, "a message's content is neither text nor a list")
     texts = []
     urls = []
     for part in objects(content, "a message's content"):

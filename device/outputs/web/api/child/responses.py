@@ -20,7 +20,7 @@ def create_response(values: dict[str, Any], service: Service) -> tuple[str, str]
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     if not isinstance(messages, list) or not messages:
-        raise ApiError(400, "input is no text and no list of messages")
+        raise ApiError(400, "input is neither text nor a list of messages")
     form = optional(optional(values, "text", dict, {}), "format", dict, {})
     schema = optional(form, "schema", dict, {})
     question = read_question(objects(messages, "input"), form, schema)

@@ -115,7 +115,7 @@ def _fill_object(schema: Mapping[str, Any], context: _Context, depth: int) -> di
     are_names = isinstance(required, list) and all(isinstance(name, str) for name in required)
     if not isinstance(properties, dict) or not are_names:
         raise ApiError(
-            400, "the schema's properties are no object, or required is no list of names"
+            400, "the schema's properties are not an object, or required is not a list of names"
         )
     if len(properties) > MAX_PROPERTIES:
         raise ApiError(400, f"the schema has an object of more than {MAX_PROPERTIES} properties")

@@ -40,7 +40,7 @@ def decode_upload(data: bytes) -> np.ndarray:
     if not data:
         raise ApiError(400, "the picture is empty; send a JPEG, PNG or WebP file")
     if not any(start.match(data) for start in _STARTS):
-        raise ApiError(415, "the picture is no JPEG, PNG or WebP file")
+        raise ApiError(415, "the picture is not a JPEG, PNG or WebP file")
     try:
         return decode_image(data, "the picture")
     except PicaptionError as error:
@@ -78,7 +78,7 @@ def decode_url(url: Any) -> np.ndarray:
         shown = url[:_SHOWN_CHARACTERS]
         raise ApiError(
             400,
-            f"{shown!r} is no data URL: nothing is fetched; send the picture itself as "
+            f"{shown!r} is not a data URL: nothing is fetched; send the picture itself as "
             "data:image/jpeg;base64,...",
         )
     return decode_base64(url)

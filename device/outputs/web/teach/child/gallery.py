@@ -304,7 +304,7 @@ class Gallery:
             if name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
                 continue
             if path.is_symlink() or not path.is_file():
-                left_out.append(f"{_shown(label)}/{_shown(name)}: it is no file, and left out")
+                left_out.append(f"{_shown(label)}/{_shown(name)}: it is not a file, and left out")
                 continue
             try:
                 images.append(StoredImage(self._key(path), label, path))

@@ -225,7 +225,7 @@ def test_exports_have_all_scenes_the_oldest_first(server):
         ("scenes.json", {"word": "a" * 201}, "word has at most 200 characters"),
         ("scenes.json", {"word": "a\0b"}, "word is one line without control characters"),
         ("search.json", {"q": "a\nb"}, "q is one line without control characters"),
-        ("scenes.json", {"tz": "../../etc/passwd"}, "tz is no time zone"),
+        ("scenes.json", {"tz": "../../etc/passwd"}, "tz is not a time zone"),
         ("search.json", {}, "the query has either q, a text, or like, the id of a scene"),
         ("search.json", {"q": "cat", "like": "1"}, "the query has either q, a text, or like"),
         ("search.json", {"like": "5"}, "there is no such scene"),
@@ -301,7 +301,7 @@ def test_a_history_that_is_gone_or_damaged_is_one_line(serve, tmp_path):
     path.write_bytes(b"not a history" * 1000)
     for name in ("scenes.json", "export"):
         status, form = get(page, name)
-        assert status == 503 and "is no history of picaption" in form["error"]
+        assert status == 503 and "is not a history of picaption" in form["error"]
     assert post(page, {"ids": [1]})[0] == 503 and path.read_bytes().startswith(b"not a history")
 
 

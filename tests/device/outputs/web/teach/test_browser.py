@@ -276,7 +276,7 @@ def test_files_are_uploaded_and_what_is_none_is_named(school, browser, tmp_path)
     files = browser.call("DOM.querySelector", nodeId=node, selector="#files")["nodeId"]
     paths = [str(tmp_path / name) for name in ("one.jpg", "notes.jpg", "two.png")]
     browser.call("DOM.setFileInputFiles", nodeId=files, files=paths)
-    wait_for_text(browser, "#message.bad", "notes.jpg: the picture is no JPEG, PNG or WebP file")
+    wait_for_text(browser, "#message.bad", "notes.jpg: the picture is not a JPEG, PNG or WebP file")
     wait_for_counts(browser, cat=2)
     assert sorted(path.name for path in (school.folder / "cat").iterdir()) == [
         "0000.jpg",

@@ -205,8 +205,8 @@ def test_what_cannot_be_fitted_is_said(school):
     ("body", "status", "message"),
     [
         (b"", 400, "the picture is empty; send a JPEG, PNG or WebP file"),
-        (b"hello", 415, "the picture is no JPEG, PNG or WebP file"),
-        (b"GIF89a" + bytes(20), 415, "the picture is no JPEG, PNG or WebP file"),
+        (b"hello", 415, "the picture is not a JPEG, PNG or WebP file"),
+        (b"GIF89a" + bytes(20), 415, "the picture is not a JPEG, PNG or WebP file"),
         (picture()[:300], 400, "the picture is cut short or damaged; copy it again"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), 400, "the picture is cut short or damaged"),
         (bytes(17 << 20), 413, "the body is larger than 16 MB"),
@@ -299,7 +299,7 @@ def test_names_of_files_are_not_used_and_odd_names_of_classes_are(school):
         ("/teach/delete", {"images": "x"}, 400, "images is not a list"),
         ("/teach/delete", {}, 400, "images is missing"),
         ("/teach/delete", {"images": ["x"] * 3001}, 400, "images are a list of 1 to"),
-        ("/teach/delete", ["x"], 400, "the body is no JSON object"),
+        ("/teach/delete", ["x"], 400, "the body is not a JSON object"),
         ("/teach/rename", {"class": "absent", "to": "x"}, 404, "there is no class absent"),
         ("/teach/rename", {"class": NONE, "to": "x"}, 404, "there is no class none of these"),
         ("/teach/remove", {"class": "../.."}, 404, "there is no class ../.."),
@@ -347,7 +347,7 @@ def test_links_lead_nowhere(school, tmp_path):
         assert classes(state) == {"mug": 2}
         assert state["left_out"] == [
             "linked: it is a link, and left out",
-            "mug/b.jpg: it is no file, and left out",
+            "mug/b.jpg: it is not a file, and left out",
         ]
         assert school.refused("/teach/classes", {"class": "linked"})[0] == 409
         assert school.refused("/teach/upload?class=linked", body=picture(4))[0] == 409

@@ -59,9 +59,9 @@ def test_a_stream_grows_to_that_response(service):
     "changes, message",
     [
         ({"stream": "yes"}, "stream is not true or false"),
-        ({"input": None}, "input is no text and no list"),
-        ({"input": []}, "input is no text and no list"),
-        ({"input": [5]}, "an entry of input is no object"),
+        ({"input": None}, "input is neither text nor a list"),
+        ({"input": []}, "input is neither text nor a list"),
+        ({"input": [5]}, "an entry of input is not an object"),
         ({"text": {"format": {"type": "json_schema"}}}, "has no schema"),
     ],
 )

@@ -77,8 +77,8 @@ def test_a_form_is_filled_by_its_names(schema, expected):
         ({"$ref": "#/nowhere"}, "no '#/nowhere'"),
         ({"$ref": "https://elsewhere.example/schema"}, "send all of it"),
         ({"$ref": "#/a", "a": {"$ref": "#/a"}}, "refers to itself"),
-        ({"type": "object", "properties": []}, "properties are no object"),
-        ({"type": "object", "required": [["caption"]]}, "required is no list of names"),
+        ({"type": "object", "properties": []}, "properties are not an object"),
+        ({"type": "object", "required": [["caption"]]}, "required is not a list of names"),
         (form(**{f"p{index}": TEXT for index in range(201)}), "more than 200 properties"),
     ],
 )

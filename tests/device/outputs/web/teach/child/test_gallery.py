@@ -35,7 +35,7 @@ def test_what_is_a_class_and_what_is_not(tmp_path):
     assert sorted(album.left_out) == [
         "a\nb: it is left out: a class cannot have such a name",
         "dog/1.jpg: it is left out, the same picture as cat/0.jpg",
-        "dog/folder.jpg: it is no file, and left out",
+        "dog/folder.jpg: it is not a file, and left out",
         "\ufffd: it is left out: a class cannot have such a name",
     ]
 
