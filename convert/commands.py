@@ -219,7 +219,8 @@ def convert_command(
     bounds = BOUNDS
     if allow_difference is not None:
         exact_difference = max(exact_difference, allow_difference)
-        bounds = replace(BOUNDS, largest=allow_difference)
+        mean_difference = max(BOUNDS.classes, allow_difference)
+        bounds = replace(BOUNDS, classes=mean_difference, largest=allow_difference)
     elif precision == "float32":
         bounds = replace(BOUNDS, largest=EXACT_DIFFERENCE)
     classifier = ImportOptions(

@@ -216,10 +216,10 @@ class NetworkSource(Source):
 
     def remedy(self, options: ConversionOptions) -> str:
         """Return what may help a bundle that is beyond the bounds."""
-        return (
-            "give more representative pictures, like those it was trained on, or another "
-            "--precision, or allow more with --allow-difference"
-        )
+        advice = "give more representative pictures, like those it was trained on, or "
+        if options.precision == "int8" and not options.mixed:
+            advice += "keep layers in floating point with --mixed, or "
+        return f"{advice}another --precision, or allow more with --allow-difference"
 
 
 def with_labels(path: Path, network: LoadedNetwork, classifier: ImportOptions) -> ImportOptions:

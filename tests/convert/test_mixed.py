@@ -138,6 +138,21 @@ def test_the_command_tells_what_it_kept(outlier_file, data, tmp_path, convert_co
     assert values["mixed"]["outcome"]["layers"][0] == "wide"
 
 
+def test_what_8_bits_ruin_is_written_where_any_difference_is_allowed(
+    outlier_file, data, tmp_path, convert_command
+):
+    (tmp_path / "names.txt").write_text("\n".join(LABELS))
+    output = tmp_path / "out.tflite"
+    arguments = [outlier_file, "--names", tmp_path / "names.txt", "--pixels", "0..1"]
+    arguments += ["--representative", data / "images", "--output", output]
+    refused = convert_command(*arguments)
+    assert refused.code == 2
+    assert "or keep layers in floating point with --mixed, or another --precision" in refused.err
+    assert not output.exists()
+    assert convert_command(*arguments, "--allow-difference", "1").code == 0
+    assert output.exists()
+
+
 @pytest.mark.parametrize("precision", ["int16", "float16"])
 def test_only_8_bits_are_mixed(precision):
     with pytest.raises(
