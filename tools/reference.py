@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from picaption.device.bundle import metadata
 from picaption.device.cli import picaption
 from picaption.device.config.camera import CAMERA_SETTINGS
 from picaption.device.config.settings import FIELDS, GROUPS, SECRETS, Event, environment_name
@@ -25,6 +26,11 @@ from picaption.models import settings as recipe_settings
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTICE = "<!-- Written by `python -m tools.reference`; edit the program's texts instead. -->"
 
+#: The tables of a bundle's metadata, the outermost first.
+METADATA_TYPES = (
+    *(metadata.Metadata, metadata.Input, metadata.Beam, metadata.Confidence),
+    *(metadata.Silence, metadata.Guidance, metadata.Naming),
+)
 #: The parts of the Python interface, by the modules that users import them from.
 PYTHON_NAMES = {
     "picaption.device": (
@@ -203,6 +209,50 @@ def comment_above(lines: list[str], number: int) -> str:
     return " ".join(comment)
 
 
+def bundle_page() -> str:
+    """Return the page of a bundle's format: its signatures, its archive and its metadata."""
+    lines = [
+        *("# Bundle format", "", NOTICE, ""),
+        "A bundle is one `.tflite` file. Any TFLite interpreter opens it as a graph, and `unzip -l` "
+        "lists the archive behind the graph. `picaption inspect` shows what a bundle holds.",
+        "",
+        "## Signatures",
+        "",
+        "The graph has up to four signatures. Without a captioner there is no `next_word`, and "
+        "`encode` returns features alone; without labels there is no `classify`; without names "
+        "there is no `name`.",
+        "",
+    ]
+    signatures = [
+        ("`encode`", "`image` uint8 [1, H, W, 3]", "`features` [1, F], `context` [1, C], `tags`"),
+        ("`next_word`", "`history` int32 [N, order-1], `context`", "`logits` [N, V]"),
+        ("`classify`", "`features` [1, F], `caption` [1, V], the word evidence", "`scores`"),
+        ("`name`", "`features` [1, F]", "`scores` [1, names]"),
+    ]
+    lines += table(("signature", "inputs", "outputs"), signatures)
+    lines += ["## Archive", ""]
+    versions = (
+        f"Version {metadata.FORMAT_VERSION} is the current one; picaption reads versions from "
+        f"{metadata.OLDEST_VERSION} on."
+    )
+    members = [
+        ("`metadata.json`", "the tables below"),
+        ("`labels.txt`", "class names, one per line"),
+        ("`vocabulary.txt`", "the captioner's words, one per line"),
+        ("`names.tsv`", "the second set of classes, if the bundle has names"),
+        ("`examples.bin`", "features of taught pictures, if the bundle keeps them"),
+        ("`sha256.txt`", "the hash of all other members and of the graph"),
+    ]
+    lines += table(("member", "content"), members)
+    lines += ["## Metadata", "", versions, ""]
+    for described in METADATA_TYPES:
+        lines += [f"### {described.__name__}", "", markdown(first_sentence(described)), ""]
+        texts = attribute_texts(described)
+        fields = [(f"`{name}`", text) for name, text in texts.items()]
+        lines += table(("entry", "meaning"), fields)
+    return end_with_newline(lines)
+
+
 def python_page() -> str:
     """Return the page of the Python interface, which mkdocstrings fills in on the site."""
     lines = [
@@ -280,6 +330,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_page,
     "configuration.md": configuration_page,
     "recipe.md": recipe_page,
+    "bundle-format.md": bundle_page,
     "python-api.md": python_page,
 }
 

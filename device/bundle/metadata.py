@@ -178,7 +178,7 @@ class Metadata:
         name_threshold: Below this probability, 0 to 1, no name is certain
             (picaption.device.bundle.names).
         scene_threshold: A live frame is captioned again if its features are further than this,
-            by cosine distance, from those of the last caption.
+            by cosine distance, from the last captioned frame.
         confidence: Weights of a caption's confidence; None: captions have none.
         silence: Below what the bundle has nothing to say about an image.
         provenance: Free text by name: what it was trained on.

@@ -1,7 +1,12 @@
 """The reference pages are those that the program's own texts make."""
 
+import dataclasses
+
 import click
 import pytest
+
+from picaption.device.bundle import archive
+from picaption.device.bundle.metadata import Metadata
 
 from tools.reference import (
     FOLDER,
@@ -60,6 +65,15 @@ def test_the_comment_above_a_setting_is_one_paragraph():
     lines = ["a: int = 1", "# Two lines,", "    # as one.", "b: int = 2"]
     assert comment_above(lines, 4) == "Two lines, as one."
     assert comment_above(lines, 1) == ""
+
+
+def test_the_bundle_page_names_every_member_and_signature():
+    page = PAGES["bundle-format.md"]()
+    members = {*archive.MEMBERS, archive.NAMES, archive.EXAMPLES, archive.HASH}
+    assert {name for name in members if f"| `{name}` |" not in page} == set()
+    signatures = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert {"encode", "next_word", "classify", "name"} <= signatures
+    assert {f.name for f in dataclasses.fields(Metadata)} <= signatures
 
 
 def test_every_setting_of_a_recipe_is_in_one_group():
