@@ -213,8 +213,9 @@ def bundle_page() -> str:
     """Return the page of a bundle's format: its signatures, its archive and its metadata."""
     lines = [
         *("# Bundle format", "", NOTICE, ""),
-        "A bundle is one `.tflite` file. Any TFLite interpreter opens it as a graph, and `unzip -l` "
-        "lists the archive behind the graph. `picaption inspect` shows what a bundle holds.",
+        "A bundle is one `.tflite` file. Any TFLite interpreter opens it as a graph, and "
+        "`unzip -l` lists the archive behind the graph. `picaption inspect` "
+        "shows what a bundle holds.",
         "",
         "## Signatures",
         "",

@@ -7,7 +7,6 @@ import pytest
 
 from picaption.device.bundle import archive
 from picaption.device.bundle.metadata import Metadata
-
 from tools.reference import (
     FOLDER,
     PAGES,
