@@ -7,12 +7,14 @@ from typing import Any
 
 from ..watch import Device
 from .health import Health, complaint
-from .manifest import ABORTED, DONE, RUNNING, Manifest
+from .manifest import ABORTED, DONE, RUNNING, VERSION, Manifest
 from .progress import FAILED, SKIPPED, TAKEN, TAKING, WENT_BACK
 
 #: How often the health is looked at while a step soaks, and the seconds between two looks at least.
 LOOKS_PER_STEP = 4
 MIN_LOOK_SECONDS = 1.0
+#: Seconds that a device may be away while it takes a version.
+UPDATE_SECONDS = 900.0
 #: Seconds that devices have to go back before the command ends all the same.
 TAKE_BACK_SECONDS = 600.0
 
@@ -54,6 +56,7 @@ class Steward:
         self._publish = publish
         self._clock = clock
         self._baselines: dict[str, Baseline] = {}
+        self._updated: set[str] = set()
         self._looks = 0
         self._look_at = clock()
         self._step_at = clock()
@@ -97,7 +100,7 @@ class Steward:
         return [
             device.name
             for device in devices
-            if device.is_online
+            if (device.is_online or self._is_updating(device))
             and device.status.rollout_state
             and self.manifest.is_due(device.name)
             and self._state(device) not in (TAKEN, FAILED, SKIPPED, WENT_BACK)
@@ -147,11 +150,20 @@ class Steward:
 
     def _note_baselines(self, devices: Sequence[Device]) -> None:
         for device in devices:
+            if self._state(device) == TAKEN and device.name in self._baselines:
+                self._note_update(device)
             if device.name not in self._baselines and not self._state(device):
                 status = device.status
                 self._baselines[device.name] = Baseline(
                     status.fps, status.unsure, status.started, device.is_online
                 )
+
+    def _note_update(self, device: Device) -> None:
+        """Note the start of a device's new version: a version is not taken without one."""
+        if self.manifest.artifact == VERSION and device.name not in self._updated:
+            self._updated.add(device.name)
+            before = self._baselines[device.name]
+            self._baselines[device.name] = replace(before, started=device.status.started)
 
     def _complaint(self, devices: Sequence[Device]) -> str:
         """Look at the health; return what is worse of those that have it, empty: nothing."""
@@ -163,6 +175,11 @@ class Steward:
         self._looks += 1
         lacking = [self._health(device) for device, has in zip(concerned, tried) if not has]
         return complaint(having, lacking, self.manifest.rules, self._looks)
+
+    def _is_updating(self, device: Device) -> bool:
+        """Return whether a device may be away, since it starts with a new version."""
+        is_early = self._clock() - self._step_at < UPDATE_SECONDS
+        return self.manifest.artifact == VERSION and self._state(device) == TAKING and is_early
 
     def _health(self, device: Device) -> Health:
         status = device.status
@@ -176,6 +193,8 @@ class Steward:
         unsure = None
         if before.unsure is not None and status.unsure is not None:
             unsure = status.unsure - before.unsure
+        if self._is_updating(device):
+            return Health()
         has_restarted = before.started is not None and status.started != before.started
         has_gone = before.is_online and not device.is_online
         return Health(fps, unsure, has_restarted or has_gone, has_refused)

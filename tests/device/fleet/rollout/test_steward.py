@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from picaption.device.fleet.rollout.health import Rules
-from picaption.device.fleet.rollout.manifest import ABORTED, DONE, position
-from picaption.device.fleet.rollout.progress import FAILED, TAKEN, WAITING, WENT_BACK
-from picaption.device.fleet.rollout.steward import TAKE_BACK_SECONDS, Steward
+from picaption.device.fleet.rollout.manifest import ABORTED, DONE, VERSION, position
+from picaption.device.fleet.rollout.progress import FAILED, TAKEN, TAKING, WAITING, WENT_BACK
+from picaption.device.fleet.rollout.steward import TAKE_BACK_SECONDS, UPDATE_SECONDS, Steward
 from picaption.device.fleet.status import DeviceStatus
 from picaption.device.fleet.watch import Device
 
@@ -120,6 +120,30 @@ def test_devices_that_go_offline_or_start_again_have_crashed(fleet):
         fleet.set(index, is_online=False)
     fleet.look(26)
     assert f"{len(due)} of {len(due)} that have it failed, and 0 of" in fleet.published[-1].note
+
+
+def test_a_version_has_devices_start_once(manifest):
+    fleet = Fleet(replace(manifest, artifact=VERSION))
+    due = fleet.due()
+    for index in due:
+        identity = fleet.steward.manifest.id
+        fleet.set(index, is_online=False, rollout=identity, rollout_state=TAKING)
+    fleet.look(101)
+    assert len(fleet.published) == 1  # They are away, and waited for.
+    fleet.take(*due, started=2.0)
+    fleet.steward.restart_step()
+    fleet.look(26)
+    assert len(fleet.published) == 1
+    # Twice is a crash; and who does not come back, too.
+    fleet.take(*due, started=3.0)
+    fleet.look(26)
+    assert f"{len(due)} of {len(due)} that have it failed" in fleet.published[-1].note
+    fleet = Fleet(replace(manifest, artifact=VERSION))
+    for index in fleet.due():
+        identity = fleet.steward.manifest.id
+        fleet.set(index, is_online=False, rollout=identity, rollout_state=TAKING)
+    fleet.look(UPDATE_SECONDS + 1)
+    assert "that have it failed" in fleet.published[-1].note
 
 
 def test_what_befalls_all_alike_stops_nothing(fleet):
