@@ -416,7 +416,7 @@ def bench_command(
 @click.option("--graph", is_flag=True, help="List the operators.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def inspect_command(bundle: str, graph: bool, as_json: bool) -> None:
-    """Show the contents of a bundle or .tflite file.
+    """Show what a bundle or .tflite file holds.
 
     Signatures, tensors, metadata, labels, sizes, and a hash of a bundle's content.
     """

@@ -66,7 +66,7 @@ def open_server(config: Config) -> "HttpServer":
 @click.command("serve")
 @some_options(*SETTINGS)
 def serve_command(config_path: Path | None, **overrides: Any) -> None:
-    """Caption pictures over HTTP, without a camera.
+    """Caption pictures over HTTP without a camera.
 
     Until ctrl-C. The addresses are those of `picaption live --web` that take a picture: /recognize,
     and what clients of OpenAI and Ollama ask. The settings may stand in a file, as for `live`.

@@ -86,7 +86,7 @@ def complaint(having: Sequence[Health], lacking: Sequence[Health], rules: Rules,
     others_certain = [-health.unsure for health in lacking if health.unsure is not None]
     gain = _fall(certain, others_certain, rules.unsure_gain, level)
     if gain:
-        return f"the share of unsure frames grew by {gain:.0%} beside that of others"
+        return f"the share of unsure frames grew by {gain:.0%} compared with other devices"
     return ""
 
 
