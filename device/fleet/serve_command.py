@@ -100,7 +100,9 @@ class BrokerListener:
             watch_fleet(self._config, self.ledger, self._closing.is_set, self._note_connected)
         except PicaptionError as error:
             self.problem = one_line(str(error))
-            raise ConnectionError(self.problem) from None
+            # Who logs it names the broker.
+            reason = self.problem.removeprefix(f"{self._config.mqtt}: ")
+            raise ConnectionError(reason) from None
 
     def _note_connected(self, connection: Connection) -> None:
         self.problem = ""

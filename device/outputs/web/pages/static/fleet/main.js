@@ -21,6 +21,8 @@ const COLUMNS = [
 ];
 
 const rows = new Map();
+/** What a row shows, as JSON. */
+const shown = new WeakMap();
 
 function number(value, count) {
   return value === null ? UNKNOWN : digits(value, count);
@@ -48,6 +50,10 @@ function showPicture(cell, device) {
 }
 
 function showDevice(row, device) {
+  // Of a thousand devices few have said something new.
+  const state = JSON.stringify(device);
+  if (shown.get(row) === state) return;
+  shown.set(row, state);
   COLUMNS.forEach(([title, text, className], index) => {
     const cell = row.cells[index];
     if (!text) return showPicture(cell, device);
@@ -72,13 +78,13 @@ function showDevices(devices) {
 
 function filterRows() {
   const words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  let shown = 0;
+  let count = 0;
   for (const row of rows.values()) {
-    const text = row.textContent.toLowerCase();
+    const text = words.length ? row.textContent.toLowerCase() : "";
     row.hidden = !words.every(word => text.includes(word));
-    shown += !row.hidden;
+    count += !row.hidden;
   }
-  $("none").hidden = shown > 0;
+  $("none").hidden = count > 0;
 }
 
 function rolloutText(rollout) {
