@@ -2,10 +2,11 @@
 
     python -m tools.history_cost BUNDLE --scenes 100000
 
-First a scene a minute is written for a day, each synced as it would be by itself, then many more at
-once, with captions and features that are drawn. The searches run on one core: set
-OMP_NUM_THREADS=1. The folder for the file (--folder) has to be on a disk: in memory nothing is
-written.
+First a scene a minute is written, each synced as it would be by itself: for a day into a new file,
+and for three days into one whose scenes are forgotten after two, so that as many go as come. Then
+many more are written at once, with captions and features that are drawn. The searches run on one
+core: set OMP_NUM_THREADS=1. The folder for the file (--folder) has to be on a disk: in memory
+nothing is written.
 """
 
 import tempfile
@@ -25,10 +26,14 @@ from picaption.device.history.scene import Scene, SceneImage, quantize
 from picaption.device.history.search.search import HistorySearch
 from picaption.device.history.store import HistoryStore
 from picaption.device.log import say
-from picaption.device.outputs.history.writer import INDEX_SCENES, bytes_written
+from picaption.device.outputs.history.writer import INDEX_SCENES, PRUNE_SECONDS, bytes_written
 from picaption.device.recognition.result import Score
 
 MINUTES_A_DAY = 1440
+#: Where as many scenes go as come, they are forgotten after so many days, and what is written is
+#: measured for so many.
+STEADY_DAYS = 2
+MEASURED_DAYS = 3
 #: Scenes of the day that is written first have these thousandths of a second between them.
 MINUTE = 60_000
 #: The time of the first scene, in milliseconds since the epoch.
@@ -83,6 +88,39 @@ def write_day(path: Path, sketcher: Sketcher, images: list[SceneImage]) -> float
     return ((bytes_written() or 0) - before) / 1e6
 
 
+def write_steadily(path: Path, sketcher: Sketcher, images: list[SceneImage]) -> float:
+    """Write for days while older scenes are forgotten, and return the megabytes of a day."""
+    random = np.random.default_rng(3)
+    prune_minutes = round(PRUNE_SECONDS / 60)
+    first = STEADY_DAYS * MINUTES_A_DAY
+    last = (STEADY_DAYS + MEASURED_DAYS) * MINUTES_A_DAY
+    with closing(HistoryStore(path)) as store:
+        for start in range(0, first, INDEX_SCENES):
+            with store.transaction():
+                numbers = range(start, min(start + INDEX_SCENES, first))
+                store.index(
+                    [
+                        store.add(
+                            draw_scene(number, sketcher, random), images[number % len(images)]
+                        )
+                        for number in numbers
+                    ]
+                )
+        store.copy_log()
+        store.sync_commits()
+        before = bytes_written() or 0
+        for number in range(first, last):
+            with store.transaction():
+                store.add(draw_scene(number, sketcher, random), images[number % len(images)])
+            if number % INDEX_SCENES == 0:
+                with store.transaction():
+                    store.index(store.unindexed())
+            if number % prune_minutes == 0:
+                store.prune(STEADY_DAYS, 0, (BEGIN + MINUTE * number) / 1000)
+        store.copy_log()
+    return ((bytes_written() or 0) - before) / 1e6 / MEASURED_DAYS
+
+
 def write_more(path: Path, count: int, sketcher: Sketcher, images: list[SceneImage]) -> None:
     """Write scenes until there are `count`, a thousand at once."""
     random = np.random.default_rng(1)
@@ -121,6 +159,8 @@ def main(bundle: Path, scenes: int, folder: Path | None) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         path = Path(temporary, "history.db")
         say(f"{write_day(path, sketcher, images):.1f} MB a day, by a scene a minute")
+        megabytes = write_steadily(Path(temporary, "steady.db"), sketcher, images)
+        say(f"{megabytes:.1f} MB a day, while as many scenes are forgotten")
         write_more(path, scenes, sketcher, images)
         say(f"{scenes:,} scenes: {path.stat().st_size / 1e6:.0f} MB")
         for text, milliseconds in time_searches(path, bundle):

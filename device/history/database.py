@@ -27,8 +27,9 @@ APPLICATION_ID = 0x70696361
 SCHEMA_VERSION = 1
 #: Bytes of a page.
 PAGE_BYTES = 512
-#: Pages of the log after which it is copied into the file: 8 MB.
-LOG_PAGES = 16_000
+#: Pages of the log after which it is copied into the file: 17 MB, two or three days of a scene a
+#: minute. What changed often in that time is written once.
+LOG_PAGES = 32_000
 #: How long a connection waits for another that writes.
 BUSY_SECONDS = 10.0
 #: Pages that a connection keeps in memory, in kB.

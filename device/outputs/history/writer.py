@@ -26,8 +26,8 @@ MAX_WAITING = 64
 INDEX_SCENES = 128
 #: How long `close` waits for the scenes that wait.
 CLOSE_SECONDS = 5.0
-#: Old scenes are removed at least so often.
-PRUNE_SECONDS = 3600.0
+#: Old scenes are removed so often: the fewer times, the less is written.
+PRUNE_SECONDS = 6 * 3600.0
 #: The longer side of a thumbnail in pixels, and the quality of its JPEG.
 THUMBNAIL_SIDE = 240
 THUMBNAIL_QUALITY = 60
@@ -156,9 +156,12 @@ class HistoryWriter:
         is_much = len(self._unindexed) >= INDEX_SCENES
         if is_much:
             self._retry_while_locked(self._index)
-        if is_much or time.monotonic() >= self._prune_due:
+        is_due = time.monotonic() >= self._prune_due
+        if is_due:
             self._prune_due = time.monotonic() + PRUNE_SECONDS
-            self._retry_while_locked(lambda: self._store.prune(self._days, self._megabytes))
+        if is_due or is_much:  # Scenes that come fast fill the file before they are old.
+            days = self._days if is_due else 0
+            self._retry_while_locked(lambda: self._store.prune(days, self._megabytes))
 
     def _index(self) -> None:
         with self._store.transaction():
