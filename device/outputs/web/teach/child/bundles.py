@@ -58,13 +58,17 @@ class TaughtBundles:
         os.rename(self._folder / NEW, self._folder / FITTED)
 
     def go_live(self) -> None:
-        """Let the bundle that was fitted last be the live one.
+        """Let the bundle that was fitted last be the live one; without a new one, the one that is.
+
+        The live loop may have been given another one meanwhile, by Home Assistant say.
 
         Raises:
-            ApiError: There is none that is not live already.
+            ApiError: Nothing was fitted.
         """
         if not self._has(FITTED):
-            raise ApiError(409, "nothing new was fitted; press Fit first")
+            if self._has(LIVE):
+                return
+            raise ApiError(409, "nothing was fitted yet; press Fit first")
         if self._has(LIVE):
             remove(self._folder / BEFORE)
             os.rename(self._folder / LIVE, self._folder / BEFORE)

@@ -57,7 +57,13 @@ class School:
         self.folder = folder
         self.camera = Camera(photos)
         config = Config(
-            bundle=str(TINY_BUNDLE), teach=str(folder), web=True, port=0, quiet=True, threads=1
+            bundle=str(TINY_BUNDLE),
+            bundles=str(TINY_BUNDLE.parent),
+            teach=str(folder),
+            web=True,
+            port=0,
+            quiet=True,
+            threads=1,
         )
         self.pipeline = Pipeline(config, open_source=lambda spec, config: self.camera)
         self.page = self.pipeline.sinks["web"]

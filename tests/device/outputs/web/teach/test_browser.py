@@ -115,6 +115,16 @@ def test_from_the_first_click_to_a_class_that_works_and_back(school, browser):
     wait_for_text(browser, "#bundle", "taught (cat, coffee)")
     assert Bundle(live_bundle(school.folder)).labels == ("cat", "coffee")
     assert texts(browser, "h1") == ["picaption · taught"]
+    # Where another bundle was picked, by Home Assistant say, the page tells so.
+    control = school.pipeline.control
+    control.choose_bundle(next(name for name in control.state.bundles if "tiny" in name))
+    wait_for_text(
+        browser, "#bundle", "tiny (4 classes); cat, coffee: not in use, another bundle was picked"
+    )
+    assert browser.evaluate("$('back').hidden")
+    wait_for_text(browser, "#live:enabled", "Use these classes again")
+    browser.click("#live")
+    browser.wait_for("state.bundle.is_taught")
     # One press goes back.
     browser.click("#back")
     browser.wait_for("!state.bundle.is_taught")

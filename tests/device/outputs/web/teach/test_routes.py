@@ -138,7 +138,7 @@ def test_a_fit_goes_live_and_back_and_the_page_hears_of_it(school, photos):
         for _ in range(6):
             image = encode_image(camera.read(), ".jpg")
             school.state(f"/teach/upload?class={camera.subject}", body=image)
-    assert school.refused("/teach/live", {}) == (409, "nothing new was fitted; press Fit first")
+    assert school.refused("/teach/live", {}) == (409, "nothing was fitted yet; press Fit first")
     assert school.refused("/teach/back", {}) == (409, "nothing that was taught is live")
     state = school.state("/teach/delete", {"images": keys(school.state(), "cat")[:1]})
     assert list((school.folder / ".picaption" / "trash").iterdir())
@@ -158,6 +158,13 @@ def test_a_fit_goes_live_and_back_and_the_page_hears_of_it(school, photos):
     assert control.state.labels == ("cat", "coffee")
     assert Bundle(live_bundle(school.folder)).labels == ("cat", "coffee")
     assert school.page._bundle_name() == "taught"
+
+    # Home Assistant picks another bundle; the same press brings the classes back.
+    control.choose_bundle(next(name for name in control.state.bundles if "tiny" in name))
+    state = school.wait(lambda state: not state["bundle"]["is_taught"])
+    assert state["live"]["labels"] == ["cat", "coffee"] and state["fitted"] is None
+    state = school.state("/teach/live", {})
+    assert state["bundle"]["is_taught"] and control.state.labels == ("cat", "coffee")
 
     # Another one goes live; back leads to the first, and back again to the settings' bundle.
     school.state("/teach/rename", {"class": "coffee", "to": "cup"})

@@ -79,15 +79,23 @@ function showFit() {
   $("progress").classList.toggle("bad", Boolean(state.problem) && !state.fitting);
   $("fit").disabled = state.fitting;
   setText($("fit"), fitted && fitted.is_current ? "Fit again" : "Fit");
-  $("live").disabled = !fitted || state.fitting;
-  setText($("live"), fitted && !fitted.is_current ? "Use these classes (not the last changes)" : "Use these classes");
-  $("back").hidden = !live;
+  // Home Assistant, say, may have picked another bundle since.
+  const isReplaced = Boolean(live) && !bundle.is_taught;
+  $("live").disabled = !(fitted || isReplaced) || state.fitting;
+  setText($("live"), useText(fitted, isReplaced));
+  $("back").hidden = !live || isReplaced;
   $("back").disabled = state.fitting;
   setText($("back"), before ? `Go back to ${namesOf(before)}` : "Go back to the bundle of the settings");
   showResult(fitted || live);
   const names = namesOf(live);
   const classes = bundle.is_taught && names ? names : `${bundle.classes} classes`;
-  setText($("bundle"), `${bundle.name} (${classes})`);
+  const note = isReplaced ? `; ${names || "what you taught"}: not in use, another bundle was picked` : "";
+  setText($("bundle"), `${bundle.name} (${classes})${note}`);
+}
+
+function useText(fitted, isReplaced) {
+  if (fitted && !fitted.is_current) return "Use these classes (not the last changes)";
+  return isReplaced && !fitted ? "Use these classes again" : "Use these classes";
 }
 
 $("fit").onclick = async () => {

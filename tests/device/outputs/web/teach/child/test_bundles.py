@@ -18,11 +18,13 @@ def labels(bundles):
 
 def test_one_goes_live_and_back_and_live_again(tmp_path):
     bundles = TaughtBundles(tmp_path)
-    with pytest.raises(ApiError, match="nothing new was fitted"):
+    with pytest.raises(ApiError, match="nothing was fitted yet"):
         bundles.go_live()
     fit(bundles, "a")
     assert labels(bundles) == ["a", None, None]
     bundles.go_live()
+    assert labels(bundles) == [None, "a", None]
+    bundles.go_live()  # Again, where the loop has been given another one.
     assert labels(bundles) == [None, "a", None]
     bundles.go_back()
     assert labels(bundles) == ["a", None, None]
