@@ -53,6 +53,7 @@ class RetrievalFigures:
         queries: How many captions were looked for.
         recall: Percent of the queries whose picture is among the first k, by k.
         median_rank: Of the picture that is looked for; infinite where more than half are not found.
+        mean_results: How many pictures a query finds, in the mean.
         query_ms: Median milliseconds of a query by all ways together.
     """
 
@@ -61,6 +62,7 @@ class RetrievalFigures:
     queries: int
     recall: dict[int, float]
     median_rank: float
+    mean_results: float
     query_ms: float
 
 
@@ -122,6 +124,7 @@ def measure_retrieval(
         queries: The scene that is looked for, and the caption, of each.
     """
     ranks: dict[str, list[float]] = {way: [] for way in WAYS}
+    result_counts: dict[str, list[int]] = {way: [] for way in WAYS}
     times = []
     with closing(HistoryReader(history)) as reader:
         image_count = reader.summary().scenes
@@ -132,6 +135,7 @@ def measure_retrieval(
             for way, names in WAYS.items():
                 used = [(name, ids) for name, ids in rankings if name in names]
                 order = [number for number, _, _ in fuse(used, search.WEIGHTS)]
+                result_counts[way].append(len(order))
                 ranks[way].append(order.index(scene_id) + 1 if scene_id in order else np.inf)
     query_ms = float(np.median(times)) * 1e3
     return [
@@ -141,6 +145,7 @@ def measure_retrieval(
             len(queries),
             {k: round(100 * float(np.mean(np.array(ranks_of_way) <= k)), 1) for k in RECALL_AT},
             float(np.median(ranks_of_way)),
+            round(float(np.mean(result_counts[way])), 1),
             round(query_ms, 1),
         )
         for way, ranks_of_way in ranks.items()
@@ -209,10 +214,10 @@ def main(
         return
     first = figures[0]
     say(f"{first.images} pictures, {first.queries} captions, {first.query_ms} ms a query")
-    say("by         " + "".join(f"   R@{k:<3}" for k in RECALL_AT) + "   median rank")
+    say("by         " + "".join(f"   R@{k:<3}" for k in RECALL_AT) + "   median rank   results")
     for row in figures:
         recalls = "".join(f"{row.recall[k]:8.1f}" for k in RECALL_AT)
-        say(f"{row.way:11}{recalls}   {row.median_rank:g}")
+        say(f"{row.way:11}{recalls}   {row.median_rank:<11g}   {row.mean_results:g}")
 
 
 if __name__ == "__main__":

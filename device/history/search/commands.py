@@ -28,7 +28,12 @@ WRITTEN_DAYS = 7
 @click.option("--since", metavar="WHEN", help="Only scenes since then, such as yesterday or 14:30.")
 @click.option("--until", metavar="WHEN", help="Only scenes before then; a day counts whole.")
 @click.option("--camera", metavar="NAME", help="Only scenes of this camera.")
-@click.option("--like", type=int, metavar="ID", help="Scenes whose picture is like that of one.")
+@click.option(
+    "--like",
+    type=int,
+    metavar="ID",
+    help="Scenes whose picture is like that of one; QUERY too, if any.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
@@ -57,7 +62,7 @@ def search_command(
     picture, whatever the caption said. The history is that of the settings, or of --history.
     """
     text = " ".join(query)
-    if bool(text.strip()) == (like is not None):
+    if not text.strip() and like is None:
         raise PicaptionError("say what to search for, or give --like with the id of a scene")
     config = expand_home(load_config(overrides, config_path).config)
     require_signatures(config.public_keys)
@@ -71,12 +76,12 @@ def search_command(
     )
     with closing(HistoryReader(config.history)) as reader:
         search = HistorySearch(config.bundle or None)
-        if like is None:
-            hits = search.by_text(reader, text, wanted, limit)
-        elif reader.scene(like) is None:
+        if like is not None and reader.scene(like) is None:
             raise PicaptionError(f"there is no scene {like}; --json shows the scenes' ids")
-        else:
+        if like is not None and not text.strip():
             hits = search.like(reader, like, wanted, limit)
+        else:
+            hits = search.by_text(reader, text, wanted, limit, like)
         summary = reader.summary()
     for hit in hits:
         say(json.dumps(hit_to_json(hit)) if as_json else describe_hit(hit, now))

@@ -13,7 +13,7 @@ from ..captioner.sketch import Sketcher
 from ..reader import HistoryReader, SceneFilter
 from ..scene import Scene
 from .likeness import rank_by_likeness
-from .meaning import MeaningIndex
+from .meaning import MeaningIndex, Ranking
 from .words import Synonyms, rank_by_words, split_words
 
 #: Scenes of a ranking that count.
@@ -58,7 +58,7 @@ class HistorySearch:
     """
 
     #: What a ranking counts for beside the others, by its name.
-    WEIGHTS: ClassVar[dict[str, float]] = {"words": 0.3, "meaning": 1.0}
+    WEIGHTS: ClassVar[dict[str, float]] = {"words": 0.3, "meaning": 1.0, "picture": 1.0}
 
     def __init__(self, bundle: str | os.PathLike[str] | None = None) -> None:
         self.bundle = Path(bundle or default_bundle())
@@ -73,18 +73,26 @@ class HistorySearch:
         query: str,
         wanted: SceneFilter | None = None,
         limit: int = 20,
+        like: int | None = None,
     ) -> list[Hit]:
-        """Return the scenes that a text describes, best first.
+        """Return the scenes that a text describes, best first; those that it does not fit are not.
 
         Args:
             reader: The history.
             query: A sentence, or some words.
             wanted: Which scenes; None: all.
             limit: How many at most.
+            like: A scene that they are to be like as well; None: none.
         """
         words = split_words(query)
         rankings = self.rankings(reader, words, wanted)
-        return self._hits(reader, fuse(rankings, self.WEIGHTS), limit)
+        fused = fuse(rankings, self.WEIGHTS)
+        if like is not None:
+            described = {scene_id for scene_id, _, _ in fused} - {like}
+            similar = self._similar(reader, like, wanted).ids.tolist()
+            rankings.append((LIKENESS, [number for number in similar if number in described]))
+            fused = [hit for hit in fuse(rankings, self.WEIGHTS) if hit[0] in described]
+        return self._hits(reader, fused, limit)
 
     def like(
         self,
@@ -101,12 +109,16 @@ class HistorySearch:
             wanted: Which scenes; None: all.
             limit: How many at most.
         """
+        ranking = self._similar(reader, scene_id, wanted)
+        scored = zip(ranking.ids.tolist(), ranking.scores.tolist())
+        return self._hits(reader, [(number, score, (LIKENESS,)) for number, score in scored], limit)
+
+    def _similar(self, reader: HistoryReader, scene_id: int, wanted: SceneFilter | None) -> Ranking:
+        """Return the ranking of scenes by how like a scene's picture theirs is."""
         if self._index is not None:
             self._index.load(reader)
         allowed = None if wanted is None else reader.ids(wanted)
-        ranking = rank_by_likeness(reader, scene_id, self._index, allowed)
-        scored = zip(ranking.ids.tolist(), ranking.scores.tolist())
-        return self._hits(reader, [(number, score, (LIKENESS,)) for number, score in scored], limit)
+        return rank_by_likeness(reader, scene_id, self._index, allowed)
 
     def rankings(
         self, reader: HistoryReader, words: Sequence[str], wanted: SceneFilter | None = None

@@ -140,21 +140,21 @@ async def get_scenes(desk: HistoryDesk, request: Request) -> Response:
 
 
 async def search(desk: HistoryDesk, searcher: Searcher, request: Request) -> Response:
-    """Return the scenes that a text describes, or that are like another one, best first."""
+    """Return the scenes that a text describes, that are like another one, or both; best first."""
     query = request.query_params
     wanted = parse_filter(query, parse_zone(query))
     paging = parse_paging(query, MAX_HITS)
     text = parse_text(query, "q")
     like = parse_integer(query, "like", -1, 0, 2**63 - 1)
-    if (text is None) == (like < 0):
-        raise ValueError("the query has either q, a text, or like, the id of a scene")
+    if text is None and like < 0:
+        raise ValueError("the query has q, a text, or like, the id of a scene, or both")
 
     def read(reader: HistoryReader) -> dict[str, object]:
         end = paging.offset + paging.limit
-        if text is not None:
-            hits = searcher.by_text(reader, text, wanted, end + 1)
-        elif reader.scene(like) is None:
+        if like >= 0 and reader.scene(like) is None:
             raise ValueError("there is no such scene")
+        if text is not None:
+            hits = searcher.by_text(reader, text, wanted, end + 1, like if like >= 0 else None)
         else:
             hits = searcher.like(reader, like, wanted, end + 1)
         part = hits[paging.offset : end]

@@ -26,7 +26,12 @@ class Searcher:
         self._opened: tuple[str, int, int] | None = None
 
     def by_text(
-        self, reader: HistoryReader, text: str, wanted: SceneFilter, limit: int
+        self,
+        reader: HistoryReader,
+        text: str,
+        wanted: SceneFilter,
+        limit: int,
+        like: int | None = None,
     ) -> "list[Hit]":
         """Return the scenes that a text describes, best first.
 
@@ -35,12 +40,13 @@ class Searcher:
             text: A sentence, or some words.
             wanted: Which scenes.
             limit: How many at most.
+            like: A scene that they are to be like as well; None: none.
 
         Raises:
             PicaptionError: The bundle or the history cannot be read.
         """
         with self._lock:
-            return self._open().by_text(reader, text, wanted, limit)
+            return self._open().by_text(reader, text, wanted, limit, like)
 
     def like(
         self, reader: HistoryReader, scene_id: int, wanted: SceneFilter, limit: int

@@ -125,6 +125,9 @@ def test_scenes_are_found_by_text_and_by_another_scenes_picture(server):
     scores = [scene["score"] for scene in form["scenes"]]
     assert scores == sorted(scores, reverse=True) and form["scenes"][0]["found_by"] == ["picture"]
     assert milliseconds("14:02") not in [scene["id"] for scene in form["scenes"]]
+    form = get(server, "search.json", like=milliseconds("14:02"), q="desk")[1]
+    assert form["scenes"][0]["found_by"] == ["words", "picture"]
+    assert {scene["caption"] for scene in form["scenes"]} <= {"an empty desk", "a cat on a desk"}
     captions, _ = found(server, like=milliseconds("14:02"), until="2026-11-28", tz="UTC")
     assert captions == ["an empty desk"]
 
@@ -226,8 +229,8 @@ def test_exports_have_all_scenes_the_oldest_first(server):
         ("scenes.json", {"word": "a\0b"}, "word is one line without control characters"),
         ("search.json", {"q": "a\nb"}, "q is one line without control characters"),
         ("scenes.json", {"tz": "../../etc/passwd"}, "tz is not a time zone"),
-        ("search.json", {}, "the query has either q, a text, or like, the id of a scene"),
-        ("search.json", {"q": "cat", "like": "1"}, "the query has either q, a text, or like"),
+        ("search.json", {}, "the query has q, a text, or like, the id of a scene, or both"),
+        ("search.json", {"q": "cat", "like": "1"}, "there is no such scene"),
         ("search.json", {"like": "5"}, "there is no such scene"),
         ("search.json", {"q": "cat", "offset": "1001"}, "offset is a whole number from 0 to 1000"),
         ("days.json", {"days": "93"}, "days is a whole number from 1 to 92"),

@@ -39,7 +39,8 @@ async function loadNames() {
 $("search").onsubmit = event => {
   event.preventDefault();
   const query = $("query").value.trim();
-  choose(query ? {query, like: null, day: null, hour: null} : {query, like: null});
+  // Words beside "More like this" look for both.
+  choose(query ? {query, day: null, hour: null} : {query, like: null});
 };
 $("clear").onclick = () => {
   $("query").value = "";

@@ -79,7 +79,7 @@ async function loadScenes(isMore = false) {
   let path = "/history/scenes.json";
   if (isSearch()) {
     path = "/history/search.json";
-    values.q = chosen.query;
+    values.q = chosen.query || null;
     values.like = chosen.like && chosen.like.id;
   }
   let data;
@@ -113,7 +113,10 @@ function statusText() {
 }
 
 function title() {
-  if (chosen.like) return `Like “${sceneText(chosen.like)}”`;
+  if (chosen.like) {
+    const like = `Like “${sceneText(chosen.like)}”`;
+    return chosen.query ? `${like}, and “${chosen.query}”` : like;
+  }
   if (chosen.query) return `“${chosen.query}”`;
   if (chosen.day === null) return "All days";
   const name = dayName(chosen.day);
