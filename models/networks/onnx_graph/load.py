@@ -177,15 +177,24 @@ class RuntimeScores:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         try:
-            return onnxruntime.InferenceSession(self._model, options, ["CPUExecutionProvider"])
+            # Its second try would be with the same provider, and be told on standard output.
+            return onnxruntime.InferenceSession(
+                self._model, options, ["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # Its own, which share no base class.
-            cause = str(error).strip().partition("\n")[0][:_QUOTED]
-            raise PicaptionError(f"{self._path}: ONNX Runtime cannot run it: {cause}") from None
+            raise self._cannot_run(error) from None
+
+    def _cannot_run(self, error: Exception) -> PicaptionError:
+        cause = str(error).strip().partition("\n")[0][:_QUOTED]
+        return PicaptionError(f"{self._path}: ONNX Runtime cannot run it: {cause}")
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Return the output for one image, as the network takes its pixels, [1, H, W, 3]."""
         (info,) = self._session.get_inputs()
         pixels = image.transpose([self._order.index(axis) for axis in range(_RANK)])
         inputs = {info.name: pixels.astype(_DTYPES.get(info.type, "float32"))}
-        scores = self._session.run([self._output], inputs)[0].astype(np.float32)
+        try:
+            scores = self._session.run([self._output], inputs)[0].astype(np.float32)
+        except Exception as error:  # As above.
+            raise self._cannot_run(error) from None
         return scores.transpose(self._order) if scores.ndim == _RANK else scores

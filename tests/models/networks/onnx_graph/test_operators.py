@@ -252,3 +252,16 @@ def test_what_cannot_be_taken_over_is_named_with_its_layer(nodes, message):
     network = network_of_model(made, Path("network.onnx"))
     with pytest.raises(PicaptionError, match=message):
         network.call(tf.zeros((1, SIDE, SIDE, 3)))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, SIDE, SIDE), ("N", "C", SIDE, 3)])
+def test_what_onnx_runtime_cannot_run_is_one_line(shape, capsys):
+    weights = {"kernels": np.zeros((4, 3, 3, 3), np.float32)}
+    made = model([("Conv", ["image", "kernels"], ["scores"], {"group": 2})], weights, shape)
+    network = network_of_model(made, Path("network.onnx"))
+    with pytest.raises(
+        PicaptionError, match="network.onnx: ONNX Runtime cannot run it: "
+    ) as raised:
+        network.own_scores(np.zeros((1, SIDE, SIDE, 3), np.float32))
+    assert "\n" not in str(raised.value)
+    assert capsys.readouterr().out == ""
