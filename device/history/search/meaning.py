@@ -33,10 +33,10 @@ EXACT_WORDS = 6
 #: COCO's own dev split (picaption.models.evaluation.retrieval says how good they are on others).
 TYPICALITY_WEIGHT = 0.3
 TAG_WEIGHT = 0.5
-#: The least score of a scene that is found, for each word of the sentence and its end. Of 600
-#: training pictures of Flickr8k that a caption finds among the first ten, it leaves out 1 %; "a
-#: giraffe" finds 80 % of the pictures of COCO's training list that show one, for a thing of its
-#: eighty, and 8 % of all others.
+#: The least score of a scene that is found, for each word of the sentence and its end. With it, a
+#: caption finds its picture among the first ten of 600 training pictures of Flickr8k in 82.2 % of
+#: cases, for 82.7 % without; "a giraffe" finds about 80 % of the pictures of COCO's training list
+#: that show one, in the mean over its eighty things, and 8 % of all others.
 LEAST_FIT = -0.6
 #: A tag less likely than this counts no less.
 LEAST_TAG = 1e-3
