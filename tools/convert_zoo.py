@@ -217,10 +217,10 @@ def report(results: list[dict[str, Any]], count: int) -> str:
         "",
         f"torchvision and keras.applications have {count} classifiers up to {MAX_MEGABYTES} MB of "
         f"weights. {len(results)} of them were tried, and {len(converted)} convert. Before it is "
-        "quantized, each computes what its own program computes: no probability is further off "
-        "than 0.02, or it is refused.",
+        "quantized, each of torchvision's is held against PyTorch: no probability is further off "
+        "than 0.02, or it is refused. The bundles of Keras' are held against Keras.",
         "",
-        f"The largest difference is what int8 adds to that. {len(near)} stay within "
+        f"The largest difference is of a probability, in int8. {len(near)} stay within "
         f"{BOUNDS.largest}; the others, with a star, `picaption convert` refuses without `--mixed` "
         "or another `--precision`. Weights are random, which hides nothing of an operator, but is "
         "harder on int8 than trained ones are: which of a thousand classes comes first hangs on "
