@@ -224,7 +224,7 @@ def report(results: list[dict[str, Any]], count: int) -> str:
         f"{BOUNDS.largest}; the others, with a star, `picaption convert` refuses without `--mixed` "
         "or another `--precision`. Weights are random, which hides nothing of an operator, but is "
         "harder on int8 than trained ones are: which of a thousand classes comes first hangs on "
-        "the last digits. Seconds are those of one core, and depend on what else the machine does.",
+        "the last digits. Seconds count one core, and depend on what else the machine does.",
         "",
         "    python -m tools.convert_zoo --photos FOLDER --report docs/reports/networks.md",
         "",
