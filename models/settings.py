@@ -86,11 +86,13 @@ class Settings:
     # An image with captions of its own learns from up to so many of `text` beside them, those that
     # are nearest to its own and name no object that neither these nor its labels name.
     paraphrases: int = 0
-    # So many sentences of `text`, `more_text` and `plain_text` for each image of a batch join the
-    # captions that the captioner learns from, with features made from their words
-    # (models/data/text_features.py). Plain text: sentences of no known image, one a line.
-    sentences_per_image: int = 0
+    # For each image that the captioner learns from, by cross-entropy and on reward, so many join
+    # that are known by their captions alone, three or more: those of `text`, `more_text` and
+    # `plain_text`, with features made from their words (models/data/synthetic_images.py). Plain
+    # text has a caption a line, and `plain_text_captions` lines in a row are of one image.
+    synthetic_per_image: float = 0.0
     plain_text: str = ""
+    plain_text_captions: int = 5
     # More captions without their images, `image<TAB>source<TAB>caption` a line: they join the
     # captions of the same images in `text`, and images that are known by a name borrow from all of
     # them. Captions of dev images are left out, by the image's name.
@@ -444,17 +446,17 @@ def _check_data(settings: Settings) -> None:
         "paraphrases are captions of text that are near the ones in label_captions: set both",
     )
     _need(
-        not settings.sentences_per_image
+        not settings.synthetic_per_image
         or bool(settings.text or settings.more_text or settings.plain_text),
-        "sentences_per_image are of text: set text, more_text or plain_text",
+        "synthetic_per_image needs captions without images: set text, more_text or plain_text",
     )
     _need(
-        not settings.plain_text or bool(settings.sentences_per_image),
-        "plain_text is what sentences_per_image draws from: set both",
+        not settings.plain_text or bool(settings.synthetic_per_image),
+        "plain_text is what synthetic_per_image draws from: set both",
     )
     _need(
-        not settings.sentences_per_image or settings.pooling == "mean",
-        'sentences_per_image makes features of whole images: set pooling = "mean"',
+        not settings.synthetic_per_image or settings.pooling == "mean",
+        'synthetic_per_image makes features of whole images: set pooling = "mean"',
     )
     _need(
         settings.transfer_filter in ("", "labels"),
@@ -520,10 +522,10 @@ _AT_LEAST = {
         "beam_width",
         "max_words",
         "transfer_neighbours",
+        "plain_text_captions",
     ),
     0: (
         "paraphrases",
-        "sentences_per_image",
         "warm_up_epochs",
         "epochs",
         "patience",
@@ -559,6 +561,10 @@ def _check_ranges(settings: Settings) -> None:
     _need(
         0 <= settings.finetune_names_weight <= 100,
         f"finetune_names_weight = {settings.finetune_names_weight}: it is from 0 to 100",
+    )
+    _need(
+        0 <= settings.synthetic_per_image <= 100,
+        f"synthetic_per_image = {settings.synthetic_per_image}: it is from 0 to 100",
     )
     _need(
         not settings.finetune_names_weight

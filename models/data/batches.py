@@ -41,14 +41,20 @@ class Examples:
     labels: np.ndarray | None = None
 
 
-def first_examples(examples: Examples, count: int) -> Examples:
-    """Return the first `count` images of Examples."""
+def take(examples: Examples, rows: Sequence[int]) -> Examples:
+    """Return the Examples of some of the images.
+
+    Args:
+        examples: Of N images.
+        rows: Which of them, in their new order.
+    """
+    rows = list(rows)
     return Examples(
-        examples.inputs[:count],
-        examples.captions[:count],
-        examples.tags[:count],
-        examples.sided[:count],
-        None if examples.labels is None else examples.labels[:count],
+        examples.inputs[rows],
+        [examples.captions[row] for row in rows],
+        examples.tags[rows],
+        examples.sided[rows],
+        None if examples.labels is None else examples.labels[rows],
     )
 
 

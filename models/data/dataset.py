@@ -245,6 +245,23 @@ def load_text(settings: Settings, root: Path, data: TrainingData) -> tuple[Recor
     return training_text
 
 
+def load_plain_text(settings: Settings, root: Path) -> tuple[Record, ...]:
+    """Return the images that captions in rows of lines are of; none where no file is named.
+
+    Args:
+        settings: plain_text and plain_text_captions count.
+        root: The folder that the path starts from.
+    """
+    if not settings.plain_text:
+        return ()
+    lines = readers.read_text(root / settings.plain_text, "captions").splitlines()
+    step = settings.plain_text_captions
+    return tuple(
+        Record(str(start), Path(str(start)), tuple(lines[start : start + step]))
+        for start in range(0, len(lines), step)
+    )
+
+
 def add_captions_by_name(
     data: TrainingData, text: Sequence[Record], objects: Collection[str], seed: int, path: Path
 ) -> TrainingData:

@@ -1,7 +1,7 @@
 """Training the captioner on cached features by cross-entropy, and the tagger after it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.batches import Batches, Examples, join
 from ..data.dataset import Split, TrainingData, make_examples
-from ..data.text_features import MixedBatches, fit_text_features
+from ..data.synthetic_images import MixedBatches, SyntheticImages
 from ..networks.captioner import Captioner, build_captioner
 from ..run_folder import load_captioner, save_captioner
 from ..settings import Settings
@@ -82,7 +82,7 @@ def train_captioner(
     epochs: int,
     folder: Path,
     start: Path | None = None,
-    sentences: Sequence[Sequence[int]] = (),
+    synthetic: SyntheticImages | None = None,
 ) -> None:
     """Train a captioner by cross-entropy and leave its parts in `folder`.
 
@@ -94,7 +94,7 @@ def train_captioner(
         epochs: The most epochs.
         folder: Made if need be; a captioner that it holds is not trained again.
         start: A folder with the captioner to start from; None starts from random weights.
-        sentences: Lists of word ids, to learn from beside the images where the settings say so.
+        synthetic: Images to learn from beside those at hand; None for none.
     """
     if (folder / "tagger.keras").exists():
         return
@@ -114,12 +114,9 @@ def train_captioner(
         )
     model = fit.joint_model(captioner)
     make_batches: Callable[..., Batches] = Batches
-    if settings.sentences_per_image and sentences:
+    if synthetic:
         make_batches = partial(
-            MixedBatches,
-            text_features=fit_text_features(train, words, settings.seed),
-            sentences=sentences,
-            sentences_per_image=settings.sentences_per_image,
+            MixedBatches, synthetic=synthetic, synthetic_per_image=settings.synthetic_per_image
         )
     batches = make_batches(
         train,

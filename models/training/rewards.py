@@ -6,6 +6,7 @@ What is reported comes from the reference implementations (picaption.models.eval
 import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from picaption.device.bundle.vocabulary import END_ID
@@ -19,6 +20,9 @@ Gram = tuple[Word, ...]
 #: For each image its reference captions, each a sequence of words without the sentence end.
 References = Sequence[Sequence[Sequence[Word]]]
 
+#: The references of so many images are kept counted: samples of an image come one after another,
+#: and the counts of all images would take gigabytes.
+KEPT_IMAGES = 1024
 #: The longest n-grams of CIDEr and BLEU, in words.
 MAX_ORDER = 4
 #: The standard deviation of CIDEr-D's length penalty, in words, as in the paper.
@@ -75,10 +79,14 @@ class CiderD:
             for gram in set().union(*(ngram_counts(caption) for caption in captions))
         )
         self.log_images = math.log(max(2, len(references)))
-        self.references = [
-            [(self._tf_idf(caption), len(caption)) for caption in captions]
-            for captions in references
-        ]
+        self.references = references
+        self._weighed_references = lru_cache(KEPT_IMAGES)(self._weigh_references)
+
+    def _weigh_references(
+        self, index: int
+    ) -> list[tuple[tuple[dict[Gram, float], list[float]], int]]:
+        """Return (tf-idf and norms, length) of the references of image `index`."""
+        return [(self._tf_idf(caption), len(caption)) for caption in self.references[index]]
 
     def _tf_idf(self, words: Sequence[Word]) -> tuple[dict[Gram, float], list[float]]:
         """Return (tf-idf by n-gram, the norm for each n)."""
@@ -96,7 +104,7 @@ class CiderD:
         words = [*words, END_ID]
         weights, norms = self._tf_idf(words)
         total = 0.0
-        for (reference, reference_norms), length in self.references[index]:
+        for (reference, reference_norms), length in self._weighed_references(index):
             products = [0.0] * (MAX_ORDER + 1)
             for gram, weight in weights.items():
                 reference_weight = reference.get(gram)
@@ -120,20 +128,21 @@ class Bleu4:
     """
 
     def __init__(self, references: References) -> None:
-        """Count the n-grams of the references.
+        """Keep the references.
 
         Args:
             references: For each image its captions, each a sequence of words or word ids.
         """
-        references = _with_ends(references)
-        self.max_counts = [
-            _max_counts(ngram_counts(caption) for caption in captions) for captions in references
-        ]
-        self.lengths = [[len(caption) for caption in captions] for captions in references]
+        self.references = _with_ends(references)
+        self._max_counts = lru_cache(KEPT_IMAGES)(self._count_references)
+
+    def _count_references(self, index: int) -> Counter[Gram]:
+        """Return the highest count of each n-gram in a reference of image `index`."""
+        return _max_counts(ngram_counts(caption) for caption in self.references[index])
 
     def score(self, index: int, words: Sequence[Word]) -> float:
         """Return BLEU-4 of a caption's `words`, without the end, for image `index`."""
-        max_counts = self.max_counts[index]
+        max_counts = self._max_counts(index)
         matched = [0.0] + (MAX_ORDER - 1) * [BLEU_SMOOTHING]
         total = [0.0] + (MAX_ORDER - 1) * [BLEU_SMOOTHING]
         for gram, count in ngram_counts([*words, END_ID]).items():
@@ -142,7 +151,8 @@ class Bleu4:
         if not matched[0]:
             return 0.0
         length = len(words) + 1
-        _, closest = min((abs(reference - length), reference) for reference in self.lengths[index])
+        lengths = map(len, self.references[index])
+        _, closest = min((abs(reference - length), reference) for reference in lengths)
         log_precision = sum(math.log(hits / count) for hits, count in zip(matched, total))
         log_brevity_penalty = min(0, 1 - closest / length)
         return math.exp(log_precision / MAX_ORDER + log_brevity_penalty)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from picaption.device.bundle.vocabulary import END_ID, START_ID, UNKNOWN_ID
 
 from ..data.batches import Examples, windows
+from ..data.synthetic_images import MixedImages
 from ..files import write_lines
 from ..networks.captioner import Captioner
 from ..run_folder import save_weights
@@ -93,7 +94,7 @@ def sample_captions(
 def train_self_critical(
     captioner: Captioner,
     settings: Settings,
-    train: Examples,
+    train: MixedImages,
     dev: Examples,
     function_words: Collection[int],
     folder: Path,
@@ -106,8 +107,8 @@ def train_self_critical(
 
     Args:
         captioner: Trained by cross-entropy already.
-        settings: Those named scst_*, order, batch, max_words and seed count.
-        train: Training images as cached features; those without captions are left out.
+        settings: Those named scst_*, synthetic_per_image, order, batch, max_words and seed count.
+        train: Training images; those without captions are left out.
         dev: Dev images as cached features.
         function_words: As for picaption.models.training.rewards.Meteor.
         folder: Made if need be.
@@ -154,15 +155,15 @@ def _train_epoch(
     model: keras.Model,
     captioner: Captioner,
     settings: Settings,
-    train: Examples,
+    train: MixedImages,
     reward: Reward,
     epoch: int,
 ) -> float:
     """Train through the training images once and return the mean reward of the samples."""
     random = np.random.default_rng([settings.seed, epoch])
     # An image without captions has nothing to compare a sample with.
-    captioned = np.flatnonzero([bool(captions) for captions in train.captions])
-    parts = np.array_split(random.permutation(captioned), max(1, len(captioned) // settings.batch))
+    drawn = train.draw_rows(settings.synthetic_per_image, random)
+    parts = np.array_split(drawn, max(1, len(drawn) // settings.batch))
     # The learning rate falls in a straight line to nearly nothing.
     model.optimizer.learning_rate = settings.scst_learning_rate * (
         1 - (epoch - 1) / settings.scst_epochs
@@ -180,7 +181,7 @@ def _train_epoch(
 def rewarded_batch(
     captioner: Captioner,
     settings: Settings,
-    train: Examples,
+    train: MixedImages,
     rows: np.ndarray,
     reward: Reward,
     random: np.random.Generator,
@@ -193,13 +194,13 @@ def rewarded_batch(
     Args:
         captioner: Samples the captions.
         settings: scst_samples, order and max_words count.
-        train: Images as cached features.
+        train: Images to learn from.
         rows: int [B], the images of the batch among those of `train`.
         reward: Of the captions of `train`.
-        random: For the samples and the choice of human captions.
+        random: For synthetic features, the samples and the choice of human captions.
     """
     samples = settings.scst_samples
-    features = train.inputs[rows]
+    features = train.draw_inputs(rows, random)
     contexts = keras.ops.convert_to_numpy(captioner.context(features))
     owners = np.repeat(np.arange(len(rows)), samples)
     sampled = sample_captions(

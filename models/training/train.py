@@ -19,7 +19,7 @@ from picaption.device.bundle.vocabulary import Vocabulary
 from picaption.device.errors import PicaptionError
 from picaption.device.recognition.classifier import probabilities
 
-from ..data.batches import Batches, first_examples
+from ..data.batches import Batches, take
 from ..data.dataset import (
     Split,
     add_captions_by_name,
@@ -29,10 +29,17 @@ from ..data.dataset import (
     learn_tags,
     learn_vocabulary,
     load_data,
+    load_plain_text,
     load_text,
 )
-from ..data.readers import Record, label_matrix, read_text
-from ..data.text_features import learnable_sentences
+from ..data.readers import Record, label_matrix
+from ..data.synthetic_images import (
+    MIN_CAPTIONS_OF_IMAGE,
+    MixedImages,
+    SyntheticImages,
+    fit_text_features,
+    well_captioned,
+)
 from ..data.tokenizer import STOP_WORDS
 from ..evaluation.object_hallucination import (
     LabelPhrases,
@@ -253,6 +260,36 @@ def encode_images(run: TrainingRun) -> None:
         run.train, run.dev = caption_examples(run.settings, run.data, run.features, run.words)
 
 
+def synthesize_images(run: TrainingRun) -> None:
+    """Make images of captions without images, for the captioner to learn from."""
+    settings = run.settings
+    if run.words is None or run.train is None or not settings.synthetic_per_image:
+        return
+    vocabulary = run.words.vocabulary
+    text = (*run.text, *load_plain_text(settings, run.data_root))
+    records, captions = well_captioned(text, vocabulary, settings.max_words)
+    if not records:
+        raise PicaptionError(
+            f"text, more_text and plain_text have no image with {MIN_CAPTIONS_OF_IMAGE} captions: "
+            "give others, or leave out synthetic_per_image"
+        )
+    # What an image borrows says little of its features.
+    records_at_hand = (record for split in _training_splits(run) for record in split.records)
+    rows = [
+        row for row, record in enumerate(records_at_hand) if record.captions and not record.borrowed
+    ]
+    text_features = fit_text_features(take(run.train, rows), len(vocabulary), settings.seed)
+    run.synthetic = SyntheticImages(records, captions, text_features)
+    logger.info("images that are known by their captions alone: %d", len(records))
+
+
+def _training_splits(run: TrainingRun) -> list[Split]:
+    """Return the splits that the images of run.train are of, in its order."""
+    labels = run.data.labels if labels_are_captioned(run.settings) else None
+    splits = (*[run.data.captions] * run.settings.captions_repeats, labels, run.data.named)
+    return [split for split in splits if split]
+
+
 def train_captioner_by_cross_entropy(run: TrainingRun) -> None:
     """Train the captioner by cross-entropy, from the fine-tuned one where there is one."""
     if run.words is None or run.train is None:
@@ -269,26 +306,8 @@ def train_captioner_by_cross_entropy(run: TrainingRun) -> None:
         settings.epochs,
         run.folder / "worded",
         start if (start / "tagger.keras").exists() else None,
-        _sentences(run, run.words.vocabulary),
+        run.synthetic,
     )
-
-
-def _sentences(run: TrainingRun, vocabulary: Vocabulary) -> list[list[int]]:
-    """Return the sentences without images that the captioner learns from."""
-    settings = run.settings
-    if not settings.sentences_per_image:
-        return []
-    texts = [caption for record in run.text for caption in record.captions]
-    if settings.plain_text:
-        texts += read_text(run.data_root / settings.plain_text, "sentences").splitlines()
-    sentences = learnable_sentences(texts, vocabulary, settings.max_words)
-    if not sentences:
-        raise PicaptionError(
-            "text, more_text and plain_text have no sentence of known words: give others, or leave "
-            "out sentences_per_image"
-        )
-    logger.info("%d sentences without images to learn from", len(sentences))
-    return sentences
 
 
 def train_captioner_on_reward(run: TrainingRun) -> None:
@@ -304,7 +323,7 @@ def train_captioner_on_reward(run: TrainingRun) -> None:
         train_self_critical(
             captioner,
             settings,
-            run.train,
+            MixedImages(run.train, run.synthetic),
             run.dev,
             function_words,
             rewarded,
@@ -340,8 +359,8 @@ def _train_on_reward_of_captions(
     train_self_critical(
         captioner,
         settings,
-        first_examples(run.train, len(run.data.captions.records)),
-        first_examples(run.dev, len(run.data.captions_dev.records)),
+        MixedImages(take(run.train, range(len(run.data.captions.records)))),
+        take(run.dev, range(len(run.data.captions_dev.records))),
         function_words,
         run.folder / "rewarded_captions",
     )
@@ -351,17 +370,17 @@ def _train_on_reward_of_captions(
 def _absent_objects_term(
     run: TrainingRun, vocabulary: Vocabulary
 ) -> list[tuple[float, CaptionMetric]]:
-    """Return what the reward loses for objects that are not in the training images."""
+    """Return what the reward loses for objects that are not in the images, synthetic ones too."""
     if not run.settings.scst_absent_penalty:
         return []
     phrases = object_phrases(run.classes)
-    absent: list[frozenset[str]] = []
-    # In the order of run.train.
-    repeated = [run.data.captions] * run.settings.captions_repeats
-    for split in (*repeated, run.data.labels, run.data.named):
-        if split is None or (split is run.data.labels and not labels_are_captioned(run.settings)):
-            continue
-        absent += [absent_classes(record, split.classes, phrases) for record in split.records]
+    absent = [
+        absent_classes(record, split.classes, phrases)
+        for split in _training_splits(run)
+        for record in split.records
+    ]
+    if run.synthetic:
+        absent += [absent_classes(record, run.classes, phrases) for record in run.synthetic.records]
     term = AbsentObjects(absent, vocabulary.words, phrases)
     return [(-run.settings.scst_absent_penalty, term)]
 
@@ -445,6 +464,7 @@ STAGES: tuple[Callable[[TrainingRun], None], ...] = (
     train_encoder,
     encode_images,
     fit_names,
+    synthesize_images,
     train_captioner_by_cross_entropy,
     train_captioner_on_reward,
     fit_classifier,

@@ -16,6 +16,7 @@ from picaption.device.bundle.vocabulary import Vocabulary
 from ..data.batches import Examples
 from ..data.dataset import TrainingData
 from ..data.readers import Record
+from ..data.synthetic_images import SyntheticImages
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class TrainingRun:
     encoder: trained, or as its weights are
     features: of the images, by the encoder
     train, dev: all captions over the features; None without captions, or without dev captions
+    synthetic: images that are known by their captions alone, or None
     named: photographs of named classes; None without names
     """
 
@@ -96,6 +98,7 @@ class TrainingRun:
     features: Features = field(init=False)
     train: Examples | None = None
     dev: Examples | None = None
+    synthetic: SyntheticImages | None = None
     named: NamedPhotographs | None = None
 
     @property

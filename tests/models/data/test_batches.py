@@ -10,8 +10,8 @@ from picaption.models.data.batches import (
     Batches,
     Examples,
     augment,
-    first_examples,
     join,
+    take,
     windows,
 )
 
@@ -93,13 +93,15 @@ def test_a_batch_without_any_caption_has_words_of_no_weight():
     )
 
 
-def test_the_first_images_with_all_that_is_known_of_them():
+def test_some_images_with_all_that_is_known_of_them():
     labels = np.eye(4, dtype=np.float32)
     examples = dataclasses.replace(captioned(4), labels=labels)
-    first = first_examples(examples, 2)
-    assert first.inputs.tolist() == [[0], [1]] and first.captions == examples.captions[:2]
-    assert first.labels.tolist() == labels[:2].tolist()
-    assert len(first.tags) == len(first.sided) == 2
+    taken = take(examples, [2, 0])
+    assert taken.inputs.tolist() == [[2], [0]]
+    assert taken.captions == [examples.captions[2], examples.captions[0]]
+    assert taken.labels.tolist() == labels[[2, 0]].tolist()
+    assert len(taken.tags) == len(taken.sided) == 2
+    assert take(examples, range(1)).inputs.tolist() == [[0]]
 
 
 def test_epochs_differ_and_seeds_repeat():

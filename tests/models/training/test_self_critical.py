@@ -3,6 +3,7 @@
 import numpy as np
 
 from picaption.models.data.batches import Examples
+from picaption.models.data.synthetic_images import MixedImages
 from picaption.models.networks.captioner import build_captioner
 from picaption.models.settings import Settings
 from picaption.models.training.rewards import Reward
@@ -40,7 +41,7 @@ def test_advantages_of_an_image_sum_to_zero():
     batch = rewarded_batch(
         captioner,
         settings,
-        train,
+        MixedImages(train),
         np.array([1, 0]),
         Reward(train.captions),
         np.random.default_rng(0),
@@ -59,5 +60,5 @@ def test_images_without_captions_are_left_out(tmp_path):
     dev = examples([[[3, 4, 5]]])
     captioner = build_captioner((4,), words=9, tags=1, order=3, embedding=4, hidden=8)
     settings = Settings(captions="x", order=3, scst_samples=2, scst_epochs=1, batch=1, max_words=5)
-    train_self_critical(captioner, settings, train, dev, frozenset(), tmp_path)
+    train_self_critical(captioner, settings, MixedImages(train), dev, frozenset(), tmp_path)
     assert len((tmp_path / "dev.txt").read_text().splitlines()) == 2

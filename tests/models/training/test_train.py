@@ -19,8 +19,10 @@ from picaption.models.training.train import (
     describe_bundle,
     learn_words,
     load_images,
+    synthesize_images,
     train,
     train_captioner_by_cross_entropy,
+    train_captioner_on_reward,
 )
 from picaption.models.training.training_run import Features, TrainingRun
 
@@ -106,23 +108,35 @@ def test_own_captions_of_labelled_images_are_learned(data, settings, tmp_path, s
     ]
 
 
-def test_sentences_without_images_are_learned(data, settings, tmp_path, caplog):
-    (tmp_path / "plain.txt").write_text("a photo of a cat on a desk\nzyzzyva\n")
+def test_captions_without_images_are_learned(data, settings, tmp_path, caplog):
+    plain = tmp_path / "plain.txt"
+    captions = ["a photo of a cat on a desk", "a cat on a desk", "A cat lies on a desk."]
+    plain.write_text("\n".join([*captions, "a zyzzyva", "", "a cat sits on a desk"]))
     settings = dataclasses.replace(
-        settings, sentences_per_image=2, plain_text=str(tmp_path / "plain.txt"), epochs=1
+        settings,
+        synthetic_per_image=0.5,
+        text="",
+        transfer_share=1.0,
+        plain_text=str(plain),
+        plain_text_captions=3,
+        scst_absent_penalty=1.0,
+        scst_epochs=1,
+        epochs=1,
     )
     run = caption_run(settings, data, tmp_path)
-    known = set(run.words.vocabulary.words)
-    sentence = " ".join(sorted(known - {"<s>", "</s>", "<unk>"})[:5])
-    (tmp_path / "plain.txt").write_text(f"{sentence}\na zyzzyva is on a desk\n")
-    run.text = ()
     with caplog.at_level("INFO"):
-        train_captioner_by_cross_entropy(run)
-    assert "1 sentences without images to learn from" in caplog.text
+        synthesize_images(run)
+    assert "images that are known by their captions alone: 1" in caplog.text
+    assert run.synthetic.captions == [
+        [run.words.vocabulary.encode(caption.lower().strip(".").split()) for caption in captions]
+    ]
+    train_captioner_by_cross_entropy(run)
     assert (tmp_path / "worded" / "tagger.keras").exists()
-    (tmp_path / "plain.txt").write_text("a zyzzyva is on a desk\n")
-    with pytest.raises(PicaptionError, match="have no sentence of known words"):
-        train_captioner_by_cross_entropy(run)
+    train_captioner_on_reward(run)
+    assert len((tmp_path / "rewarded" / "dev.txt").read_text().split()) == 2
+    plain.write_text("\n".join(captions[:2]))
+    with pytest.raises(PicaptionError, match="have no image with 3 captions"):
+        synthesize_images(run)
 
 
 def test_paraphrases_are_learned_beside_own_captions(data, settings, tmp_path, monkeypatch):
