@@ -74,13 +74,9 @@ def sample_captions(
     captions: list[list[int]] = [[] for _ in range(count)]
     unfinished = np.arange(count)
     for _ in range(max_words):
-        logits = captioner.next_word([history[unfinished], contexts[unfinished]])
-        logits = np.array(keras.ops.convert_to_numpy(logits))
+        logits = captioner.next_word.predict_on_batch([history[unfinished], contexts[unfinished]])
         logits[:, (START_ID, UNKNOWN_ID)] = -np.inf
-        if random is not None:
-            # The largest of logits with Gumbel noise is a sample of their softmax.
-            logits += random.gumbel(size=logits.shape).astype(np.float32)
-        words = logits.argmax(1)
+        words = logits.argmax(1) if random is None else _sample_words(logits, random)
         history[unfinished] = np.concatenate([history[unfinished, 1:], words[:, None]], 1)
         for row, word in zip(unfinished, words):
             if word != END_ID:
@@ -89,6 +85,14 @@ def sample_captions(
         if not len(unfinished):
             break
     return captions
+
+
+def _sample_words(logits: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return a word for each row of logits [N, V] by its softmax, int [N]."""
+    sums = np.exp(logits - logits.max(1, keepdims=True)).cumsum(1)
+    # Above 0, or a word of probability 0 might be the first to reach it.
+    reached = sums[:, -1] * (1 - random.random(len(logits), np.float32))
+    return (sums >= reached[:, None]).argmax(1)
 
 
 def train_self_critical(

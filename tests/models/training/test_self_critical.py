@@ -9,6 +9,7 @@ from picaption.models.settings import Settings
 from picaption.models.training.rewards import Reward
 from picaption.models.training.self_critical import (
     HUMAN_WEIGHT,
+    _sample_words,
     rewarded_batch,
     sample_captions,
     train_self_critical,
@@ -62,3 +63,14 @@ def test_images_without_captions_are_left_out(tmp_path):
     settings = Settings(captions="x", order=3, scst_samples=2, scst_epochs=1, batch=1, max_words=5)
     train_self_critical(captioner, settings, MixedImages(train), dev, frozenset(), tmp_path)
     assert len((tmp_path / "dev.txt").read_text().splitlines()) == 2
+
+
+def test_words_are_sampled_by_their_probabilities():
+    probabilities = np.array([0, 0.5, 0, 0.2, 0.3, 0], np.float32)
+    with np.errstate(divide="ignore"):
+        logits = np.tile(np.log(probabilities) + 7, (20_000, 1))
+    words = _sample_words(logits, np.random.default_rng(0))
+    shares = np.bincount(words, minlength=6) / len(words)
+    # Four standard deviations of the largest share.
+    np.testing.assert_allclose(shares, probabilities, atol=4 * (0.5 * 0.5 / 20_000) ** 0.5)
+    assert shares[[0, 2, 5]].tolist() == [0, 0, 0]
