@@ -3,10 +3,10 @@
 Every setting of a few small grids captions the dev images, one grid after the other, and the one
 with the highest score is taken: how the search listens to the classes, then to the tags, then to
 the names, and when captions say what is certain and the captioner did not. The score is CIDEr of
-the labelled and of the captioned dev images, plus the share of objects that are named, less CHAIR's
-shares of captions with an absent object and of absent objects (Rohrbach et al., "Object
-hallucination in image captioning", EMNLP 2018), plus the share of named photographs whose captions
-mention what they show, all in points of 100.
+the labelled and of the captioned dev images, plus twice the share of objects that are named, less
+CHAIR's two shares, of captions with an absent object and of absent objects (Rohrbach et al.,
+"Object hallucination in image captioning", EMNLP 2018), plus the share of named photographs whose
+captions mention what they show, all in points of 100.
 """
 
 import dataclasses
@@ -203,4 +203,4 @@ def _score(figures: dict[str, float]) -> float:
     """Return what a setting is chosen by."""
     absent = figures.get("CHAIRs", 0.0) + figures.get("CHAIRi", 0.0)
     recall = figures.get("object_recall", 0.0)
-    return figures.get("CIDEr", 0.0) + recall + figures.get("named", 0.0) - absent
+    return figures.get("CIDEr", 0.0) + 2 * recall + figures.get("named", 0.0) - absent

@@ -38,7 +38,8 @@ def test_figures_and_score_by_hand():
     figures = guidance_stage._figures(images, ["a cat on a mat", "a cat"])
     # One of two captions, and one of its two objects, is absent; one of two objects is named.
     assert figures["CHAIRs"] == figures["CHAIRi"] == figures["object_recall"] == 50
-    assert guidance_stage._score(figures) == pytest.approx(figures["CIDEr"] - 50)
+    # What is named counts twice, as much as both shares of what is absent.
+    assert guidance_stage._score(figures) == pytest.approx(figures["CIDEr"])
     assert figures["CIDEr"] > 100
     without_labels = replace(images, classes=())
     assert set(guidance_stage._figures(without_labels, ["a cat", "a dog"])) == {"CIDEr"}
