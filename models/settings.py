@@ -86,10 +86,11 @@ class Settings:
     # An image with captions of its own learns from up to so many of `text` beside them, those that
     # are nearest to its own and name no object that neither these nor its labels name.
     paraphrases: int = 0
-    # For each image that the captioner learns from, by cross-entropy and on reward, so many join
-    # that are known by their captions alone, three or more: those of `text`, `more_text` and
-    # `plain_text`, with features made from their words (models/data/synthetic_images.py). Plain
-    # text has a caption a line, and `plain_text_captions` lines in a row are of one image.
+    # How many synthetic images join each image that the captioner learns from, by cross-entropy and
+    # on reward. A synthetic image is known by its captions in `text`, `more_text` and `plain_text`
+    # alone, three or more, and its features are made from their words
+    # (models/data/synthetic_images.py). Plain text has a caption a line; `plain_text_captions` lines
+    # in a row belong to one image.
     synthetic_per_image: float = 0.0
     plain_text: str = ""
     plain_text_captions: int = 5

@@ -122,8 +122,8 @@ class SyntheticImages:
     captions: CaptionsByImage
     text_features: TextFeatures
 
-    def draw_inputs(self, rows: Sequence[int], random: np.random.Generator) -> np.ndarray:
-        """Return features of some of the images, other ones each time, float32 [N, F]."""
+    def draw_inputs(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Return features of the images `rows`, int [N], other ones each time: float32 [N, F]."""
         return self.text_features.draw([self.captions[row] for row in rows], random)
 
 

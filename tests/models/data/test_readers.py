@@ -461,7 +461,7 @@ def test_a_gzip_file_that_unpacks_to_too_much(tmp_path, monkeypatch):
 )
 def test_a_damaged_gzip_file(tmp_path, data):
     (tmp_path / "text.tsv.gz").write_bytes(data)
-    with pytest.raises(PicaptionError, match="no whole gzip file; copy it again"):
+    with pytest.raises(PicaptionError, match="not a whole gzip file; copy it again"):
         read_text_captions(tmp_path / "text.tsv.gz")
 
 
