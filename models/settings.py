@@ -89,8 +89,8 @@ class Settings:
     # How many synthetic images join each image that the captioner learns from, by cross-entropy and
     # on reward. A synthetic image is known by its captions in `text`, `more_text` and `plain_text`
     # alone, three or more, and its features are made from their words
-    # (models/data/synthetic_images.py). Plain text has a caption a line; `plain_text_captions` lines
-    # in a row belong to one image.
+    # (models/data/synthetic_images.py). Plain text has a caption a line, and `plain_text_captions`
+    # lines in a row belong to one image.
     synthetic_per_image: float = 0.0
     plain_text: str = ""
     plain_text_captions: int = 5
