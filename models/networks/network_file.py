@@ -285,7 +285,9 @@ def _load_keras_file(
         _copy_for_this_keras(path, copy)
         model = keras.saving.load_model(copy, compile=False, safe_mode=True)
     _fix_seeds(model)
-    names = list(model.output_names)
+    # A Sequential has one output, which it has no name for.
+    is_sequential = isinstance(model, keras.Sequential)
+    names = [model.layers[-1].name] if is_sequential else list(model.output_names)
     index = names.index(output_name) if output_name in names else 0
 
     def call(images: Any) -> Any:

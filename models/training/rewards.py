@@ -22,7 +22,7 @@ References = Sequence[Sequence[Sequence[Word]]]
 
 #: The references of so many images are kept counted: samples of an image come one after another,
 #: and the counts of all images would take gigabytes.
-KEPT_IMAGES = 1024
+CACHED_IMAGES = 1024
 #: The longest n-grams of CIDEr and BLEU, in words.
 MAX_ORDER = 4
 #: The standard deviation of CIDEr-D's length penalty, in words, as in the paper.
@@ -80,7 +80,7 @@ class CiderD:
         )
         self.log_images = math.log(max(2, len(references)))
         self.references = references
-        self._weighed_references = lru_cache(KEPT_IMAGES)(self._weigh_references)
+        self._weighed_references = lru_cache(CACHED_IMAGES)(self._weigh_references)
 
     def _weigh_references(
         self, index: int
@@ -134,7 +134,7 @@ class Bleu4:
             references: For each image its captions, each a sequence of words or word ids.
         """
         self.references = _with_ends(references)
-        self._max_counts = lru_cache(KEPT_IMAGES)(self._count_references)
+        self._max_counts = lru_cache(CACHED_IMAGES)(self._count_references)
 
     def _count_references(self, index: int) -> Counter[Gram]:
         """Return the highest count of each n-gram in a reference of image `index`."""

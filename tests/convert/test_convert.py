@@ -222,7 +222,7 @@ def test_only_int8_is_tuned(run, data, tmp_path, precision):
 
 
 def test_a_folder_that_is_no_run(tmp_path, data):
-    with pytest.raises(PicaptionError, match="no finished training run"):
+    with pytest.raises(PicaptionError, match="it is not a finished training run"):
         convert(tmp_path, tmp_path / "out.tflite", data / "images")
 
 

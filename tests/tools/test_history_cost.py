@@ -14,8 +14,9 @@ def test_a_day_and_searches_are_measured(tmp_path, monkeypatch):
     result = CliRunner().invoke(history_cost.main, arguments, catch_exceptions=False)
     lines = result.output.splitlines()
     assert lines[0].endswith(" MB a day, by a scene a minute")
-    assert lines[1].startswith("1,500 scenes: ")
-    searches = [line.split(" ms  ") for line in lines[2:]]
+    assert lines[1].endswith(" MB a day, while as many scenes are forgotten")
+    assert lines[2].startswith("1,500 scenes: ")
+    searches = [line.split(" ms  ") for line in lines[3:]]
     assert [text for _, text in searches] == [
         *("the first search", *history_cost.QUERIES, *history_cost.QUERIES, "more like one")
     ]

@@ -113,7 +113,7 @@ class HistoryWriter:
         requests = []
         with contextlib.suppress(queue.Empty):
             requests.append(self._queue.get(timeout=PRUNE_SECONDS))
-            while requests[-1] is not None:
+            while requests[-1] is not None and len(requests) < MAX_WAITING:
                 requests.append(self._queue.get_nowait())
         scenes = [request for request in requests if request is not None]
         if scenes:

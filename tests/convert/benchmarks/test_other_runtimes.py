@@ -146,7 +146,10 @@ def test_the_table_has_ratios():
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [(["none.tflite"], "cannot read the bundle"), (["--threads", "none"], "no list of threads")],
+    [
+        (["none.tflite"], "cannot read the bundle"),
+        (["--threads", "none"], "is not a list of threads"),
+    ],
 )
 def test_bad_options_are_one_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as ended:

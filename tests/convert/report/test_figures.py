@@ -30,7 +30,9 @@ def test_the_names_are_those_of_the_format(reported):
     ]
     assert values["format"] == 1
     assert list(values["representative"]) == ["pictures", "seed", "held_out"]
-    assert list(values["agreement"]) == ["features", "words", "classes", "caption", "top"]
+    assert list(values["agreement"]) == [
+        *("features", "words", "classes", "caption", "top", "largest"),
+    ]
     assert list(values["layers"][0]) == [
         "signature",
         "name",

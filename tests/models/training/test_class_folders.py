@@ -134,7 +134,7 @@ def test_a_run_that_was_cut_short_is_not_converted(bundle, folder, tmp_path):
     train_classes(folder, bundle, tmp_path / "run")
     (tmp_path / "run" / "checked.npz").unlink()
     with pytest.raises(
-        PicaptionError, match="no finished run; call picaption train --classes again"
+        PicaptionError, match="it is not a finished run; call picaption train --classes again"
     ):
         convert_classes(tmp_path / "run", tmp_path / "mine.tflite")
     assert not (tmp_path / "mine.tflite").exists()

@@ -213,7 +213,7 @@ def test_a_disk_that_is_too_slow_never_holds_the_loop_up(tmp_path, caplog):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # Nobody else can write.
         start = time.monotonic()
-        for number in range(2 * writer.MAX_WAITING + 2):
+        for number in range(3 * writer.MAX_WAITING):
             output.write(frame(number))
         assert time.monotonic() - start < 5
         other.execute("ROLLBACK")
@@ -221,7 +221,8 @@ def test_a_disk_that_is_too_slow_never_holds_the_loop_up(tmp_path, caplog):
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["history: the disk is too slow: scenes are left out"]
     captions, sound = read(path)
-    assert sound and writer.MAX_WAITING <= len(captions) < 2 * writer.MAX_WAITING
+    # So many wait, and as many are in the hand of the writer.
+    assert sound and writer.MAX_WAITING <= len(captions) <= 2 * writer.MAX_WAITING
 
 
 def test_the_loop_remembers_what_it_recognises(tmp_path, bundle):

@@ -125,7 +125,7 @@ def test_openai_raises_its_own_errors(openai_client, answering):
         openai_client.chat.completions.create(model="gpt-4o", messages=user(IMAGE_PART))
     assert not_found.value.code == "not_found"
     bad = {"type": "image_url", "image_url": {"url": "http://elsewhere.example/a.jpg"}}
-    with pytest.raises(openai.BadRequestError, match="no data URL"):
+    with pytest.raises(openai.BadRequestError, match="is not a data URL"):
         openai_client.chat.completions.create(model="picaption", messages=user(bad))
     # A large body does not hide the refusal.
     large = {"type": "text", "text": "a" * 5_000_000}

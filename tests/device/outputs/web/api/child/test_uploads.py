@@ -44,8 +44,8 @@ def test_three_formats_are_decoded(suffix):
     "data, status, message",
     [
         (b"", 400, "empty"),
-        (b"hello", 415, "no JPEG, PNG or WebP"),
-        (encode_image(RED, ".bmp"), 415, "no JPEG, PNG or WebP"),
+        (b"hello", 415, "not a JPEG, PNG or WebP"),
+        (encode_image(RED, ".bmp"), 415, "not a JPEG, PNG or WebP"),
         (PNG[:40], 400, "cut short or damaged"),
         (encode_image(RED, ".jpg")[:100], 400, "cut short or damaged"),
         (b"RIFF\0\0\0\0WEBP" + bytes(50), 400, "cut short or damaged"),
