@@ -15,9 +15,8 @@ from picaption.models.data.readers import Dataset
 from picaption.models.files import need_folder
 from picaption.models.networks.network_file import (
     BLUE_FIRST,
-    LOAD_ERRORS,
     LoadedNetwork,
-    describe_cause,
+    calling_errors,
     load_network,
 )
 from picaption.models.pixels import PixelScaling
@@ -268,11 +267,5 @@ def freeze_network(path: Path, network: LoadedNetwork, scaling: PixelScaling) ->
     if network.model is None:  # Autograph is for Keras layers, and wraps the lines of errors.
         scores = tf.autograph.experimental.do_not_convert(scores)
     shape = network.input_shape
-    try:
+    with calling_errors(path, shape):
         return freeze(scores, tf.TensorSpec((1, *shape), tf.uint8, "image"))
-    except PicaptionError as error:
-        raise PicaptionError(f"{path}: {error}") from None
-    except LOAD_ERRORS as error:
-        raise PicaptionError(
-            f"{path}: it does not take pictures of {list(shape)}: {describe_cause(error)}"
-        ) from None

@@ -5,8 +5,8 @@
     python -m tools.annotate_cost listing [--files 1000000]
 
 throughput compares it with bare loops, a process a core, over the same images, decoded before the
-clock starts. A busy computer shares its cores between more than these, so that seconds of the
-processor are told beside those of the clock. decoding tells how long JPEGs take at a reduced size,
+clock starts. A busy computer shares its cores between more than these, so it prints seconds of the
+processor beside seconds of the clock. decoding tells how long JPEGs take at a reduced size,
 and how many captions change. listing makes a folder of that many names and lists it.
 """
 

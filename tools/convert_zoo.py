@@ -30,7 +30,7 @@ MAX_MEGABYTES = 100
 FLOAT_BYTES = 4
 #: Images that a network's normalization is fitted to.
 NOISE_IMAGES = 4
-#: Few pictures give the ranges, and what int8 costs is told, not refused.
+#: Few pictures give the ranges, and what int8 costs is reported, not refused.
 OPTIONS = ConversionOptions(count=16, bounds=replace(BOUNDS, largest=1.0))
 #: The standard deviation of the logits of a thousand classes.
 LOGIT_DEVIATION = 3.0

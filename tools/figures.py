@@ -45,10 +45,10 @@ def read_source(name: str, path: Path) -> dict[str, Any]:
 
 def look_up(values: Mapping[str, Any], key: str) -> Any:
     """Return the entry of a dotted key: "confidence.shown" of {"confidence": {"shown": 61.3}}."""
-    found: Any = values
+    entry: Any = values
     for part in key.split("."):
-        found = found[part]
-    return found
+        entry = entry[part]
+    return entry
 
 
 def fill(page: str, sources: Mapping[str, Mapping[str, Any]]) -> str:

@@ -107,7 +107,7 @@ class Summary:
 class Records:
     """The latencies of the last MAX_RECORDS frames and of their stages, in a table of fixed size.
 
-    Another bundle may have other stages: then the table begins anew.
+    Another bundle may have other stages: then the table starts again.
 
     Attributes:
         count: all frames so far.

@@ -26,7 +26,7 @@ from ..pixels import PixelScaling
 from ..settings import Settings
 from .captioner import build_encoder
 from .frozen_graph import FrozenGraph
-from .network_file import BLUE_FIRST, LOAD_ERRORS, describe_cause, load_network
+from .network_file import BLUE_FIRST, calling_errors, load_network
 
 logger = logging.getLogger(__name__)
 
@@ -209,16 +209,10 @@ def trace_network(path: Path, features: str, size: int, pixels: str | None) -> T
     if network.model is None:  # Autograph is for Keras layers, and wraps the lines of errors.
         features_and_scores = tf.autograph.experimental.do_not_convert(features_and_scores)
     batch = 1 if network.takes_one else None
-    try:
+    with calling_errors(path, shape):
         concrete = tf.function(features_and_scores).get_concrete_function(
             tf.TensorSpec((batch, *shape), tf.float32, "image")
         )
-    except PicaptionError as error:
-        raise PicaptionError(f"{path}: {error}") from None
-    except LOAD_ERRORS as error:
-        raise PicaptionError(
-            f"{path}: it does not take pictures of {list(shape)}: {describe_cause(error)}"
-        ) from None
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     scores = frozen.outputs[-1]
     if layer is not None:

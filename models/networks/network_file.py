@@ -9,7 +9,8 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,24 @@ def _of_keras(path: Path, suffix: str, output_name: str | None) -> LoadedNetwork
         )
     choose_output(path, outputs, output_name)
     return replace(network, input_shape=tuple(shape[1:]))
+
+
+@contextmanager
+def calling_errors(path: Path, shape: Sequence[int]) -> Iterator[None]:
+    """Raise what a network's call raises as a PicaptionError.
+
+    Args:
+        path: The network's file, which the error begins with.
+        shape: Of the images that it is called with.
+    """
+    try:
+        yield
+    except PicaptionError as error:
+        raise PicaptionError(f"{path}: {error}") from None
+    except LOAD_ERRORS as error:
+        raise PicaptionError(
+            f"{path}: it does not take pictures of {list(shape)}: {describe_cause(error)}"
+        ) from None
 
 
 def describe_cause(error: Exception) -> str:

@@ -40,9 +40,9 @@ def environment(tmp_path):
         port = free.getsockname()[1]
     # Another program may have the page's usual port here.
     (settings / "picaption.toml").write_text(f"port = {port}\n")
-    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
+    locale = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return kept | {"HOME": str(tmp_path), "PATH": path, "PORT": str(port)}
+    return locale | {"HOME": str(tmp_path), "PATH": path, "PORT": str(port)}
 
 
 class Terminal:

@@ -37,7 +37,7 @@ class LoopTaker:
         self._use(str(path))
 
     def finish(self, path: Path) -> None:
-        """Raise PicaptionError: this process would not have started anew, had it worked."""
+        """Raise PicaptionError: had it worked, this process would not have restarted."""
         raise PicaptionError("this program ended while it tried the bundle")
 
     def go_back(self, path: Path | None, order: bytes = b"") -> None:

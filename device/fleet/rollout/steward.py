@@ -67,7 +67,7 @@ class Steward:
         self._go_on()
 
     def restart_step(self) -> None:
-        """Let the step soak anew: what devices said meanwhile did not come through."""
+        """Let the step soak again: what devices said meanwhile did not come through."""
         self._step_at = self._clock()
         self._look_at = self._step_at + self._look_seconds
 

@@ -56,7 +56,7 @@ class Outcome:
 
 
 class VersionTaker:
-    """Has root take versions; this process is started anew meanwhile.
+    """Has root take versions; meanwhile, root restarts this process.
 
     Args:
         folder: The service's folder for roll-outs.

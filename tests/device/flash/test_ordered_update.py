@@ -93,7 +93,7 @@ def test_a_version_is_taken_and_the_one_before_again(home, card, tmp_path, make_
     assert (member.progress.state, member.progress.version) == (TAKEN, manifest.id)
     new = (home / "current").resolve().name
     assert new.startswith("2.0-") and state(home)[2] == [new, "old"]
-    # Had root started the service anew meanwhile, it would learn of it then.
+    # Had root restarted the service meanwhile, it would learn of it then.
     again = Member("kitchen", folder, lambda: RING, ("file",), {VERSION: taker})
     again.resume()
     assert again.progress.state == TAKEN

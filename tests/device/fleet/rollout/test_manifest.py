@@ -74,9 +74,9 @@ def test_who_it_is_for_and_when(manifest):
         assert not replace(manifest, state=state).is_due("kitchen")
     assert not replace(manifest, who=("shop-*",)).is_due("kitchen")
     assert replace(manifest, who=("shop-*", "kit*")).is_due("kitchen")
-    place = position(manifest.id, "kitchen")
-    assert not replace(manifest, share=place).is_due("kitchen")
-    assert replace(manifest, share=place + 0.01).is_due("kitchen")
+    due_share = position(manifest.id, "kitchen")
+    assert not replace(manifest, share=due_share).is_due("kitchen")
+    assert replace(manifest, share=due_share + 0.01).is_due("kitchen")
 
 
 def test_what_it_withdraws(manifest):
